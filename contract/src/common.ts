@@ -1,0 +1,61 @@
+import Type from 'typebox';
+import Format from 'typebox/format';
+import { parseTime } from './time.ts';
+
+Format.Set('date-time', (text) => parseTime(text) !== undefined);
+
+/** An object that refuses fields it does not name. */
+export function strict<P extends Type.TProperties>(
+  properties: P,
+  options: { description?: string; minProperties?: number } = {},
+) {
+  return Type.Object(properties, { additionalProperties: false, ...options });
+}
+
+export function nullable<S extends Type.TSchema>(schema: S) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+export const maxUserId = Number.MAX_SAFE_INTEGER;
+export const maxExternalIdBytes = 255;
+export const maxListEntries = 1000;
+export const maxAttributesBytes = 16 * 1024;
+
+export const Time = Type.String({
+  format: 'date-time',
+  description: 'RFC 3339; answers are in UTC with milliseconds.',
+});
+export const UserId = Type.Integer({ minimum: 1, maximum: maxUserId });
+export const ExternalId = Type.String({
+  minLength: 1,
+  maxLength: maxExternalIdBytes,
+  description: 'Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters.',
+});
+export const UserRefText = Type.String({ description: 'A user: the decimal id, or `ext:` and the external id.' });
+export const slugPattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$';
+export const Slug = Type.String({ pattern: slugPattern });
+export const Name = Type.String({ minLength: 1, maxLength: 255 });
+export const Attributes = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'A JSON object of at most 16 KiB, measured as compact JSON in UTF-8.',
+});
+
+export const ExpiresAt = Time;
+export const Ttl = Type.Integer({ minimum: 1, maximum: 3_153_600_000, description: 'Seconds from now.' });
+
+export const Limit = Type.Integer({ minimum: 1, maximum: 1000, default: 100 });
+export const Cursor = Type.String({
+  minLength: 1,
+  maxLength: 2048,
+  description: 'The `next_cursor` of the page before.',
+});
+export const NextCursor = nullable(Type.String());
+export const page = { limit: Type.Optional(Limit), cursor: Type.Optional(Cursor) };
+
+export const userParams = strict({ user: UserRefText });
+export const slugParams = strict({ slug: Slug });
+export const pairParams = strict({ user: UserRefText, slug: Slug });
+/** An id of ours in a path: digits only, no leading zero; the range is checked where it is parsed. */
+export const idParams = strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }) });
+
+export const StatusOk = strict({ status: Type.Literal('ok') });
+export const nothing = { status: 204, body: null } as const;

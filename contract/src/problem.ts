@@ -1,0 +1,91 @@
+/**
+ * Every way a call can fail, once: the stable word clients may branch on, the status it travels with,
+ * and the title of that kind of problem. RFC 9457 is the form; see {@link Problem}.
+ */
+export const problems = {
+  malformed: [400, 'The request cannot be read'],
+  invalid: [400, 'The request is not valid'],
+  unauthenticated: [401, 'No valid credential'],
+  sign_in_failed: [401, 'Sign-in failed'],
+  forbidden: [403, 'Not allowed'],
+  sign_up_closed: [403, 'Sign-up is closed'],
+  route_unknown: [404, 'No such path'],
+  user_unknown: [404, 'Unknown user'],
+  segment_unknown: [404, 'Unknown segment'],
+  account_unknown: [404, 'Unknown account'],
+  key_unknown: [404, 'Unknown key'],
+  report_unknown: [404, 'Unknown report'],
+  method_not_allowed: [405, 'Method not allowed'],
+  request_timeout: [408, 'The request took too long to arrive'],
+  username_taken: [409, 'Username taken'],
+  external_id_taken: [409, 'External id taken'],
+  slug_taken: [409, 'Slug taken'],
+  segment_referenced: [409, 'Other segments name this one'],
+  last_admin: [409, 'The last admin stays'],
+  version_stale: [412, 'Version is stale'],
+  too_large: [413, 'Too large'],
+  media_type: [415, 'Unsupported media type'],
+  throttled: [429, 'Too many attempts'],
+  header_too_large: [431, 'Header fields too large'],
+  internal: [500, 'A fault of ours'],
+  unavailable: [503, 'Not available right now'],
+  overloaded: [503, 'Too busy right now'],
+  outcome_unknown: [503, 'The outcome is not known'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof problems;
+
+export interface FieldError {
+  /** Where: `/body/…`, `/query/…`, `/path/…`, as a JSON pointer. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface ProblemOptions {
+  readonly errors?: readonly FieldError[];
+  /** Seconds; becomes `Retry-After`. */
+  readonly retryAfter?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+}
+
+/** The one error that leaves a verb on purpose. Its detail is shown to the client as it is. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly code: ProblemCode;
+  readonly status: number;
+  readonly errors: readonly FieldError[] | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = problems[code][0];
+    this.errors = options.errors;
+    this.headers = {
+      ...options.headers,
+      ...(options.retryAfter === undefined
+        ? {}
+        : { 'retry-after': String(Math.max(1, Math.ceil(options.retryAfter))) }),
+    };
+  }
+}
+
+/** The body of a problem, for the one request it answers. `message` repeats `detail` for the seed's clients. */
+export function problemBody(problem: Problem, requestId: string) {
+  return {
+    type: `urn:kohort:problem:${problem.code}`,
+    title: problems[problem.code][1],
+    status: problem.status,
+    detail: problem.message,
+    code: problem.code,
+    request_id: requestId,
+    ...(problem.errors ? { errors: problem.errors } : {}),
+    message: problem.message,
+  };
+}
+
+/** A 400 that names one place. */
+export function invalid(path: string, message: string): Problem {
+  return new Problem('invalid', `${path} ${message}`, { errors: [{ path, message }] });
+}
