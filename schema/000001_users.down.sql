@@ -1,0 +1,3 @@
+DROP TABLE attribute_versions;
+DROP TABLE user_keys;
+DROP TABLE users;

@@ -1,0 +1,261 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { Sql } from 'sql-template-tag';
+import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable } from './sqlstate.ts';
+
+// bigint: our ids and counts stay below 2^53 by constraint. numeric: percentages only, three decimals.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+pg.types.setTypeParser(pg.types.builtins.NUMERIC, Number);
+
+/** A statement with a name is prepared once per connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** Whatever runs a statement: the database itself, or a transaction on it. */
+export interface Db {
+  query<Row extends object>(statement: Sql | Statement): Promise<Row[]>;
+}
+
+export interface Tx extends Db {
+  /** Marks the type: a verb that needs several statements to hold together asks for a `Tx`. */
+  readonly inTransaction: true;
+}
+
+export interface DatabaseOptions {
+  readonly maxConnections: number;
+  /** Milliseconds a statement may take before PostgreSQL cancels it. */
+  readonly statementTimeout: number;
+  readonly onError: (error: Error, what: string) => void;
+}
+
+export interface TransactionOptions {
+  readonly isolation?: 'read committed' | 'repeatable read';
+  readonly readOnly?: boolean;
+  /** Milliseconds; replaces the database's own for statements of this transaction. */
+  readonly statementTimeout?: number;
+  /** False keeps PostgreSQL from compiling expressions just in time. */
+  readonly jit?: boolean;
+}
+
+const CONNECT_TIMEOUT = 2_000;
+const PROBE_EVERY = 500;
+const PROBE_TIMEOUT = 1_500;
+const MAX_ATTEMPTS = 4;
+
+/**
+ * The one door to PostgreSQL. A probe on a connection of its own notices within about two seconds when the server stops
+ * answering, also when it is frozen rather than gone; from then on, and for everything in flight, calls fail at once with
+ * {@link DatabaseAway} instead of waiting out their timeouts, until the probe is answered again.
+ */
+export class Database implements Db {
+  readonly #options: DatabaseOptions;
+  #url = '';
+  #pool: pg.Pool | undefined;
+  #probe: pg.Client | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #away = new AbortController();
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+  }
+
+  #connection(): pg.ClientConfig {
+    return {
+      connectionString: this.#url,
+      application_name: 'kohort',
+      statement_timeout: this.#options.statementTimeout,
+      idle_in_transaction_session_timeout: 30_000,
+      keepAlive: true,
+    };
+  }
+
+  get available(): boolean {
+    return !this.#closed && this.#probe !== undefined && !this.#away.signal.aborted;
+  }
+
+  /** Connections open, and the most there may be. */
+  get connections(): { open: number; idle: number; waiting: number } {
+    const { totalCount = 0, idleCount = 0, waitingCount = 0 } = this.#pool ?? {};
+    return { open: totalCount, idle: idleCount, waiting: waitingCount };
+  }
+
+  /** Connects, and begins to watch the server. Rejects when it does not answer. Until then every call finds it away. */
+  async start(url: string): Promise<void> {
+    this.#url = url;
+    await this.#check();
+    this.#pool = new pg.Pool({
+      ...this.#connection(),
+      max: this.#options.maxConnections,
+      connectionTimeoutMillis: CONNECT_TIMEOUT,
+      idleTimeoutMillis: 30_000,
+      maxLifetimeSeconds: 3_600,
+    });
+    // Without a listener one terminated backend would end the process.
+    this.#pool.on('error', (error) => this.#options.onError(error, 'idle connection lost'));
+    const beat = async () => {
+      await this.#check().catch(() => undefined);
+      if (!this.#closed) this.#timer = setTimeout(beat, PROBE_EVERY);
+    };
+    this.#timer = setTimeout(beat, PROBE_EVERY);
+  }
+
+  async #check(): Promise<void> {
+    try {
+      if (!this.#probe) {
+        const client = new pg.Client({
+          ...this.#connection(),
+          connectionTimeoutMillis: PROBE_TIMEOUT,
+          application_name: 'kohort-probe',
+        });
+        client.on('error', () => {
+          if (this.#probe === client) this.#probe = undefined;
+        });
+        await client.connect();
+        this.#probe = client;
+      }
+      await withTimeout(this.#probe.query('SELECT 1'), PROBE_TIMEOUT);
+      if (this.#away.signal.aborted) this.#away = new AbortController();
+    } catch (error) {
+      this.#probe?.end().catch(() => undefined);
+      this.#probe = undefined;
+      if (!this.#away.signal.aborted && !this.#closed) {
+        this.#away.abort();
+        this.#options.onError(error instanceof Error ? error : new Error(String(error)), 'database away');
+      }
+      throw error;
+    }
+  }
+
+  /** Rejects as soon as the server is found to be away, whatever the work is waiting for. */
+  async #unlessAway<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#away;
+    if (signal.aborted) {
+      work.catch(() => undefined);
+      throw new DatabaseAway('the database is away');
+    }
+    return new Promise<T>((resolve, reject) => {
+      const onAway = () => reject(new DatabaseAway('the database went away'));
+      signal.addEventListener('abort', onAway, { once: true });
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAway));
+    });
+  }
+
+  async #acquire(): Promise<pg.PoolClient> {
+    if (!this.#pool || this.#away.signal.aborted) throw new DatabaseAway('the database is away');
+    const waiting = this.#pool.connect();
+    try {
+      return await this.#unlessAway(waiting);
+    } catch (error) {
+      waiting.then((client) => client.release(true)).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
+    const client = await this.#acquire();
+    try {
+      const { rows } = await this.#unlessAway(client.query<Row>(configOf(statement)));
+      client.release();
+      return rows;
+    } catch (error) {
+      client.release(isConnectionLost(error));
+      throw error;
+    }
+  }
+
+  /**
+   * Runs `work` in one transaction and commits it. Deadlocks and serialization failures are tried again, whole, with
+   * jitter; so `work` must not have effects outside the database.
+   * @throws CommitUnknown when the connection was lost while the commit was under way.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    return retrying(() => this.#attempt(work, options));
+  }
+
+  async #attempt<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions): Promise<T> {
+    const client = await this.#acquire();
+    const run = (config: pg.QueryConfig) => this.#unlessAway(client.query(config));
+    let committing = false;
+    try {
+      await run({ text: beginText(options) });
+      if (options.statementTimeout !== undefined) {
+        await run({ text: `SET LOCAL statement_timeout = ${Math.trunc(options.statementTimeout)}` });
+      }
+      if (options.jit === false) await run({ text: 'SET LOCAL jit = off' });
+      const result = await work({
+        inTransaction: true,
+        query: async <Row extends object>(statement: Sql | Statement) =>
+          (await this.#unlessAway(client.query<Row>(configOf(statement)))).rows,
+      });
+      committing = true;
+      const { command } = await run({ text: 'COMMIT' });
+      // A transaction that failed inside answers COMMIT with ROLLBACK; acknowledging it would lose the write.
+      if (command !== 'COMMIT') throw new Error('the transaction was rolled back at commit');
+      client.release();
+      return result;
+    } catch (error) {
+      if (isConnectionLost(error)) {
+        client.release(true);
+        throw committing ? new CommitUnknown('connection lost at commit', { cause: error }) : error;
+      }
+      const rolledBack = await run({ text: 'ROLLBACK' }).then(
+        () => true,
+        () => false,
+      );
+      client.release(!rolledBack);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#probe?.end().catch(() => undefined);
+    this.#probe = undefined;
+    await this.#pool?.end();
+  }
+}
+
+/** Tries work that failed by a deadlock or a serialization failure again, whole, with jitter, three times. */
+export async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRetryable(error) || attempt >= MAX_ATTEMPTS) throw error;
+      await sleep(Math.random() * 20 * attempt);
+    }
+  }
+}
+
+function beginText(options: TransactionOptions): string {
+  const isolation = options.isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
+  return `BEGIN${isolation}${options.readOnly ? ' READ ONLY' : ''}`;
+}
+
+function configOf(statement: Sql | Statement): pg.QueryConfig {
+  const { text, values } = statement;
+  return 'name' in statement && statement.name !== undefined
+    ? { name: statement.name, text, values }
+    : { text, values };
+}
+
+async function withTimeout<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    // A busy event loop makes timers fire before an answer that already lies in the socket: give it one more turn.
+    timer = setTimeout(
+      () => setTimeout(() => reject(new DatabaseAway('the probe was not answered')), 250),
+      milliseconds,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

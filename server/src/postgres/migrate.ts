@@ -1,0 +1,67 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+
+// Any number will do as long as no other use of advisory locks in this database takes the same.
+const LOCK = 7224191400000;
+
+interface Migration {
+  readonly version: number;
+  readonly file: string;
+}
+
+async function migrationsIn(folder: string): Promise<Migration[]> {
+  const files = await readdir(folder);
+  return files
+    .flatMap((file) => {
+      const match = /^(\d+)_.+\.up\.sql$/.exec(file);
+      return match ? [{ version: Number(match[1]), file: join(folder, file) }] : [];
+    })
+    .sort((a, b) => a.version - b.version);
+}
+
+/**
+ * Brings the database to the newest schema in `folder`, in one transaction under an advisory lock, so that any number of
+ * instances may start at once. The files and the table `schema_migrations` are golang-migrate's, whose tool can run the same.
+ * `alongside` brings up what else lives in the database, under the same lock.
+ * @returns the version the database is at.
+ * @throws when the database is newer than the folder, or was left dirty by another tool.
+ */
+export async function migrate(url: string, folder: string, alongside: () => Promise<void>): Promise<number> {
+  const migrations = await migrationsIn(folder);
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'kohort-migrate',
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
+    await client.query(
+      'CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)',
+    );
+    const { rows } = await client.query<{ version: number; dirty: boolean }>(
+      'SELECT version::int AS version, dirty FROM schema_migrations',
+    );
+    const current = rows[0]?.version ?? 0;
+    const newest = migrations.at(-1)?.version ?? 0;
+    if (rows[0]?.dirty) throw new Error(`schema version ${current} is marked dirty: mend it by hand, then start again`);
+    if (current > newest) {
+      throw new Error(
+        `the database is at schema version ${current}, this build knows only ${newest}: start a newer build`,
+      );
+    }
+    for (const { version, file } of migrations.filter((migration) => migration.version > current)) {
+      await client.query(await readFile(file, 'utf8'));
+      await client.query('DELETE FROM schema_migrations');
+      await client.query('INSERT INTO schema_migrations (version, dirty) VALUES ($1, false)', [version]);
+    }
+    await alongside();
+    await client.query('COMMIT');
+    return newest;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
