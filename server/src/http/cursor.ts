@@ -1,0 +1,48 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { invalid } from '@kohort/contract';
+
+const MAC_BYTES = 16;
+
+/**
+ * Opaque places in lists: the sort key of the last row shown, signed, and bound to the list it came from, so that a cursor that
+ * was changed or carried to another list is refused instead of misread.
+ */
+export interface Cursors {
+  encode(list: string, key: readonly (string | number)[]): string;
+  /** @throws Problem 400 when this text is not a cursor of that list. */
+  decode(list: string, text: string): (string | number)[];
+}
+
+export function createCursors(secret: string): Cursors {
+  const key = createHmac('sha256', secret).update('kohort cursors').digest();
+  const mac = (list: string, payload: Buffer) =>
+    createHmac('sha256', key).update(list).update('\0').update(payload).digest().subarray(0, MAC_BYTES);
+
+  return {
+    encode(list, place) {
+      const payload = Buffer.from(JSON.stringify(place));
+      return Buffer.concat([mac(list, payload), payload]).toString('base64url');
+    },
+    decode(list, text) {
+      const bytes = Buffer.from(text, 'base64url');
+      const payload = bytes.subarray(MAC_BYTES);
+      const genuine =
+        bytes.length > MAC_BYTES &&
+        bytes.toString('base64url') === text &&
+        timingSafeEqual(bytes.subarray(0, MAC_BYTES), mac(list, payload));
+      if (!genuine) throw invalid('/query/cursor', 'is not a cursor of this list');
+      return JSON.parse(payload.toString('utf8')) as (string | number)[];
+    },
+  };
+}
+
+/** Reads one row more than asked for, to know whether there is a next page. */
+export function pageOf<Row>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (last: Row) => string,
+): { rows: Row[]; next_cursor: string | null } {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return { rows: shown, next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
+}

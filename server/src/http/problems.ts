@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { Problem, type ProblemCode, problemBody } from '@kohort/contract';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** Fastify's own refusals, in our words. */
+const FASTIFY: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: ['too_large', 'The body is larger than 1 MiB.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['media_type', 'Send application/json.'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed', 'The body is not as long as Content-Length says.'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed', 'The body is empty.'],
+  FST_ERR_BAD_URL: ['malformed', 'The path is not valid percent-encoded UTF-8.'],
+  FST_ERR_MAX_URL_LENGTH: ['malformed', 'The path is too long.'],
+};
+
+export interface ProblemSettings {
+  /** Turns an error of another room (the database's) into a problem, or leaves it. */
+  readonly translate: (error: unknown) => Problem | undefined;
+}
+
+function toProblem(error: FastifyError | Error, { translate }: ProblemSettings): Problem {
+  if (error instanceof Problem) return error;
+  const known = 'code' in error && typeof error.code === 'string' ? FASTIFY[error.code] : undefined;
+  if (known) return new Problem(known[0], known[1], { cause: error });
+  const translated = translate(error);
+  if (translated) return translated;
+  if (
+    'statusCode' in error &&
+    typeof error.statusCode === 'number' &&
+    error.statusCode >= 400 &&
+    error.statusCode < 500
+  ) {
+    return new Problem(error.statusCode === 413 ? 'too_large' : 'malformed', 'The request cannot be read.', {
+      cause: error,
+    });
+  }
+  return new Problem('internal', 'Something went wrong on our side. The request id finds it in our log.', {
+    cause: error,
+  });
+}
+
+/** What a log may hold of an error: never a message of the database, which quotes the data. */
+function loggable(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const fields = ['code', 'constraint', 'table', 'routine'].flatMap((name) =>
+    name in error ? [[name, (error as unknown as Record<string, unknown>)[name]] as const] : [],
+  );
+  const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line));
+  const message = 'severity' in error ? undefined : error.message;
+  return { type: error.name, message, ...Object.fromEntries(fields), stack: frames?.join('\n') };
+}
+
+export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (problem.status >= 500) {
+    request.log.error(
+      {
+        request_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url,
+        code: problem.code,
+        err: loggable(problem.cause),
+      },
+      'call failed',
+    );
+  }
+  return reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(problemBody(problem, request.id));
+}
+
+export function answerProblems(app: FastifyInstance, settings: ProblemSettings): void {
+  app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(toProblem(error, settings), request, reply));
+}
+
+/** A request that cannot even be parsed has no request object yet; it gets the same kind of answer, written by hand. */
+export function answerBrokenRequest(error: Error, socket: Socket): void {
+  if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
+    socket.destroy();
+    return;
+  }
+  const code = 'code' in error ? error.code : undefined;
+  const problem =
+    code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? new Problem('request_timeout', 'The request did not arrive in time.')
+      : code === 'HPE_HEADER_OVERFLOW'
+        ? new Problem('header_too_large', 'The headers are larger than 16 KiB.')
+        : new Problem('malformed', 'The request is not valid HTTP/1.1.');
+  const id = randomUUID();
+  const body = JSON.stringify(problemBody(problem, id));
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${problem.code}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${id}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,89 @@
+import { type FieldError, Problem } from '@kohort/contract';
+import type { FastifyInstance } from 'fastify';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+const MAX_ERRORS = 20;
+const PARTS: Readonly<Record<string, string>> = {
+  body: '/body',
+  querystring: '/query',
+  params: '/path',
+  headers: '/headers',
+};
+
+type SchemaError = ReturnType<ReturnType<typeof Compile>['Errors']>[number];
+
+function describe(error: SchemaError, part: string): FieldError | undefined {
+  // Each unknown field is reported by its own path; the summary that follows would repeat it.
+  if (error.keyword === 'additionalProperties') return undefined;
+  const path = `${part}${error.instancePath}`;
+  if (error.keyword === 'boolean') return { path, message: 'is not a known field' };
+  if (error.keyword === 'required' && 'requiredProperties' in error.params) {
+    return { path, message: `must have ${[error.params.requiredProperties].flat().join(', ')}` };
+  }
+  if (error.keyword === 'enum' && 'allowedValues' in error.params) {
+    return { path, message: `must be one of ${[error.params.allowedValues].flat().join(', ')}` };
+  }
+  if (error.keyword === 'format')
+    return { path, message: 'must be an RFC 3339 time with an offset, years 1970 to 9999' };
+  return { path, message: error.message };
+}
+
+function problemOf(errors: readonly SchemaError[], part: string): Problem {
+  const fields = errors.flatMap((error) => describe(error, part) ?? []).slice(0, MAX_ERRORS);
+  const detail = fields.slice(0, 3).map(({ path, message }) => `${path} ${message}`);
+  return new Problem('invalid', `${detail.join('; ')}${fields.length > 3 ? '; …' : ''}`, { errors: fields });
+}
+
+/** Query strings hold only text: numbers are read where, and only where, the schema wants one. Bodies are never coerced. */
+function readNumbers(schema: TSchema, query: unknown): unknown {
+  if (typeof query !== 'object' || query === null || !('properties' in schema)) return query;
+  const properties = schema.properties as Record<string, { type?: string }>;
+  return Object.fromEntries(
+    Object.entries(query).map(([name, value]) => [
+      name,
+      properties[name]?.type === 'integer' && typeof value === 'string' && /^(?:0|[1-9]\d{0,15})$/.test(value)
+        ? Number(value)
+        : value,
+    ]),
+  );
+}
+
+/** Validates with the same schemas that type the handlers. */
+export function validateWithTypeBox(app: FastifyInstance): void {
+  app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
+    const validator = Compile(schema);
+    const part = PARTS[httpPart ?? ''] ?? '/';
+    return (data: unknown) => {
+      const value = httpPart === 'querystring' ? readNumbers(schema, data) : data;
+      return validator.Check(value) ? { value } : { error: problemOf(validator.Errors(value), part) };
+    };
+  });
+  // Answers are typed by the same schemas and checked against them in the tests; at run time they are only written out.
+  app.setSerializerCompiler(() => JSON.stringify);
+
+  app.addHook('preValidation', async (request) => {
+    const query = request.raw.url?.split('?', 2)[1];
+    if (query !== undefined && !isReadable(query)) {
+      throw new Problem('malformed', 'The query string is not valid percent-encoded UTF-8 without NUL.');
+    }
+  });
+}
+
+function isReadable(query: string): boolean {
+  try {
+    return !decodeURIComponent(query.replaceAll('+', ' ')).includes('\0');
+  } catch {
+    return false;
+  }
+}
+
+/** A query string as a plain map; a name given twice becomes a list, which no schema of ours accepts. */
+export function parseQuery(text: string): Record<string, string | string[]> {
+  const found: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(text)) {
+    const before = found[name];
+    found[name] = before === undefined ? value : [before, value].flat();
+  }
+  return found;
+}
