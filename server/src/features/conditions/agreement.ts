@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import type { Client } from 'pg';
+import sql from 'sql-template-tag';
+import { compileCondition } from './evaluate.ts';
+import type { Json, JsonObject } from './json.ts';
+import { parseStoredCondition } from './parse.ts';
+import { attributes, condition, EVERYTHING } from './random.ts';
+import { conditionSql } from './sql.ts';
+
+/** What was compared: pairs of a condition and a user, and conditions that SQL left to the stream. */
+export interface Compared {
+  pairs: number;
+  matches: number;
+  streamed: number;
+}
+
+interface User {
+  readonly attributes: JsonObject;
+  /** A bit for each segment the user is in. */
+  readonly segments: number;
+}
+
+/**
+ * Draws random conditions and users and demands the same answers from `compileCondition` and, on a real PostgreSQL,
+ * from `conditionSql`. Fails with the seed and the smallest counterexample.
+ */
+export async function assertAgreement(
+  client: Client,
+  runs: number,
+  usersEach: number,
+  seed?: number,
+): Promise<Compared> {
+  const compared: Compared = { pairs: 0, matches: 0, streamed: 0 };
+  const user = fc.record({ attributes: attributes(EVERYTHING), segments: fc.nat(511) });
+  const users = fc.array(user, { minLength: usersEach, maxLength: usersEach });
+  const cases = users.chain((found) =>
+    fc.tuple(
+      condition(
+        EVERYTHING,
+        found.map(({ attributes }) => attributes),
+      ),
+      fc.constant(found),
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(cases, async ([stored, found]) => {
+      const expected = inProcess(stored, found);
+      const answers = await inSql(client, stored, found);
+      if (answers === undefined) {
+        compared.streamed += 1;
+        return;
+      }
+      for (const [index, answer] of answers.entries()) {
+        if (answer === expected[index]) continue;
+        const wrong = JSON.stringify({ condition: stored, user: found[index], sql: answer, process: expected[index] });
+        throw new Error(`the back ends disagree: ${wrong}`);
+      }
+      compared.pairs += answers.length;
+      compared.matches += expected.filter(Boolean).length;
+    }),
+    { numRuns: runs, ...(seed === undefined ? {} : { seed }) },
+  );
+  return compared;
+}
+
+function inProcess(stored: JsonObject, users: readonly User[]): readonly boolean[] {
+  const evaluate = compileCondition(parsed(stored));
+  return users.map((user) => evaluate(user.attributes, (segment) => (user.segments & (1 << segment)) !== 0));
+}
+
+async function inSql(client: Client, stored: JsonObject, users: readonly User[]): Promise<readonly Json[] | undefined> {
+  const expression = conditionSql(parsed(stored), {
+    attributes: sql`users.attributes`,
+    inSegment: (segment) => sql`users.segments & (1 << ${segment}::int) <> 0`,
+  });
+  if (expression === undefined) return undefined;
+  const { text, values } = sql`SELECT array_agg(${expression} ORDER BY users.position) AS answers FROM unnest(
+    ${users.map((user) => JSON.stringify(user.attributes))}::jsonb[], ${users.map((user) => user.segments)}::int[]
+  ) WITH ORDINALITY AS users (attributes, segments, position)`;
+  const { rows } = await client.query<{ answers: Json[] }>(text, values);
+  return rows[0]?.answers ?? [];
+}
+
+function parsed(stored: JsonObject) {
+  const result = parseStoredCondition(stored);
+  if (!result.ok) throw new Error(`a random condition is refused: ${JSON.stringify([stored, result.errors])}`);
+  return result.condition;
+}

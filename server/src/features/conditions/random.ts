@@ -1,0 +1,206 @@
+import fc from 'fast-check';
+import type { Scalar } from './condition.ts';
+import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+
+/**
+ * Random attributes and conditions for the property tests. Names and values come from small pools full of edges: numbers
+ * as strings, names that are indexes or stand on every object, code points that UTF-16 orders otherwise than UTF-8,
+ * doubles at their limits, versions, characters special to SQL. Conditions mostly speak of paths and values that the
+ * users they are put to really have, or else nearly every answer would be the same no.
+ */
+export interface Choice {
+  /**
+   * Also what mingo does not know or get right: segments, versions, `$all`, arrays in arrays, `$elemMatch` with a query,
+   * names that are numbers or that every object answers to, operands that are no scalars.
+   */
+  readonly everything: boolean;
+}
+
+export const EVERYTHING: Choice = { everything: true };
+export const KNOWN_TO_MINGO: Choice = { everything: false };
+
+/** What a condition is drawn from: paths and operands. */
+interface Source extends Choice {
+  readonly paths: fc.Arbitrary<string>;
+  readonly scalars: fc.Arbitrary<Scalar>;
+  readonly operands: fc.Arbitrary<Json>;
+}
+
+const NAMES = ['a', 'b', 'c', 'größe', "it's"];
+const ODD_NAMES = ['0', '1', '01', 'constructor', 'length'];
+const NUMBERS = [0, 1, 2, -1, 1.5, 0.1 + 0.2, 0.3, 1e21, 5e-324, 1.7976931348623157e308, 9007199254740991, -2147483649];
+const TEXTS = [
+  '',
+  'a',
+  'b',
+  'ab',
+  'B',
+  '0',
+  '1',
+  '1.5',
+  'ü',
+  'u\u0308',
+  '😀',
+  '\uff5e',
+  '\ue000',
+  "'",
+  '"',
+  '\\',
+  '%',
+  '$1',
+  '\n',
+  'null',
+];
+const VERSIONS = ['1.2.3', 'v1.2', '1.2.3-beta.2', '1.2.3-beta.11', '1.10.0', '2', '1.2.3+build', '1.2.x'];
+const PATTERNS = ['a', '^a', 'b$', '^ab$', '', '[ab]', '^.$', '\\d', '^(a|ü)+$', '%', "'"];
+
+const scalar: fc.Arbitrary<Scalar> = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(...NUMBERS) },
+  { weight: 4, arbitrary: fc.constantFrom(...TEXTS) },
+  { weight: 1, arbitrary: fc.constantFrom(...VERSIONS) },
+  { weight: 2, arbitrary: fc.constantFrom(null, true, false) },
+  { weight: 1, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0) },
+  { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 3 }).filter((text) => !text.includes('\0')) },
+);
+
+/** Any JSON value of a few levels. */
+function value(choice: Choice, levels: number): fc.Arbitrary<Json> {
+  if (levels === 0) return scalar;
+  const element = choice.everything ? value(choice, levels - 1) : fc.oneof(scalar, document(choice, levels - 1));
+  return fc.oneof(
+    { weight: 2, arbitrary: scalar },
+    { weight: 3, arbitrary: fc.array(element, { maxLength: 3 }) },
+    { weight: 2, arbitrary: document(choice, levels - 1) },
+  );
+}
+
+function name(choice: Choice): fc.Arbitrary<string> {
+  return fc.constantFrom(...NAMES, ...(choice.everything ? ODD_NAMES : []));
+}
+
+function document(choice: Choice, levels: number): fc.Arbitrary<JsonObject> {
+  return fc.dictionary(name(choice), value(choice, levels), { maxKeys: 4 });
+}
+
+/** A user's attributes. */
+export function attributes(choice: Choice): fc.Arbitrary<JsonObject> {
+  return document(choice, 3).map((found) => JSON.parse(JSON.stringify(found)));
+}
+
+/** A condition in its stored form, with segments 1 to 8, drawn to be put to these users. */
+export function condition(choice: Choice, users: readonly JsonObject[]): fc.Arbitrary<JsonObject> {
+  const paths = new Set<string>();
+  const values: Json[] = [];
+  for (const user of users) collect(user, [], paths, values);
+  const scalars = values.filter((found) => typeof found !== 'object' || found === null);
+  const randomPath = fc.array(name(choice), { minLength: 1, maxLength: 3 }).map((names) => names.join('.'));
+  const scalarOperand = mostly(scalars, scalar);
+  return query(
+    {
+      ...choice,
+      paths: mostly([...paths], randomPath),
+      scalars: scalarOperand,
+      operands: choice.everything ? fc.oneof(scalarOperand, mostly(values, value(choice, 2))) : scalarOperand,
+    },
+    3,
+  );
+}
+
+function mostly<T>(known: readonly T[], random: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  if (known.length === 0) return random;
+  return fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...known) }, { weight: 1, arbitrary: random });
+}
+
+/** Gathers the paths that lead somewhere in a value, by name and by index, and what they lead to. */
+function collect(found: Json, path: readonly string[], paths: Set<string>, values: Json[]): void {
+  if (path.length > 0) {
+    paths.add(path.join('.'));
+    values.push(found);
+  }
+  if (path.length === 5) return;
+  if (isObject(found))
+    for (const [name, inner] of Object.entries(found)) collect(inner, [...path, name], paths, values);
+  if (!isArray(found)) return;
+  for (const [index, inner] of found.entries()) {
+    collect(inner, [...path, String(index)], paths, values);
+    if (isObject(inner)) collect(inner, path, paths, values);
+  }
+}
+
+function query(source: Source, levels: number): fc.Arbitrary<JsonObject> {
+  const fields = fieldsOf(source, levels, 1);
+  if (levels === 0) return fields;
+  const queries = fc.array(query(source, levels - 1), { minLength: 1, maxLength: 3 });
+  const logic: fc.Arbitrary<JsonObject>[] = [
+    queries.map(($and) => ({ $and })),
+    queries.map(($or) => ({ $or })),
+    queries.map(($nor) => ({ $nor })),
+  ];
+  if (source.everything) {
+    const segment = fc.integer({ min: 1, max: 8 });
+    logic.push(
+      segment.map(($inSegment) => ({ $inSegment })),
+      fc.tuple(segment, fields).map(([$notInSegment, rest]) => ({ $notInSegment, ...rest })),
+      fc.constant({}),
+    );
+  }
+  return fc.oneof({ weight: 6, arbitrary: fields }, ...logic.map((arbitrary) => ({ weight: 1, arbitrary })));
+}
+
+function fieldsOf(source: Source, levels: number, minKeys: number): fc.Arbitrary<JsonObject> {
+  const field = fc.oneof(
+    { weight: 1, arbitrary: source.operands },
+    { weight: 3, arbitrary: operators(source, levels) },
+  );
+  return fc.dictionary(source.paths, field, { minKeys, maxKeys: 2 });
+}
+
+function operators(source: Source, levels: number): fc.Arbitrary<JsonObject> {
+  return fc
+    .array(fc.oneof(...operator(source, levels)), { minLength: 1, maxLength: 2 })
+    .map((found): JsonObject => Object.assign({}, ...found));
+}
+
+function operator(source: Source, levels: number): fc.Arbitrary<JsonObject>[] {
+  const { everything, operands, scalars } = source;
+  const list = fc.array(operands, { maxLength: 4 });
+  const found: fc.Arbitrary<JsonObject>[] = [
+    ...['$eq', '$ne'].map((op) => operands.map((value) => ({ [op]: value }))),
+    ...['$gt', '$gte', '$lt', '$lte'].map((op) => scalars.map((value) => ({ [op]: value }))),
+    ...['$in', '$nin', ...(everything ? ['$all'] : [])].map((op) => list.map((values) => ({ [op]: values }))),
+    fc.boolean().map(($exists) => ({ $exists })),
+    fc.integer({ min: 0, max: 3 }).map(($size) => ({ $size })),
+    fc.constantFrom(...PATTERNS).map(($regex) => ({ $regex })),
+  ];
+  if (everything) found.push(...versionsAndPatterns());
+  if (levels > 0) {
+    found.push(operators(source, levels - 1).map(($not) => ({ $not })));
+    const elements = [operators(source, levels - 1).map(($elemMatch) => ({ $elemMatch }))];
+    if (everything) elements.push(elementQuery(source, levels - 1).map(($elemMatch) => ({ $elemMatch })));
+    found.push(...elements);
+    if (everything) found.push(fc.array(fc.oneof(...elements), { maxLength: 2 }).map(($all) => ({ $all })));
+  }
+  return found;
+}
+
+/** What is left to the stream; rare, or most conditions would be. */
+function versionsAndPatterns(): fc.Arbitrary<JsonObject>[] {
+  const comparison = fc.constantFrom('$vgt', '$vgte', '$vlt', '$vlte', '$veq', '$vne');
+  const version = fc.constantFrom(...VERSIONS.filter((text) => text !== '1.2.x'));
+  return [
+    fc.tuple(comparison, version).map(([op, text]) => ({ [op]: text })),
+    fc.constantFrom(...PATTERNS).map(($regex) => ({ $regex, $options: 'i' })),
+  ];
+}
+
+/** The query form of `$elemMatch`: names of elements, no segments. */
+function elementQuery(source: Source, levels: number): fc.Arbitrary<JsonObject> {
+  const names = fc.array(name(source), { minLength: 1, maxLength: 2 }).map((found) => found.join('.'));
+  const fields = fieldsOf({ ...source, paths: names }, levels, 0);
+  const some = fc.array(fields, { minLength: 1, maxLength: 2 });
+  return fc.oneof(
+    { weight: 3, arbitrary: fields },
+    { weight: 1, arbitrary: some.map(($or) => ({ $or })) },
+    { weight: 1, arbitrary: some.map(($nor) => ({ $nor })) },
+  );
+}

@@ -1,0 +1,58 @@
+import type { Condition } from './condition.ts';
+import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+
+/** A mention of a segment in a condition: which one, and the pointer to where. */
+export interface Reference<Ref> {
+  readonly segment: Ref;
+  readonly at: string;
+}
+
+/** Every mention of a segment, in reading order; one segment may be mentioned more than once. */
+export function references<Ref>(condition: Condition<Ref>): readonly Reference<Ref>[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.flatMap(references);
+    case 'not':
+      return references(condition.of);
+    case 'segment':
+      return [{ segment: condition.segment, at: condition.at }];
+    case 'field':
+      return [];
+  }
+}
+
+/**
+ * From the wire to the stored form: slugs become ids, so that a rename touches no condition. Takes a condition that has
+ * been parsed, and an id for each of its references.
+ */
+export function toStored(wire: unknown, idOf: (slug: string) => number | undefined): JsonObject {
+  return mapSegments(wire, (operand) => (typeof operand === 'string' ? idOf(operand) : undefined));
+}
+
+/** From the stored form to the wire: ids become the current slugs. */
+export function toWire(stored: unknown, slugOf: (id: number) => string | undefined): JsonObject {
+  return mapSegments(stored, (operand) => (typeof operand === 'number' ? slugOf(operand) : undefined));
+}
+
+type Mapping = (operand: unknown) => Json | undefined;
+
+// Values hold no key that starts with $, so wherever $inSegment stands in a parsed condition it is the operator.
+function mapSegments(condition: unknown, mapping: Mapping): JsonObject {
+  if (!isObject(condition)) throw new TypeError('a condition is an object');
+  const entries = Object.entries(condition).map(([name, value]): [string, Json] => {
+    if (name !== '$inSegment' && name !== '$notInSegment') return [name, mapValue(value, mapping)];
+    const mapped = mapping(value);
+    if (mapped === undefined) throw new Error('a condition names an unknown segment');
+    return [name, mapped];
+  });
+  return Object.fromEntries(entries);
+}
+
+function mapValue(value: unknown, mapping: Mapping): Json {
+  if (isArray(value)) return value.map((entry) => mapValue(entry, mapping));
+  if (isObject(value)) return mapSegments(value, mapping);
+  if (value === null || typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string')
+    return value;
+  throw new TypeError('a condition is JSON');
+}
