@@ -1,0 +1,121 @@
+import type { Role } from '@kohort/contract';
+import sql from 'sql-template-tag';
+import type { Db, Tx } from '../../postgres/database.ts';
+
+// Any number will do as long as no other use of advisory locks in this database takes the same.
+const FIRST_ADMIN_LOCK = 7224191400002;
+
+export interface CredentialRow {
+  readonly user_id: number;
+  readonly username: string;
+  readonly password_hash: string;
+  readonly disabled: boolean;
+}
+
+/** A user and their account, or no row and no id drawn when the username is taken. `lowered`: the username in lower case. */
+export function insertAccount(
+  db: Db,
+  account: {
+    readonly name: string;
+    readonly username: string;
+    readonly lowered: string;
+    readonly passwordHash: string;
+    readonly role: Role;
+  },
+): Promise<{ id: number }[]> {
+  return db.query<{ id: number }>(sql`
+    WITH person AS (
+      INSERT INTO users (name)
+      SELECT ${account.name} WHERE NOT EXISTS (SELECT FROM accounts WHERE lower(username) = ${account.lowered})
+      RETURNING id
+    )
+    INSERT INTO accounts (user_id, username, password_hash, role)
+    SELECT id, ${account.username}, ${account.passwordHash}, ${account.role} FROM person
+    RETURNING user_id AS id`);
+}
+
+export function findCredential(db: Db, lowered: string): Promise<CredentialRow[]> {
+  return db.query<CredentialRow>(sql`
+    SELECT user_id, username, password_hash, disabled FROM accounts WHERE lower(username) = ${lowered}`);
+}
+
+/** Opens a session, if the password is still the one that was checked: the lock waits for a change that is under way. */
+export function insertSession(
+  db: Db,
+  { user_id, password_hash }: CredentialRow,
+  ttl: number,
+): Promise<{ id: string; expires_at: number }[]> {
+  return db.query<{ id: string; expires_at: number }>(sql`
+    INSERT INTO sessions (id, user_id, expires_at)
+    SELECT gen_random_uuid(), user_id, date_trunc('second', statement_timestamp()) + make_interval(secs => ${ttl}::int)
+    FROM accounts
+    WHERE user_id = ${user_id} AND password_hash = ${password_hash} AND NOT disabled
+    FOR SHARE
+    RETURNING id, EXTRACT(EPOCH FROM expires_at) AS expires_at`);
+}
+
+export interface SessionRow {
+  readonly id: string;
+  readonly user_id: number;
+  readonly role: Role;
+}
+
+/** Those of the sessions that are good now. */
+export function findSessions(db: Db, ids: readonly string[]): Promise<SessionRow[]> {
+  return db.query<SessionRow>(sql`
+    SELECT sessions.id, sessions.user_id, accounts.role
+    FROM sessions JOIN accounts USING (user_id)
+    WHERE sessions.id = ANY (${ids}::uuid[]) AND sessions.expires_at > statement_timestamp() AND NOT accounts.disabled`);
+}
+
+export function deleteSession(db: Db, id: string): Promise<object[]> {
+  return db.query(sql`DELETE FROM sessions WHERE id = ${id}`);
+}
+
+export function deleteOtherSessions(tx: Tx, userId: number, kept: string): Promise<object[]> {
+  return tx.query(sql`DELETE FROM sessions WHERE user_id = ${userId} AND id <> ${kept}`);
+}
+
+export function deleteExpiredSessions(db: Db): Promise<object[]> {
+  return db.query(sql`DELETE FROM sessions WHERE expires_at <= statement_timestamp()`);
+}
+
+export interface ProfileRow {
+  readonly id: number;
+  readonly username: string;
+  readonly name: string | null;
+  readonly role: Role;
+}
+
+export function findProfile(db: Db, userId: number): Promise<ProfileRow[]> {
+  return db.query<ProfileRow>(sql`
+    SELECT accounts.user_id AS id, accounts.username, users.name, accounts.role
+    FROM accounts JOIN users ON users.id = accounts.user_id
+    WHERE accounts.user_id = ${userId}`);
+}
+
+/** No row when the password is not any more the one that was checked. */
+export function updatePassword(
+  tx: Tx,
+  { user_id, password_hash }: CredentialRow,
+  newHash: string,
+): Promise<{ user_id: number }[]> {
+  return tx.query<{ user_id: number }>(sql`
+    UPDATE accounts SET password_hash = ${newHash}
+    WHERE user_id = ${user_id} AND password_hash = ${password_hash} AND NOT disabled
+    RETURNING user_id`);
+}
+
+export function lockFirstAdmin(tx: Tx): Promise<object[]> {
+  return tx.query(sql`SELECT pg_advisory_xact_lock(${FIRST_ADMIN_LOCK})`);
+}
+
+export function findAnyAccount(db: Db): Promise<{ user_id: number }[]> {
+  return db.query<{ user_id: number }>(sql`SELECT user_id FROM accounts LIMIT 1`);
+}
+
+/** A start that was cut short may have drawn id 1 and lost it; ids are not rolled back. */
+export function restartUserIds(tx: Tx): Promise<object[]> {
+  return tx.query(sql`
+    SELECT setval(pg_get_serial_sequence('users', 'id'), 1, false) WHERE NOT EXISTS (SELECT FROM users)`);
+}

@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto';
+import { ConfigError, type Mode } from '../../config.ts';
+import type { Database } from '../../postgres/database.ts';
+import { findAnyAccount, insertAccount, lockFirstAdmin, restartUserIds } from './auth.sql.ts';
+import { hashPassword, inHashingSlot } from './hashing.ts';
+import { flawOf } from './password-policy.ts';
+
+export interface FirstAdmin {
+  readonly mode: Mode;
+  /** Undefined: one is drawn. */
+  readonly password: string | undefined;
+}
+
+/**
+ * Where nobody has an account yet, makes the account `admin`, user id 1. Any number of instances may start at once: one makes it.
+ * @returns the password it drew, to be printed once; undefined when it drew none.
+ * @throws ConfigError when the given password breaks the rules of the mode, needed or not.
+ */
+export async function ensureAdmin(db: Database, { mode, password }: FirstAdmin): Promise<string | undefined> {
+  const flaw = password === undefined ? undefined : await flawOf(password, mode);
+  if (flaw !== undefined) throw new ConfigError(`ADMIN_PASSWORD ${flaw}.`);
+  const [somebody] = await findAnyAccount(db);
+  if (somebody) return undefined;
+
+  const chosen = password ?? randomBytes(18).toString('base64url');
+  const passwordHash = await inHashingSlot(() => hashPassword(chosen));
+  const [made] = await db.transaction(async (tx) => {
+    await lockFirstAdmin(tx);
+    const [faster] = await findAnyAccount(tx);
+    if (faster) return [];
+    await restartUserIds(tx);
+    return insertAccount(tx, { name: 'admin', username: 'admin', lowered: 'admin', passwordHash, role: 'admin' });
+  });
+  return made && password === undefined ? chosen : undefined;
+}

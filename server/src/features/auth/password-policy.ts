@@ -1,0 +1,34 @@
+import { invalid } from '@kohort/contract';
+import type { Mode } from '../../config.ts';
+
+const MIN: Readonly<Record<Mode, number>> = { evaluation: 1, production: 8 };
+const MAX = 128;
+
+let commonest: Promise<ReadonlySet<string>> | undefined;
+
+/** The list that ships with us, in lower case; read on first use, because evaluation never needs it. */
+function loadCommonest(): Promise<ReadonlySet<string>> {
+  commonest ??= import('@zxcvbn-ts/language-common').then(
+    ({ dictionary }) =>
+      new Set(
+        dictionary['passwords-common'].map((one) => one.toLowerCase()).filter((one) => one.length >= MIN.production),
+      ),
+  );
+  return commonest;
+}
+
+/** What is wrong with a new password, in words that follow its name; undefined when nothing is. It is taken verbatim. */
+export async function flawOf(password: string, mode: Mode): Promise<string | undefined> {
+  const characters = [...password].length;
+  if (characters < MIN[mode] || characters > MAX) return `must have ${MIN[mode]} to ${MAX} characters`;
+  if (mode === 'production' && (await loadCommonest()).has(password.toLowerCase())) {
+    return 'is among the commonest passwords; choose another';
+  }
+  return undefined;
+}
+
+/** @throws Problem 400 that names the field. */
+export async function refuseFlawed(path: string, password: string, mode: Mode): Promise<void> {
+  const flaw = await flawOf(password, mode);
+  if (flaw !== undefined) throw invalid(path, flaw);
+}

@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { Problem } from '@kohort/contract';
+import type { Db } from '../../postgres/database.ts';
+import { addressLimit, addressWindow, freeFailures, signUpLimit, signUpWindow } from './backoff.ts';
+import {
+  countAccountFailure,
+  countInWindow,
+  deleteAccountThrottle,
+  readSignInThrottles,
+  type ThrottleRow,
+  takeTurn,
+} from './throttle.sql.ts';
+
+/** What a sign-in is counted against. */
+export interface Subjects {
+  readonly account: string;
+  readonly address: string;
+}
+
+/** Hashed, because people type their password into the wrong field, and bounded, whatever is sent. */
+export function accountSubject(username: string): string {
+  return createHash('sha256').update(username).digest('base64url');
+}
+
+function throttled(seconds: number): Problem {
+  return new Problem('throttled', 'Too many attempts. Try again later; Retry-After says when.', {
+    retryAfter: seconds,
+  });
+}
+
+/** Seconds until a sign-in may be tried; 0 when it may be now. */
+export function waitOf(rows: readonly ThrottleRow[]): number {
+  return Math.max(
+    0,
+    ...rows.map(({ kind, attempts, blocked_for, window_left }) =>
+      kind === 'sign_in_account' ? (blocked_for ?? 0) : attempts >= addressLimit ? window_left : 0,
+    ),
+  );
+}
+
+/** @throws Problem 429 while the account or the address is blocked. */
+export async function refuseBlocked(db: Db, { account, address }: Subjects): Promise<readonly ThrottleRow[]> {
+  const rows = await readSignInThrottles(db, account, address);
+  const wait = waitOf(rows);
+  if (wait > 0) throw throttled(wait);
+  return rows;
+}
+
+/**
+ * Lets a sign-in try the password. Beyond the free failures it is counted beforehand, so that a burst of parallel guesses
+ * gets one and not as many as fit between reading a counter and raising it.
+ * @returns whether it has been counted.
+ * @throws Problem 429.
+ */
+export async function admit(db: Db, subjects: Subjects): Promise<boolean> {
+  for (;;) {
+    const rows = await refuseBlocked(db, subjects);
+    const failures = rows.find(({ kind }) => kind === 'sign_in_account')?.attempts ?? 0;
+    if (failures < freeFailures) return false;
+    const [turn] = await takeTurn(db, subjects.account);
+    if (turn) return true;
+    // Somebody else took the turn, and the account is blocked now; or they had the right password, and it is free.
+  }
+}
+
+export async function countFailure(db: Db, { account, address }: Subjects, alreadyCounted: boolean): Promise<void> {
+  await countAccountFailure(db, account, alreadyCounted);
+  await countInWindow(db, 'sign_in_address', address, addressWindow);
+}
+
+export async function forgetFailures(db: Db, account: string): Promise<void> {
+  await deleteAccountThrottle(db, account);
+}
+
+/** @throws Problem 429 beyond so many sign-ups of an address. */
+export async function countSignUp(db: Db, address: string): Promise<void> {
+  const [row] = await countInWindow(db, 'sign_up_address', address, signUpWindow);
+  if (row && row.attempts > signUpLimit) throw throttled(row.window_left);
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import sql from 'sql-template-tag';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Service, startService } from '../../../test/service.ts';
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService({ mode: 'production' });
+});
+afterAll(() => service.stop());
+
+const create = (body: unknown, token = service.admin) => service.call('POST', '/api/keys', { token, body });
+const revoke = (id: number | string) => service.call('DELETE', `/api/keys/${id}`, { token: service.admin });
+const users = (token: string) => service.call('GET', '/api/users', { token });
+
+describe('API keys', () => {
+  it('are shown once, stored as their SHA-256, and work by their role until revoked', async () => {
+    const { status, body } = await create({ name: 'crm', role: 'viewer' });
+    expect(status).toBe(201);
+    expect(body).toEqual({
+      id: expect.any(Number),
+      name: 'crm',
+      role: 'viewer',
+      key: expect.stringMatching(/^kohort_[A-Za-z0-9_-]{43}$/),
+      created_at: expect.stringMatching(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/),
+      expires_at: null,
+    });
+    const listed = await service.call('GET', '/api/keys', { token: service.admin });
+    const { key, ...rest } = body;
+    expect(listed.body.keys).toContainEqual(rest);
+    expect(JSON.stringify(listed.body)).not.toContain(key);
+    const [row] = await service.db.query<{ key_hash: Buffer }>(
+      sql`SELECT key_hash FROM api_keys WHERE id = ${body.id}`,
+    );
+    expect(row?.key_hash).toEqual(createHash('sha256').update(key).digest());
+
+    expect((await users(key)).status).toBe(200);
+    expect((await service.call('POST', '/api/users', { token: key, body: {} })).status).toBe(403);
+    expect((await service.call('GET', '/api/keys', { token: key })).status).toBe(403);
+    expect((await create({ name: 'x', role: 'viewer' }, key)).status).toBe(403);
+    expect((await service.call('GET', '/auth/me', { token: key })).status).toBe(403);
+
+    expect((await revoke(body.id)).status).toBe(204);
+    expect((await users(key)).status).toBe(401);
+    expect(await revoke(body.id)).toMatchObject({ status: 404, body: { code: 'key_unknown' } });
+  });
+
+  it('of editors write, and the history names the key', async () => {
+    const { body } = await create({ name: 'writer', role: 'editor', expires_at: null });
+    const user = await service.call('POST', '/api/users', { token: body.key, body: {} });
+    expect(user.status).toBe(201);
+    expect((await service.call('POST', '/api/segments', { token: body.key, body: { slug: 'BY_KEY' } })).status).toBe(
+      200,
+    );
+    const path = `/api/users/${user.body.id}`;
+    expect((await service.call('POST', `${path}/segments`, { token: body.key, body: { slug: 'BY_KEY' } })).status).toBe(
+      200,
+    );
+    const { events } = (await service.call('GET', `${path}/history`, { token: body.key })).body;
+    expect(events[0]).toMatchObject({ slug: 'BY_KEY', actor: `key:${body.id}` });
+  });
+
+  it('stop working when they expire, to the moment, also while in use; the row stays', async () => {
+    const expires_at = new Date(Date.now() + 1_200).toISOString();
+    const { status, body } = await create({ name: 'brief', role: 'viewer', expires_at });
+    expect(status).toBe(201);
+    expect(body.expires_at).toBe(expires_at);
+    while (Date.now() < Date.parse(expires_at) - 50) {
+      expect((await users(body.key)).status).toBe(200);
+      await setTimeout(40);
+    }
+    await setTimeout(Date.parse(expires_at) - Date.now() + 5);
+    expect((await users(body.key)).status).toBe(401);
+    const listed = await service.call('GET', '/api/keys?limit=1000', { token: service.admin });
+    expect(listed.body.keys.map(({ id }: { id: number }) => id)).toContain(body.id);
+  });
+
+  it.each<[unknown, string]>([
+    [{ name: 'x', role: 'admin' }, '/body/role'],
+    [{ name: 'x', role: 'member' }, '/body/role'],
+    [{ name: '', role: 'viewer' }, '/body/name'],
+    [{ role: 'viewer' }, '/body'],
+    [{ name: 'x', role: 'viewer', expires_at: '2020-01-01T00:00:00Z' }, '/body/expires_at'],
+    [{ name: 'x', role: 'viewer', expires_at: 'tomorrow' }, '/body/expires_at'],
+    [{ name: 'x', role: 'viewer', expires_at: 1893456000 }, '/body/expires_at'],
+    [{ name: 'x', role: 'viewer', expires: '2099-01-01T00:00:00Z' }, '/body/expires'],
+  ])('are refused as %j', async (asked, path) => {
+    const { status, body } = await create(asked);
+    expect(status).toBe(400);
+    expect(body.errors[0].path).toBe(path);
+  });
+
+  it.each([
+    ['0', 400],
+    ['007', 400],
+    ['x', 400],
+    ['9007199254740992', 400],
+    ['9007199254740991', 404],
+  ])('DELETE %s is %i', async (id, status) => {
+    expect((await revoke(id)).status).toBe(status);
+  });
+
+  it('can be revoked by a DELETE with a content type and no body', async () => {
+    const { body } = await create({ name: 'seed style', role: 'viewer' });
+    const answer = await service.call('DELETE', `/api/keys/${body.id}`, {
+      token: service.admin,
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(answer.status).toBe(204);
+  });
+
+  it('that never were are 401', async () => {
+    for (const key of [`kohort_${'A'.repeat(43)}`, 'kohort_', `kohort_${'A'.repeat(44)}`]) {
+      const answer = await users(key);
+      expect(answer.status).toBe(401);
+      expect(answer.headers['www-authenticate']).toMatch(/^Bearer /);
+    }
+  });
+
+  it('are listed by id, page by page', async () => {
+    for (let i = 0; i < 3; i++) await create({ name: `page ${i}`, role: 'viewer' });
+    const all = (await service.call('GET', '/api/keys', { token: service.admin })).body.keys;
+    const ids = all.map(({ id }: { id: number }) => id);
+    expect(ids).toEqual([...ids].sort((a, b) => a - b));
+    const seen = [];
+    let query = '?limit=2';
+    for (;;) {
+      const { body } = await service.call('GET', `/api/keys${query}`, { token: service.admin });
+      seen.push(...body.keys);
+      if (body.next_cursor === null) break;
+      query = `?limit=2&cursor=${encodeURIComponent(body.next_cursor)}`;
+    }
+    expect(seen).toEqual(all);
+  });
+});
