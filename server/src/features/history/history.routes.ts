@@ -1,0 +1,22 @@
+import { history as contract, parseTime, parseUserRef } from '@kohort/contract';
+import type { Router } from '../../http/route.ts';
+import type { History } from './history.ts';
+
+export function historyRoutes({ route }: Router, history: History): void {
+  route(contract.userHistory, async ({ params, query: { from, to, ...query } }) => {
+    const { events, next_cursor } = await history.ofUser(parseUserRef(params.user), {
+      ...query,
+      segment: query.segment,
+      from: from === undefined ? undefined : parseTime(from),
+      to: to === undefined ? undefined : parseTime(to),
+    });
+    return {
+      events: events.map(({ at, expires_at, ...event }) => ({
+        at: at.toISOString(),
+        ...event,
+        expires_at: expires_at?.toISOString() ?? null,
+      })),
+      next_cursor,
+    };
+  });
+}

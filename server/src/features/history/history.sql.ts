@@ -1,0 +1,41 @@
+import sql from 'sql-template-tag';
+import type { Db } from '../../postgres/database.ts';
+
+export interface HistoryRow {
+  readonly seq: number;
+  readonly at: Date;
+  readonly slug: string;
+  readonly op: 'add' | 'update' | 'remove' | 'expire';
+  readonly mode: 'include' | 'exclude';
+  readonly job: number | null;
+  readonly expires_at: Date | null;
+  readonly actor: string;
+}
+
+export interface HistoryQuery {
+  readonly from: Date | undefined;
+  /** Exclusive. */
+  readonly to: Date | undefined;
+  /** The current slug, or the last one of a deleted segment. */
+  readonly segment: string | undefined;
+  readonly before: { readonly at: Date; readonly seq: number } | undefined;
+  readonly limit: number;
+}
+
+/** Changes of one user's overrides, newest first. */
+export function selectHistory(
+  db: Db,
+  userId: number,
+  { from, to, segment, before, limit }: HistoryQuery,
+): Promise<HistoryRow[]> {
+  return db.query<HistoryRow>(sql`
+    SELECT h.seq, h.at, s.slug, h.op, h.mode, h.job, h.expires_at, h.actor
+    FROM history h JOIN segments s ON s.id = h.segment_id
+    WHERE h.user_id = ${userId}
+      AND (${from}::timestamptz IS NULL OR h.at >= ${from})
+      AND (${to}::timestamptz IS NULL OR h.at < ${to})
+      AND (${segment}::text IS NULL OR s.slug = ${segment})
+      AND (${before?.at}::timestamptz IS NULL OR (h.at, h.seq) < (${before?.at}, ${before?.seq}::bigint))
+    ORDER BY h.at DESC, h.seq DESC
+    LIMIT ${limit}`);
+}

@@ -1,0 +1,171 @@
+import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
+import type { Db } from '../../postgres/database.ts';
+import { bucketSql } from '../conditions/bucket.ts';
+import type { JsonObject } from '../conditions/json.ts';
+import { conditionSql } from '../conditions/sql.ts';
+import type { Mode } from '../memberships/decide.ts';
+import { type Definition, type Definitions, inOrder, isList } from '../segments/definitions.ts';
+
+/** Each referenced segment is one more join; past this many the users are streamed and decided in process. */
+const MAX_REFERENCES = 24;
+
+const stands = (membership: Sql) =>
+  sql`(${membership}.expires_at IS NULL OR ${membership}.expires_at > statement_timestamp())`;
+const key = sql`coalesce(u.external_id, u.id::text)`;
+
+/** Who is in, as SQL over `users u`: the joins it needs, and a boolean expression that is never null. */
+export interface MemberSql {
+  readonly joins: Sql;
+  readonly rule: Sql;
+}
+
+/** Aliases are made of our own ids, which are numbers. */
+function alias(kind: 'm' | 's', id: number): Sql {
+  return raw(`${kind}${Math.trunc(id)}`);
+}
+
+function ruleSql({ percentage, salt, condition }: Definition): Sql | undefined {
+  const parts: Sql[] = [];
+  if (condition) {
+    const said = conditionSql(condition, {
+      attributes: sql`u.attributes`,
+      inSegment: (id) => sql`coalesce(${alias('s', id)}.is_in, false)`,
+    });
+    if (!said) return undefined;
+    parts.push(said);
+  }
+  if (percentage !== null) parts.push(sql`${bucketSql(sql`${salt}::text`, key)} < ${percentage}::float8`);
+  return parts.length === 0
+    ? sql`false`
+    : join(
+        parts.map((part) => sql`(${part})`),
+        ' AND ',
+      );
+}
+
+/**
+ * The rule of a segment over sets: each segment that its condition names, at whatever remove, becomes a column of its own,
+ * computed once per user. Undefined where SQL cannot say one of the conditions exactly.
+ */
+export function memberSql(definitions: Definitions, definition: Definition): MemberSql | undefined {
+  const referenced = inOrder(definitions.byId, [definition]).slice(0, -1);
+  if (referenced.length > MAX_REFERENCES) return undefined;
+  const joins: Sql[] = [];
+  for (const one of referenced) {
+    const rule = isList(one) ? sql`false` : ruleSql(one);
+    if (!rule) return undefined;
+    const [m, s] = [alias('m', one.id), alias('s', one.id)];
+    // OFFSET 0 keeps the planner from copying the expression into every place that names it.
+    joins.push(sql`
+      LEFT JOIN memberships ${m} ON ${m}.user_id = u.id AND ${m}.segment_id = ${one.id} AND ${stands(m)}
+      CROSS JOIN LATERAL (
+        SELECT CASE ${m}.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END AS is_in OFFSET 0
+      ) ${s}`);
+  }
+  const rule = ruleSql(definition);
+  return rule && { joins: joins.length === 0 ? empty : join(joins, '\n'), rule };
+}
+
+export interface MemberRow {
+  readonly id: number;
+  readonly external_id: string | null;
+  readonly name: string | null;
+  readonly mode: Mode | null;
+  readonly since: Date | null;
+  readonly expires_at: Date | null;
+}
+
+export interface PageOfIds {
+  readonly after: number;
+  readonly limit: number;
+}
+
+export function selectListMembers(db: Db, segmentId: number, { after, limit }: PageOfIds): Promise<MemberRow[]> {
+  return db.query<MemberRow>(sql`
+    SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
+    FROM memberships m JOIN users u ON u.id = m.user_id
+    WHERE m.segment_id = ${segmentId} AND m.user_id > ${after} AND m.mode = 'include' AND ${stands(sql`m`)}
+    ORDER BY m.user_id
+    LIMIT ${limit}`);
+}
+
+export async function countListMembers(db: Db, segmentId: number): Promise<number> {
+  const rows = await db.query<{ count: number }>(sql`
+    SELECT count(*) AS count FROM memberships m
+    WHERE m.segment_id = ${segmentId} AND m.mode = 'include' AND ${stands(sql`m`)}`);
+  return rows[0]?.count ?? 0;
+}
+
+const ownOverride = (segmentId: number) =>
+  sql`LEFT JOIN memberships m ON m.user_id = u.id AND m.segment_id = ${segmentId} AND ${stands(sql`m`)}`;
+const isIn = (rule: Sql) => sql`CASE m.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END`;
+
+export function selectMembers(
+  db: Db,
+  segmentId: number,
+  member: MemberSql,
+  { after, limit }: PageOfIds,
+): Promise<MemberRow[]> {
+  return db.query<MemberRow>(sql`
+    SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
+    FROM users u ${ownOverride(segmentId)} ${member.joins}
+    WHERE u.id > ${after} AND ${isIn(member.rule)}
+    ORDER BY u.id
+    LIMIT ${limit}`);
+}
+
+export async function countMembers(db: Db, segmentId: number, member: MemberSql): Promise<number> {
+  const rows = await db.query<{ count: number }>(sql`
+    SELECT count(*) AS count
+    FROM users u ${ownOverride(segmentId)} ${member.joins}
+    WHERE ${isIn(member.rule)}`);
+  return rows[0]?.count ?? 0;
+}
+
+export interface SampleRow {
+  readonly id: number;
+  readonly external_id: string | null;
+  readonly name: string | null;
+  readonly attributes: JsonObject;
+  readonly created_at: Date;
+}
+
+export async function countMatches(db: Db, { joins, rule }: MemberSql): Promise<{ count: number; total: number }> {
+  const rows = await db.query<{ count: number; total: number }>(sql`
+    SELECT count(*) FILTER (WHERE ${rule}) AS count, count(*) AS total FROM users u ${joins}`);
+  return rows[0] ?? { count: 0, total: 0 };
+}
+
+/** Any few of those who match: whichever are found first. */
+export function sampleMatches(db: Db, { joins, rule }: MemberSql, limit: number): Promise<SampleRow[]> {
+  return db.query<SampleRow>(sql`
+    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at FROM users u ${joins} WHERE ${rule} LIMIT ${limit}`);
+}
+
+export interface StreamRow extends SampleRow {
+  readonly overrides: readonly {
+    readonly segment_id: number;
+    readonly mode: Mode;
+    readonly since: string;
+    readonly expires_at: string | null;
+  }[];
+}
+
+/** Users in order of their ids, each with the overrides that stand in some segments: what is decided in process. */
+export function selectUsersToDecide(
+  db: Db,
+  segmentIds: readonly number[],
+  { after, limit }: PageOfIds,
+): Promise<StreamRow[]> {
+  return db.query<StreamRow>(sql`
+    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at, coalesce(o.overrides, '[]'::json) AS overrides
+    FROM users u
+      LEFT JOIN LATERAL (
+        SELECT json_agg(json_build_object('segment_id', m.segment_id, 'mode', m.mode, 'since', m.since, 'expires_at', m.expires_at)) AS overrides
+        FROM memberships m
+        WHERE m.user_id = u.id AND m.segment_id = ANY(${segmentIds}::bigint[]) AND ${stands(sql`m`)}
+      ) o ON true
+    WHERE u.id > ${after}
+    ORDER BY u.id
+    LIMIT ${limit}`);
+}

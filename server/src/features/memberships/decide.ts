@@ -1,0 +1,105 @@
+import { bucket } from '../conditions/bucket.ts';
+import type { JsonObject } from '../conditions/json.ts';
+import { type Definition, type Definitions, inOrder, isList } from '../segments/definitions.ts';
+
+export type Mode = 'include' | 'exclude';
+export type Source = Mode | 'percentage' | 'condition' | 'percentage+condition' | 'none';
+
+/** Everything about a user that decides what they are in. */
+export interface Subject {
+  /** What the bucket is computed of: the external id, else the decimal id. */
+  readonly key: string;
+  readonly attributes: JsonObject;
+  /** The mode of each override that stands, by segment. */
+  readonly overrides: ReadonlyMap<number, Mode>;
+}
+
+export interface Decision {
+  readonly member: boolean;
+  readonly source: Source;
+}
+
+export function keyOf(user: { readonly id: number; readonly external_id: string | null }): string {
+  return user.external_id ?? String(user.id);
+}
+
+/** What the rule of a dynamic segment says, overrides aside. */
+function ruleSays(
+  { percentage, salt, evaluate }: Definition,
+  subject: Subject,
+  inSegment: (id: number) => boolean,
+): boolean {
+  // The condition first: it is the cheaper of the two.
+  if (evaluate && !evaluate(subject.attributes, inSegment)) return false;
+  return percentage === null || bucket(salt, subject.key) < percentage;
+}
+
+/** By which of its rules a segment lets in those whom no override decides about; `none` for a plain list. */
+export function ruleSource({ percentage, condition }: Pick<Definition, 'percentage' | 'condition'>): Source {
+  if (percentage === null) return condition === null ? 'none' : 'condition';
+  return condition === null ? 'percentage' : 'percentage+condition';
+}
+
+/**
+ * Decides who is in: an override that stands, else nobody in a plain list, else whoever percentage and condition both
+ * let in. Asked for the segments of `ordered` in turn, each after those that its condition names.
+ */
+function decideInOrder(
+  definitions: Definitions,
+  ordered: readonly Definition[],
+  subject: Subject,
+): Map<number, boolean> {
+  const decided = new Map<number, boolean>();
+  const inSegment = (id: number): boolean => {
+    const known = decided.get(id);
+    if (known !== undefined) return known;
+    return definitions.byId.has(id) && subject.overrides.get(id) === 'include';
+  };
+  for (const definition of ordered) {
+    const mode = subject.overrides.get(definition.id);
+    decided.set(
+      definition.id,
+      mode === undefined ? !isList(definition) && ruleSays(definition, subject, inSegment) : mode === 'include',
+    );
+  }
+  return decided;
+}
+
+/** Every segment the subject is in, with the reason, in no order. */
+export function decideAll(definitions: Definitions, subject: Subject): { definition: Definition; source: Source }[] {
+  const found: { definition: Definition; source: Source }[] = [];
+  for (const [id, mode] of subject.overrides) {
+    const definition = definitions.byId.get(id);
+    if (definition && mode === 'include') found.push({ definition, source: mode });
+  }
+  if (definitions.dynamic.length > 0) {
+    const decided = decideInOrder(definitions, definitions.dynamic, subject);
+    for (const definition of definitions.dynamic) {
+      if (decided.get(definition.id) && !subject.overrides.has(definition.id)) {
+        found.push({ definition, source: ruleSource(definition) });
+      }
+    }
+  }
+  return found;
+}
+
+/** One segment, with its reason, and what its rule says whether or not an override decides. */
+export function decideOne(
+  definitions: Definitions,
+  definition: Definition,
+  subject: Subject,
+): Decision & { matched: boolean | null } {
+  const before = inOrder(definitions.byId, [definition]).slice(0, -1);
+  const decided = decideInOrder(definitions, before, subject);
+  const matched = definition.evaluate
+    ? definition.evaluate(subject.attributes, (id) => decided.get(id) ?? false)
+    : null;
+  const mode = subject.overrides.get(definition.id);
+  if (mode) return { member: mode === 'include', source: mode, matched };
+  const { percentage } = definition;
+  const member =
+    !isList(definition) &&
+    matched !== false &&
+    (percentage === null || bucket(definition.salt, subject.key) < percentage);
+  return { member, source: member ? ruleSource(definition) : 'none', matched };
+}

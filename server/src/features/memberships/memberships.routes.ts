@@ -1,0 +1,86 @@
+import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
+import type { Router } from '../../http/route.ts';
+import type { Overrides, Wanted } from './overrides.ts';
+import type { MembershipReads } from './reads.ts';
+
+const ok = { status: 'ok' } as const;
+
+interface ExpiryInput {
+  readonly expires_at?: string | null;
+  readonly ttl?: number;
+}
+
+function readExpiry({ expires_at = null, ttl }: ExpiryInput, path: string): Pick<Wanted, 'expiresAt' | 'ttl'> {
+  if (expires_at !== null && ttl !== undefined) throw invalid(path, 'takes expires_at or ttl, not both');
+  return { expiresAt: expires_at === null ? null : (parseTime(expires_at) ?? null), ttl: ttl ?? null };
+}
+
+function removal(slug: string): Wanted {
+  return { slug, kind: 'remove', expiresAt: null, ttl: null };
+}
+
+export function membershipRoutes({ route }: Router, reads: MembershipReads, overrides: Overrides): void {
+  route(contract.listUserSegments, async ({ params }) => ({
+    segments: await reads.segmentsOf(parseUserRef(params.user)),
+  }));
+
+  route(contract.addToSegment, async ({ params, body, caller }) => {
+    const wanted: Wanted = { slug: body.slug, kind: 'include', ...readExpiry(body, '/body') };
+    await overrides.apply(parseUserRef(params.user), wanted, caller.actor);
+    return ok;
+  });
+
+  for (const endpoint of [contract.removeFromSegment, contract.removeFromSegmentShort]) {
+    route(endpoint, async ({ params, caller }) => {
+      await overrides.apply(parseUserRef(params.user), removal(params.slug), caller.actor);
+      return ok;
+    });
+  }
+
+  route(contract.setOverride, async ({ params, body, caller }) => {
+    const expiry = readExpiry(body, '/body');
+    if (body.mode === 'auto' && (expiry.expiresAt !== null || expiry.ttl !== null)) {
+      throw invalid('/body', 'takes no expiry with mode auto, which drops the override');
+    }
+    await overrides.apply(parseUserRef(params.user), { slug: params.slug, kind: body.mode, ...expiry }, caller.actor);
+    return ok;
+  });
+
+  route(contract.changeSegments, async ({ params, body, caller }) => {
+    const user = parseUserRef(params.user);
+    const added = (body.add ?? []).map((one, i): Wanted => {
+      const { slug, ...expiry } = typeof one === 'string' ? { slug: one } : one;
+      return { slug, kind: 'include', ...readExpiry(expiry, `/body/add/${i}`) };
+    });
+    const wanted = [...added, ...(body.remove ?? []).map(removal)];
+    const seen = new Set<string>();
+    for (const { slug } of wanted) {
+      if (seen.has(slug)) throw invalid('/body', `names ${slug} twice`);
+      seen.add(slug);
+    }
+    await overrides.applyAll(user, wanted, caller.actor);
+    return ok;
+  });
+
+  route(contract.explainPair, async ({ params }) => {
+    const { expires_at, ...why } = await reads.explain(parseUserRef(params.user), params.slug);
+    return { ...why, expires_at: expires_at?.toISOString() ?? null };
+  });
+
+  route(contract.listMemberships, async ({ params }) => {
+    const memberships = await reads.membershipsOf(parseUserRef(params.user));
+    return {
+      memberships: memberships.map(({ since, expires_at, ...one }) => ({
+        ...one,
+        since: since?.toISOString() ?? null,
+        expires_at: expires_at?.toISOString() ?? null,
+      })),
+    };
+  });
+
+  route(contract.resolve, async ({ body }) => {
+    const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
+    const segments = await reads.resolve(users, body.segments);
+    return { results: body.users.map((user, i) => ({ user, segments: segments[i] ?? null })) };
+  });
+}

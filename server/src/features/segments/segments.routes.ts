@@ -1,0 +1,95 @@
+import { segments as contract, invalid } from '@kohort/contract';
+import type { FastifyReply } from 'fastify';
+import type { Router } from '../../http/route.ts';
+import type { DefinitionFields } from './segments.sql.ts';
+import type { Segment, Segments } from './segments.ts';
+
+function onWire({
+  id,
+  slug,
+  description,
+  tags,
+  percentage,
+  condition,
+  salt,
+  version,
+  created_at,
+  updated_at,
+}: Segment) {
+  return {
+    id,
+    slug,
+    description,
+    tags,
+    percentage,
+    condition,
+    salt,
+    version,
+    created_at: created_at.toISOString(),
+    updated_at: updated_at.toISOString(),
+  };
+}
+
+function definitionOnWire(fields: DefinitionFields | null) {
+  return fields && { ...fields, tags: [...fields.tags] };
+}
+
+function tagVersion(reply: FastifyReply, version: number): void {
+  reply.header('etag', `"${version}"`);
+}
+
+/** RFC 9110, 13.1.1, as far as a version goes: one strong entity tag, or `*`. */
+function readIfMatch(header: string | undefined): { ifVersion?: number } {
+  if (header === undefined || header.trim() === '*') return {};
+  const version = /^\s*"([1-9][0-9]{0,15})"\s*$/.exec(header)?.[1];
+  if (version === undefined) throw invalid('/headers/if-match', 'must be a version in double quotes');
+  return { ifVersion: Number(version) };
+}
+
+export function segmentRoutes(
+  { route }: Router,
+  segments: Segments,
+  afterDelete: (segmentId: number) => Promise<void>,
+): void {
+  route(contract.createSegment, ({ body, caller }) => segments.create(body, caller.actor));
+
+  route(contract.listSegments, async ({ query }) => {
+    const page = await segments.list(query);
+    return { segments: page.segments.map(onWire), next_cursor: page.next_cursor };
+  });
+
+  route(contract.readSegment, async ({ params, reply }) => {
+    const segment = await segments.read(params.slug);
+    tagVersion(reply, segment.version);
+    return { ...onWire(segment), used_by: segment.used_by };
+  });
+
+  route(contract.changeSegment, async ({ params, body, caller, request, reply }) => {
+    const segment = await segments.change(params.slug, body, {
+      actor: caller.actor,
+      ...readIfMatch(request.headers['if-match']),
+    });
+    tagVersion(reply, segment.version);
+    return onWire(segment);
+  });
+
+  route(contract.deleteSegment, async ({ params, caller }) => {
+    const { id } = await segments.remove(params.slug, caller.actor);
+    await afterDelete(id);
+    return { status: 'ok' } as const;
+  });
+
+  route(contract.segmentHistory, async ({ params, query }) => {
+    const { events, next_cursor } = await segments.history(params.slug, query);
+    return {
+      events: events.map(({ at, actor, action, before, after }) => ({
+        at: at.toISOString(),
+        actor,
+        action,
+        before: definitionOnWire(before),
+        after: definitionOnWire(after),
+      })),
+      next_cursor,
+    };
+  });
+}
