@@ -1,0 +1,53 @@
+import { Logger, parseCronItems, type Runner, run, runMigrations } from 'graphile-worker';
+import sql from 'sql-template-tag';
+import type { Db } from '../postgres/database.ts';
+
+/** What a job does with its payload. Throwing has it tried again later, with growing pauses. */
+export type Task = (payload: unknown) => Promise<void>;
+
+export interface Schedule {
+  readonly task: string;
+  /** Crontab, UTC. */
+  readonly cron: string;
+}
+
+export interface WorkerOptions {
+  readonly url: string;
+  readonly tasks: Readonly<Record<string, Task>>;
+  readonly schedules: readonly Schedule[];
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+/** Brings the queue's own tables up. The caller sees to it that no two do so at once. */
+export async function migrateQueue(url: string): Promise<void> {
+  await runMigrations({ connectionString: url, logger: silent });
+}
+
+// The queue's own account of every job is noise; what goes wrong is told by its events.
+const silent = new Logger(() => () => undefined);
+
+/** Queues a job in the caller's transaction: it exists if, and only if, that commits. */
+export async function enqueue(db: Db, task: string, payload: object): Promise<void> {
+  await db.query(sql`SELECT graphile_worker.add_job(${task}, ${JSON.stringify(payload)}::json)`);
+}
+
+export async function startWorker({ url, tasks, schedules, onError }: WorkerOptions): Promise<Runner> {
+  const runner = await run({
+    connectionString: url,
+    maxPoolSize: 3,
+    concurrency: 2,
+    pollInterval: 2_000,
+    noHandleSignals: true,
+    logger: silent,
+    taskList: Object.fromEntries(
+      Object.entries(tasks).map(([name, task]) => [name, (payload: unknown) => task(payload)]),
+    ),
+    parsedCronItems: parseCronItems(
+      schedules.map(({ task, cron }) => ({ task, match: cron, options: { backfillPeriod: 0 } })),
+    ),
+  });
+  runner.events.on('job:error', ({ job, error }) => onError(error, `job ${job.task_identifier} failed`));
+  runner.events.on('pool:listen:error', ({ error }) => onError(error, 'the queue lost its connection'));
+  runner.promise.catch((error) => onError(error, 'the queue stopped'));
+  return runner;
+}

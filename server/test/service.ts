@@ -1,0 +1,145 @@
+import { type Endpoint, endpoints } from '@kohort/contract';
+import { Compile } from 'typebox/compile';
+import { createService } from '../src/app.ts';
+import { readConfig } from '../src/config.ts';
+import type { Database } from '../src/postgres/database.ts';
+import { createDatabase } from './database.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | number | undefined>>;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came back; what it should be is what they assert.
+  readonly body: any;
+  /** Byte for byte. */
+  readonly text: string;
+}
+
+export interface CallOptions {
+  readonly token?: string | undefined;
+  /** An object goes out as JSON; a string as it is. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Service {
+  readonly db: Database;
+  /** Of the database, for a second instance. */
+  readonly url: string;
+  /** An admin's session. */
+  readonly admin: string;
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** Signs up and in; the role is given by the admin. */
+  account(username: string, role?: string): Promise<{ id: number; token: string }>;
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly mode?: 'evaluation' | 'production';
+  readonly env?: Readonly<Record<string, string>>;
+  /** The database of another service; otherwise one of its own, dropped at the end. */
+  readonly database?: string;
+}
+
+export const ADMIN_PASSWORD = 'correct horse battery';
+const SECRET = 'a secret for the tests alone, of more than 32 bytes';
+
+const checks = endpoints.map((endpoint) => ({
+  endpoint,
+  pattern: new RegExp(`^${endpoint.path.replaceAll(/[.]/g, '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+  validator: endpoint.success.body && Compile(endpoint.success.body),
+}));
+
+/** What every answer of the service owes, whatever the test is about. */
+function checkAnswer(method: string, path: string, { status, headers, body }: Answer): void {
+  const fail = (what: string): never => {
+    throw new Error(`${method} ${path} answered ${status}: ${what}: ${JSON.stringify(body)}`);
+  };
+  if (!headers['x-request-id']) fail('without X-Request-Id');
+  if (status >= 400) {
+    if (!String(headers['content-type']).startsWith('application/problem+json')) fail('not a problem document');
+    if (body.status !== status || body.message !== body.detail || body.request_id !== headers['x-request-id'])
+      fail('not our problem form');
+    if (status === 401 && !headers['www-authenticate']) fail('without WWW-Authenticate');
+    if (status === 405 && !headers.allow) fail('without Allow');
+    if ((status === 429 || status === 503) && !headers['retry-after']) fail('without Retry-After');
+    return;
+  }
+  const plain = path.split('?')[0] ?? '';
+  const found = checks.find(
+    ({ endpoint, pattern }: { endpoint: Endpoint; pattern: RegExp }) =>
+      endpoint.method === method && pattern.test(plain),
+  );
+  if (!found) return;
+  if (found.endpoint.success.status !== status) fail('not the documented status');
+  if (found.validator && !found.validator.Check(body))
+    fail(`not its schema: ${JSON.stringify(found.validator.Errors(body))}`);
+}
+
+/** A whole service on a real database; calls go through all of it but the socket. */
+export async function startService({
+  mode = 'evaluation',
+  env = {},
+  database,
+}: ServiceOptions = {}): Promise<Service> {
+  const own = database === undefined ? await createDatabase() : undefined;
+  const url = database ?? own?.url ?? '';
+  const config = readConfig({
+    MODE: mode,
+    DATABASE_URL: url,
+    JWT_SECRET: SECRET,
+    ADMIN_PASSWORD,
+    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+    ...env,
+  });
+  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET });
+  await service.connect(url);
+
+  const call: Service['call'] = async (method, path, { token, body, headers = {} } = {}) => {
+    const response = await service.app.inject({
+      method: method as 'GET',
+      url: path,
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...headers,
+      },
+      ...(body !== undefined && {
+        payload: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+      }),
+    });
+    const text = response.payload;
+    const isJson = /json/.test(String(response.headers['content-type']));
+    const answer = {
+      status: response.statusCode,
+      headers: response.headers,
+      body: isJson ? JSON.parse(text) : text,
+      text,
+    };
+    checkAnswer(method, path, answer);
+    return answer;
+  };
+
+  const signIn = async (username: string, password: string): Promise<string> => {
+    const { status, body } = await call('POST', '/auth/sign-in', { body: { username, password } });
+    if (status !== 200) throw new Error(`sign-in of ${username} answered ${status}`);
+    return body.token;
+  };
+  const admin = await signIn('admin', ADMIN_PASSWORD);
+
+  return {
+    db: service.db,
+    url,
+    admin,
+    call,
+    async account(username, role = 'member') {
+      const password = `password of ${username}`;
+      const { body } = await call('POST', '/auth/sign-up', { body: { name: username, username, password } });
+      if (role !== 'member') await call('PATCH', `/api/accounts/${body.id}`, { token: admin, body: { role } });
+      return { id: body.id, token: await signIn(username, password) };
+    },
+    async stop() {
+      await service.stop();
+      await own?.drop();
+    },
+  };
+}
