@@ -26,8 +26,8 @@ export interface Endpoint {
   readonly query?: TObject;
   readonly body?: TSchema;
   readonly headers?: TObject;
-  /** The one success status and its body; `null` where the body is empty. */
-  readonly success: { readonly status: 200 | 201 | 202 | 204; readonly body: TSchema | null };
+  /** The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. */
+  readonly success: { readonly status: 200 | 201 | 202 | 204; readonly body: TSchema | null; readonly media?: string };
   readonly problems?: readonly ProblemCode[];
 }
 

@@ -4,6 +4,7 @@ import type { Endpoint } from './endpoint.ts';
 import * as history from './history.ts';
 import * as keys from './keys.ts';
 import * as memberships from './memberships.ts';
+import * as reports from './reports.ts';
 import * as segments from './segments.ts';
 import * as users from './users.ts';
 
@@ -12,13 +13,20 @@ export * from './endpoint.ts';
 export * from './problem.ts';
 export * from './time.ts';
 export * from './user-ref.ts';
-export { accounts, auth, history, keys, memberships, segments, users };
+export { accounts, auth, history, keys, memberships, reports, segments, users };
 
 function isEndpoint(value: unknown): value is Endpoint {
   return typeof value === 'object' && value !== null && 'method' in value && 'success' in value;
 }
 
 /** Every call of the service, in the order of the documentation. */
-export const endpoints: readonly Endpoint[] = [auth, accounts, keys, users, segments, memberships, history].flatMap(
-  (feature) => Object.values(feature).filter(isEndpoint),
-);
+export const endpoints: readonly Endpoint[] = [
+  auth,
+  accounts,
+  keys,
+  users,
+  segments,
+  memberships,
+  history,
+  reports,
+].flatMap((feature) => Object.values(feature).filter(isEndpoint));

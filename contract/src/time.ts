@@ -1,4 +1,4 @@
-const FORM = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/;
+const FORM = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/;
 
 /**
  * Reads a time as RFC 3339 writes it, offset required, years 1970–9999. Finer fractions than a
@@ -17,7 +17,7 @@ export function parseTime(text: string): Date | undefined {
     number,
   ];
   const millisecond = Number((match[7] ?? '').slice(0, 3).padEnd(3, '0'));
-  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return undefined;
+  if (year < 1970 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return undefined;
   const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second, millisecond));
   if (date.getUTCMonth() !== month - 1) return undefined;
   const offsetHour = Number(match[10] ?? 0);

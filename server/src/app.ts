@@ -14,10 +14,13 @@ import { keyRoutes } from './features/keys/keys.routes.ts';
 import { createKeys } from './features/keys/keys.ts';
 import { memberRoutes } from './features/members/members.routes.ts';
 import { createMembers } from './features/members/members.ts';
+import { createAsOf } from './features/memberships/as-of.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
 import { createOverrides, dropAllOverrides } from './features/memberships/overrides.ts';
 import { createMembershipReads } from './features/memberships/reads.ts';
 import { purgeSegment, purgeSome, sweepExpired } from './features/memberships/tidy.ts';
+import { reportRoutes } from './features/reports/reports.routes.ts';
+import { createReports } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments } from './features/segments/segments.ts';
@@ -96,6 +99,7 @@ export async function createService(config: Config & { readonly jwtSecret: strin
   const overrides = createOverrides({ db, definitions, observe: observe('write') });
   const members = createMembers({ db, cursors, definitions });
   const history = createHistory({ db, cursors, users });
+  const reports = createReports({ db, users, secret: config.jwtSecret });
 
   // The wire.
   const router = createRouter(app, { authenticate: auth.authenticate, seedIsOpen: config.mode === 'evaluation' });
@@ -105,8 +109,9 @@ export async function createService(config: Config & { readonly jwtSecret: strin
   userRoutes(router, users, auth.forgetUser);
   segmentRoutes(router, segments, (id) => purgeSome(db, id));
   memberRoutes(router, members, db);
-  membershipRoutes(router, reads, overrides);
+  membershipRoutes(router, reads, overrides, createAsOf(db));
   historyRoutes(router, history);
+  reportRoutes(router, reports);
   answerHealth(app, () => serving && !draining && db.available);
   await answerDocs(app, openApiOf(endpoints, version));
   answerUnknown(app, [...endpoints, ...OPERATIONS], {

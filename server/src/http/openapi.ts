@@ -49,13 +49,14 @@ function commonProblems(endpoint: Endpoint): ProblemCode[] {
 }
 
 function responsesOf(endpoint: Endpoint): Json {
-  const { status, body } = endpoint.success;
+  const { status, body, media } = endpoint.success;
   const codes = [...new Set([...commonProblems(endpoint), ...(endpoint.problems ?? [])])];
   const byStatus = Map.groupBy(codes, (code) => problems[code][0]);
   return {
     [status]: {
       description: 'Done',
       ...(body && { content: { 'application/json': { schema: body } } }),
+      ...(media && { content: { [media]: { schema: { type: 'string' } } } }),
     },
     ...Object.fromEntries(
       [...byStatus]

@@ -2,6 +2,7 @@ import {
   type Answer,
   type Body,
   type Endpoint,
+  invalid,
   type Params,
   Problem,
   type Query,
@@ -46,6 +47,10 @@ function unauthenticated(detail: string, parameters = ''): Problem {
   });
 }
 
+export function tokenNeeded(): Problem {
+  return unauthenticated('This call needs a token: Authorization: Bearer …');
+}
+
 /** Who calls; anonymous without a credential. A credential that is there but no good is refused, never ignored. */
 export async function identify(request: FastifyRequest, authenticate: Authenticate): Promise<Caller> {
   const { authorization } = request.headers;
@@ -74,7 +79,7 @@ function isAllowed(endpoint: Endpoint, caller: Caller, request: FastifyRequest):
 
 function authorize(endpoint: Endpoint, caller: Caller, request: FastifyRequest, { seedIsOpen }: RouteSettings): void {
   if (endpoint.access === 'public' || (seedIsOpen && endpoint.seed)) return;
-  if (caller.kind === 'anonymous') throw unauthenticated('This call needs a token: Authorization: Bearer …');
+  if (caller.kind === 'anonymous') throw tokenNeeded();
   if (!isAllowed(endpoint, caller, request)) {
     throw new Problem(
       'forbidden',
@@ -88,6 +93,11 @@ function authorize(endpoint: Endpoint, caller: Caller, request: FastifyRequest, 
 /** `/api/users/{user}` as Fastify writes it. */
 export function fastifyPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+/** What clients send that always send something. */
+function isEmpty(body: unknown): boolean {
+  return body == null || (typeof body === 'object' && Object.keys(body).length === 0);
 }
 
 export function createRouter(app: FastifyInstance, settings: RouteSettings): Router {
@@ -104,6 +114,9 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           request.caller = await identify(request, settings.authenticate);
           authorize(endpoint, request.caller, request, settings);
         },
+        preValidation: async (request) => {
+          if (!body && !isEmpty(request.body)) throw invalid('/body', 'is not taken by this call');
+        },
         handler: async (request, reply) => {
           // The schemas of this very endpoint have just accepted the three parts: that is what makes these types true.
           const answer = await handle({
@@ -114,6 +127,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
             request,
             reply,
           });
+          if (reply.sent) return reply;
           reply.code(endpoint.success.status);
           return answer === undefined ? reply.send() : answer;
         },

@@ -43,6 +43,7 @@ export interface TransactionOptions {
 const CONNECT_TIMEOUT = 2_000;
 const PROBE_EVERY = 500;
 const PROBE_TIMEOUT = 1_500;
+const TIMEOUT_GRACE = 1_000;
 const MAX_ATTEMPTS = 4;
 
 /**
@@ -83,8 +84,12 @@ export class Database implements Db {
     return { open: totalCount, idle: idleCount, waiting: waitingCount };
   }
 
-  /** Connects, and begins to watch the server. Rejects when it does not answer. Until then every call finds it away. */
+  /**
+   * Connects, and begins to watch the server. Rejects when it does not answer, and may then be called again; once it has
+   * succeeded, calling it again does nothing. Until then every call finds the database away.
+   */
   async start(url: string): Promise<void> {
+    if (this.#pool) return;
     this.#url = url;
     await this.#check();
     this.#pool = new pg.Pool({
@@ -158,7 +163,7 @@ export class Database implements Db {
   async query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
     const client = await this.#acquire();
     try {
-      const { rows } = await this.#unlessAway(client.query<Row>(configOf(statement)));
+      const { rows } = await this.#unlessAway(client.query<Row>(configOf(statement, this.#options.statementTimeout)));
       client.release();
       return rows;
     } catch (error) {
@@ -178,21 +183,22 @@ export class Database implements Db {
 
   async #attempt<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions): Promise<T> {
     const client = await this.#acquire();
-    const run = (config: pg.QueryConfig) => this.#unlessAway(client.query(config));
+    const timeout = options.statementTimeout ?? this.#options.statementTimeout;
+    const run = (text: string) => this.#unlessAway(client.query(configOf({ text, values: [] }, timeout)));
     let committing = false;
     try {
-      await run({ text: beginText(options) });
+      await run(beginText(options));
       if (options.statementTimeout !== undefined) {
-        await run({ text: `SET LOCAL statement_timeout = ${Math.trunc(options.statementTimeout)}` });
+        await run(`SET LOCAL statement_timeout = ${Math.trunc(options.statementTimeout)}`);
       }
-      if (options.jit === false) await run({ text: 'SET LOCAL jit = off' });
+      if (options.jit === false) await run('SET LOCAL jit = off');
       const result = await work({
         inTransaction: true,
         query: async <Row extends object>(statement: Sql | Statement) =>
-          (await this.#unlessAway(client.query<Row>(configOf(statement)))).rows,
+          (await this.#unlessAway(client.query<Row>(configOf(statement, timeout)))).rows,
       });
       committing = true;
-      const { command } = await run({ text: 'COMMIT' });
+      const { command } = await run('COMMIT');
       // A transaction that failed inside answers COMMIT with ROLLBACK; acknowledging it would lose the write.
       if (command !== 'COMMIT') throw new Error('the transaction was rolled back at commit');
       client.release();
@@ -202,12 +208,43 @@ export class Database implements Db {
         client.release(true);
         throw committing ? new CommitUnknown('connection lost at commit', { cause: error }) : error;
       }
-      const rolledBack = await run({ text: 'ROLLBACK' }).then(
+      const rolledBack = await run('ROLLBACK').then(
         () => true,
         () => false,
       );
       client.release(!rolledBack);
       throw error;
+    }
+  }
+
+  /**
+   * The rows of a query of any size, a batch at a time, as of one moment and in constant memory. Holds a connection until the
+   * last batch was taken, or the loop over it is left.
+   */
+  async *stream<Row extends object>(
+    { text, values }: Sql | Statement,
+    { batch, statementTimeout }: { batch: number; statementTimeout: number },
+  ): AsyncGenerator<Row[], void, undefined> {
+    const client = await this.#acquire();
+    const run = (config: pg.QueryConfig) => this.#unlessAway(client.query<Row>(config));
+    let healthy = false;
+    try {
+      await run({ text: beginText({ isolation: 'repeatable read', readOnly: true }) });
+      await run({ text: `SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}` });
+      await run({ text: `DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values });
+      for (;;) {
+        const { rows } = await run({ text: `FETCH ${Math.trunc(batch)} FROM streamed` });
+        if (rows.length > 0) yield rows;
+        if (rows.length < batch) break;
+      }
+      healthy = true;
+    } finally {
+      // However it ended, nothing was written: the connection is good again once the transaction is over.
+      const ended = await run({ text: healthy ? 'COMMIT' : 'ROLLBACK' }).then(
+        () => true,
+        () => false,
+      );
+      client.release(!ended);
     }
   }
 
@@ -237,11 +274,11 @@ function beginText(options: TransactionOptions): string {
   return `BEGIN${isolation}${options.readOnly ? ' READ ONLY' : ''}`;
 }
 
-function configOf(statement: Sql | Statement): pg.QueryConfig {
+/** The timeout on our side is for a backend that is stuck itself and cannot cancel the statement. */
+function configOf(statement: Sql | Statement, timeout: number): pg.QueryConfig {
   const { text, values } = statement;
-  return 'name' in statement && statement.name !== undefined
-    ? { name: statement.name, text, values }
-    : { text, values };
+  const config = { text, values, query_timeout: timeout + TIMEOUT_GRACE };
+  return 'name' in statement && statement.name !== undefined ? { name: statement.name, ...config } : config;
 }
 
 async function withTimeout<T>(work: Promise<T>, milliseconds: number): Promise<T> {

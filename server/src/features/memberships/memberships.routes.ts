@@ -1,5 +1,6 @@
 import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
+import type { SegmentsAt } from './as-of.ts';
 import type { Overrides, Wanted } from './overrides.ts';
 import type { MembershipReads } from './reads.ts';
 
@@ -19,10 +20,17 @@ function removal(slug: string): Wanted {
   return { slug, kind: 'remove', expiresAt: null, ttl: null };
 }
 
-export function membershipRoutes({ route }: Router, reads: MembershipReads, overrides: Overrides): void {
-  route(contract.listUserSegments, async ({ params }) => ({
-    segments: await reads.segmentsOf(parseUserRef(params.user)),
-  }));
+export function membershipRoutes(
+  { route }: Router,
+  reads: MembershipReads,
+  overrides: Overrides,
+  segmentsAt: SegmentsAt,
+): void {
+  route(contract.listUserSegments, async ({ params, query }) => {
+    const user = parseUserRef(params.user);
+    const at = query.at === undefined ? undefined : parseTime(query.at);
+    return { segments: await (at ? segmentsAt(user, at) : reads.segmentsOf(user)) };
+  });
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
     const wanted: Wanted = { slug: body.slug, kind: 'include', ...readExpiry(body, '/body') };

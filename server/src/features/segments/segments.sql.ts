@@ -205,3 +205,26 @@ export async function selectChangedSince(
     segments: rows.filter((row): row is typeof row & SegmentRow => row.id !== null),
   };
 }
+
+/** Tells the states of all definitions apart: equal marks, equal state. */
+export async function selectVersionMark(db: Db, at: Date): Promise<string> {
+  const rows = await db.query<{ mark: string }>(sql`
+    SELECT count(*) || ' ' || coalesce(max(v.at)::text, '') AS mark FROM segment_versions v WHERE v.at <= ${at}`);
+  return rows[0]?.mark ?? '';
+}
+
+/** What decides who is in, of every segment that was live at a moment, under the slug it had then. */
+export function selectDefinitionsAt(
+  db: Db,
+  at: Date,
+): Promise<Pick<SegmentRow, 'id' | 'slug' | 'salt' | 'percentage' | 'condition'>[]> {
+  return db.query<Pick<SegmentRow, 'id' | 'slug' | 'salt' | 'percentage' | 'condition'>>(sql`
+    SELECT v.segment_id AS id, v.slug, s.salt, v.percentage, v.condition
+    FROM (
+      SELECT DISTINCT ON (v.segment_id) v.segment_id, v.action, v.slug, v.percentage, v.condition
+      FROM segment_versions v
+      WHERE v.at <= ${at}
+      ORDER BY v.segment_id, v.version DESC
+    ) v JOIN segments s ON s.id = v.segment_id
+    WHERE v.action <> 'delete'`);
+}

@@ -1,0 +1,38 @@
+import { Readable } from 'node:stream';
+import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
+import type { Router } from '../../http/route.ts';
+import type { Reports } from './reports.ts';
+
+export function reportRoutes({ route }: Router, reports: Reports): void {
+  route(contract.createReport, async ({ body: { from, to, user, ...body }, request }) => {
+    const [first, last] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
+    const { link, expiresAt } = await reports.create({
+      ...body,
+      ...(first && { from: first }),
+      ...(last && { to: last }),
+      ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),
+    });
+    return { url: `${request.protocol}://${request.host}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
+  });
+
+  route(contract.downloadReport, async ({ params, reply }) => {
+    const lines = reports.open(params.report)[Symbol.asyncIterator]();
+    // The first line is drawn before the answer begins: whatever is wrong by then still has a status of its own.
+    const first = await lines.next();
+    reply
+      .type('text/csv; charset=utf-8')
+      .header('content-disposition', 'attachment; filename="history.csv"')
+      .header('cache-control', 'no-store');
+    await reply.send(Readable.from(resume(first, lines)));
+    return undefined;
+  });
+}
+
+async function* resume(first: IteratorResult<string>, rest: AsyncIterator<string>): AsyncGenerator<string> {
+  try {
+    for (let next = first; !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    // A reader that went away must not keep a connection to the database.
+    await rest.return?.();
+  }
+}
