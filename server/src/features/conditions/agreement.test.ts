@@ -1,21 +1,33 @@
 import pg from 'pg';
-import { expect, test } from 'vitest';
-import { createDatabase } from '../../../test/database.ts';
-import { assertAgreement } from './agreement.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../../test/database.ts';
+import { assertAgreement, inSql } from './agreement.ts';
+import { TABLES } from './tables.ts';
 
 const CONDITIONS = 600;
 const USERS = 40;
 
-test('one user in process and sets in SQL get the same answers', async ({ annotate }) => {
-  const database = await createDatabase({ migrated: false });
-  const client = new pg.Client({ connectionString: database.url });
+let database: TestDatabase;
+let client: pg.Client;
+beforeAll(async () => {
+  database = await createDatabase({ migrated: false });
+  client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  try {
-    const { pairs, matches, streamed } = await assertAgreement(client, CONDITIONS, USERS);
-    await annotate(`${pairs} pairs compared, ${matches} of them matches; ${streamed} conditions left to the stream`);
-    expect(pairs).toBeGreaterThan((CONDITIONS * USERS) / 2);
-  } finally {
-    await client.end();
-    await database.drop();
+});
+afterAll(async () => {
+  await client.end();
+  await database.drop();
+});
+
+test.each(Object.entries(TABLES))('in SQL too: %s', async (_, rows) => {
+  for (const [query, attributes, expected] of rows) {
+    const answers = await inSql(client, query, [{ attributes, segments: 0 }]);
+    expect([query, attributes, answers ?? [expected]]).toEqual([query, attributes, [expected]]);
   }
+});
+
+test('one user in process and sets in SQL get the same answers', async ({ annotate }) => {
+  const { pairs, matches, streamed } = await assertAgreement(client, CONDITIONS, USERS);
+  await annotate(`${pairs} pairs compared, ${matches} of them matches; ${streamed} conditions left to the stream`);
+  expect(pairs).toBeGreaterThan((CONDITIONS * USERS) / 2);
 });

@@ -68,7 +68,12 @@ function inProcess(stored: JsonObject, users: readonly User[]): readonly boolean
   return users.map((user) => evaluate(user.attributes, (segment) => (user.segments & (1 << segment)) !== 0));
 }
 
-async function inSql(client: Client, stored: JsonObject, users: readonly User[]): Promise<readonly Json[] | undefined> {
+/** The answers of SQL for each user; undefined where the condition is left to the stream. */
+export async function inSql(
+  client: Client,
+  stored: JsonObject,
+  users: readonly User[],
+): Promise<readonly Json[] | undefined> {
   const expression = conditionSql(parsed(stored), {
     attributes: sql`users.attributes`,
     inSegment: (segment) => sql`users.segments & (1 << ${segment}::int) <> 0`,

@@ -1,6 +1,7 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, isAboutWholeArray, type Path, type Test } from './condition.ts';
-import { matchesMissing, testSql } from './tests.sql.ts';
+import { pathExistsSql } from './jsonpath.ts';
+import { matchesMissing, typedSql, untypedSql } from './tests.sql.ts';
 
 /** How the tables around the condition are spoken of. */
 export interface SqlContext {
@@ -97,7 +98,14 @@ class Builder {
     const arrayOnTheWay = path
       .slice(1)
       .map((_, index) => sql`jsonb_typeof(${document} #> ${path.slice(0, index + 1)}::text[]) = 'array'`);
-    return sql`(CASE WHEN ${join(arrayOnTheWay, ' OR ')} THEN ${this.#walk(document, path, test)} ELSE ${this.#leaf(sql`(${document} #> ${path}::text[])`, test)} END)`;
+    const throughArrays = this.#throughArrays(document, path, test);
+    const plain = this.#leaf(sql`(${document} #> ${path}::text[])`, test);
+    return sql`(CASE WHEN ${join(arrayOnTheWay, ' OR ')} THEN ${throughArrays} ELSE ${plain} END)`;
+  }
+
+  #throughArrays(document: Sql, path: Path, test: Test): Sql {
+    const isWalk = matchesMissing(test) || path.some((name) => indexOf(name) >= 0);
+    return (isWalk ? undefined : pathExistsSql(document, path, test)) ?? this.#walk(document, path, test);
   }
 
   /**
@@ -130,28 +138,54 @@ class Builder {
       const missing = raw(test.value === null ? 'TRUE' : 'FALSE');
       return sql`coalesce(${value} @> ${JSON.stringify(test.value)}::jsonb, ${missing})`;
     }
-    const element = this.#alias();
-    const inArray = sql`EXISTS (SELECT FROM jsonb_array_elements(${value}) AS ${element} WHERE ${this.#single(element, test)})`;
+    const inArray = pathExistsSql(value, [], test) ?? this.#someElement(value, test);
+    const typed = typedSql(test);
+    if (typed !== undefined) {
+      return sql`(CASE jsonb_typeof(${value}) WHEN ${typed.type} THEN ${typed.says(value)} WHEN 'array' THEN ${inArray} ELSE FALSE END)`;
+    }
     const itself = this.#single(value, test);
     const whole = mayEqualArray(test) ? sql`${inArray} OR ${itself}` : inArray;
     return sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN ${whole} ELSE ${itself} END)`;
   }
 
+  #someElement(array: Sql, test: Test): Sql {
+    const element = this.#alias();
+    return sql`EXISTS (SELECT FROM jsonb_array_elements(${array}) AS ${element} WHERE ${this.#single(element, test)})`;
+  }
+
   /** The test of one value as it is. */
   #single(value: Sql, test: Test): Sql {
-    if (test.kind !== 'elements') {
-      return sql`coalesce(${testSql(value, test)}, ${raw(matchesMissing(test) ? 'TRUE' : 'FALSE')})`;
+    if (test.kind === 'elements') return this.#elements(value, test);
+    const typed = typedSql(test);
+    if (typed !== undefined) {
+      return sql`(CASE jsonb_typeof(${value}) WHEN ${typed.type} THEN ${typed.says(value)} ELSE FALSE END)`;
     }
+    return sql`coalesce(${untypedSql(value, test)}, ${raw(matchesMissing(test) ? 'TRUE' : 'FALSE')})`;
+  }
+
+  #elements(value: Sql, { as, condition }: Extract<Test, { kind: 'elements' }>): Sql {
     const element = this.#alias();
     const elements = sql`jsonb_array_elements(${value}) AS ${element}`;
-    if (test.as === 'values') {
-      const matches = this.condition(test.condition, (_, inner) => this.#single(element, inner));
-      return sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN EXISTS (SELECT FROM ${elements} WHERE ${matches}) ELSE FALSE END)`;
+    const some = (from: Sql, where: Sql) =>
+      sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN EXISTS (SELECT FROM ${from} WHERE ${where}) ELSE FALSE END)`;
+    if (as === 'values') {
+      return some(
+        elements,
+        this.condition(condition, (_, inner) => this.#single(element, inner)),
+      );
+    }
+    if (!speaksOfIndexes(condition)) {
+      // An array in the array has none of these names, as a document or as jsonb.
+      const matches = this.condition(condition, (path, inner) => this.field(element, path, inner));
+      return some(elements, sql`jsonb_typeof(${element}) IN ('object', 'array') AND ${matches}`);
     }
     const documents = this.#alias();
     const document = sql`${documents}.document`;
-    const matches = this.condition(test.condition, (path, inner) => this.field(document, path, inner));
-    return sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN EXISTS (SELECT FROM ${elements}, LATERAL (${documentSql(element)}) AS ${documents} WHERE ${document} IS NOT NULL AND ${matches}) ELSE FALSE END)`;
+    const matches = this.condition(condition, (path, inner) => this.field(document, path, inner));
+    return some(
+      sql`${elements}, LATERAL (${documentSql(element)}) AS ${documents}`,
+      sql`${document} IS NOT NULL AND ${matches}`,
+    );
   }
 
   /** A name of our own for a row, unlike any the caller would use. */
@@ -177,6 +211,21 @@ function stepSql(from: Sql, name: string): Sql {
  */
 function documentSql(element: Sql): Sql {
   return sql`SELECT CASE jsonb_typeof(${element}) WHEN 'object' THEN ${element} WHEN 'array' THEN (SELECT coalesce(jsonb_object_agg((i - 1)::text, e), '{}') FROM jsonb_array_elements(${element}) WITH ORDINALITY AS items (e, i)) END AS document OFFSET 0`;
+}
+
+/** Whether a path begins with what jsonb might take for an index: it reads `-1` and `01` as such. */
+function speaksOfIndexes(condition: Condition<never>): boolean {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.some(speaksOfIndexes);
+    case 'not':
+      return speaksOfIndexes(condition.of);
+    case 'field':
+      return /[0-9]/.test(condition.path[0] ?? '');
+    default:
+      return false;
+  }
 }
 
 function mayEqualArray(test: Test): boolean {

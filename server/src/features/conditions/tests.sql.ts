@@ -3,7 +3,9 @@ import type { Comparison, Scalar, Test } from './condition.ts';
 import type { Literal } from './regex.ts';
 
 const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
-const FALSE = raw('FALSE');
+const NUMBER = raw(`'number'`);
+const BOOLEAN = raw(`'boolean'`);
+const STRING = raw(`'string'`);
 
 /** Whether a test says yes to a missing value: only those that null passes. */
 export function matchesMissing(test: Test): boolean {
@@ -19,40 +21,55 @@ export function matchesMissing(test: Test): boolean {
   }
 }
 
-/** The test of one value, an expression of type jsonb, as it is. Null where the value is. */
-export function testSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>): Sql {
+/** A test that is only asked of values of one type, named as `jsonb_typeof` names it. */
+export interface TypedSql {
+  readonly type: Sql;
+  readonly says: (value: Sql) => Sql;
+}
+
+/**
+ * A test of a value, an expression of type jsonb, as one that is asked of one type only; undefined if it is none.
+ * jsonb orders numbers and booleans as MongoDB does, but strings by the collation of the database: they go as text.
+ */
+export function typedSql(test: Test): TypedSql | undefined {
+  if (test.kind === 'pattern' && test.pattern.literal !== undefined) {
+    const { literal } = test.pattern;
+    return { type: STRING, says: (value) => literalSql(text(value), literal) };
+  }
+  return test.kind === 'compare' ? comparisonSql(OPERATORS[test.operator], test.value) : undefined;
+}
+
+function comparisonSql(compares: Sql, expected: Scalar): TypedSql | undefined {
+  switch (typeof expected) {
+    case 'number':
+      return { type: NUMBER, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
+    case 'boolean':
+      return { type: BOOLEAN, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
+    case 'string':
+      return { type: STRING, says: (value) => sql`${text(value)} COLLATE "C" ${compares} ${expected}::text` };
+    default:
+      return undefined;
+  }
+}
+
+/** Any other test of one value as it is. Null where the value is. */
+export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>): Sql {
   switch (test.kind) {
     case 'equal':
       return sql`${value} = ${JSON.stringify(test.value)}::jsonb`;
     case 'in':
       // An array of jsonb and not a jsonb array: PostgreSQL hashes a long ANY.
       return sql`${value} = ANY (${test.values.map((entry) => JSON.stringify(entry))}::jsonb[])`;
-    case 'compare':
-      return comparisonSql(value, test.operator, test.value);
     case 'exists':
       return sql`${value} IS NOT NULL`;
     case 'size':
       return sql`CASE jsonb_typeof(${value}) WHEN 'array' THEN jsonb_array_length(${value}) = ${test.size}::bigint ELSE FALSE END`;
+    case 'compare':
+      // Only null is left: it equals itself, and nothing is above or below it.
+      return matchesMissing(test) ? sql`${value} = 'null'::jsonb` : raw('FALSE');
     case 'pattern':
-      if (test.pattern.literal === undefined) throw new Error('a pattern that is not text has no SQL');
-      return textSql(value, literalSql(text(value), test.pattern.literal));
     case 'version':
-      throw new Error('versions have no SQL');
-  }
-}
-
-// jsonb orders numbers and booleans as MongoDB does; text by the collation of the database, so that is done as text.
-function comparisonSql(value: Sql, operator: Comparison, expected: Scalar): Sql {
-  const compares = OPERATORS[operator];
-  switch (typeof expected) {
-    case 'number':
-      return sql`(jsonb_typeof(${value}) = 'number' AND ${value} ${compares} ${JSON.stringify(expected)}::jsonb)`;
-    case 'boolean':
-      return sql`(jsonb_typeof(${value}) = 'boolean' AND ${value} ${compares} ${JSON.stringify(expected)}::jsonb)`;
-    case 'string':
-      return textSql(value, sql`${text(value)} COLLATE "C" ${compares} ${expected}::text`);
-    default:
-      return operator === 'gte' || operator === 'lte' ? sql`${value} = 'null'::jsonb` : FALSE;
+      throw new Error(`a ${test.kind} has no SQL`);
   }
 }
 
@@ -67,10 +84,6 @@ function literalSql(candidate: Sql, { text, anchor }: Literal): Sql {
     case 'both':
       return sql`${candidate} = ${text}::text`;
   }
-}
-
-function textSql(value: Sql, answer: Sql): Sql {
-  return sql`(jsonb_typeof(${value}) = 'string' AND ${answer})`;
 }
 
 /** The text of a jsonb string. */
