@@ -1,0 +1,43 @@
+# Kohort for production: the service alone. PostgreSQL is somewhere else and named by DATABASE_URL; the packages `node` and
+# `embedded-postgres` are development dependencies and stay out. Needs no BuildKit.
+
+# Debian and not Alpine: node's builds for musl are experimental upstream, and everything here is tested on glibc.
+FROM node:26-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY contract/package.json contract/
+COPY server/package.json server/
+# No script of a package runs: the one native addon, argon2, comes prebuilt. TypeScript, an optional peer of a reader of
+# configuration files that the queue's command line uses, is a third of the whole and never loaded by the service.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && rm -rf node_modules/typescript node_modules/@typescript
+
+FROM node:26-slim
+LABEL org.opencontainers.image.title="Kohort" \
+      org.opencontainers.image.description="Dynamic user segmentation on PostgreSQL" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+# Evaluation mode keeps the secret it draws in /data; a volume mounted there takes over this owner. Production writes nothing.
+RUN mkdir /data && chown 10001:10001 /data
+# HOME, because a library asks for it as it loads and this user has no entry in /etc/passwd.
+ENV NODE_ENV=production \
+    HOME=/app \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    DATA_DIR=/data
+WORKDIR /app
+
+# Everything belongs to root, and the service runs as nobody in particular: it cannot change its own code.
+COPY --from=dependencies /app ./
+COPY LICENSE ./
+COPY schema schema
+COPY contract contract
+COPY server server
+USER 10001:10001
+
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+# Whether the process lives, not whether the database does: a supervisor must not restart the service for the latter.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "server/src/main.ts"]
