@@ -14,7 +14,9 @@ import { keyRoutes } from './features/keys/keys.routes.ts';
 import { createKeys } from './features/keys/keys.ts';
 import { memberRoutes } from './features/members/members.routes.ts';
 import { createMembers } from './features/members/members.ts';
+import { createAnswers } from './features/memberships/answers.ts';
 import { createAsOf } from './features/memberships/as-of.ts';
+import { hotCallOf } from './features/memberships/hot-call.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
 import { createOverrides, dropAllOverrides } from './features/memberships/overrides.ts';
 import { createMembershipReads } from './features/memberships/reads.ts';
@@ -32,7 +34,7 @@ import { answerHealth } from './http/health.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
 import { createRouter } from './http/route.ts';
-import { createServer } from './http/server.ts';
+import { createWebServer } from './http/server.ts';
 import { answerUnknown } from './http/unknown.ts';
 import { enqueue, migrateQueue, startWorker } from './jobs/worker.ts';
 import { Database } from './postgres/database.ts';
@@ -59,7 +61,11 @@ const OPERATIONS = ['/healthz', '/readyz', '/metrics', '/openapi.json', '/docs']
 
 /** Puts the service together: this is its table of contents. Nothing is connected yet. */
 export async function createService(config: Config & { readonly jwtSecret: string }): Promise<Service> {
-  const app = createServer({ logLevel: config.logLevel, trustProxy: config.trustProxy, translate: problemOfDatabase });
+  const { app, lane } = createWebServer({
+    logLevel: config.logLevel,
+    trustProxy: config.trustProxy,
+    translate: problemOfDatabase,
+  });
   const onError = (error: unknown, what: string) =>
     app.log.error({ err: error instanceof Error ? error.message : String(error) }, what);
   let draining = false;
@@ -68,7 +74,7 @@ export async function createService(config: Config & { readonly jwtSecret: strin
   // The database, and what keeps watch over it.
   const db = new Database({ maxConnections: MAX_CONNECTIONS, statementTimeout: STATEMENT_TIMEOUT, onError });
   const metrics = createMetrics();
-  measureRequests(app, metrics);
+  const observerOf = measureRequests(app, metrics);
   const callersPerStatement = new Histogram({
     name: 'kohort_coalesced_callers',
     help: 'Callers that one statement served.',
@@ -95,21 +101,24 @@ export async function createService(config: Config & { readonly jwtSecret: strin
     },
   });
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
-  const reads = createMembershipReads({ db, definitions, observe: observe('read') });
-  const overrides = createOverrides({ db, definitions, observe: observe('write') });
+  const answers = createAnswers({ db, definitions, observe: observe('segments') });
+  const reads = createMembershipReads({ db, definitions, observe: observe('memberships') });
+  const overrides = createOverrides({ db, definitions, observe: observe('overrides') });
   const members = createMembers({ db, cursors, definitions });
   const history = createHistory({ db, cursors, users });
   const reports = createReports({ db, users, secret: config.jwtSecret });
 
   // The wire.
-  const router = createRouter(app, { authenticate: auth.authenticate, seedIsOpen: config.mode === 'evaluation' });
+  const seedIsOpen = config.mode === 'evaluation';
+  const router = createRouter(app, { authenticate: auth.authenticate, seedIsOpen });
+  lane.open(hotCallOf({ answers, known: auth.known, seedIsOpen, observerOf }));
   authRoutes(router, auth);
   accountRoutes(router, accounts);
   keyRoutes(router, keys);
   userRoutes(router, users, auth.forgetUser);
   segmentRoutes(router, segments, (id) => purgeSome(db, id));
   memberRoutes(router, members, db);
-  membershipRoutes(router, reads, overrides, createAsOf(db));
+  membershipRoutes(router, answers, reads, overrides, createAsOf(db));
   historyRoutes(router, history);
   reportRoutes(router, reports);
   answerHealth(app, () => serving && !draining && db.available);

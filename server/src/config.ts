@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Role } from '@kohort/contract';
 
 export type Mode = 'evaluation' | 'production';
@@ -30,7 +31,9 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 const SIGN_UP_ROLES = ['member', 'viewer', 'editor'] as const;
+const PROXY_WORDS = ['loopback', 'linklocal', 'uniquelocal'];
 const MIN_SECRET_BYTES = 32;
+const MAX_PERIOD = 16;
 
 // Published with the seed's source, or in everybody's examples: a token signed with one of these proves nothing.
 const SEED_SECRET = 'jbfj5jbh6hgj5';
@@ -50,10 +53,21 @@ const EXAMPLE_SECRETS = new Set([
   'abcdefghijklmnopqrstuvwxyz0123456789',
 ]);
 
+/** `secretsecretsecret…`, `000000…`: a short word said again and again, perhaps cut off at the end. */
+function isRepetition(text: string): boolean {
+  for (let period = 1; period <= Math.min(MAX_PERIOD, text.length / 2); period++) {
+    if (text.slice(period) === text.slice(0, -period)) return true;
+  }
+  return false;
+}
+
 function isWellKnownSecret(secret: string): boolean {
   const plain = secret.toLowerCase();
   return (
-    plain.includes(SEED_SECRET) || EXAMPLE_SECRETS.has(plain) || /^(?:change|replace)[-_ ]?(?:me|this|it)/.test(plain)
+    plain.includes(SEED_SECRET) ||
+    EXAMPLE_SECRETS.has(plain) ||
+    isRepetition(plain) ||
+    /(?:change|replace)[-_ ]?(?:me|this|it)|your[-_ ].*secret/.test(plain)
   );
 }
 
@@ -79,6 +93,23 @@ export function readConfig(env: Env): Config {
       throw new ConfigError(`${name} is "${text}", but takes a whole number from ${min} to ${max}.`);
     }
     return number;
+  }
+
+  function proxies(): string[] {
+    const all = (value('TRUST_PROXY') ?? '')
+      .split(',')
+      .map((one) => one.trim())
+      .filter(Boolean);
+    for (const one of all) {
+      if (PROXY_WORDS.includes(one)) continue;
+      const [address = '', bits, ...rest] = one.split('/');
+      const family = isIP(address);
+      const isNetwork = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+      if (family === 0 || !isNetwork || rest.length > 0) {
+        throw new ConfigError(`TRUST_PROXY holds "${one}", but takes addresses or networks, separated by commas.`);
+      }
+    }
+    return all;
   }
 
   const databaseUrl = value('DATABASE_URL');
@@ -122,9 +153,6 @@ export function readConfig(env: Env): Config {
     signUp: oneOf('SIGN_UP', ['open', 'closed'], 'open'),
     signUpRole: oneOf('SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    trustProxy: (value('TRUST_PROXY') ?? '')
-      .split(',')
-      .map((one) => one.trim())
-      .filter(Boolean),
+    trustProxy: proxies(),
   });
 }

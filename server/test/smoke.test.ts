@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startService, type Service } from './service.ts';
+import { type Service, startService } from './service.ts';
 
 let service: Service;
 beforeAll(async () => {

@@ -1,7 +1,9 @@
-import { Problem } from '@kohort/contract';
-import type { FastifyInstance } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
+import { maxListEntries, Problem } from '@kohort/contract';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 const MAX_DEPTH = 64;
+const MAX_TOKEN = 100;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 function malformed(detail: string): Problem {
@@ -18,7 +20,7 @@ function decode(body: Buffer): string {
 
 /**
  * Refuses what JSON can say but PostgreSQL cannot keep, or would keep as something else: NUL, lone surrogates, numbers beyond
- * a double, and nesting that would exhaust a stack further on.
+ * a double; and lists and nesting that would exhaust something further on.
  */
 function refuseUnstorable(root: unknown): void {
   const stack: { value: unknown; path: string; depth: number }[] = [{ value: root, path: '/body', depth: 0 }];
@@ -34,12 +36,20 @@ function refuseUnstorable(root: unknown): void {
       if (!Number.isFinite(value)) refuse(path, 'must be within the range of a double');
     } else if (typeof value === 'object' && value !== null) {
       if (depth === MAX_DEPTH) refuse('/body', `must not nest deeper than ${MAX_DEPTH}`);
+      if (Array.isArray(value) && value.length > maxListEntries) {
+        refuse(path, `must not have more than ${maxListEntries} entries`);
+      }
       for (const [key, child] of Object.entries(value)) {
         if (key.includes('\0') || !key.isWellFormed()) refuse(path, 'must not have a key with NUL or a lone surrogate');
-        stack.push({ value: child, path: `${path}/${key}`, depth: depth + 1 });
+        stack.push({ value: child, path: `${path}/${pointerToken(key)}`, depth: depth + 1 });
       }
     }
   }
+}
+
+/** One step of a JSON pointer (RFC 6901), cut to what a person would read. */
+function pointerToken(key: string): string {
+  return key.slice(0, MAX_TOKEN).replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 /**
@@ -48,31 +58,40 @@ function refuseUnstorable(root: unknown): void {
  */
 export function acceptJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
+
+  function read(request: FastifyRequest, body: Buffer): unknown {
+    refuseEncoded(request.headers);
+    if (body.length === 0) return undefined;
+    let [failed, value]: [Error | null, unknown] = [null, undefined];
+    // It answers at once, and takes what is thrown inside for a fault of the JSON: so nothing may be.
+    parse(request, decode(body), (error, parsed) => {
+      [failed, value] = [error, parsed];
+    });
+    // Without the parser's own words: they quote the body.
+    if (failed) throw malformed('The body is not valid JSON, or has a key that no object may have.');
+    refuseUnstorable(value);
+    return value;
+  }
+
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const { charset } = parametersOf(request.headers['content-type'] ?? '');
-    if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
-      return done(new Problem('media_type', `The charset ${charset} is not supported; send UTF-8.`));
-    }
-    if (body.length === 0) return done(null, undefined);
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    let value: unknown;
     try {
-      const text = decode(Buffer.isBuffer(body) ? body : Buffer.from(body));
-      parse(request, text, (error, value) => {
-        if (error) return done(malformed(`The body is not valid JSON: ${wordsOf(error)}`));
-        refuseUnstorable(value);
-        done(null, value);
-      });
+      value = read(request, body);
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
+      return done(error as Error);
     }
+    done(null, value);
   });
 }
 
-function parametersOf(contentType: string): { charset: string | undefined } {
-  return { charset: /;\s*charset\s*=\s*"?([^";\s]+)"?/i.exec(contentType)?.[1] };
-}
-
-/** The parser's complaint without the excerpt of the body that node adds to it. */
-function wordsOf(error: Error): string {
-  return error.message.replace(/,? (?:\.\.\.)?".*$/s, '').slice(0, 200);
+function refuseEncoded(headers: IncomingHttpHeaders): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)"?/i.exec(headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
+    throw new Problem('media_type', 'This charset is not supported; send UTF-8.');
+  }
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw new Problem('media_type', 'Content-Encoding is not supported; send the body as it is.');
+  }
 }

@@ -42,10 +42,15 @@ function commonProblems(endpoint: Endpoint): ProblemCode[] {
     'unauthenticated',
     ...(endpoint.access === 'public' ? [] : (['forbidden'] as const)),
     ...(endpoint.body ? (['too_large', 'media_type'] as const) : []),
+    ...(endpoint.uploads ? (['media_type'] as const) : []),
     'internal',
     'unavailable',
     ...(endpoint.method === 'GET' ? [] : (['outcome_unknown'] as const)),
   ];
+}
+
+function contentOf(media: readonly string[]): Json {
+  return Object.fromEntries(media.map((type) => [type, { schema: { type: 'string' } }]));
 }
 
 function responsesOf(endpoint: Endpoint): Json {
@@ -56,7 +61,7 @@ function responsesOf(endpoint: Endpoint): Json {
     [status]: {
       description: 'Done',
       ...(body && { content: { 'application/json': { schema: body } } }),
-      ...(media && { content: { [media]: { schema: { type: 'string' } } } }),
+      ...(media && { content: contentOf([media].flat()) }),
     },
     ...Object.fromEntries(
       [...byStatus]
@@ -87,6 +92,7 @@ function operationOf(endpoint: Endpoint): Json {
     ...(endpoint.body && {
       requestBody: { required: true, content: { 'application/json': { schema: endpoint.body } } },
     }),
+    ...(endpoint.uploads && { requestBody: { required: true, content: contentOf(endpoint.uploads) } }),
     responses: responsesOf(endpoint),
   };
 }

@@ -18,12 +18,11 @@ export interface ProblemSettings {
   readonly translate: (error: unknown) => Problem | undefined;
 }
 
-function toProblem(error: FastifyError | Error, { translate }: ProblemSettings): Problem {
+/** Whatever was thrown, as what is answered. */
+export function toProblem(error: FastifyError | Error, { translate }: ProblemSettings): Problem {
   if (error instanceof Problem) return error;
   const known = 'code' in error && typeof error.code === 'string' ? FASTIFY[error.code] : undefined;
   if (known) return new Problem(known[0], known[1], { cause: error });
-  const translated = translate(error);
-  if (translated) return translated;
   if (
     'statusCode' in error &&
     typeof error.statusCode === 'number' &&
@@ -34,6 +33,8 @@ function toProblem(error: FastifyError | Error, { translate }: ProblemSettings):
       cause: error,
     });
   }
+  const translated = translate(error);
+  if (translated) return translated;
   return new Problem('internal', 'Something went wrong on our side. The request id finds it in our log.', {
     cause: error,
   });
@@ -63,9 +64,10 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
       'call failed',
     );
   }
+  // Where the path cannot even be read, no hook has run that would have set the id.
   return reply
     .code(problem.status)
-    .headers(problem.headers)
+    .headers({ ...problem.headers, 'x-request-id': request.id })
     .header('content-type', 'application/problem+json; charset=utf-8')
     .serializer(JSON.stringify)
     .send(problemBody(problem, request.id));

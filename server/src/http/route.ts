@@ -1,16 +1,7 @@
-import {
-  type Answer,
-  type Body,
-  type Endpoint,
-  invalid,
-  type Params,
-  Problem,
-  type Query,
-  roles,
-  strict,
-} from '@kohort/contract';
+import { type Answer, type Body, type Endpoint, invalid, type Params, type Query, strict } from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Authenticate, anonymous, type Caller } from './caller.ts';
+import { identify, refusalOf } from './access.ts';
+import type { Authenticate, Caller } from './caller.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -39,57 +30,6 @@ export interface Router {
   route<const E extends Endpoint>(endpoint: E, handle: (call: Call<E>) => Promise<Answer<E>>): void;
 }
 
-const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
-
-function unauthenticated(detail: string, parameters = ''): Problem {
-  return new Problem('unauthenticated', detail, {
-    headers: { 'www-authenticate': `Bearer realm="kohort"${parameters}` },
-  });
-}
-
-export function tokenNeeded(): Problem {
-  return unauthenticated('This call needs a token: Authorization: Bearer …');
-}
-
-/** Who calls; anonymous without a credential. A credential that is there but no good is refused, never ignored. */
-export async function identify(request: FastifyRequest, authenticate: Authenticate): Promise<Caller> {
-  const { authorization } = request.headers;
-  if (authorization === undefined) return anonymous;
-  const token = BEARER.exec(authorization)?.[1];
-  const caller = token === undefined ? undefined : await authenticate(token);
-  if (!caller) throw unauthenticated('The token is not valid, or not any more.', ', error="invalid_token"');
-  return caller;
-}
-
-function isAllowed(endpoint: Endpoint, caller: Caller, request: FastifyRequest): boolean {
-  const rank = caller.role === undefined ? -1 : roles.indexOf(caller.role);
-  switch (endpoint.access) {
-    case 'public':
-      return true;
-    case 'session':
-      return caller.kind === 'session';
-    case 'self': {
-      const { user } = request.params as { user?: string };
-      return rank >= roles.indexOf('viewer') || user === String(caller.userId);
-    }
-    default:
-      return rank >= roles.indexOf(endpoint.access);
-  }
-}
-
-function authorize(endpoint: Endpoint, caller: Caller, request: FastifyRequest, { seedIsOpen }: RouteSettings): void {
-  if (endpoint.access === 'public' || (seedIsOpen && endpoint.seed)) return;
-  if (caller.kind === 'anonymous') throw tokenNeeded();
-  if (!isAllowed(endpoint, caller, request)) {
-    throw new Problem(
-      'forbidden',
-      endpoint.access === 'session'
-        ? 'This call is for accounts that signed in.'
-        : 'Your role does not allow this call.',
-    );
-  }
-}
-
 /** `/api/users/{user}` as Fastify writes it. */
 export function fastifyPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -111,8 +51,10 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
         url: fastifyPath(endpoint.path),
         schema: { querystring: query, ...(params && { params }), ...(body && { body }), ...(headers && { headers }) },
         onRequest: async (request) => {
-          request.caller = await identify(request, settings.authenticate);
-          authorize(endpoint, request.caller, request, settings);
+          request.caller = await identify(request.headers, settings.authenticate);
+          const { user } = request.params as { readonly user?: string };
+          const refusal = refusalOf(endpoint, request.caller, { user, seedIsOpen: settings.seedIsOpen });
+          if (refusal) throw refusal;
         },
         preValidation: async (request) => {
           if (!body && !isEmpty(request.body)) throw invalid('/body', 'is not taken by this call');

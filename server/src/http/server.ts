@@ -1,9 +1,17 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
+import { drainGracefully } from './drain.ts';
+import { createHotLane, type HotLane } from './hot-lane.ts';
 import { acceptJson } from './json.ts';
-import { answerBrokenRequest, answerProblems, type ProblemSettings, sendProblem } from './problems.ts';
+import { answerBrokenRequest, answerProblems, type ProblemSettings, sendProblem, toProblem } from './problems.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
+
+export interface WebServer {
+  readonly app: FastifyInstance;
+  readonly lane: HotLane;
+}
 
 export interface ServerSettings extends ProblemSettings {
   readonly logLevel: string;
@@ -12,36 +20,59 @@ export interface ServerSettings extends ProblemSettings {
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const MAX_BODY = 1024 * 1024;
+const MAX_HEADERS = 16 * 1024;
 // Above every slug and percent-encoded external id; node bounds the whole of the headers by 16 KiB.
 const MAX_PATH_PARAMETER = 16 * 1024;
 
+// A request has 30 s to arrive, its headers 10 s; node looks once a second.
+const TIMEOUTS = {
+  requestTimeout: 30_000,
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 72_000,
+};
+
+function requestIdOf({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
 /** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
-export function createServer(settings: ServerSettings): FastifyInstance {
+export function createWebServer(settings: ServerSettings): WebServer {
+  // Node would refuse a request without Host in its own words; we do it in ours.
+  const lane = createHotLane({ ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false }, requestIdOf);
   const app = fastify({
+    serverFactory: lane.serverFactory,
     logger: { level: settings.logLevel, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` },
     // One line for a fault, none for the rest: paths hold external ids, which are not ours to keep in logs.
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: ({ headers }) => {
-      const given = headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    },
+    genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: MAX_BODY,
-    // A request has 30 s to arrive, its headers 10 s; node looks once a second.
-    requestTimeout: 30_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16 * 1024 },
-    keepAliveTimeout: 72_000,
+    // What still comes in on an open connection while we stop is answered, by the same rules as ever.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PATH_PARAMETER, querystringParser: parseQuery, caseSensitive: true },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (_error, request, reply) => {
-      sendProblem(new Problem('malformed', 'The path is not valid percent-encoded UTF-8.'), request, reply);
+      const unreadable = new Problem('malformed', 'The path is not valid percent-encoded UTF-8.');
+      request.server
+        .refuseStrangers(request)
+        .then(() => unreadable)
+        .catch((error) => toProblem(error, settings))
+        .then((problem) => sendProblem(problem, request, reply));
     },
   });
+  // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
+      throw new Problem('malformed', 'The request has no Host header.');
+    }
   });
+  drainGracefully(app);
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
-  return app;
+  return { app, lane };
 }

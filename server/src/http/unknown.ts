@@ -1,7 +1,14 @@
 import { type Endpoint, Problem } from '@kohort/contract';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { identify, tokenNeeded } from './access.ts';
 import type { Authenticate } from './caller.ts';
-import { identify } from './route.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** For what no route takes: 401 where the path is one that needs a credential, before anything else is said about it. */
+    refuseStrangers(request: FastifyRequest): Promise<void>;
+  }
+}
 
 interface Known {
   readonly pattern: RegExp;
@@ -33,19 +40,31 @@ export function answerUnknown(
   { authenticate, credentialFirst }: UnknownSettings,
 ): void {
   const table = tableOf(endpoints);
-  app.setNotFoundHandler(async (request) => {
-    const path = request.url.split('?', 1)[0] ?? '/';
-    if (path.startsWith('/api/') || path === '/api') {
-      const caller = await identify(request, authenticate);
-      if (credentialFirst && caller.kind === 'anonymous') {
-        throw new Problem('unauthenticated', 'This call needs a token: Authorization: Bearer …', {
-          headers: { 'www-authenticate': 'Bearer realm="kohort"' },
-        });
-      }
-    }
+
+  app.decorate('refuseStrangers', async (request) => {
+    if (!/^\/api(?:\/|$)/.test(pathOf(request))) return;
+    const caller = await identify(request.headers, authenticate);
+    if (credentialFirst && caller.kind === 'anonymous') throw tokenNeeded();
+  });
+
+  async function refuse(request: FastifyRequest): Promise<never> {
+    await app.refuseStrangers(request);
+    const path = pathOf(request);
     const methods = new Set(table.filter(({ pattern }) => pattern.test(path)).flatMap((known) => [...known.methods]));
     if (methods.size === 0) throw new Problem('route_unknown', 'There is no such path. GET /openapi.json lists them.');
     const allow = [...methods].sort().join(', ');
     throw new Problem('method_not_allowed', `This path takes ${allow}.`, { headers: { allow } });
+  }
+
+  // Before the body is looked at: its form is no matter of a path that does not exist.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.is404) refuse(request).catch(done);
+    else done();
   });
+  app.setNotFoundHandler(refuse);
+}
+
+/** Without the scheme and the host that a request to a proxy has before it. */
+function pathOf({ raw }: FastifyRequest): string {
+  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(raw.url ?? '')?.[1] ?? '';
 }

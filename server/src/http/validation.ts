@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
 const MAX_ERRORS = 20;
+const MAX_PATH = 300;
 const PARTS: Readonly<Record<string, string>> = {
   body: '/body',
   querystring: '/query',
@@ -30,7 +31,11 @@ function describe(error: SchemaError, part: string): FieldError | undefined {
 }
 
 function problemOf(errors: readonly SchemaError[], part: string): Problem {
-  const fields = errors.flatMap((error) => describe(error, part) ?? []).slice(0, MAX_ERRORS);
+  const fields = errors
+    .flatMap((error) => describe(error, part) ?? [])
+    .slice(0, MAX_ERRORS)
+    // A path holds keys of the body, which may be as long as the body.
+    .map(({ path, message }) => ({ path: path.slice(0, MAX_PATH), message }));
   const detail = fields.slice(0, 3).map(({ path, message }) => `${path} ${message}`);
   return new Problem('invalid', `${detail.join('; ')}${fields.length > 3 ? '; …' : ''}`, { errors: fields });
 }
@@ -62,11 +67,13 @@ export function validateWithTypeBox(app: FastifyInstance): void {
   // Answers are typed by the same schemas and checked against them in the tests; at run time they are only written out.
   app.setSerializerCompiler(() => JSON.stringify);
 
-  app.addHook('preValidation', async (request) => {
-    const query = request.raw.url?.split('?', 2)[1];
-    if (query !== undefined && !isReadable(query)) {
-      throw new Problem('malformed', 'The query string is not valid percent-encoded UTF-8 without NUL.');
+  app.addHook('preValidation', (request, _reply, done) => {
+    const url = request.raw.url ?? '';
+    const query = url.indexOf('?');
+    if (query !== -1 && !isReadable(url.slice(query + 1))) {
+      return done(new Problem('malformed', 'The query string is not valid percent-encoded UTF-8 without NUL.'));
     }
+    done();
   });
 }
 

@@ -63,8 +63,8 @@ export function coalesce<Ask, Answer>(options: CoalesceOptions<Ask, Answer>): Co
   async function send(batch: Waiting<Ask, Answer>[]): Promise<void> {
     inFlight++;
     for (const { key } of batch) if (key !== undefined) busyKeys.add(key);
-    options.observe?.(batch.length, performance.now() - (batch[0]?.since ?? 0));
     try {
+      options.observe?.(batch.length, performance.now() - (batch[0]?.since ?? 0));
       const answers = await options.run(batch.map(({ ask }) => ask));
       if (answers.length !== batch.length) throw new Error('a coalesced statement must answer each of its callers');
       batch.forEach((one, i) => {

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { ConfigError } from '../config.ts';
 
 // Any number will do as long as no other use of advisory locks in this database takes the same.
 const LOCK = 7224191400000;
@@ -25,7 +26,7 @@ async function migrationsIn(folder: string): Promise<Migration[]> {
  * instances may start at once. The files and the table `schema_migrations` are golang-migrate's, whose tool can run the same.
  * `alongside` brings up what else lives in the database, under the same lock.
  * @returns the version the database is at.
- * @throws when the database is newer than the folder, or was left dirty by another tool.
+ * @throws ConfigError when the database is newer than the folder, or was left dirty by another tool.
  */
 export async function migrate(url: string, folder: string, alongside: () => Promise<void>): Promise<number> {
   const migrations = await migrationsIn(folder);
@@ -42,15 +43,19 @@ export async function migrate(url: string, folder: string, alongside: () => Prom
     await client.query(
       'CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)',
     );
-    const { rows } = await client.query<{ version: number; dirty: boolean }>(
-      'SELECT version::int AS version, dirty FROM schema_migrations',
+    const { rows } = await client.query<{ version: string; dirty: boolean }>(
+      'SELECT version::text AS version, dirty FROM schema_migrations',
     );
-    const current = rows[0]?.version ?? 0;
+    const current = Number(rows[0]?.version ?? 0);
     const newest = migrations.at(-1)?.version ?? 0;
-    if (rows[0]?.dirty) throw new Error(`schema version ${current} is marked dirty: mend it by hand, then start again`);
+    if (rows[0]?.dirty) {
+      throw new ConfigError(
+        `The database is marked dirty at schema version ${current}: another tool failed half-way. Mend it by hand, clear the mark in schema_migrations, then start again.`,
+      );
+    }
     if (current > newest) {
-      throw new Error(
-        `the database is at schema version ${current}, this build knows only ${newest}: start a newer build`,
+      throw new ConfigError(
+        `The database is at schema version ${current}, but this build knows only ${newest}. Start a newer build.`,
       );
     }
     for (const { version, file } of migrations.filter((migration) => migration.version > current)) {

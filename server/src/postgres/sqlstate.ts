@@ -28,7 +28,7 @@ export function isRetryable(error: unknown): boolean {
 
 // node's and pg's own words for a connection that is gone; they carry no SQLSTATE.
 const CONNECTION_LOST =
-  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|connection is closed|not queryable/i;
+  /Connection terminated|^timeout expired$|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|connection is closed|not queryable/i;
 const SOCKET_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -36,6 +36,7 @@ const SOCKET_CODES = new Set([
   'ETIMEDOUT',
   'ENOENT',
   'EHOSTUNREACH',
+  'ENETUNREACH',
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);

@@ -47,7 +47,7 @@ export interface PasswordChange {
 }
 
 /** `address` is what attempts are counted against; see `addressSubject`. */
-export interface Auth extends Pick<Sessions, 'authenticate' | 'forgetUser' | 'forgetKey'> {
+export interface Auth extends Pick<Sessions, 'authenticate' | 'known' | 'forgetUser' | 'forgetKey'> {
   signUp(asked: SignUp, address: string): Promise<{ id: number }>;
   signIn(asked: SignIn, address: string): Promise<{ token: string }>;
   signOut(caller: Caller): Promise<void>;
@@ -98,6 +98,7 @@ export function createAuth({ db, mode, jwtSecret, tokenTtl, signUp, signUpRole }
 
   return {
     authenticate: sessions.authenticate,
+    known: sessions.known,
     forgetUser: sessions.forgetUser,
     forgetKey: sessions.forgetKey,
 

@@ -27,6 +27,8 @@ export interface CallersOptions {
 
 export interface Callers {
   authenticate(token: string): Promise<Caller | undefined>;
+  /** Who a token stands for, if that was read lately enough; otherwise nothing is said of it. */
+  known(token: string): Caller | undefined;
   /** Forgets what was known before: the next call of each of these tokens reads anew. */
   forget(matches: (known: Known) => boolean): void;
   readonly size: () => number;
@@ -73,6 +75,10 @@ export function createCallers({ read, capacity, maxAge, now, elapsed }: CallersO
         known = await reading;
       }
       return known && known.expiresAt > now() ? known.caller : undefined;
+    },
+    known(token) {
+      const entry = entries.get(token);
+      return entry && elapsed() - entry.readAt < maxAge && entry.expiresAt > now() ? entry.caller : undefined;
     },
     forget(matches) {
       for (const [token, entry] of entries) if (matches(entry)) entries.delete(token);

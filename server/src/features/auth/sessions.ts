@@ -1,4 +1,4 @@
-import type { Authenticate } from '../../http/caller.ts';
+import type { Authenticate, Caller } from '../../http/caller.ts';
 import { type Coalesced, coalesce } from '../../postgres/coalesce.ts';
 import type { Database } from '../../postgres/database.ts';
 import { type ApiKey, findApiKeys, isApiKey } from '../keys/keys.ts';
@@ -19,6 +19,8 @@ export interface SessionsOptions {
 
 export interface Sessions {
   readonly authenticate: Authenticate;
+  /** From memory alone: undefined also for a good token that has to be read again. */
+  readonly known: (token: string) => Caller | undefined;
   /** A token for the account; undefined when its password changed or it was disabled since the credential was read. */
   open(credential: CredentialRow): Promise<string | undefined>;
   /** Whatever was revoked or changed through this instance is told here, and counts from its next call on. */
@@ -88,6 +90,7 @@ export function createSessions({ db, jwtSecret, tokenTtl }: SessionsOptions): Se
 
   return {
     authenticate: callers.authenticate,
+    known: callers.known,
     async open(credential) {
       const [session] = await insertSession(db, credential, tokenTtl);
       return (

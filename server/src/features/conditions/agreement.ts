@@ -4,7 +4,7 @@ import sql from 'sql-template-tag';
 import { compileCondition } from './evaluate.ts';
 import type { Json, JsonObject } from './json.ts';
 import { parseStoredCondition } from './parse.ts';
-import { attributes, condition, EVERYTHING } from './random.ts';
+import { attributes, type Choice, condition, EVERYTHING, SMALL } from './random.ts';
 import { conditionSql } from './sql.ts';
 
 /** What was compared: pairs of a condition and a user, and conditions that SQL left to the stream. */
@@ -31,17 +31,7 @@ export async function assertAgreement(
   seed?: number,
 ): Promise<Compared> {
   const compared: Compared = { pairs: 0, matches: 0, streamed: 0 };
-  const user = fc.record({ attributes: attributes(EVERYTHING), segments: fc.nat(511) });
-  const users = fc.array(user, { minLength: usersEach, maxLength: usersEach });
-  const cases = users.chain((found) =>
-    fc.tuple(
-      condition(
-        EVERYTHING,
-        found.map(({ attributes }) => attributes),
-      ),
-      fc.constant(found),
-    ),
-  );
+  const cases = fc.oneof(...[EVERYTHING, SMALL].map((choice) => caseOf(choice, usersEach)));
   await fc.assert(
     fc.asyncProperty(cases, async ([stored, found]) => {
       const expected = inProcess(stored, found);
@@ -61,6 +51,15 @@ export async function assertAgreement(
     { numRuns: runs, ...(seed === undefined ? {} : { seed }) },
   );
   return compared;
+}
+
+function caseOf(choice: Choice, usersEach: number): fc.Arbitrary<[JsonObject, User[]]> {
+  const user = fc.record({ attributes: attributes(choice), segments: fc.nat(511) });
+  const users = fc.array(user, { minLength: usersEach, maxLength: usersEach });
+  return users.chain((found) => {
+    const known = found.map((one) => one.attributes);
+    return fc.tuple(condition(choice, known), fc.constant(found));
+  });
 }
 
 function inProcess(stored: JsonObject, users: readonly User[]): readonly boolean[] {

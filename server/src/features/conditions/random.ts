@@ -14,10 +14,11 @@ export interface Choice {
    * names that are numbers or that every object answers to, operands that are no scalars.
    */
   readonly everything: boolean;
+  /** Names of fields. */
+  readonly names: readonly string[];
+  /** Values that are no arrays and no documents. */
+  readonly scalar: fc.Arbitrary<Scalar>;
 }
-
-export const EVERYTHING: Choice = { everything: true };
-export const KNOWN_TO_MINGO: Choice = { everything: false };
 
 /** What a condition is drawn from: paths and operands. */
 interface Source extends Choice {
@@ -26,8 +27,6 @@ interface Source extends Choice {
   readonly operands: fc.Arbitrary<Json>;
 }
 
-const NAMES = ['a', 'b', 'c', 'größe', "it's"];
-const ODD_NAMES = ['0', '1', '01', 'constructor', 'length'];
 const NUMBERS = [0, 1, 2, -1, 1.5, 0.1 + 0.2, 0.3, 1e21, 5e-324, 1.7976931348623157e308, 9007199254740991, -2147483649];
 const TEXTS = [
   '',
@@ -63,19 +62,37 @@ const scalar: fc.Arbitrary<Scalar> = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 3 }).filter((text) => !text.includes('\0')) },
 );
 
+const NAMES = ['a', 'b', 'c', 'größe', "it's"];
+
+/** A wide world: every kind of name and value. */
+export const EVERYTHING: Choice = {
+  everything: true,
+  names: [...NAMES, '0', '1', '01', 'constructor', 'length'],
+  scalar,
+};
+
+/** A small world, where the same few names and values meet again and again, also deep inside arrays. */
+export const SMALL: Choice = {
+  everything: true,
+  names: ['a', 'b', '0', '01'],
+  scalar: fc.constantFrom(0, 1, 'a', 'b', null, true),
+};
+
+export const KNOWN_TO_MINGO: Choice = { everything: false, names: NAMES, scalar };
+
 /** Any JSON value of a few levels. */
 function value(choice: Choice, levels: number): fc.Arbitrary<Json> {
-  if (levels === 0) return scalar;
-  const element = choice.everything ? value(choice, levels - 1) : fc.oneof(scalar, document(choice, levels - 1));
+  if (levels === 0) return choice.scalar;
+  const element = choice.everything ? value(choice, levels - 1) : fc.oneof(choice.scalar, document(choice, levels - 1));
   return fc.oneof(
-    { weight: 2, arbitrary: scalar },
+    { weight: 2, arbitrary: choice.scalar },
     { weight: 3, arbitrary: fc.array(element, { maxLength: 3 }) },
     { weight: 2, arbitrary: document(choice, levels - 1) },
   );
 }
 
 function name(choice: Choice): fc.Arbitrary<string> {
-  return fc.constantFrom(...NAMES, ...(choice.everything ? ODD_NAMES : []));
+  return fc.constantFrom(...choice.names);
 }
 
 function document(choice: Choice, levels: number): fc.Arbitrary<JsonObject> {
@@ -94,7 +111,7 @@ export function condition(choice: Choice, users: readonly JsonObject[]): fc.Arbi
   for (const user of users) collect(user, [], paths, values);
   const scalars = values.filter((found) => typeof found !== 'object' || found === null);
   const randomPath = fc.array(name(choice), { minLength: 1, maxLength: 3 }).map((names) => names.join('.'));
-  const scalarOperand = mostly(scalars, scalar);
+  const scalarOperand = mostly(scalars, choice.scalar);
   return query(
     {
       ...choice,
@@ -177,7 +194,8 @@ function operator(source: Source, levels: number): fc.Arbitrary<JsonObject>[] {
     found.push(operators(source, levels - 1).map(($not) => ({ $not })));
     const elements = [operators(source, levels - 1).map(($elemMatch) => ({ $elemMatch }))];
     if (everything) elements.push(elementQuery(source, levels - 1).map(($elemMatch) => ({ $elemMatch })));
-    found.push(...elements);
+    // More than one share: only an array can meet it.
+    found.push(...elements, ...elements);
     if (everything) found.push(fc.array(fc.oneof(...elements), { maxLength: 2 }).map(($all) => ({ $all })));
   }
   return found;

@@ -1,6 +1,6 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, isAboutWholeArray, type Path, type Test } from './condition.ts';
-import { pathExistsSql } from './jsonpath.ts';
+import { elementExistsSql, pathExistsSql } from './jsonpath.ts';
 import { matchesMissing, typedSql, untypedSql } from './tests.sql.ts';
 
 /** How the tables around the condition are spoken of. */
@@ -163,7 +163,11 @@ class Builder {
     return sql`coalesce(${untypedSql(value, test)}, ${raw(matchesMissing(test) ? 'TRUE' : 'FALSE')})`;
   }
 
-  #elements(value: Sql, { as, condition }: Extract<Test, { kind: 'elements' }>): Sql {
+  #elements(value: Sql, test: Extract<Test, { kind: 'elements' }>): Sql {
+    const { as, condition } = test;
+    const isPlain = as === 'values' || !speaksOfIndexes(condition);
+    const inOneGo = isPlain ? elementExistsSql(value, test) : undefined;
+    if (inOneGo !== undefined) return sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN ${inOneGo} ELSE FALSE END)`;
     const element = this.#alias();
     const elements = sql`jsonb_array_elements(${value}) AS ${element}`;
     const some = (from: Sql, where: Sql) =>
@@ -174,7 +178,7 @@ class Builder {
         this.condition(condition, (_, inner) => this.#single(element, inner)),
       );
     }
-    if (!speaksOfIndexes(condition)) {
+    if (isPlain) {
       // An array in the array has none of these names, as a document or as jsonb.
       const matches = this.condition(condition, (path, inner) => this.field(element, path, inner));
       return some(elements, sql`jsonb_typeof(${element}) IN ('object', 'array') AND ${matches}`);

@@ -6,6 +6,8 @@ import { conditionSql } from '../conditions/sql.ts';
 import type { Mode } from '../memberships/decide.ts';
 import { type Definition, type Definitions, inOrder, isList } from '../segments/definitions.ts';
 
+/** A statement carries at most 65,535 parameters; what stands around a rule needs a few. */
+const MAX_PARAMETERS = 65_000;
 /** Each referenced segment is one more join; past this many the users are streamed and decided in process. */
 const MAX_REFERENCES = 24;
 
@@ -45,7 +47,7 @@ function ruleSql({ percentage, salt, condition }: Definition): Sql | undefined {
 
 /**
  * The rule of a segment over sets: each segment that its condition names, at whatever remove, becomes a column of its own,
- * computed once per user. Undefined where SQL cannot say one of the conditions exactly.
+ * computed once per user. Undefined where SQL cannot say one of the conditions exactly, or not in one statement.
  */
 export function memberSql(definitions: Definitions, definition: Definition): MemberSql | undefined {
   const referenced = inOrder(definitions.byId, [definition]).slice(0, -1);
@@ -63,7 +65,16 @@ export function memberSql(definitions: Definitions, definition: Definition): Mem
       ) ${s}`);
   }
   const rule = ruleSql(definition);
-  return rule && { joins: joins.length === 0 ? empty : join(joins, '\n'), rule };
+  if (!rule) return undefined;
+  const parameters = [...joins, rule].reduce((sum, { values }) => sum + values.length, 0);
+  if (parameters > MAX_PARAMETERS) return undefined;
+  return { joins: joins.length === 0 ? empty : join(joins, '\n'), rule };
+}
+
+/** Which definitions are current for the moment that this transaction sees. */
+export async function selectRevision(db: Db): Promise<number> {
+  const rows = await db.query<{ revision: number }>(sql`SELECT d.revision FROM definitions d`);
+  return rows[0]?.revision ?? 0;
 }
 
 export interface MemberRow {

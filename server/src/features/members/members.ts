@@ -17,12 +17,15 @@ import {
   countMatches,
   countMembers,
   type MemberRow,
+  type MemberSql,
   memberSql,
+  type PageOfIds,
   type SampleRow,
   type StreamRow,
   sampleMatches,
   selectListMembers,
   selectMembers,
+  selectRevision,
   selectUsersToDecide,
 } from './members.sql.ts';
 
@@ -45,6 +48,7 @@ export interface Members {
   preview(rule: { percentage: number | null; condition: JsonObject | null }): Promise<Preview>;
 }
 
+const MAX_READS = 10;
 const SAMPLE = 10;
 const STREAM_BATCH = 5_000;
 /** Milliseconds until a set question is given up with 503 rather than holding the database. */
@@ -66,21 +70,31 @@ export function createMembers({
   cursors: Cursors;
   definitions: DefinitionCache;
 }): Members {
-  async function find(slug: string): Promise<{ held: Definitions; definition: Definition }> {
-    const held = await definitions.fresh();
-    const definition = held.bySlug.get(slug);
-    if (!definition) throw unknownSegment(slug);
-    return { held, definition };
+  /**
+   * One moment for all statements, and the definitions of that very moment: where memory does not hold those, it is brought
+   * up and the work begun again. With a bound on each statement, and without the just-in-time compilation that costs more
+   * than it saves.
+   */
+  async function inOneMoment<T>(work: (tx: Db, held: Definitions) => Promise<T>): Promise<T> {
+    for (let attempt = 1; attempt <= MAX_READS; attempt++) {
+      const held = definitions.current();
+      const seen = await db.transaction(
+        async (tx) => {
+          const revision = await selectRevision(tx);
+          return revision === held.revision ? { answer: await work(tx, held) } : { revision };
+        },
+        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, jit: false },
+      );
+      if ('answer' in seen) return seen.answer;
+      await definitions.at(seen.revision);
+    }
+    throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
   }
 
-  /** One moment for all statements, a bound on each, and none of the just-in-time compilation that costs more than it saves. */
-  function inOneMoment<T>(work: (tx: Db) => Promise<T>): Promise<T> {
-    return db.transaction(work, {
-      isolation: 'repeatable read',
-      readOnly: true,
-      statementTimeout: SET_TIMEOUT,
-      jit: false,
-    });
+  function find(held: Definitions, slug: string): Definition {
+    const definition = held.bySlug.get(slug);
+    if (!definition) throw unknownSegment(slug);
+    return definition;
   }
 
   /** For conditions that SQL cannot say exactly: every user in turn, decided in process. Calls `visit` until it says no. */
@@ -118,8 +132,7 @@ export function createMembers({
     tx: Db,
     held: Definitions,
     definition: Definition,
-    after: number,
-    limit: number,
+    { after, limit }: PageOfIds,
   ): Promise<Member[]> {
     const found: Member[] = [];
     await stream(tx, held, definition, after, (decided) => {
@@ -140,26 +153,29 @@ export function createMembers({
     return found;
   }
 
+  async function pageOfMembers(tx: Db, held: Definitions, definition: Definition, page: PageOfIds): Promise<Member[]> {
+    const withSource = ({ mode, ...row }: MemberRow): Member => ({ ...row, source: mode ?? ruleSource(definition) });
+    if (isList(definition)) return (await selectListMembers(tx, definition.id, page)).map(withSource);
+    const member = memberSql(held, definition);
+    if (member) return (await selectMembers(tx, definition.id, member, page)).map(withSource);
+    return streamPage(tx, held, definition, page);
+  }
+
   return {
-    async page(slug, { limit = 100, cursor }) {
-      const { held, definition } = await find(slug);
-      const list = `members:${definition.id}`;
-      const [place] = cursor === undefined ? [0] : cursors.decode(list, cursor);
-      const page = { after: Number(place), limit: limit + 1 };
-      const withSource = ({ mode, ...row }: MemberRow): Member => ({ ...row, source: mode ?? ruleSource(definition) });
-      const found = await inOneMoment(async (tx) => {
-        if (isList(definition)) return (await selectListMembers(tx, definition.id, page)).map(withSource);
-        const member = memberSql(held, definition);
-        if (member) return (await selectMembers(tx, definition.id, member, page)).map(withSource);
-        return streamPage(tx, held, definition, page.after, page.limit);
+    page(slug, { limit = 100, cursor }) {
+      return inOneMoment(async (tx, held) => {
+        const definition = find(held, slug);
+        const list = `members:${definition.id}`;
+        const [place] = cursor === undefined ? [0] : cursors.decode(list, cursor);
+        const found = await pageOfMembers(tx, held, definition, { after: Number(place), limit: limit + 1 });
+        const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode(list, [last.id]));
+        return { users: rows, next_cursor };
       });
-      const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode(list, [last.id]));
-      return { users: rows, next_cursor };
     },
 
-    async count(slug) {
-      const { held, definition } = await find(slug);
-      return inOneMoment(async (tx) => {
+    count(slug) {
+      return inOneMoment(async (tx, held) => {
+        const definition = find(held, slug);
         if (isList(definition)) return countListMembers(tx, definition.id);
         const member = memberSql(held, definition);
         if (member) return countMembers(tx, definition.id, member);
@@ -173,28 +189,29 @@ export function createMembers({
     },
 
     async preview(rule) {
-      const held = await definitions.fresh();
-      const definition = compileDefinition({ ...DRAFT, ...rule });
-      const member = memberSql(held, definition);
-      if (member) {
-        const [counted, sample] = await Promise.all([
-          inOneMoment((tx) => countMatches(tx, member)),
-          inOneMoment((tx) => sampleMatches(tx, member, SAMPLE)),
-        ]);
-        return { ...counted, sample };
-      }
-      return inOneMoment(async (tx) => {
+      const draft = compileDefinition({ ...DRAFT, ...rule });
+      const inSql = <T>(ask: (tx: Db, member: MemberSql) => Promise<T>) =>
+        inOneMoment(async (tx, held) => {
+          const member = memberSql(held, draft);
+          return member && ask(tx, member);
+        });
+      const [counted, sample] = await Promise.all([
+        inSql(countMatches),
+        inSql((tx, member) => sampleMatches(tx, member, SAMPLE)),
+      ]);
+      if (counted && sample) return { ...counted, sample };
+      return inOneMoment(async (tx, held) => {
         let [count, total] = [0, 0];
-        const sample: SampleRow[] = [];
-        await stream(tx, held, definition, 0, (decided) => {
+        const found: SampleRow[] = [];
+        await stream(tx, held, draft, 0, (decided) => {
           total++;
           if (decided) {
             count++;
-            if (sample.length < SAMPLE) sample.push(decided.row);
+            if (found.length < SAMPLE) found.push(decided.row);
           }
           return true;
         });
-        return { count, total, sample };
+        return { count, total, sample: found };
       });
     },
   };

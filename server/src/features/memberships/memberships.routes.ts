@@ -1,5 +1,7 @@
 import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
+import { unknownUser } from '../users/users.ts';
+import type { Answers, SegmentList } from './answers.ts';
 import type { SegmentsAt } from './as-of.ts';
 import type { Overrides, Wanted } from './overrides.ts';
 import type { MembershipReads } from './reads.ts';
@@ -11,17 +13,23 @@ interface ExpiryInput {
   readonly ttl?: number;
 }
 
-function readExpiry({ expires_at = null, ttl }: ExpiryInput, path: string): Pick<Wanted, 'expiresAt' | 'ttl'> {
+function readExpiry({ expires_at = null, ttl }: ExpiryInput, path: string): Pick<Wanted, 'expiresAt' | 'ttl' | 'path'> {
   if (expires_at !== null && ttl !== undefined) throw invalid(path, 'takes expires_at or ttl, not both');
-  return { expiresAt: expires_at === null ? null : (parseTime(expires_at) ?? null), ttl: ttl ?? null };
+  return { expiresAt: expires_at === null ? null : (parseTime(expires_at) ?? null), ttl: ttl ?? null, path };
 }
 
 function removal(slug: string): Wanted {
-  return { slug, kind: 'remove', expiresAt: null, ttl: null };
+  return { slug, kind: 'remove', expiresAt: null, ttl: null, path: '' };
+}
+
+function existing(list: SegmentList | undefined): SegmentList {
+  if (!list) throw unknownUser();
+  return list;
 }
 
 export function membershipRoutes(
   { route }: Router,
+  answers: Answers,
   reads: MembershipReads,
   overrides: Overrides,
   segmentsAt: SegmentsAt,
@@ -29,7 +37,8 @@ export function membershipRoutes(
   route(contract.listUserSegments, async ({ params, query }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
-    return { segments: await (at ? segmentsAt(user, at) : reads.segmentsOf(user)) };
+    const segments = at ? await segmentsAt(user, at) : existing(await answers.segmentsOf(user)).slugs;
+    return { segments: [...segments] };
   });
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
@@ -88,7 +97,13 @@ export function membershipRoutes(
 
   route(contract.resolve, async ({ body }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
-    const segments = await reads.resolve(users, body.segments);
-    return { results: body.users.map((user, i) => ({ user, segments: segments[i] ?? null })) };
+    const wanted = body.segments && new Set(body.segments);
+    const lists = await answers.segmentsOfMany(users);
+    return {
+      results: body.users.map((user, i) => {
+        const slugs = lists[i]?.slugs;
+        return { user, segments: slugs ? slugs.filter((slug) => wanted?.has(slug) ?? true) : null };
+      }),
+    };
   });
 }

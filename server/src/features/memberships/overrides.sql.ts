@@ -1,6 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
+import type { Mode } from './decide.ts';
 
 /**
  * What can be done to an override. `include` and `exclude` set it; `auto` drops it; `leave` drops it if it is an include;
@@ -22,7 +23,7 @@ export interface OverrideChange {
 
 /**
  * `applied`: it stands as asked now, with its history row. `unchanged`: it did before. `past`: it should end at a time that is
- * over. `expired`: a row is in the way whose time is up and which nobody has tidied. `dynamic`: a `remove` where percentage
+ * over. `expired`: a row was in the way whose time is up and which nobody has tidied. `dynamic`: a `remove` where percentage
  * or condition have a say. `raced`: user or segment went away while the statement ran.
  */
 export type Outcome =
@@ -39,16 +40,14 @@ export type Outcome =
  * Changes any number of overrides, of distinct pairs, in one statement, each with its history row; an outcome for each.
  *
  * The lock of the user comes first: it makes writers of one user's memberships take turns, so that the moment read once it
- * is held dates their changes in the order in which they happen. The lock of the segment's key waits for a deletion that
- * is under way and then finds no segment; a deletion waits for it likewise.
+ * is held dates their changes in the order in which they happen; it is also the moment by which expiry is judged. The lock
+ * of the segment's key waits for a deletion that is under way and then finds no segment; a deletion waits for it likewise.
  */
 export async function applyChanges(db: Db, changes: readonly OverrideChange[]): Promise<Outcome[]> {
   const rows = await db.query<{ outcome: Outcome }>(sql`
     WITH input AS MATERIALIZED (
-      SELECT i.ord, coalesce(i.user_id, k.user_id) AS user_id, i.slug, i.kind, i.actor,
-        CASE WHEN i.ttl IS NULL THEN i.expires_at
-          ELSE date_trunc('milliseconds', statement_timestamp()) + make_interval(secs => i.ttl) END AS expires_at,
-        (i.ttl IS NULL AND i.expires_at <= statement_timestamp()) IS TRUE AS past
+      SELECT i.ord, coalesce(i.user_id, k.user_id) AS user_id, i.slug, i.kind, i.expires_at, i.ttl, i.actor,
+        (i.expires_at <= statement_timestamp()) IS TRUE AS past
       FROM unnest(
         ${changes.map(({ user }) => user.id ?? null)}::bigint[],
         ${changes.map(({ user }) => user.externalId ?? null)}::text[],
@@ -60,15 +59,18 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
       ) WITH ORDINALITY AS i(user_id, external_id, slug, kind, expires_at, ttl, actor, ord)
         LEFT JOIN user_keys k ON k.external_id = i.external_id
     ), locked AS MATERIALIZED (
-      SELECT l.ord, l.user_id, l.segment_id, l.kind, l.expires_at, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic,
-        date_trunc('milliseconds', clock_timestamp()) AS now
+      SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.now,
+        CASE WHEN l.ttl IS NULL THEN l.expires_at ELSE l.now + make_interval(secs => l.ttl) END AS expires_at
       FROM (
-        SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.actor,
-          s.percentage IS NULL AND s.condition IS NULL AS is_list
-        FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
-        WHERE NOT i.past
-        ORDER BY i.user_id, s.id
-        FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
+        SELECT k.*, date_trunc('milliseconds', clock_timestamp()) AS now
+        FROM (
+          SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
+            s.percentage IS NULL AND s.condition IS NULL AS is_list
+          FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
+          WHERE NOT i.past
+          ORDER BY i.user_id, s.id
+          FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
+        ) k
       ) l
     ), upserted AS (
       INSERT INTO memberships AS m (user_id, segment_id, mode, since, expires_at)
@@ -80,13 +82,13 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         since = CASE WHEN m.mode = excluded.mode THEN m.since ELSE excluded.since END,
         expires_at = excluded.expires_at
       WHERE (m.mode, m.expires_at) IS DISTINCT FROM (excluded.mode, excluded.expires_at)
-        AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())
+        AND (m.expires_at IS NULL OR m.expires_at > excluded.since)
       RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, CASE WHEN m.xmax = 0 THEN 'add' ELSE 'update' END AS op
     ), dropped AS (
       DELETE FROM memberships m USING locked l
       WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id
         AND (l.kind = 'auto' OR m.mode = 'include' AND (l.kind = 'leave' OR l.kind = 'remove' AND NOT l.dynamic))
-        AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())
+        AND (m.expires_at IS NULL OR m.expires_at > l.now)
       RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, 'remove' AS op
     ), changed AS (
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
@@ -100,7 +102,10 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN i.past THEN 'past'
         WHEN l.dynamic THEN 'dynamic'
         WHEN c.user_id IS NOT NULL THEN 'applied'
-        WHEN l.kind IN ('include', 'exclude') AND m.expires_at <= statement_timestamp() THEN 'expired'
+        -- Not changed: it stands as asked, or else what is in the way is over; this snapshot may be too old to hold it.
+        WHEN l.kind IN ('include', 'exclude')
+          AND (m.mode = l.kind AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND coalesce(m.expires_at > l.now, true)) IS NOT TRUE
+          THEN 'expired'
         WHEN l.ord IS NOT NULL THEN 'unchanged'
         WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
         WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
@@ -114,11 +119,21 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
   return rows.map(({ outcome }) => outcome);
 }
 
-/** Whether any of these times is over, by the clock that will judge them. */
-export async function anyPast(db: Db, times: readonly Date[]): Promise<boolean> {
-  const rows = await db.query(sql`
-    SELECT FROM unnest(${times}::timestamptz[]) AS t(at) WHERE t.at <= statement_timestamp() LIMIT 1`);
-  return rows.length > 0;
+/** The places of those times that are over, by the clock that will judge them. */
+export async function selectPast(db: Db, times: readonly (Date | null)[]): Promise<number[]> {
+  const rows = await db.query<{ place: number }>(sql`
+    SELECT t.ord - 1 AS place
+    FROM unnest(${times}::timestamptz[]) WITH ORDINALITY AS t(at, ord)
+    WHERE t.at <= statement_timestamp()`);
+  return rows.map(({ place }) => place);
+}
+
+/** The overrides of a user that stand, by segment. */
+export async function selectStanding(tx: Tx, userId: number): Promise<Map<number, Mode>> {
+  const rows = await tx.query<{ segment_id: number; mode: Mode }>(sql`
+    SELECT m.segment_id, m.mode FROM memberships m
+    WHERE m.user_id = ${userId} AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())`);
+  return new Map(rows.map(({ segment_id, mode }) => [segment_id, mode]));
 }
 
 /** All overrides of a user, taken away with their history rows. The user is locked by the transaction. */

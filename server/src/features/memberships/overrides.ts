@@ -1,18 +1,18 @@
-import { invalid, Problem, type UserRef } from '@kohort/contract';
+import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../postgres/coalesce.ts';
 import { type Database, retrying, type Tx } from '../../postgres/database.ts';
-import type { DefinitionCache } from '../segments/definitions.ts';
-import { isList } from '../segments/definitions.ts';
+import { type DefinitionCache, type Definitions, isList } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import { findOrRegister, type UserRow, unknownUser } from '../users/users.ts';
-import { decideOne, keyOf } from './decide.ts';
+import { decideOne, keyOf, type Mode } from './decide.ts';
 import {
-  anyPast,
   applyChanges,
   dropAllOfUser,
   type Outcome,
   type OverrideChange,
   type OverrideKind,
+  selectPast,
+  selectStanding,
 } from './overrides.sql.ts';
 import { tidyUser } from './tidy.sql.ts';
 
@@ -21,6 +21,8 @@ export interface Wanted {
   readonly kind: Exclude<OverrideKind, 'leave'>;
   readonly expiresAt: Date | null;
   readonly ttl: number | null;
+  /** Where in the request it stands, as a JSON pointer. */
+  readonly path: string;
 }
 
 export interface Overrides {
@@ -33,8 +35,52 @@ export interface Overrides {
 
 const MAX_ATTEMPTS = 5;
 
-function pastTime(): Problem {
-  return invalid('/body/expires_at', 'must be in the future');
+function pastTime(...wanted: readonly Wanted[]): Problem {
+  const errors = wanted.map(({ path }) => ({ path: `${path}/expires_at`, message: 'must be in the future' }));
+  return new Problem('invalid', errors.map(({ path, message }) => `${path} ${message}`).join('; '), { errors });
+}
+
+function keepsChanging(): Problem {
+  return new Problem('overloaded', 'The segment keeps changing. Try again shortly.', { retryAfter: 1 });
+}
+
+/** What a transaction had to know changed while it ran: nothing of it happened, and it is to be tried again. */
+class Outrun extends Error {}
+
+/**
+ * How removals have to be done so that the user is out of all of them once the other changes are made too: an include is
+ * dropped, and where percentage or condition would let the user in then, an exclude is set. Judged in the order of the
+ * conditions that name segments, since to put somebody out of one may let them into the next.
+ */
+function settleRemovals(
+  held: Definitions,
+  user: UserRow,
+  standing: ReadonlyMap<number, Mode>,
+  wanted: readonly Wanted[],
+): OverrideKind[] {
+  const overrides = new Map(standing);
+  const removals = new Set<number>();
+  for (const { slug, kind } of wanted) {
+    const definition = held.bySlug.get(slug);
+    if (!definition) continue;
+    if (kind === 'include' || kind === 'exclude') overrides.set(definition.id, kind);
+    else if (kind === 'auto' || overrides.get(definition.id) === 'include') overrides.delete(definition.id);
+    if (kind === 'remove') removals.add(definition.id);
+  }
+  const excluded = new Set<number>();
+  for (const definition of held.dynamic) {
+    if (!removals.has(definition.id)) continue;
+    const subject = { key: keyOf(user), attributes: user.attributes, overrides };
+    if (decideOne(held, definition, subject).member) {
+      excluded.add(definition.id);
+      overrides.set(definition.id, 'exclude');
+    }
+  }
+  return wanted.map(({ slug, kind }) => {
+    const definition = held.bySlug.get(slug);
+    if (kind !== 'remove' || !definition || isList(definition)) return kind;
+    return excluded.has(definition.id) ? 'exclude' : 'leave';
+  });
 }
 
 /**
@@ -78,26 +124,24 @@ export function createOverrides({
     observe,
   });
 
-  /** `remove` as it has to be done for this user: where the rule lets them in, only an `exclude` puts them out. */
-  function removalOf(user: UserRow, slug: string, held: ReturnType<DefinitionCache['current']>): OverrideKind {
-    const definition = held.bySlug.get(slug);
-    if (!definition || isList(definition)) return 'remove';
-    const rule = decideOne(held, definition, { key: keyOf(user), attributes: user.attributes, overrides: new Map() });
-    return rule.member ? 'exclude' : 'leave';
-  }
-
   async function applyInTransaction(tx: Tx, ref: UserRef, wanted: readonly Wanted[], actor: string): Promise<void> {
-    const times = wanted.flatMap(({ expiresAt }) => expiresAt ?? []);
-    if (times.length > 0 && (await anyPast(tx, times))) throw pastTime();
-    const held = definitions.current();
+    const past = await selectPast(
+      tx,
+      wanted.map(({ expiresAt }) => expiresAt),
+    );
+    if (past.length > 0) throw pastTime(...past.flatMap((place) => wanted[place] ?? []));
     const user = await findOrRegister(tx, ref);
+    // From here on nobody else changes the memberships of this user.
     await tidyUser(tx, user.id);
+    const kinds = wanted.some(({ kind }) => kind === 'remove')
+      ? settleRemovals(definitions.current(), user, await selectStanding(tx, user.id), wanted)
+      : wanted.map(({ kind }) => kind);
     const outcomes = await applyChanges(
       tx,
-      wanted.map(({ slug, kind, expiresAt, ttl }) => ({
+      wanted.map(({ slug, kind, expiresAt, ttl }, i) => ({
         user: { id: user.id },
         slug,
-        kind: kind === 'remove' ? removalOf(user, slug, held) : kind,
+        kind: kinds[i] ?? kind,
         expiresAt,
         ttl,
         actor,
@@ -105,22 +149,30 @@ export function createOverrides({
     );
     const unknown = wanted.filter((_, i) => outcomes[i] === 'segment_unknown' || outcomes[i] === 'raced');
     if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
-    if (outcomes.includes('past')) throw pastTime();
-    if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) {
-      throw new Problem('overloaded', 'The segment keeps changing. Try again shortly.', { retryAfter: 1 });
-    }
+    const late = wanted.filter((_, i) => outcomes[i] === 'past');
+    if (late.length > 0) throw pastTime(...late);
+    if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) throw new Outrun();
   }
 
   async function applyAll(ref: UserRef, wanted: readonly Wanted[], actor: string): Promise<void> {
-    if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
-    await db.transaction((tx) => applyInTransaction(tx, ref, wanted, actor));
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
+      try {
+        await db.transaction((tx) => applyInTransaction(tx, ref, wanted, actor));
+        return;
+      } catch (error) {
+        if (!(error instanceof Outrun)) throw error;
+      }
+    }
+    throw keepsChanging();
   }
 
   return {
     coalesced: applyOne,
     applyAll,
 
-    async apply(user, { slug, kind, expiresAt, ttl }, actor) {
+    async apply(user, wanted, actor) {
+      const { slug, kind, expiresAt, ttl } = wanted;
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
         const outcome = await applyOne({ user, slug, kind, expiresAt, ttl, actor });
         switch (outcome) {
@@ -128,20 +180,20 @@ export function createOverrides({
           case 'unchanged':
             return;
           case 'past':
-            throw pastTime();
+            throw pastTime(wanted);
           case 'segment_unknown':
             throw unknownSegment(slug);
           case 'user_unknown':
             if (user.id !== undefined || kind === 'remove') throw unknownUser();
-            return applyAll(user, [{ slug, kind, expiresAt, ttl }], actor);
+            return applyAll(user, [wanted], actor);
           case 'expired':
           case 'dynamic':
-            return applyAll(user, [{ slug, kind, expiresAt, ttl }], actor);
+            return applyAll(user, [wanted], actor);
           case 'raced':
             continue;
         }
       }
-      throw new Problem('overloaded', 'The segment keeps changing. Try again shortly.', { retryAfter: 1 });
+      throw keepsChanging();
     },
   };
 }

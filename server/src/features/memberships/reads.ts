@@ -30,12 +30,8 @@ export interface Membership {
 }
 
 export interface MembershipReads {
-  /** The slugs of a user's segments, sorted. */
-  segmentsOf(user: UserRef): Promise<string[]>;
   membershipsOf(user: UserRef): Promise<Membership[]>;
   explain(user: UserRef, slug: string): Promise<Explanation>;
-  /** In the order asked; null for an unknown user. `only` narrows the answer. */
-  resolve(users: readonly UserRef[], only?: readonly string[]): Promise<(string[] | null)[]>;
   readonly coalesced: Coalesced<UserRef, Seen | undefined>;
 }
 
@@ -52,12 +48,6 @@ export function subjectOf(user: UserState): Subject {
     attributes: user.attributes,
     overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
   };
-}
-
-function slugsOf({ user, definitions }: Seen): string[] {
-  return decideAll(definitions, subjectOf(user))
-    .map(({ definition }) => definition.slug)
-    .sort();
 }
 
 export function createMembershipReads({
@@ -100,10 +90,6 @@ export function createMembershipReads({
   return {
     coalesced: seeOne,
 
-    async segmentsOf(ref) {
-      return slugsOf(await existing(ref));
-    },
-
     async membershipsOf(ref) {
       const { user, definitions: held } = await existing(ref);
       const overrides = new Map(user.overrides.map((override) => [override.segment_id, override]));
@@ -133,17 +119,6 @@ export function createMembershipReads({
         bucket: definition.percentage === null ? null : bucket(definition.salt, subject.key),
         matched,
       };
-    },
-
-    async resolve(refs, only) {
-      if (refs.length === 0) return [];
-      const wanted = only && new Set(only);
-      const seen = await see(refs);
-      return seen.map((one) => {
-        if (!one) return null;
-        const slugs = slugsOf(one);
-        return wanted ? slugs.filter((slug) => wanted.has(slug)) : slugs;
-      });
     },
   };
 }

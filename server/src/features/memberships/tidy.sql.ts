@@ -72,3 +72,7 @@ export function tidySegment(db: Db, segmentId: number, limit: number): Promise<n
       FOR UPDATE OF m SKIP LOCKED`,
   );
 }
+
+export async function hasMembers(db: Db, segmentId: number): Promise<boolean> {
+  return (await db.query(sql`SELECT FROM memberships m WHERE m.segment_id = ${segmentId} LIMIT 1`)).length > 0;
+}

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Db } from '../../postgres/database.ts';
-import { tidyExpired, tidySegment, tidyUser } from './tidy.sql.ts';
+import { hasMembers, tidyExpired, tidySegment, tidyUser } from './tidy.sql.ts';
 
 // Small enough that a batch holds no row for long, large enough that a million rows take well under a minute.
 const BATCH = 5_000;
+const RETRY_AFTER = 100;
 
 /** Writes down what has ended for one user, so that their history is complete when it is read. */
 export async function completeHistory(db: Db, userId: number): Promise<void> {
@@ -16,10 +18,16 @@ export async function sweepExpired(db: Db): Promise<void> {
 
 /** Takes the members of a deleted segment out, in batches, each with a `remove` row dated with the deletion. */
 export async function purgeSegment(db: Db, segmentId: number): Promise<void> {
-  while ((await tidySegment(db, segmentId, BATCH)) > 0);
+  do {
+    while ((await tidySegment(db, segmentId, BATCH)) > 0);
+    // What somebody else holds was left out; it is done once they have taken it away, or let it go.
+  } while ((await hasMembers(db, segmentId)) && (await sleep(RETRY_AFTER, true)));
 }
 
-/** One batch at once, so that a small segment's members have left by the time its deletion is answered. */
+/**
+ * One batch at once, so that a small segment's members have left by the time its deletion is answered. The segment is gone
+ * whether or not that works: then it is left to the job.
+ */
 export async function purgeSome(db: Db, segmentId: number): Promise<void> {
-  await tidySegment(db, segmentId, BATCH);
+  await tidySegment(db, segmentId, BATCH).catch(() => undefined);
 }

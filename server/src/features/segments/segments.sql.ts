@@ -108,16 +108,16 @@ export async function replaceReferences(tx: Tx, id: number, referenced: readonly
     SELECT ${id}::bigint, r.id FROM unnest(${referenced}::bigint[]) AS r(id)`);
 }
 
-/** Whether segment `id` can be reached from any of `from` by following references. */
-export async function isReachable(tx: Tx, from: readonly number[], id: number): Promise<boolean> {
-  const rows = await tx.query(sql`
-    WITH RECURSIVE reached (id) AS (
-      SELECT f.id FROM unnest(${from}::bigint[]) AS f(id)
+/** Those of `ids` whose conditions depend on segment `id`, at whatever remove; a segment depends on itself. */
+export async function selectDependents(tx: Tx, id: number, ids: readonly number[]): Promise<number[]> {
+  const rows = await tx.query<{ id: number }>(sql`
+    WITH RECURSIVE dependents (id) AS (
+      SELECT ${id}::bigint
       UNION
-      SELECT r.referenced_id FROM reached JOIN segment_references r ON r.segment_id = reached.id
+      SELECT r.segment_id FROM dependents d JOIN segment_references r ON r.referenced_id = d.id
     )
-    SELECT FROM reached WHERE reached.id = ${id}`);
-  return rows.length > 0;
+    SELECT d.id FROM dependents d WHERE d.id = ANY(${ids}::bigint[])`);
+  return rows.map((row) => row.id);
 }
 
 export async function selectBySlug(db: Db, slug: string): Promise<SegmentRow | undefined> {

@@ -107,10 +107,11 @@ describe('creating', () => {
     expect((await client.call('GET', '/api/segments/ok')).status).toBe(404);
   });
 
-  it.each([0, 100, 0.001, 99.999, 33.333, 12.5, 1e-3])('takes %d per cent', async (percentage) => {
+  it.each([0, 100, 0.001, 99.999, 33.333, 12.5])('takes %d per cent', async (percentage) => {
     const slug = `per-cent-${percentage}`;
     await client.segment(slug, { percentage });
     expect((await read(slug)).percentage).toBe(percentage);
+    await remove(slug);
   });
 
   it('of 50 equal slugs at once makes one', async () => {
@@ -156,6 +157,7 @@ describe('conditions', () => {
       expect(pathsOf(answer)).toEqual(['/body/condition/$and/1/$inSegment']);
     }
     expect(await read('circle-a')).toMatchObject({ condition: null, version: 1 });
+    for (const slug of ['circle-c', 'circle-b', 'circle-a']) expect((await remove(slug)).status).toBe(200);
   });
 
   it('that two writers close to a circle at once are refused to one of them', async () => {
@@ -250,18 +252,14 @@ describe('changing', () => {
     expect((await create({ slug: 'ordered', ...unknownSlug })).status).toBe(400);
   });
 
-  it.each([
-    { slug: null },
-    { id: 7 },
-    { salt: 'x' },
-    { version: 7 },
-    { percentage: 0.0001 },
-    { tags: [''] },
-  ])('refuses %j', async (body) => {
-    await create({ slug: 'strict' });
-    expect((await change('strict', body)).status).toBe(400);
-    expect((await read('strict')).version).toBe(1);
-  });
+  it.each([{ slug: null }, { id: 7 }, { salt: 'x' }, { version: 7 }, { percentage: 0.0001 }, { tags: [''] }])(
+    'refuses %j',
+    async (body) => {
+      await create({ slug: 'strict' });
+      expect((await change('strict', body)).status).toBe(400);
+      expect((await read('strict')).version).toBe(1);
+    },
+  );
 });
 
 describe('a rename', () => {
@@ -386,7 +384,8 @@ describe('deleting', () => {
   });
 
   it('racing adds has a remove row for each add that was acknowledged, and refuses the rest', async () => {
-    const users = await Promise.all(Array.from({ length: 30 }, () => client.user()));
+    const users: number[] = [];
+    for (let i = 0; i < 30; i++) users.push(await client.user());
     for (let round = 0; round < 4; round++) {
       const slug = `add-race-${round}`;
       const id = await client.segment(slug);

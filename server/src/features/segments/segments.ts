@@ -11,13 +11,13 @@ import {
   type DefinitionFields,
   insertSegment,
   insertVersion,
-  isReachable,
   markDeleted,
   raiseRevision,
   replaceReferences,
   type SegmentRow,
   selectBySlug,
   selectBySlugForUpdate,
+  selectDependents,
   selectIds,
   selectNow,
   selectSegments,
@@ -150,10 +150,17 @@ async function nameResolved<T extends { readonly condition: JsonObject | null }>
 }
 
 async function checkCycles(tx: Tx, id: number, referenced: readonly { id: number; at: string }[]): Promise<void> {
-  for (const reference of referenced) {
-    if (reference.id === id || (await isReachable(tx, [reference.id], id))) {
-      throw refuse([{ path: reference.at, message: 'makes the segment depend on itself' }]);
-    }
+  if (referenced.length === 0) return;
+  const dependents = new Set(
+    await selectDependents(
+      tx,
+      id,
+      referenced.map((one) => one.id),
+    ),
+  );
+  const circular = referenced.filter((one) => dependents.has(one.id));
+  if (circular.length > 0) {
+    throw refuse(circular.map(({ at }) => ({ path: at, message: 'makes the segment depend on itself' })));
   }
 }
 
@@ -221,12 +228,14 @@ export function createSegments({
       try {
         return await db.transaction(async (tx) => {
           const revision = await raiseRevision(tx);
+          // Refusals in their order: what is wrong with the request, then what is not there, then what is in the way.
+          const condition = input.condition === undefined ? undefined : await storeCondition(tx, input.condition);
           const before = await selectBySlugForUpdate(tx, slug);
           if (!before) throw unknownSegment(slug);
+          if (condition) await checkCycles(tx, before.id, condition.referenced);
           if (ifVersion !== undefined && ifVersion !== before.version) {
             throw new Problem('version_stale', `The segment is at version ${before.version} by now.`);
           }
-          const condition = input.condition === undefined ? undefined : await storeCondition(tx, input.condition);
           const after: DefinitionFields = {
             slug: input.slug ?? before.slug,
             description: input.description === undefined ? before.description : input.description,
@@ -236,7 +245,6 @@ export function createSegments({
           };
           if (sameDefinition(before, after)) return nameResolved(tx, before);
           if (condition) {
-            await checkCycles(tx, before.id, condition.referenced);
             await replaceReferences(tx, before.id, [...new Set(condition.referenced.map((one) => one.id))]);
           }
           const now = await selectNow(tx);

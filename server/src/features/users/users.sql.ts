@@ -99,11 +99,13 @@ export function selectUsers(
   page: { query: string | undefined; after: number; limit: number },
 ): Promise<UserRow[]> {
   const part = page.query ?? '';
+  // External ids are kept under the collation "C", which knows the case of ASCII letters only.
   return db.query<UserRow>(sql`
     SELECT u.id, u.external_id, u.name, u.attributes, u.attributes_version, u.created_at
     FROM users u
     WHERE u.id > ${page.after}
-      AND (${part} = '' OR strpos(lower(u.name), lower(${part})) > 0 OR strpos(lower(u.external_id), lower(${part})) > 0)
+      AND (${part} = '' OR strpos(lower(u.name), lower(${part})) > 0
+        OR strpos(lower(u.external_id COLLATE "default"), lower(${part})) > 0)
     ORDER BY u.id
     LIMIT ${page.limit}`);
 }

@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from './config.ts';
+
+const DATABASE_URL = 'postgres://kohort:secret@db:5432/kohort';
+const JWT_SECRET = 'Zk3v0m8b1s5Qx7wT2rYp9nLd4hGc6jUf';
+const production = { DATABASE_URL, JWT_SECRET };
+
+function complaint(env: Record<string, string>): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error(`accepted ${JSON.stringify(env)}`);
+}
+
+describe('an empty environment', () => {
+  it('is evaluation on 127.0.0.1:8000 with the embedded database in .data', () => {
+    expect(readConfig({})).toEqual({
+      mode: 'evaluation',
+      host: '127.0.0.1',
+      port: 8000,
+      databaseUrl: undefined,
+      dataDir: '.data',
+      jwtSecret: undefined,
+      tokenTtl: 43_200,
+      adminPassword: undefined,
+      signUp: 'open',
+      signUpRole: 'member',
+      logLevel: 'info',
+      trustProxy: [],
+    });
+  });
+
+  it('is what empty variables are, too', () => {
+    const names = ['PORT', 'HOST', 'MODE', 'DATABASE_URL', 'DATA_DIR', 'JWT_SECRET', 'TOKEN_TTL', 'ADMIN_PASSWORD'];
+    const empty = Object.fromEntries([...names, 'SIGN_UP', 'SIGN_UP_ROLE', 'LOG_LEVEL'].map((name) => [name, '']));
+    expect(readConfig(empty)).toEqual(readConfig({}));
+  });
+
+  it('cannot be changed once read', () => {
+    expect(Object.isFrozen(readConfig({}))).toBe(true);
+  });
+});
+
+describe('MODE', () => {
+  it('is production on 0.0.0.0 as soon as DATABASE_URL is set', () => {
+    expect(readConfig(production)).toMatchObject({ mode: 'production', host: '0.0.0.0', databaseUrl: DATABASE_URL });
+  });
+
+  it('may be evaluation on a database of one’s own', () => {
+    expect(readConfig({ MODE: 'evaluation', DATABASE_URL })).toMatchObject({
+      mode: 'evaluation',
+      host: '127.0.0.1',
+      databaseUrl: DATABASE_URL,
+      jwtSecret: undefined,
+    });
+  });
+
+  it('is not production without a database', () => {
+    expect(complaint({ MODE: 'production', JWT_SECRET })).toMatch(/^MODE=production needs DATABASE_URL/);
+  });
+});
+
+describe('JWT_SECRET in production', () => {
+  it('is needed', () => {
+    expect(complaint({ DATABASE_URL })).toMatch(/needs JWT_SECRET/);
+    expect(complaint({ DATABASE_URL, JWT_SECRET: '' })).toMatch(/needs JWT_SECRET/);
+  });
+
+  it('has at least 32 bytes, not characters', () => {
+    expect(complaint({ DATABASE_URL, JWT_SECRET: JWT_SECRET.slice(0, 31) })).toMatch(/JWT_SECRET has 31 bytes/);
+    const sixteen = 'äöüßéèêëàáâãñõøå';
+    expect(Buffer.byteLength(sixteen)).toBe(32);
+    expect(readConfig({ DATABASE_URL, JWT_SECRET: sixteen }).jwtSecret).toBe(sixteen);
+  });
+
+  it.each([
+    'jbfj5jbh6hgj5',
+    'jbfj5jbh6hgj5jbfj5jbh6hgj5jbfj5jbh6hgj5',
+    'prefix-jbfj5jbh6hgj5-and-a-long-suffix-behind',
+    'your-256-bit-secret',
+    'a-string-secret-at-least-256-bits-long',
+    'your-super-secret-jwt-token-with-at-least-32-characters-long',
+    'YOUR-SUPER-SECRET-JWT-TOKEN-WITH-AT-LEAST-32-CHARACTERS-LONG',
+    'change-me-change-me-change-me-change-me',
+    'changeme-please-this-is-only-an-example',
+    'please-change-me-in-production-1234567',
+    'replace-me-with-32-random-bytes-please',
+    'secretsecretsecretsecretsecretsecretse',
+    '00000000000000000000000000000000',
+    '0123456789abcdef0123456789abcdef',
+    'passwordpasswordpasswordpassword',
+  ])('is not %s', (secret) => {
+    expect(complaint({ DATABASE_URL, JWT_SECRET: secret })).toMatch(/^JWT_SECRET .*well-known/);
+    expect(complaint({ JWT_SECRET: secret })).toMatch(/^JWT_SECRET .*well-known/);
+  });
+});
+
+describe('a wrong value is refused with a sentence that names the variable, and no secret', () => {
+  it.each<[string, string]>([
+    ['PORT', 'abc'],
+    ['PORT', '80.5'],
+    ['PORT', '-1'],
+    ['PORT', '65536'],
+    ['PORT', '0x50'],
+    ['PORT', '8e3'],
+    ['PORT', ' 8000'],
+    ['PORT', '8000 '],
+    ['MODE', 'prod'],
+    ['MODE', 'Production'],
+    ['DATABASE_URL', 'mysql://db/kohort'],
+    ['DATABASE_URL', 'host=db dbname=kohort'],
+    ['DATABASE_URL', 'postgres://kohort:p#ss/w@db:port/kohort'],
+    ['TOKEN_TTL', '0'],
+    ['TOKEN_TTL', '-5'],
+    ['TOKEN_TTL', '12h'],
+    ['TOKEN_TTL', '1.5'],
+    ['TOKEN_TTL', '99999999999'],
+    ['SIGN_UP', 'yes'],
+    ['SIGN_UP', 'Open'],
+    ['SIGN_UP_ROLE', 'admin'],
+    ['SIGN_UP_ROLE', 'root'],
+    ['LOG_LEVEL', 'verbose'],
+    ['LOG_LEVEL', 'INFO'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', '10.0.0.0/33'],
+    ['TRUST_PROXY', '10.0.0.1,proxy.example'],
+    ['TRUST_PROXY', '10.0.0.0/8/8'],
+  ])('%s=%s', (name, value) => {
+    const words = complaint({ ...(name === 'DATABASE_URL' && { JWT_SECRET }), [name]: value });
+    expect(words).toMatch(new RegExp(`^${name}\\b`));
+    expect(words).toMatch(/[.)\d]$/);
+    expect(words).not.toMatch(/p#ss/);
+    expect(words.split('\n')).toHaveLength(1);
+  });
+
+  it('never shows the secret it refuses', () => {
+    expect(complaint({ DATABASE_URL, JWT_SECRET: 'tooshort-Zk3v0m8b' })).not.toMatch(/Zk3v0m8b/);
+  });
+});
+
+describe('right values', () => {
+  it.each([
+    ['PORT', '0', { port: 0 }],
+    ['PORT', '65535', { port: 65_535 }],
+    ['TOKEN_TTL', '60', { tokenTtl: 60 }],
+    ['SIGN_UP', 'closed', { signUp: 'closed' }],
+    ['SIGN_UP_ROLE', 'editor', { signUpRole: 'editor' }],
+    ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
+    ['ADMIN_PASSWORD', ' spaced ', { adminPassword: ' spaced ' }],
+    ['HOST', '::1', { host: '::1' }],
+    ['DATA_DIR', '/var/lib/kohort', { dataDir: '/var/lib/kohort' }],
+    ['TRUST_PROXY', '10.0.0.0/8, ::1,192.0.2.1', { trustProxy: ['10.0.0.0/8', '::1', '192.0.2.1'] }],
+    ['TRUST_PROXY', 'loopback', { trustProxy: ['loopback'] }],
+  ])('%s=%s', (name, value, expected) => {
+    expect(readConfig({ [name]: value })).toMatchObject(expected);
+  });
+
+  it('take both spellings of a PostgreSQL URL', () => {
+    const url = 'postgresql://kohort@db/kohort?sslmode=require';
+    expect(readConfig({ DATABASE_URL: url, JWT_SECRET }).databaseUrl).toBe(url);
+  });
+});

@@ -1,0 +1,353 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../test/database.ts';
+import { ADMIN_PASSWORD } from '../../test/service.ts';
+import { exchange, type Listening, listen, open, type RawAnswer } from '../../test/wire.ts';
+
+let databases: TestDatabase[];
+let production: Listening;
+let evaluation: Listening;
+let admin: string;
+
+const request = (method: string, path: string, headers: Record<string, string> = {}, body = ''): string => {
+  const length =
+    body === '' ? {} : { 'Content-Type': 'application/json', 'Content-Length': String(Buffer.byteLength(body)) };
+  const lines = Object.entries({ Host: 'kohort', ...length, ...headers }).map(([name, value]) => `${name}: ${value}`);
+  return `${method} ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
+};
+const bearer = (token = admin) => ({ Authorization: `Bearer ${token}` });
+
+beforeAll(async () => {
+  databases = await Promise.all([createDatabase(), createDatabase()]);
+  const [first, second] = databases.map(({ url }) => url);
+  [production, evaluation] = await Promise.all([
+    listen(first ?? '', { mode: 'production' }),
+    listen(second ?? '', { mode: 'evaluation' }),
+  ]);
+  const credentials = JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD });
+  admin = JSON.parse((await exchange(production.port, request('POST', '/auth/sign-in', {}, credentials))).text).token;
+});
+afterAll(async () => {
+  await Promise.all([production.stop(), evaluation.stop()]);
+  await Promise.all(databases.map((database) => database.drop()));
+});
+
+function expectProblem(answer: RawAnswer, status: number): void {
+  expect(answer).toMatchObject({ status, headers: { 'content-type': 'application/problem+json; charset=utf-8' } });
+  const body = JSON.parse(answer.text);
+  expect(body).toMatchObject({ status, request_id: answer.headers['x-request-id'], message: body.detail });
+  expect(body.request_id).toMatch(/./);
+  expect(answer.text).not.toMatch(/HPE_|ERR_|node:|\bat .*:\d+:\d+/);
+}
+
+describe('what is no HTTP/1.1 gets a problem document with a request id all the same', () => {
+  it.each<[string, string | Buffer, number]>([
+    ['garbage', 'GARBAGE\r\n\r\n', 400],
+    ['a TLS greeting', Buffer.from('160301020001000001fc0303', 'hex'), 400],
+    ['an HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+    ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n', 400],
+    ['an unknown method', request('BREW', '/healthz'), 400],
+    ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
+    ['no Host on the hot path', 'GET /api/users/1/segments HTTP/1.1\r\n\r\n', 400],
+    ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n', 400],
+    ['a space before the colon', 'GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n', 400],
+    ['NUL in a header', 'GET /healthz HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n', 400],
+    ['NUL in the path', 'GET /health\0z HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+    ['a Content-Length that is no number', request('POST', '/api/segments', { 'Content-Length': 'abc' }), 400],
+    ['a negative Content-Length', request('POST', '/api/segments', { 'Content-Length': '-1' }), 400],
+    ['two Content-Lengths', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab', 400],
+    [
+      'both Content-Length and Transfer-Encoding',
+      request('POST', '/api/segments', { 'Content-Length': '5', 'Transfer-Encoding': 'chunked' }),
+      400,
+    ],
+    ['a broken chunk', `${request('POST', '/auth/sign-in', { 'Transfer-Encoding': 'chunked' })}zz\r\n`, 400],
+    ['headers of 20 KiB', request('GET', '/healthz', { 'X-Long': 'x'.repeat(20 * 1024) }), 431],
+    [
+      'a thousand headers',
+      request(
+        'GET',
+        '/healthz',
+        Object.fromEntries(Array.from({ length: 1_500 }, (_, i) => [`X-Header-${i}`, 'some value'])),
+      ),
+      431,
+    ],
+    ['a path of 20 KiB', request('GET', `/api/users/ext:${'x'.repeat(20 * 1024)}/segments`), 431],
+  ])('%s', async (_, bytes, status) => {
+    const wire = await open(production.port);
+    wire.write(bytes);
+    const answer = await wire.next();
+    expectProblem(answer, status);
+    wire.socket.destroy();
+    expect((await exchange(production.port, request('GET', '/healthz'))).status).toBe(200);
+  });
+
+  it.each(['PROPFIND', 'LINK', 'SEARCH', 'QUERY', 'MKCOL', 'PURGE', 'TRACE', 'OPTIONS'])(
+    'a method that HTTP knows and we do not is 405: %s',
+    async (method) => {
+      const answer = await exchange(production.port, request(method, '/api/segments', bearer()));
+      expectProblem(answer, 405);
+      expect(answer.headers.allow).toBe('GET, HEAD, POST');
+      expectProblem(await exchange(production.port, request(method, '/api/segments')), 401);
+    },
+  );
+
+  it('an expectation nobody knows is ignored, as it may be, and 100-continue is met', async () => {
+    const unknown = await exchange(production.port, request('GET', '/healthz', { Expect: 'the unexpected' }));
+    expect([unknown.status, unknown.headers['x-request-id'] !== undefined]).toEqual([200, true]);
+    const body = '{"slug":"Expected"}';
+    const wire = await open(production.port);
+    const head = { 'Content-Type': 'application/json', 'Content-Length': String(body.length), Expect: '100-continue' };
+    wire.write(request('POST', '/api/segments', { ...bearer(), ...head }));
+    expect((await wire.next()).status).toBe(100);
+    wire.write(body);
+    expect((await wire.next()).status).toBe(200);
+    wire.socket.destroy();
+  });
+
+  it('an upgrade nobody offers is not made', async () => {
+    const answer = await exchange(
+      production.port,
+      request('GET', '/healthz', { Connection: 'Upgrade', Upgrade: 'websocket' }),
+    );
+    expect([answer.status, answer.headers['x-request-id'] !== undefined]).toEqual([200, true]);
+  });
+});
+
+describe('a path that is not percent-encoded UTF-8', () => {
+  it.each([
+    ['%FF', 'ext:%FF'],
+    ['%zz', 'ext:%zz'],
+    ['%', 'ext:%'],
+    ['an encoded surrogate', 'ext:%ED%A0%80'],
+    ['%FF in the query', 'ext:a?x=%FF'],
+  ])('%s is 400 with a token, 401 without, and registers nobody', async (_, user) => {
+    expectProblem(await exchange(production.port, request('PATCH', `/api/users/${user}`, bearer(), '{}')), 400);
+    expectProblem(await exchange(production.port, request('PATCH', `/api/users/${user}`, {}, '{}')), 401);
+    const users = await exchange(production.port, request('GET', '/api/users', bearer()));
+    expect(JSON.parse(users.text).users).toHaveLength(1);
+  });
+
+  it.each<[string, Buffer]>([
+    ['UTF-8', Buffer.from('ext:é')],
+    ['Latin-1', Buffer.from('ext:é', 'latin1')],
+    ['UTF-8 in the query', Buffer.from('1?x=é')],
+  ])('raw %s is no HTTP', async (_, user) => {
+    const rest = Buffer.from(request('PATCH', '', bearer(), '{}').slice('PATCH '.length));
+    expectProblem(await exchange(production.port, Buffer.concat([Buffer.from('PATCH /api/users/'), user, rest])), 400);
+    const users = await exchange(production.port, request('GET', '/api/users', bearer()));
+    expect(JSON.parse(users.text).users).toHaveLength(1);
+  });
+
+  it.each(['/api/segments/..', '/api/../healthz', '//api/segments', '/api//segments', '/./healthz', '*'])(
+    '%s is nothing but what it says',
+    async (path) => {
+      const answer = await exchange(production.port, request('GET', path, bearer()));
+      expectProblem(answer, answer.status);
+      expect(answer.status).toBeOneOf([400, 404]);
+    },
+  );
+
+  it('may have scheme and host before it, as proxies send it', async () => {
+    expect((await exchange(production.port, request('GET', 'http://kohort/healthz'))).status).toBe(200);
+    expectProblem(await exchange(production.port, request('GET', 'http://kohort/api/nothing')), 401);
+    expectProblem(await exchange(production.port, request('PUT', 'http://kohort/api/segments', bearer())), 405);
+  });
+});
+
+describe('bodies', () => {
+  it('a DELETE with Content-Type: application/json and neither body nor length is accepted', async () => {
+    await exchange(evaluation.port, request('POST', '/api/segments', {}, '{"slug":"Bare"}'));
+    for (const path of ['/api/users/1/Bare', '/api/users/1/segments/Bare', '/api/segments/Bare']) {
+      for (const length of [{}, { 'Content-Length': '0' }]) {
+        if (path === '/api/segments/Bare' && 'Content-Length' in length) continue;
+        const answer = await exchange(
+          evaluation.port,
+          request('DELETE', path, { 'Content-Type': 'application/json', ...length }),
+        );
+        expect([path, answer.status, answer.text]).toEqual([path, 200, '{"status":"ok"}']);
+      }
+    }
+  });
+
+  it('a chunked body is read like any other', async () => {
+    const head = request('POST', '/api/segments', {
+      ...bearer(),
+      'Content-Type': 'application/json',
+      'Transfer-Encoding': 'chunked',
+    });
+    const answer = await exchange(production.port, `${head}8\r\n{"slug":\r\nb\r\n"Chunked_1"\r\n1\r\n}\r\n0\r\n\r\n`);
+    expect([answer.status, Object.keys(JSON.parse(answer.text))]).toEqual([200, ['id']]);
+  });
+
+  it.each(['declared', 'chunked'])(
+    'one that is larger than 1 MiB is 413 before it has all arrived: %s',
+    async (how) => {
+      const wire = await open(production.port);
+      const type = { ...bearer(), 'Content-Type': 'application/json' };
+      if (how === 'declared') {
+        wire.write(request('POST', '/api/segments', { ...type, 'Content-Length': String(50 * 1024 * 1024) }));
+      } else {
+        const chunk = `${(64 * 1024).toString(16)}\r\n${' '.repeat(64 * 1024)}\r\n`;
+        wire.write(request('POST', '/api/segments', { ...type, 'Transfer-Encoding': 'chunked' }) + chunk.repeat(17));
+      }
+      const answer = await wire.next();
+      expectProblem(answer, 413);
+      await wire.ended;
+    },
+  );
+
+  it('one that no credential comes with is 401, however large', async () => {
+    const head = { 'Content-Type': 'application/json', 'Content-Length': String(50 * 1024 * 1024) };
+    expectProblem(await exchange(production.port, request('POST', '/api/segments', head) + ' '.repeat(100_000)), 401);
+  });
+
+  it('one that ends early harms nobody', async () => {
+    const wire = await open(production.port);
+    wire.write(
+      request('POST', '/api/segments', { ...bearer(), 'Content-Type': 'application/json', 'Content-Length': '100' }),
+    );
+    wire.write('{"slug":');
+    wire.socket.destroy();
+    await wire.ended;
+    expect((await exchange(production.port, request('GET', '/readyz'))).status).toBe(200);
+  });
+});
+
+describe('HEAD', () => {
+  it('answers as GET does, without a body', async () => {
+    for (const path of [
+      '/api/segments',
+      '/api/users/1/segments',
+      '/healthz',
+      '/openapi.json',
+      '/api/segments/Unknown',
+    ]) {
+      const head = await exchange(production.port, request('HEAD', path, bearer()));
+      const get = await exchange(production.port, request('GET', path, bearer()));
+      expect([path, head.status, head.text]).toEqual([path, get.status, '']);
+      for (const name of ['content-type', 'content-length'])
+        expect([path, head.headers[name]]).toEqual([path, get.headers[name]]);
+      expect(head.headers['x-request-id']).toBeDefined();
+    }
+    expect((await exchange(production.port, request('HEAD', '/api/segments'))).status).toBe(401);
+    expect((await exchange(production.port, request('HEAD', '/auth/sign-up'))).status).toBe(405);
+  });
+});
+
+describe('pipelined calls', () => {
+  it('are answered in their order', async () => {
+    const wire = await open(production.port);
+    const paths = ['/api/users/1/segments', '/nothing', '/api/users/1', '/api/users/1/segments', '/healthz'];
+    wire.write(paths.map((path) => request('GET', path, bearer())).join(''));
+    const statuses = [];
+    for (const _ of paths) statuses.push((await wire.next()).status);
+    expect(statuses).toEqual([200, 404, 200, 200, 200]);
+    wire.socket.destroy();
+  });
+});
+
+describe('the hot path answers as the framework would', () => {
+  const users = [
+    '1',
+    '2',
+    '999999',
+    '0',
+    '01',
+    '+1',
+    '%31',
+    '%201',
+    '1e3',
+    '0x10',
+    '9007199254740991',
+    '9007199254740993',
+    'abc',
+    'ext:known',
+    'ext:unknown',
+    'ext:k%6Eown',
+    'ext%3Aknown',
+    'EXT:known',
+    'ext:',
+    'ext:%00',
+    'ext:%0A',
+    'ext:%7F',
+    'ext:%C2%85',
+    'ext:%FF',
+    'ext:%zz',
+    'ext:%',
+    'ext:a%2Fb',
+    'ext:a%252Fb',
+    'ext:100%25',
+    'ext:+',
+    'ext:%2B',
+    'ext:a@b',
+    'ext:a:b',
+    'ext:~._-',
+    `ext:${'x'.repeat(255)}`,
+    `ext:${'x'.repeat(256)}`,
+    `ext:${'%C3%A9'.repeat(127)}`,
+    `ext:${'%C3%A9'.repeat(128)}`,
+    'ext:%ED%A0%80',
+    'ext:%F0%9F%92%A9',
+  ];
+  const same = ({ status, headers, text }: RawAnswer) => {
+    const { date: _, 'x-request-id': id, ...others } = headers;
+    return { status, headers: others, text: text.replaceAll(id ?? '?', 'ID'), hasId: id !== undefined };
+  };
+
+  it('for every way to name a user and every credential, in both modes', async () => {
+    const post = (port: number, path: string, body: object, token?: string) =>
+      exchange(port, request('POST', path, token === undefined ? {} : bearer(token), JSON.stringify(body)));
+    for (const [port, token] of [
+      [production.port, admin],
+      [evaluation.port, undefined],
+    ] as const) {
+      await post(port, '/auth/sign-up', { name: 'm', username: 'member', password: 'a good password' });
+      const { text } = await post(port, '/auth/sign-in', { username: 'member', password: 'a good password' });
+      const member: string = JSON.parse(text).token;
+      for (const slug of ['Hot', 'Z', 'a']) await post(port, '/api/segments', { slug }, token);
+      for (const user of ['2', 'ext:known', 'ext:a%2Fb', 'ext:%2B', 'ext:a@b', 'ext:%F0%9F%92%A9']) {
+        for (const slug of ['Z', 'a', 'Hot']) await post(port, `/api/users/${user}/segments`, { slug }, token);
+      }
+      const credentials: Record<string, string>[] = [
+        {},
+        bearer(member),
+        ...(token === undefined ? [] : [bearer(token)]),
+        bearer('garbage'),
+        bearer(`${member}x`),
+        { Authorization: 'Basic bWVtYmVyOmEgZ29vZCBwYXNzd29yZA==' },
+        { Authorization: '' },
+        { Authorization: `bearer  ${member} ` },
+      ];
+      const wire = await open(port);
+      for (const credential of credentials) {
+        for (const user of users) {
+          // An empty query string asks for the same, but is left to the framework.
+          const path = `/api/users/${user}/segments`;
+          wire.write(request('GET', path, credential) + request('GET', `${path}?`, credential));
+          const [hot, plain] = [await wire.next(), await wire.next()];
+          expect([credential, user, same(hot)]).toEqual([credential, user, same(plain)]);
+        }
+      }
+      wire.write(request('GET', '/api/users/ext:known/segments', { ...bearer(member), 'X-Request-Id': 'mine' }));
+      expect((await wire.next()).headers['x-request-id']).toBe('mine');
+      wire.write(request('GET', '/api/users/2/segments', bearer(member)));
+      expect(await wire.next()).toMatchObject({
+        status: 200,
+        headers: { 'content-type': 'application/json; charset=utf-8' },
+        text: '{"segments":["Hot","Z","a"]}',
+      });
+      wire.socket.destroy();
+    }
+  });
+});
+
+describe('limits in time', () => {
+  it('headers have 10 s, the request 30 s, looked at every second', () => {
+    for (const { service } of [production, evaluation]) {
+      const { server } = service.app;
+      expect(server.headersTimeout).toBe(10_000);
+      expect(server.requestTimeout).toBe(30_000);
+      expect(server.keepAliveTimeout).toBeGreaterThan(5_000);
+    }
+  });
+});
