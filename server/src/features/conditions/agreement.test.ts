@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { assertAgreement, inSql } from '../../../test/conditions/agreement.ts';
+import { TABLES } from '../../../test/conditions/tables.ts';
 import { createDatabase, type TestDatabase } from '../../../test/database.ts';
-import { assertAgreement, inSql } from './agreement.ts';
-import { TABLES } from './tables.ts';
 
 const CONDITIONS = 600;
 const USERS = 40;
@@ -26,7 +26,7 @@ test.each(Object.entries(TABLES))('in SQL too: %s', async (_, rows) => {
   }
 });
 
-test('one user in process and sets in SQL get the same answers', async ({ annotate }) => {
+test('one user in process and sets in SQL get the same answers', { timeout: 120_000 }, async ({ annotate }) => {
   const { pairs, matches, streamed } = await assertAgreement(client, CONDITIONS, USERS);
   await annotate(`${pairs} pairs compared, ${matches} of them matches; ${streamed} conditions left to the stream`);
   expect(pairs).toBeGreaterThan((CONDITIONS * USERS) / 2);

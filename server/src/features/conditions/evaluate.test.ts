@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { TABLES } from '../../../test/conditions/tables.ts';
 import { compileCondition } from './evaluate.ts';
 import type { JsonObject } from './json.ts';
 import { parseStoredCondition } from './parse.ts';
-import { TABLES } from './tables.ts';
 
 function matches(query: JsonObject, user: JsonObject, segments: readonly number[] = []): boolean {
   const parsed = parseStoredCondition(query);

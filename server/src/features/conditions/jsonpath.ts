@@ -3,6 +3,7 @@ import { type Condition, indexOf, type Path, type Test } from './condition.ts';
 import { compileCondition } from './evaluate.ts';
 import type { Json } from './json.ts';
 import type { Literal } from './regex.ts';
+import { matchesMissing } from './tests.sql.ts';
 
 /**
  * Tests of arrays as jsonpath. Unlike a subquery it leaves PostgreSQL free to scan in parallel; undefined wherever it
@@ -88,7 +89,8 @@ function fieldFilter(path: Path, test: Test, variables: Variables): Says {
   if (path.some((name) => indexOf(name) >= 0)) return undefined;
   if (test.kind === 'exists') return `exists(@${steps(path)})`;
   const found = optional(valueFilter(test, variables), (says) => `exists(@${steps(path)} ? (${says}))`);
-  if (test.kind !== 'equal' || test.value !== null) return found;
+  if (!matchesMissing(test)) return found;
+  // The last of several names may be missing in one document of many, which `exists` of the whole path would not tell.
   return path.length === 1 ? optional(found, (says) => `!exists(@${steps([first])}) || ${says}`) : undefined;
 }
 

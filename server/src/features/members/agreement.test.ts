@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
+import { attributes, condition, EVERYTHING } from '../../../test/conditions/random.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Answer, type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
-import { attributes, condition, EVERYTHING } from '../conditions/random.ts';
 import { toWire } from '../conditions/segments.ts';
 
 const USERS = 200;

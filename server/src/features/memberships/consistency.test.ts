@@ -105,7 +105,10 @@ const act: Act = async (instance, kind, user) => {
 };
 
 /** Six clients on two instances, each doing random things to random pairs; the pairs that no order explains. */
-async function unexplained(doing: Act, { pairs, rounds, first }: { pairs: number; rounds: number; first: number }): Promise<number> {
+async function unexplained(
+  doing: Act,
+  { pairs, rounds, first }: { pairs: number; rounds: number; first: number },
+): Promise<number> {
   const histories = new Map<number, Operation[]>();
   await Promise.all(
     Array.from({ length: 6 }, async (_, client) => {
@@ -120,6 +123,13 @@ async function unexplained(doing: Act, { pairs, rounds, first }: { pairs: number
     }),
   );
   return [...histories.values()].filter((history) => !isLinearizable(history)).length;
+}
+
+async function isFoundOut(doing: Act, first: number): Promise<boolean> {
+  for (let attempt = 0; attempt < 10; attempt++) {
+    if ((await unexplained(doing, { pairs: 4, rounds: 40, first })) > 0) return true;
+  }
+  return false;
 }
 
 describe('each pair is linearizable', () => {
@@ -146,8 +156,9 @@ describe('each pair is linearizable', () => {
       late.push(act(instance, kind, user));
       return undefined;
     };
-    expect(await unexplained(remembers, { pairs: 4, rounds: 40, first: 221 })).toBeGreaterThan(0);
-    expect(await unexplained(acknowledgesTooSoon, { pairs: 4, rounds: 40, first: 231 })).toBeGreaterThan(0);
+    // Chance decides which calls overlap: a few tries, each of which a sound build would pass.
+    expect(await isFoundOut(remembers, 221)).toBe(true);
+    expect(await isFoundOut(acknowledgesTooSoon, 231)).toBe(true);
     await Promise.all(late);
   });
 });

@@ -1,4 +1,4 @@
-import type { JsonObject } from './json.ts';
+import type { JsonObject } from '../../src/features/conditions/json.ts';
 
 /** A condition, attributes, and whether they match. */
 export type Row = [query: JsonObject, user: JsonObject, expected: boolean];
@@ -42,6 +42,13 @@ export const TABLES: Record<string, Row[]> = {
     [{ a: { $gt: 1, $lt: 4 } }, { a: [0, 9] }, true],
     [{ a: { $in: [3, 2] } }, { a: [1, 2] }, true],
     [{ a: { $regex: '^x' } }, { a: [1, 'xy'] }, true],
+    [{ a: { $regex: 'y' } }, { a: [['y']] }, false],
+    [{ a: { $regex: 'y$' } }, { a: [1, 'xy'] }, true],
+    [{ a: { $regex: '"' } }, { a: ['x"y'] }, true],
+    [{ a: { $in: [1, 'x'] } }, { a: [[1]] }, false],
+    [{ a: { $gt: 1 } }, { a: [[2]] }, false],
+    [{ 'a.b': { $in: [1] } }, { a: [{ b: [[1]] }] }, false],
+    [{ 'a.b': { $gt: 1 } }, { a: [{ b: [[2]] }] }, false],
     [{ a: { $ne: 1 } }, { a: [1, 2] }, false],
     [{ a: { $nin: [1] } }, { a: [2, 1] }, false],
     [{ a: { $not: { $gt: 5 } } }, { a: [1, 9] }, false],
@@ -137,6 +144,15 @@ export const TABLES: Record<string, Row[]> = {
     [{ a: { $elemMatch: { b: null } } }, { a: [[1]] }, true],
     [{ a: { $elemMatch: { 0: 1 } } }, { a: [[1]] }, true],
     [{ a: { $elemMatch: { length: 1 } } }, { a: [[1]] }, false],
+    [{ a: { $elemMatch: { b: null } } }, { a: [{ c: 1 }] }, true],
+    [{ a: { $elemMatch: { b: { $nin: [null] } } } }, { a: [[1], { c: 1 }] }, false],
+    [{ a: { $elemMatch: { b: { $in: [1, null] } } } }, { a: [{ c: 1 }] }, true],
+    [{ a: { $elemMatch: { 'b.c': { $in: [1, null] } } } }, { a: [{ b: [{ c: 2 }, {}] }] }, true],
+    [{ a: { $elemMatch: { b: { $ne: 1 } } } }, { a: [{ b: 1 }, {}] }, true],
+    [{ a: { $elemMatch: { $size: 1 } } }, { a: [5] }, false],
+    [{ a: { $elemMatch: { $size: 1 } } }, { a: [[5]] }, true],
+    [{ a: { $elemMatch: { $in: [1, 2] } } }, { a: [[1]] }, false],
+    [{ a: { $elemMatch: { $nin: [1, 'x'] } } }, { a: [1, 'x'] }, false],
     [{ a: { $elemMatch: {} } }, { a: [1] }, false],
     [{ a: { $elemMatch: {} } }, { a: [{}] }, true],
     [{ a: { $elemMatch: { $or: [{ b: 1 }, { b: 2 }] } } }, { a: [{ b: 2 }] }, true],

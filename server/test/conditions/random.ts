@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Scalar } from './condition.ts';
-import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+import type { Scalar } from '../../src/features/conditions/condition.ts';
+import { isArray, isObject, type Json, type JsonObject } from '../../src/features/conditions/json.ts';
 
 /**
  * Random attributes and conditions for the property tests. Names and values come from small pools full of edges: numbers
@@ -23,6 +23,8 @@ export interface Choice {
 /** What a condition is drawn from: paths and operands. */
 interface Source extends Choice {
   readonly paths: fc.Arbitrary<string>;
+  /** Paths to what may be an array, for the operators that are about arrays. */
+  readonly arrayPaths: fc.Arbitrary<string>;
   readonly scalars: fc.Arbitrary<Scalar>;
   readonly operands: fc.Arbitrary<Json>;
 }
@@ -106,16 +108,18 @@ export function attributes(choice: Choice): fc.Arbitrary<JsonObject> {
 
 /** A condition in its stored form, with segments 1 to 8, drawn to be put to these users. */
 export function condition(choice: Choice, users: readonly JsonObject[]): fc.Arbitrary<JsonObject> {
-  const paths = new Set<string>();
-  const values: Json[] = [];
-  for (const user of users) collect(user, [], paths, values);
-  const scalars = values.filter((found) => typeof found !== 'object' || found === null);
+  const found: [path: string, value: Json][] = [];
+  for (const user of users) collect(user, [], found);
+  const isKnown = ([path]: [string, Json]) => choice.everything || !/\d/.test(path);
+  const values = found.map(([, value]) => value);
+  const scalars = values.filter((value) => typeof value !== 'object' || value === null);
   const randomPath = fc.array(name(choice), { minLength: 1, maxLength: 3 }).map((names) => names.join('.'));
   const scalarOperand = mostly(scalars, choice.scalar);
   return query(
     {
       ...choice,
-      paths: mostly([...paths], randomPath),
+      paths: mostly(pathsOf(found.filter(isKnown)), randomPath),
+      arrayPaths: mostly(pathsOf(found.filter(([, value]) => isArray(value))), randomPath),
       scalars: scalarOperand,
       operands: choice.everything ? fc.oneof(scalarOperand, mostly(values, value(choice, 2))) : scalarOperand,
     },
@@ -128,19 +132,19 @@ function mostly<T>(known: readonly T[], random: fc.Arbitrary<T>): fc.Arbitrary<T
   return fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...known) }, { weight: 1, arbitrary: random });
 }
 
-/** Gathers the paths that lead somewhere in a value, by name and by index, and what they lead to. */
-function collect(found: Json, path: readonly string[], paths: Set<string>, values: Json[]): void {
-  if (path.length > 0) {
-    paths.add(path.join('.'));
-    values.push(found);
-  }
+function pathsOf(found: readonly [string, Json][]): readonly string[] {
+  return [...new Set(found.map(([path]) => path))];
+}
+
+/** Gathers the paths that lead somewhere in a value, by name and by index, with what they lead to. */
+function collect(value: Json, path: readonly string[], found: [path: string, value: Json][]): void {
+  if (path.length > 0) found.push([path.join('.'), value]);
   if (path.length === 5) return;
-  if (isObject(found))
-    for (const [name, inner] of Object.entries(found)) collect(inner, [...path, name], paths, values);
-  if (!isArray(found)) return;
-  for (const [index, inner] of found.entries()) {
-    collect(inner, [...path, String(index)], paths, values);
-    if (isObject(inner)) collect(inner, path, paths, values);
+  if (isObject(value)) for (const [name, inner] of Object.entries(value)) collect(inner, [...path, name], found);
+  if (!isArray(value)) return;
+  for (const [index, inner] of value.entries()) {
+    collect(inner, [...path, String(index)], found);
+    if (isObject(inner)) collect(inner, path, found);
   }
 }
 
@@ -155,7 +159,12 @@ function query(source: Source, levels: number): fc.Arbitrary<JsonObject> {
   ];
   if (source.everything) {
     const segment = fc.integer({ min: 1, max: 8 });
+    const elements = fc.oneof(operators(source, levels - 1), elementQuery(source, levels - 1));
+    const ofArray = fc.tuple(source.arrayPaths, elements).map(([path, $elemMatch]) => ({ [path]: { $elemMatch } }));
     logic.push(
+      ofArray,
+      ofArray,
+      ofArray,
       segment.map(($inSegment) => ({ $inSegment })),
       fc.tuple(segment, fields).map(([$notInSegment, rest]) => ({ $notInSegment, ...rest })),
       fc.constant({}),
@@ -194,8 +203,7 @@ function operator(source: Source, levels: number): fc.Arbitrary<JsonObject>[] {
     found.push(operators(source, levels - 1).map(($not) => ({ $not })));
     const elements = [operators(source, levels - 1).map(($elemMatch) => ({ $elemMatch }))];
     if (everything) elements.push(elementQuery(source, levels - 1).map(($elemMatch) => ({ $elemMatch })));
-    // More than one share: only an array can meet it.
-    found.push(...elements, ...elements);
+    found.push(...elements);
     if (everything) found.push(fc.array(fc.oneof(...elements), { maxLength: 2 }).map(($all) => ({ $all })));
   }
   return found;
