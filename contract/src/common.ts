@@ -19,6 +19,8 @@ export function nullable<S extends Type.TSchema>(schema: S) {
 export const maxUserId = Number.MAX_SAFE_INTEGER;
 export const maxExternalIdBytes = 255;
 export const maxListEntries = 1000;
+/** Errors a job tells; those after them are left out. */
+export const maxJobErrors = 100;
 export const maxAttributesBytes = 16 * 1024;
 
 export const Time = Type.String({
@@ -56,6 +58,20 @@ export const slugParams = strict({ slug: Slug });
 export const pairParams = strict({ user: UserRefText, slug: Slug });
 /** An id of ours in a path: digits only, no leading zero; the range is checked where it is parsed. */
 export const idParams = strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }) });
+
+/** Of calls that create: a key the client draws for one effect, so that it may ask again without making two. */
+export const idempotent = {
+  headers: Type.Object({
+    'idempotency-key': Type.Optional(
+      Type.String({
+        pattern: '^[ -~]{1,255}$',
+        description:
+          'The same call under the same key is done once, and answered alike for 24 h. See docs/idempotency.md.',
+      }),
+    ),
+  }),
+  problems: ['idempotency_in_flight', 'idempotency_key_reused'],
+} as const;
 
 export const StatusOk = strict({ status: Type.Literal('ok') });
 export const nothing = { status: 204, body: null } as const;

@@ -25,9 +25,15 @@ export interface Endpoint {
   readonly params?: TObject;
   readonly query?: TObject;
   readonly body?: TSchema;
+  /** The media types of a body that is streamed and of any size, instead of `body`. */
+  readonly uploads?: readonly string[];
   readonly headers?: TObject;
   /** The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. */
-  readonly success: { readonly status: 200 | 201 | 202 | 204; readonly body: TSchema | null; readonly media?: string };
+  readonly success: {
+    readonly status: 200 | 201 | 202 | 204;
+    readonly body: TSchema | null;
+    readonly media?: string | readonly string[];
+  };
   readonly problems?: readonly ProblemCode[];
 }
 

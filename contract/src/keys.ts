@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { idParams, Name, NextCursor, nothing, nullable, page, strict, Time } from './common.ts';
+import { idempotent, idParams, Name, NextCursor, nothing, nullable, page, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 const KeyRole = Type.Enum(['viewer', 'editor']);
@@ -19,7 +19,9 @@ export const createKey = endpoint({
   summary: 'Create an API key; the key itself is shown this once',
   access: 'admin',
   body: strict({ name: Name, role: KeyRole, expires_at: Type.Optional(nullable(Time)) }),
+  headers: idempotent.headers,
   success: { status: 201, body: strict({ ...key, key: Type.String() }) },
+  problems: idempotent.problems,
 });
 
 export const listKeys = endpoint({

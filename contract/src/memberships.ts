@@ -157,5 +157,5 @@ export const resolve = endpoint({
       results: Type.Array(strict({ user: Type.String(), segments: nullable(Type.Array(Slug)) })),
     }),
   },
-  problems: ['segment_unknown', 'overloaded'],
+  problems: ['overloaded'],
 });

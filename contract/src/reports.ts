@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { Slug, strict, Time, UserRefText } from './common.ts';
+import { idempotent, Slug, strict, Time, UserRefText } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const createReport = endpoint({
@@ -17,8 +17,9 @@ export const createReport = endpoint({
     user: Type.Optional(UserRefText),
     segment: Type.Optional(Slug),
   }),
+  headers: idempotent.headers,
   success: { status: 201, body: strict({ url: Type.String({ format: 'uri' }), expires_at: Time }) },
-  problems: ['user_unknown', 'segment_unknown'],
+  problems: ['user_unknown', 'segment_unknown', ...idempotent.problems],
 });
 
 export const downloadReport = endpoint({

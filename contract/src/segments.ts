@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { NextCursor, nullable, page, Slug, StatusOk, slugParams, strict, Time, UserId } from './common.ts';
+import { idempotent, NextCursor, nullable, page, Slug, StatusOk, slugParams, strict, Time, UserId } from './common.ts';
 import { endpoint } from './endpoint.ts';
 import { Source } from './memberships.ts';
 import { User } from './users.ts';
@@ -48,8 +48,9 @@ export const createSegment = endpoint({
   access: 'editor',
   seed: true,
   body: strict({ slug: Slug, ...definition }),
+  headers: idempotent.headers,
   success: { status: 200, body: strict({ id: Type.Integer({ minimum: 1 }) }) },
-  problems: ['slug_taken'],
+  problems: ['slug_taken', ...idempotent.problems],
 });
 
 export const listSegments = endpoint({

@@ -2,6 +2,7 @@ import Type from 'typebox';
 import {
   Attributes,
   ExternalId,
+  idempotent,
   Name,
   NextCursor,
   nothing,
@@ -34,8 +35,9 @@ export const createUser = endpoint({
     name: Type.Optional(nullable(Name)),
     attributes: Type.Optional(Attributes),
   }),
+  headers: idempotent.headers,
   success: { status: 201, body: strict({ id: UserId }) },
-  problems: ['external_id_taken', 'too_large'],
+  problems: ['external_id_taken', 'too_large', ...idempotent.problems],
 });
 
 export const listUsers = endpoint({

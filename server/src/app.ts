@@ -1,15 +1,23 @@
 import { join } from 'node:path';
 import { endpoints, Problem } from '@kohort/contract';
 import type { FastifyInstance } from 'fastify';
-import { Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { accountRoutes } from './features/accounts/accounts.routes.ts';
 import { createAccounts, eraseAccount } from './features/accounts/accounts.ts';
 import { authRoutes } from './features/auth/auth.routes.ts';
 import { createAuth, sweepAuth } from './features/auth/auth.ts';
 import { ensureAdmin } from './features/auth/first-admin.ts';
+import { exportRoutes } from './features/exports/exports.routes.ts';
+import { createExports } from './features/exports/exports.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { createHistory } from './features/history/history.ts';
+import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
+import { createHolds, refuseErasureOfHeld } from './features/imports/holds.ts';
+import { importRoutes } from './features/imports/imports.routes.ts';
+import { createImports } from './features/imports/imports.ts';
+import { jobRoutes } from './features/jobs/jobs.routes.ts';
+import { createJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
 import { createKeys } from './features/keys/keys.ts';
 import { memberRoutes } from './features/members/members.routes.ts';
@@ -37,7 +45,8 @@ import { createRouter } from './http/route.ts';
 import { createWebServer } from './http/server.ts';
 import { answerUnknown } from './http/unknown.ts';
 import { enqueue, migrateQueue, startWorker } from './jobs/worker.ts';
-import { Database } from './postgres/database.ts';
+import { Database, type Db } from './postgres/database.ts';
+import { measureDatabase } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
 import { problemOfDatabase } from './postgres/sqlstate.ts';
 import { version } from './version.ts';
@@ -60,7 +69,11 @@ const OPERATIONS = ['/healthz', '/readyz', '/metrics', '/openapi.json', '/docs']
 );
 
 /** Puts the service together: this is its table of contents. Nothing is connected yet. */
-export async function createService(config: Config & { readonly jwtSecret: string }): Promise<Service> {
+export async function createService(
+  config: Config & { readonly jwtSecret: string },
+  /** Where several processes serve as one, their metrics are told as one. */
+  renderMetrics = (registry: Registry) => () => registry.metrics(),
+): Promise<Service> {
   const { app, lane } = createWebServer({
     logLevel: config.logLevel,
     trustProxy: config.trustProxy,
@@ -70,25 +83,20 @@ export async function createService(config: Config & { readonly jwtSecret: strin
     app.log.error({ err: error instanceof Error ? error.message : String(error) }, what);
   let draining = false;
   let serving = false;
+  let adminPassword: string | undefined;
 
   // The database, and what keeps watch over it.
   const db = new Database({ maxConnections: MAX_CONNECTIONS, statementTimeout: STATEMENT_TIMEOUT, onError });
   const metrics = createMetrics();
-  const observerOf = measureRequests(app, metrics);
-  const callersPerStatement = new Histogram({
-    name: 'kohort_coalesced_callers',
-    help: 'Callers that one statement served.',
-    labelNames: ['statement'],
-    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
-    registers: [metrics],
-  });
-  const observe = (statement: string) => (callers: number) => callersPerStatement.observe({ statement }, callers);
+  const observerOf = measureRequests(app, metrics, renderMetrics(metrics));
+  const { watch, follow } = measureDatabase(db, metrics);
 
   // Who calls.
   const cursors = createCursors(config.jwtSecret);
   const auth = createAuth({ ...config, db });
   const accounts = createAccounts({ db, cursors, forgetUser: auth.forgetUser });
   const keys = createKeys({ db, cursors, forgetKey: auth.forgetKey });
+  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret });
 
   // What the service is for.
   const definitions = createDefinitionCache(db);
@@ -96,16 +104,27 @@ export async function createService(config: Config & { readonly jwtSecret: strin
     db,
     cursors,
     onErase: async (tx, userId, { actor, isAdmin }) => {
+      await refuseErasureOfHeld(tx, userId);
       await dropAllOverrides(tx, userId, actor);
       await eraseAccount(tx, userId, isAdmin);
     },
   });
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
-  const answers = createAnswers({ db, definitions, observe: observe('segments') });
-  const reads = createMembershipReads({ db, definitions, observe: observe('memberships') });
-  const overrides = createOverrides({ db, definitions, observe: observe('overrides') });
+  const answers = createAnswers({ db, definitions, observe: watch('segments') });
+  const reads = createMembershipReads({ db, definitions, observe: watch('memberships') });
+  const overrides = createOverrides({
+    db,
+    definitions,
+    untilLifted: createHolds(db).lifted,
+    observe: watch('overrides'),
+  });
+  follow('segments', answers.segmentsOf);
+  follow('memberships', reads.coalesced);
+  follow('overrides', overrides.coalesced);
   const members = createMembers({ db, cursors, definitions });
   const history = createHistory({ db, cursors, users });
+  const jobs = createJobs(db);
+  const imports = createImports({ db, definitions, members, offer: offerImport, onError });
   const reports = createReports({ db, users, secret: config.jwtSecret });
 
   // The wire.
@@ -114,13 +133,16 @@ export async function createService(config: Config & { readonly jwtSecret: strin
   lane.open(hotCallOf({ answers, known: auth.known, seedIsOpen, observerOf }));
   authRoutes(router, auth);
   accountRoutes(router, accounts);
-  keyRoutes(router, keys);
-  userRoutes(router, users, auth.forgetUser);
-  segmentRoutes(router, segments, (id) => purgeSome(db, id));
+  keyRoutes(router, keys, once);
+  userRoutes(router, users, once, auth.forgetUser);
+  segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSome(db, id) });
   memberRoutes(router, members, db);
   membershipRoutes(router, answers, reads, overrides, createAsOf(db));
   historyRoutes(router, history);
-  reportRoutes(router, reports);
+  reportRoutes(router, reports, once);
+  importRoutes(router, imports, onceUploaded);
+  exportRoutes(router, createExports(members));
+  jobRoutes(router, jobs);
   answerHealth(app, () => serving && !draining && db.available);
   await answerDocs(app, openApiOf(endpoints, version));
   answerUnknown(app, [...endpoints, ...OPERATIONS], {
@@ -136,26 +158,35 @@ export async function createService(config: Config & { readonly jwtSecret: strin
     async connect(url) {
       await migrate(url, SCHEMA, () => migrateQueue(url));
       await db.start(url);
-      const adminPassword = await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
+      // Kept, should what follows fail and be tried again: it is drawn once.
+      adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
       const worker = await startWorker({
         url,
         onError,
         tasks: {
-          'purge-segment': (payload) => purgeSegment(db, segmentOf(payload)),
+          'purge-segment': (payload) => purgeSegment(db, numberIn(payload, 'segment')),
           'sweep-expired': () => sweepExpired(db),
           'sweep-auth': () => sweepAuth(db),
+          'sweep-idempotency': () => sweepIdempotency(db),
+          import: (payload) => imports.run(numberIn(payload, 'job')),
         },
         schedules: [
           { task: 'sweep-expired', cron: '* * * * *' },
           { task: 'sweep-auth', cron: '*/10 * * * *' },
+          { task: 'sweep-idempotency', cron: '*/10 * * * *' },
         ],
       });
-      stopWorker = () => worker.stop();
+      imports.watch();
+      stopWorker = async () => {
+        await imports.stop();
+        await worker.stop();
+      };
       serving = true;
       return { adminPassword };
     },
     async stop() {
       draining = true;
+      jobs.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'the queue did not stop'));
       await db.close();
@@ -163,9 +194,14 @@ export async function createService(config: Config & { readonly jwtSecret: strin
   };
 }
 
-function segmentOf(payload: unknown): number {
-  if (typeof payload === 'object' && payload !== null && 'segment' in payload && typeof payload.segment === 'number') {
-    return payload.segment;
-  }
-  throw new Problem('internal', 'a purge job without a segment');
+/** The queue's worker takes it up at once; if that process dies, it is offered again. */
+function offerImport(db: Db, job: number): Promise<void> {
+  return enqueue(db, 'import', { job }, `import:${job}`);
+}
+
+function numberIn(payload: unknown, name: string): number {
+  const value =
+    typeof payload === 'object' && payload !== null ? Object.entries(payload).find(([key]) => key === name) : undefined;
+  if (typeof value?.[1] === 'number') return value[1];
+  throw new Problem('internal', `a job without its ${name}`);
 }

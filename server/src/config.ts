@@ -20,6 +20,8 @@ export interface Config {
   readonly logLevel: string;
   /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
   readonly trustProxy: readonly string[];
+  /** Processes that share the port. */
+  readonly workers: number;
 }
 
 /** A setting the service cannot start with. Its message is written for the person who starts it. */
@@ -33,7 +35,6 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 const SIGN_UP_ROLES = ['member', 'viewer', 'editor'] as const;
 const PROXY_WORDS = ['loopback', 'linklocal', 'uniquelocal'];
 const MIN_SECRET_BYTES = 32;
-const MAX_PERIOD = 16;
 
 // Published with the seed's source, or in everybody's examples: a token signed with one of these proves nothing.
 const SEED_SECRET = 'jbfj5jbh6hgj5';
@@ -53,21 +54,12 @@ const EXAMPLE_SECRETS = new Set([
   'abcdefghijklmnopqrstuvwxyz0123456789',
 ]);
 
-/** `secretsecretsecret…`, `000000…`: a short word said again and again, perhaps cut off at the end. */
-function isRepetition(text: string): boolean {
-  for (let period = 1; period <= Math.min(MAX_PERIOD, text.length / 2); period++) {
-    if (text.slice(period) === text.slice(0, -period)) return true;
-  }
-  return false;
-}
-
 function isWellKnownSecret(secret: string): boolean {
   const plain = secret.toLowerCase();
   return (
     plain.includes(SEED_SECRET) ||
     EXAMPLE_SECRETS.has(plain) ||
-    isRepetition(plain) ||
-    /(?:change|replace)[-_ ]?(?:me|this|it)|your[-_ ].*secret/.test(plain)
+    /^(?:change|replace)[-_ ]?(?:me|this|it)|^your[-_ ].*secret/.test(plain)
   );
 }
 
@@ -154,5 +146,6 @@ export function readConfig(env: Env): Config {
     signUpRole: oneOf('SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     trustProxy: proxies(),
+    workers: integer('WORKERS', 1, 1, 64),
   });
 }

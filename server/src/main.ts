@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
@@ -6,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createService, type Service } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
-import { isConnectionLost, sqlState } from './postgres/sqlstate.ts';
+import { CommitUnknown, isConnectionLost, sqlState } from './postgres/sqlstate.ts';
+import { metricsOfAll, reportReady, startWorkers, type Workers } from './workers.ts';
 
 const STOP_WITHIN = 25_000;
 const RETRY_EVERY = 1_000;
@@ -67,27 +69,35 @@ function addressOf(server: Server): string {
   return `http://${host === '127.0.0.1' ? 'localhost' : host}:${address.port}`;
 }
 
-async function start(config: Config): Promise<void> {
-  const jwtSecret = config.jwtSecret ?? (await drawSecret(config.dataDir));
-  const service = await createService({ ...config, jwtSecret });
-  let postgres: Promise<EmbeddedPostgres> | undefined;
+/** Stops once, within its time; a second signal ends the process at once. */
+function stopper(stop: () => Promise<void>): { isStopping: () => boolean; stop: (code?: number) => Promise<never> } {
   let stopping = false;
+  return {
+    isStopping: () => stopping,
+    async stop(code = 0) {
+      if (stopping) process.exit(1);
+      stopping = true;
+      // What is still in flight after that is cut off; whoever supervises us would do it a little later, and less kindly.
+      setTimeout(() => process.exit(1), STOP_WITHIN + 10_000).unref();
+      await stop();
+      process.exit(code);
+    },
+  };
+}
 
-  async function stop(code = 0): Promise<never> {
-    if (stopping) process.exit(1);
-    stopping = true;
-    // What is still in flight after that is cut off; the supervisor would do it a little later, and less kindly.
-    setTimeout(() => process.exit(1), STOP_WITHIN + 10_000).unref();
+/** One process that serves, alone or as one of several workers. */
+async function serve(config: Config): Promise<void> {
+  const jwtSecret = config.jwtSecret ?? (await drawSecret(config.dataDir));
+  const service = await createService({ ...config, jwtSecret }, cluster.isWorker ? metricsOfAll : undefined);
+  let postgres: Promise<EmbeddedPostgres> | undefined;
+  const { stop, isStopping } = stopper(async () => {
     await Promise.race([service.stop().catch(complain), sleep(STOP_WITHIN, undefined, { ref: false })]);
-    // One that is still starting would be left behind.
-    await postgres?.then(
-      (running) => running.stop(),
-      () => undefined,
-    );
-    process.exit(code);
-  }
+    await stopEmbedded(postgres);
+  });
   process.on('SIGTERM', () => stop());
-  process.on('SIGINT', () => stop());
+  // A terminal's Ctrl-C reaches all processes; workers are stopped by their supervisor, or when it is gone.
+  process.on('SIGINT', () => (cluster.isWorker ? undefined : stop()));
+  if (cluster.isWorker) process.on('disconnect', () => stop());
 
   try {
     // The port first: when it is taken, nothing else has been touched.
@@ -97,28 +107,63 @@ async function start(config: Config): Promise<void> {
   }
   try {
     if (config.databaseUrl === undefined) postgres = startEmbedded({ folder: config.dataDir });
-    await connect(service, config, (await postgres)?.url ?? config.databaseUrl ?? '', () => stopping);
+    const greeting = await connect(service, config, (await postgres)?.url ?? config.databaseUrl ?? '', isStopping);
+    if (cluster.isWorker) reportReady(greeting);
+    else for (const line of greeting) say(line);
   } catch (error) {
-    if (stopping) return;
+    if (isStopping()) return;
     complain(error);
     await stop(1);
   }
 }
 
-async function connect(service: Service, config: Config, url: string, isStopping: () => boolean): Promise<void> {
+/** One that would still be starting is waited for, or it would be left behind. */
+async function stopEmbedded(postgres: Promise<EmbeddedPostgres> | undefined): Promise<void> {
+  await postgres?.then(
+    (running) => running.stop(),
+    () => undefined,
+  );
+}
+
+/** The supervisor of several processes: it holds the embedded PostgreSQL, if there is one, and serves nothing itself. */
+async function supervise(config: Config): Promise<void> {
+  const jwtSecret = config.jwtSecret ?? (await drawSecret(config.dataDir));
+  let workers: Workers | undefined;
+  let postgres: Promise<EmbeddedPostgres> | undefined;
+  const { stop } = stopper(async () => {
+    await workers?.stop();
+    await stopEmbedded(postgres);
+  });
+  process.on('SIGTERM', () => stop());
+  process.on('SIGINT', () => stop());
+
+  if (config.databaseUrl === undefined) postgres = startEmbedded({ folder: config.dataDir });
+  workers = startWorkers({
+    count: config.workers,
+    env: { MODE: config.mode, DATABASE_URL: (await postgres)?.url ?? config.databaseUrl ?? '', JWT_SECRET: jwtSecret },
+    onReady: (greeting) => {
+      for (const line of greeting) say(line);
+    },
+  });
+  if (!(await workers.ended)) await stop(1);
+}
+
+/** Connects, however long the database takes to come up; answers what there is to say then. */
+async function connect(service: Service, config: Config, url: string, isStopping: () => boolean): Promise<string[]> {
   for (;;) {
     try {
       const { adminPassword } = await service.connect(url);
-      if (adminPassword !== undefined)
-        say(`The account "admin" was created with the password ${adminPassword}  (shown this once).`);
-      if (isStopping()) return;
-      say(`Kohort listens on ${addressOf(service.app.server)} (documentation at /docs).`);
-      if (config.mode === 'evaluation') {
-        say(
-          'This is evaluation mode: the seven calls of the seed need no token. Set DATABASE_URL and JWT_SECRET for production.',
-        );
-      }
-      return;
+      return [
+        `Kohort listens on ${addressOf(service.app.server)} (documentation at /docs).`,
+        ...(config.mode === 'evaluation'
+          ? [
+              'This is evaluation mode: the seven calls of the seed need no token. Set DATABASE_URL and JWT_SECRET for production.',
+            ]
+          : []),
+        ...(adminPassword === undefined
+          ? []
+          : [`The account "admin" was created with the password ${adminPassword}  (shown this once).`]),
+      ];
     } catch (error) {
       // A database that is still starting, or away for a moment, is waited for; /readyz says 503 meanwhile.
       if (isRefusedByDatabase(error)) {
@@ -126,7 +171,7 @@ async function connect(service: Service, config: Config, url: string, isStopping
           `The database refuses: ${error instanceof Error ? error.message : error}. Check DATABASE_URL.`,
         );
       }
-      if (!isConnectionLost(error) || isStopping()) throw error;
+      if (!(isConnectionLost(error) || error instanceof CommitUnknown) || isStopping()) throw error;
       service.app.log.warn('the database does not answer yet');
       await sleep(RETRY_EVERY);
     }
@@ -139,7 +184,8 @@ function complain(error: unknown): void {
 }
 
 try {
-  await start(readConfig(process.env));
+  const config = readConfig(process.env);
+  await (config.workers > 1 && cluster.isPrimary ? supervise(config) : serve(config));
 } catch (error) {
   complain(error);
   process.exit(1);

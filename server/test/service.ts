@@ -104,7 +104,7 @@ export async function startService({ mode = 'evaluation', env = {}, database }: 
       }),
     });
     const text = response.payload;
-    const isJson = /json/.test(String(response.headers['content-type']));
+    const isJson = /[/+]json/.test(String(response.headers['content-type']));
     const answer = {
       status: response.statusCode,
       headers: response.headers,

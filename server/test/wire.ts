@@ -51,7 +51,7 @@ export async function open(port: number): Promise<Wire> {
   const wake = () => {
     for (const one of waiting.splice(0)) one();
   };
-  socket.on('data', (bytes) => {
+  socket.on('data', (bytes: Buffer) => {
     held = Buffer.concat([held, bytes]);
     wake();
   });

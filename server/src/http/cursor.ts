@@ -36,6 +36,19 @@ export function createCursors(secret: string): Cursors {
   };
 }
 
+/**
+ * For lists that hang on something, whose cursors begin with its id: the rest of the place. The cursor is read before that
+ * something is looked for, since what has no form is refused before what does not exist.
+ * @throws Problem 400 when the cursor came from the list of another one.
+ */
+export function placeWithin(
+  owner: number,
+  place: readonly (string | number)[] | undefined,
+): readonly (string | number)[] | undefined {
+  if (place && place[0] !== owner) throw invalid('/query/cursor', 'is not a cursor of this list');
+  return place?.slice(1);
+}
+
 /** Reads one row more than asked for, to know whether there is a next page. */
 export function pageOf<Row>(
   rows: readonly Row[],

@@ -1,39 +1,71 @@
-import type { Socket } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import { Server, type Socket } from 'node:net';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
-// What is half said when the stop comes may still be said.
-const GRACE = 1_000;
+// A kept connection may be used once more; what is half said when the stop comes may still be said.
+const KEPT_FOR = 500;
+const HALF_SAID_FOR = 1_000;
+const LOOK_EVERY = 20;
+
+interface Connection {
+  readonly calls: Set<ServerResponse>;
+  /** What had come in when the last call on it was over. */
+  bytes: number | undefined;
+}
 
 /**
- * While the server closes, calls that have arrived are finished and their connections end with them. Node ends idle connections
- * by itself, but would wait for one that was in use just now, or that never sends a whole header.
+ * While the server closes, new connections are refused, calls that have arrived are finished, and each connection ends with
+ * its next answer, which says so. Node would end kept connections at once, and cut off the call that is on its way on one.
  */
 export function drainGracefully(app: FastifyInstance): void {
-  const callsOf = new Map<Socket, number>();
+  const connections = new Map<Socket, Connection>();
   let closing = false;
 
+  function sayLast(response: ServerResponse): void {
+    if (!response.headersSent) response.setHeader('connection', 'close');
+  }
+
   app.server.on('connection', (socket) => {
-    callsOf.set(socket, 0);
-    socket.once('close', () => callsOf.delete(socket));
+    connections.set(socket, { calls: new Set(), bytes: undefined });
+    socket.once('close', () => connections.delete(socket));
   });
   app.server.on('request', ({ socket }, response) => {
-    callsOf.set(socket, (callsOf.get(socket) ?? 0) + 1);
+    const connection = connections.get(socket);
+    if (!connection) return;
+    connection.calls.add(response);
+    if (closing) sayLast(response);
     response.once('close', () => {
-      const before = callsOf.get(socket);
-      if (before === undefined) return;
-      callsOf.set(socket, before - 1);
+      connection.calls.delete(response);
+      connection.bytes = socket.bytesRead;
       // The answer may have begun before we knew that it would be the last one.
-      if (closing && before === 1) socket.end();
+      if (closing && connection.calls.size === 0) socket.end();
     });
-  });
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    if (closing) reply.header('connection', 'close');
-    done();
   });
   app.addHook('preClose', async () => {
     closing = true;
-    setTimeout(() => {
-      for (const [socket, calls] of callsOf) if (calls === 0) socket.destroy();
-    }, GRACE).unref();
+    if (!app.server.listening) return;
+    // Those who have connected and wait to be let in would be reset: a turn of the event loop lets them all in.
+    await turn();
+    await turn();
+    // The socket's own way to close: that of node:http would end kept connections too.
+    Server.prototype.close.call(app.server);
+    for (const { calls } of connections.values()) {
+      const last = [...calls].at(-1);
+      if (last) sayLast(last);
+    }
+    const began = performance.now();
+    for (let left = 1; left > 0; ) {
+      await sleep(LOOK_EVERY);
+      // Right after a turn has read what has come in, however busy this process is.
+      await turn();
+      left = 0;
+      for (const [socket, { calls, bytes }] of connections) {
+        if (calls.size > 0) continue;
+        const time = socket.bytesRead === bytes ? KEPT_FOR : HALF_SAID_FOR;
+        if (performance.now() - began > time) socket.destroy();
+        else left++;
+      }
+    }
   });
 }

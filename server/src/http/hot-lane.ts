@@ -33,7 +33,10 @@ export function createHotLane(options: ServerOptions, requestIdOf: (request: Inc
 
   /** False: not ours. */
   function take(request: IncomingMessage, response: ServerResponse, handler: RequestListener): boolean {
-    if (!hot || request.method !== 'GET' || request.headers.host === undefined) return false;
+    const { headers } = request;
+    if (!hot || request.method !== 'GET' || headers.host === undefined) return false;
+    // A body has its time to arrive, which the framework watches.
+    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
     const path = hot.pattern.exec(request.url ?? '');
     if (!path) return false;
     const { observe } = hot;

@@ -85,7 +85,8 @@ export function acceptJson(app: FastifyInstance): void {
   });
 }
 
-function refuseEncoded(headers: IncomingHttpHeaders): void {
+/** Bodies come as they are, in UTF-8. */
+export function refuseEncoded(headers: IncomingHttpHeaders): void {
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)"?/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
     throw new Problem('media_type', 'This charset is not supported; send UTF-8.');

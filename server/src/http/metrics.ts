@@ -12,6 +12,7 @@ export function createMetrics(): Registry {
 export function measureRequests(
   app: FastifyInstance,
   registry: Registry,
+  render: () => Promise<string>,
 ): (route: string) => (seconds: number) => void {
   const durations = new Histogram({
     name: 'kohort_http_request_duration_seconds',
@@ -27,7 +28,7 @@ export function measureRequests(
       reply.elapsedTime / 1000,
     );
   });
-  app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await render()));
   return (route) => {
     const observer = durations.labels({ method: 'GET', route, status: 200 });
     return (seconds) => observer.observe(seconds);

@@ -38,11 +38,12 @@ function parametersIn(place: 'path' | 'query' | 'header', schema: Endpoint['para
 /** What any call of this kind can meet besides its own problems. */
 function commonProblems(endpoint: Endpoint): ProblemCode[] {
   return [
-    ...(endpoint.params || endpoint.query || endpoint.body ? (['malformed', 'invalid'] as const) : []),
+    // Also where nothing is taken: a query or a body that is there all the same is refused.
+    ...(['malformed', 'invalid'] as const),
     'unauthenticated',
     ...(endpoint.access === 'public' ? [] : (['forbidden'] as const)),
-    ...(endpoint.body ? (['too_large', 'media_type'] as const) : []),
-    ...(endpoint.uploads ? (['media_type'] as const) : []),
+    ...(endpoint.method === 'GET' ? [] : (['media_type'] as const)),
+    ...(endpoint.method === 'GET' || endpoint.uploads ? [] : (['too_large'] as const)),
     'internal',
     'unavailable',
     ...(endpoint.method === 'GET' ? [] : (['outcome_unknown'] as const)),

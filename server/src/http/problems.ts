@@ -52,7 +52,8 @@ function loggable(error: unknown): Record<string, unknown> {
 }
 
 export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (problem.status >= 500) {
+  // A deliberate 503 (not ready, overloaded) is an answer, not a fault.
+  if (problem.code === 'internal' || (problem.status >= 500 && problem.cause !== undefined)) {
     request.log.error(
       {
         request_id: request.id,

@@ -1,7 +1,9 @@
 import { type Answer, type Body, type Endpoint, invalid, type Params, type Query, strict } from '@kohort/contract';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { identify, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
+import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
+import { takeUploads } from './uploads.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,6 +16,8 @@ export interface Call<E extends Endpoint> {
   readonly query: Query<E>;
   readonly body: Body<E>;
   readonly caller: Caller;
+  /** There when the call came with an Idempotency-Key, and takes one. */
+  readonly idempotent: IdempotentCall | undefined;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -45,8 +49,8 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
   return {
     app,
     route(endpoint, handle) {
-      const { params, query = strict({}), body, headers } = endpoint;
-      app.route({
+      const { params, query = strict({}), body, uploads, headers } = endpoint;
+      const options: RouteOptions = {
         method: endpoint.method,
         url: fastifyPath(endpoint.path),
         schema: { querystring: query, ...(params && { params }), ...(body && { body }), ...(headers && { headers }) },
@@ -57,7 +61,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           if (refusal) throw refusal;
         },
         preValidation: async (request) => {
-          if (!body && !isEmpty(request.body)) throw invalid('/body', 'is not taken by this call');
+          if (!body && !uploads && !isEmpty(request.body)) throw invalid('/body', 'is not taken by this call');
         },
         handler: async (request, reply) => {
           // The schemas of this very endpoint have just accepted the three parts: that is what makes these types true.
@@ -66,6 +70,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
             query: request.query as Query<typeof endpoint>,
             body: request.body as Body<typeof endpoint>,
             caller: request.caller,
+            idempotent: idempotentCallOf(endpoint, request, reply),
             request,
             reply,
           });
@@ -73,7 +78,13 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           reply.code(endpoint.success.status);
           return answer === undefined ? reply.send() : answer;
         },
-      });
+      };
+      if (!uploads) app.route(options);
+      else
+        app.register(async (scope) => {
+          takeUploads(scope, uploads);
+          scope.route(options);
+        });
     },
   };
 }

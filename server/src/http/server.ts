@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { drainGracefully } from './drain.ts';
 import { createHotLane, type HotLane } from './hot-lane.ts';
 import { acceptJson } from './json.ts';
+import { boundArrivals } from './patience.ts';
 import { answerBrokenRequest, answerProblems, type ProblemSettings, sendProblem, toProblem } from './problems.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
@@ -24,9 +25,10 @@ const MAX_HEADERS = 16 * 1024;
 // Above every slug and percent-encoded external id; node bounds the whole of the headers by 16 KiB.
 const MAX_PATH_PARAMETER = 16 * 1024;
 
-// A request has 30 s to arrive, its headers 10 s; node looks once a second.
+// Headers have 10 s to arrive; node looks once a second. A body has its time from us, since node's bound knows no uploads.
+const BODY_WITHIN = 30_000;
 const TIMEOUTS = {
-  requestTimeout: 30_000,
+  requestTimeout: 0,
   headersTimeout: 10_000,
   connectionsCheckingInterval: 1_000,
   keepAliveTimeout: 72_000,
@@ -71,6 +73,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
     }
   });
   drainGracefully(app);
+  boundArrivals(app, BODY_WITHIN);
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);

@@ -342,11 +342,10 @@ describe('the hot path answers as the framework would', () => {
 });
 
 describe('limits in time', () => {
-  it('headers have 10 s, the request 30 s, looked at every second', () => {
+  it('headers have 10 s', () => {
     for (const { service } of [production, evaluation]) {
       const { server } = service.app;
       expect(server.headersTimeout).toBe(10_000);
-      expect(server.requestTimeout).toBe(30_000);
       expect(server.keepAliveTimeout).toBeGreaterThan(5_000);
     }
   });

@@ -26,16 +26,22 @@ export async function migrateQueue(url: string): Promise<void> {
 // The queue's own account of every job is noise; what goes wrong is told by its events.
 const silent = new Logger(() => () => undefined);
 
-/** Queues a job in the caller's transaction: it exists if, and only if, that commits. */
-export async function enqueue(db: Db, task: string, payload: object): Promise<void> {
-  await db.query(sql`SELECT graphile_worker.add_job(${task}, ${JSON.stringify(payload)}::json)`);
+/**
+ * Queues a job in the caller's transaction: it exists if, and only if, that commits. Of those with the same key that wait,
+ * there is only one.
+ */
+export async function enqueue(db: Db, task: string, payload: object, key?: string): Promise<void> {
+  await db.query(sql`
+    SELECT graphile_worker.add_job(${task}, ${JSON.stringify(payload)}::json, job_key := ${key ?? null}::text)`);
 }
 
 export async function startWorker({ url, tasks, schedules, onError }: WorkerOptions): Promise<Runner> {
+  const named = new URL(url);
+  named.searchParams.set('application_name', 'kohort-jobs');
   const runner = await run({
-    connectionString: url,
+    connectionString: named.href,
     maxPoolSize: 3,
-    concurrency: 2,
+    concurrency: 4,
     pollInterval: 2_000,
     noHandleSignals: true,
     logger: silent,

@@ -1,5 +1,7 @@
+import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
 import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable } from './sqlstate.ts';
 
@@ -14,6 +16,11 @@ export interface Statement {
   readonly values: unknown[];
 }
 
+/** Gives a statement whose text never varies a name. */
+export function named(name: string, { text, values }: Sql): Statement {
+  return { name, text, values };
+}
+
 /** Whatever runs a statement: the database itself, or a transaction on it. */
 export interface Db {
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]>;
@@ -21,7 +28,12 @@ export interface Db {
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]>;
 }
 
-export interface Tx extends Db {
+/** Begins a transaction or, where there is one already, is part of it. */
+export interface Transactor extends Db {
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+export interface Tx extends Transactor {
   /** Marks the type: a verb that needs several statements to hold together asks for a `Tx`. */
   readonly inTransaction: true;
 }
@@ -47,13 +59,14 @@ const PROBE_EVERY = 500;
 const PROBE_TIMEOUT = 1_500;
 const TIMEOUT_GRACE = 1_000;
 const MAX_ATTEMPTS = 4;
+const CHANGES = /\b(?:INSERT\s+INTO|DELETE\s+FROM|UPDATE\s+\w+\s+(?:\w+\s+)?SET)\b/;
 
 /**
  * The one door to PostgreSQL. A probe on a connection of its own notices within about two seconds when the server stops
  * answering, also when it is frozen rather than gone; from then on, and for everything in flight, calls fail at once with
  * {@link DatabaseAway} instead of waiting out their timeouts, until the probe is answered again.
  */
-export class Database implements Db {
+export class Database implements Transactor {
   readonly #options: DatabaseOptions;
   #url = '';
   #pool: pg.Pool | undefined;
@@ -79,7 +92,7 @@ export class Database implements Db {
   }
 
   get available(): boolean {
-    return !this.#closed && this.#probe !== undefined && !this.#isAway;
+    return !this.#closed && this.#pool !== undefined && !this.#isAway;
   }
 
   /** Connections open, and the most there may be. */
@@ -103,7 +116,9 @@ export class Database implements Db {
       idleTimeoutMillis: 30_000,
       maxLifetimeSeconds: 3_600,
     });
-    // Without a listener one terminated backend would end the process.
+    // Without listeners one terminated backend would end the process: the pool's is for idle connections only. Those that are
+    // taken fail their next statement; here they only must not go unheard between two.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
     this.#pool.on('error', (error) => this.#options.onError(error, 'idle connection lost'));
     const beat = async () => {
       await this.#check().catch(() => undefined);
@@ -112,7 +127,8 @@ export class Database implements Db {
     this.#timer = setTimeout(beat, PROBE_EVERY);
   }
 
-  async #check(): Promise<void> {
+  /** One question to the server, on the probe's own connection. */
+  async #ask(): Promise<void> {
     try {
       if (!this.#probe) {
         const client = new pg.Client({
@@ -127,10 +143,23 @@ export class Database implements Db {
         this.#probe = client;
       }
       await withTimeout(this.#probe.query('SELECT 1'), PROBE_TIMEOUT);
-      this.#isAway = false;
     } catch (error) {
       this.#probe?.end().catch(() => undefined);
       this.#probe = undefined;
+      throw error;
+    }
+  }
+
+  async #check(): Promise<void> {
+    const isReused = this.#probe !== undefined;
+    try {
+      // A connection that was cut says nothing of the server: it is asked again on a new one before it counts as away.
+      await this.#ask().catch((error) => {
+        if (!isReused || error instanceof DatabaseAway) throw error;
+        return this.#ask();
+      });
+      this.#isAway = false;
+    } catch (error) {
       if (!this.#isAway && !this.#closed) {
         this.#isAway = true;
         for (const reject of this.#waiting) reject(new DatabaseAway('the database went away'));
@@ -165,22 +194,25 @@ export class Database implements Db {
 
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
     const config = configOf(statement, this.#options.statementTimeout);
-    return this.#with(async (client) => (await this.#unlessAway(client.query<Row>(config))).rows);
+    return this.#with(async (client) => (await this.#unlessAway(client.query<Row>(config))).rows, config.text);
   }
 
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]> {
     const config = tuplesOf(configOf(statement, this.#options.statementTimeout));
-    return this.#with(async (client) => (await this.#unlessAway(client.query<Row>(config))).rows);
+    return this.#with(async (client) => (await this.#unlessAway(client.query<Row>(config))).rows, config.text);
   }
 
-  async #with<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  async #with<T>(work: (client: pg.PoolClient) => Promise<T>, text = ''): Promise<T> {
     const client = await this.#acquire();
     try {
       const result = await work(client);
       client.release();
       return result;
     } catch (error) {
-      client.release(isConnectionLost(error));
+      const isLost = isConnectionLost(error);
+      client.release(isLost);
+      // A statement on its own commits itself; that it was sent is all we know.
+      if (isLost && CHANGES.test(text)) throw new CommitUnknown('connection lost during a change', { cause: error });
       throw error;
     }
   }
@@ -205,13 +237,15 @@ export class Database implements Db {
         await run(`SET LOCAL statement_timeout = ${Math.trunc(options.statementTimeout)}`);
       }
       if (options.jit === false) await run('SET LOCAL jit = off');
-      const result = await work({
+      const tx: Tx = {
         inTransaction: true,
+        transaction: (part) => part(tx),
         query: async <Row extends object>(statement: Sql | Statement) =>
           (await this.#unlessAway(client.query<Row>(configOf(statement, timeout)))).rows,
         rows: async <Row extends unknown[]>(statement: Sql | Statement) =>
           (await this.#unlessAway(client.query<Row>(tuplesOf(configOf(statement, timeout))))).rows,
-      });
+      };
+      const result = await work(tx);
       committing = true;
       const { command } = await run('COMMIT');
       // A transaction that failed inside answers COMMIT with ROLLBACK; acknowledging it would lose the write.
@@ -232,6 +266,15 @@ export class Database implements Db {
     }
   }
 
+  /** Sends lines in the text format to a `COPY … FROM STDIN`. */
+  copyIn(statement: string, lines: string): Promise<void> {
+    return this.#with(async (client) => {
+      const copy = client.query(copyFrom(statement));
+      copy.end(lines);
+      await this.#unlessAway(finished(copy));
+    });
+  }
+
   /**
    * The rows of a query of any size, a batch at a time, as of one moment and in constant memory. Holds a connection until the
    * last batch was taken, or the loop over it is left.
@@ -241,21 +284,22 @@ export class Database implements Db {
     { batch, statementTimeout }: { batch: number; statementTimeout: number },
   ): AsyncGenerator<Row[], void, undefined> {
     const client = await this.#acquire();
-    const run = (config: pg.QueryConfig) => this.#unlessAway(client.query<Row>(config));
+    const run = (statement: string, parameters: unknown[] = []) =>
+      this.#unlessAway(client.query<Row>(configOf({ text: statement, values: parameters }, statementTimeout)));
     let healthy = false;
     try {
-      await run({ text: beginText({ isolation: 'repeatable read', readOnly: true }) });
-      await run({ text: `SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}` });
-      await run({ text: `DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values });
+      await run(beginText({ isolation: 'repeatable read', readOnly: true }));
+      await run(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
+      await run(`DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values);
       for (;;) {
-        const { rows } = await run({ text: `FETCH ${Math.trunc(batch)} FROM streamed` });
+        const { rows } = await run(`FETCH ${Math.trunc(batch)} FROM streamed`);
         if (rows.length > 0) yield rows;
         if (rows.length < batch) break;
       }
       healthy = true;
     } finally {
       // However it ended, nothing was written: the connection is good again once the transaction is over.
-      const ended = await run({ text: healthy ? 'COMMIT' : 'ROLLBACK' }).then(
+      const ended = await run(healthy ? 'COMMIT' : 'ROLLBACK').then(
         () => true,
         () => false,
       );

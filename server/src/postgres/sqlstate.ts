@@ -57,7 +57,7 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
   if (error instanceof CommitUnknown) {
     return new Problem(
       'outcome_unknown',
-      'The connection to the database was lost while the change was being saved; it may or may not have happened. Asking again is safe.',
+      'The connection to the database was lost while the change was being saved; it may or may not have happened. Read before asking again where that would do it twice.',
       {
         retryAfter: 1,
         cause: error,

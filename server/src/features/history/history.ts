@@ -1,5 +1,5 @@
 import { invalid, type UserRef } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
+import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
 import type { Database } from '../../postgres/database.ts';
 import { completeHistory } from '../memberships/tidy.ts';
 import type { Users } from '../users/users.ts';
@@ -36,9 +36,9 @@ export function createHistory({ db, cursors, users }: { db: Database; cursors: C
   return {
     async ofUser(ref, { from, to, segment, limit = 100, cursor }) {
       if (from && to && from > to) throw invalid('/query/from', 'must not be after to');
+      const decoded = cursor === undefined ? undefined : cursors.decode('history', cursor);
       const { id } = await users.read(ref);
-      const list = `history:${id}`;
-      const place = cursor === undefined ? undefined : cursors.decode(list, cursor);
+      const place = placeWithin(id, decoded);
       // What ended by itself is written down late; whoever asks sees it as if it had been written at once.
       if (!place) await completeHistory(db, id);
       const found = await selectHistory(db, id, {
@@ -48,7 +48,9 @@ export function createHistory({ db, cursors, users }: { db: Database; cursors: C
         before: place && { at: new Date(Number(place[0])), seq: Number(place[1]) },
         limit: limit + 1,
       });
-      const { rows, next_cursor } = pageOf(found, limit, ({ at, seq }) => cursors.encode(list, [at.getTime(), seq]));
+      const { rows, next_cursor } = pageOf(found, limit, ({ at, seq }) =>
+        cursors.encode('history', [id, at.getTime(), seq]),
+      );
       const events = rows.map((row) => ({
         at: row.at,
         slug: row.slug,

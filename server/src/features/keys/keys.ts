@@ -31,18 +31,18 @@ export interface NewKey {
 
 export interface Keys {
   /** The key itself is in this answer and nowhere else. */
-  create(asked: NewKey): Promise<KeyRow & { key: string }>;
+  create(within: Db, asked: NewKey): Promise<KeyRow & { key: string }>;
   list(page: { limit?: number; cursor?: string }): Promise<{ keys: KeyRow[]; next_cursor: string | null }>;
   revoke(id: number): Promise<void>;
 }
 
 export function createKeys({ db, cursors, forgetKey }: KeysOptions): Keys {
   return {
-    async create({ name, role, expires_at }) {
+    async create(within, { name, role, expires_at }) {
       const expiresAt = expires_at == null ? null : parseTime(expires_at);
       if (expiresAt === undefined) throw invalid('/body/expires_at', 'must be an RFC 3339 time with an offset');
       const key = drawApiKey();
-      const [row] = await insertKey(db, { name, role, hash: hashApiKey(key), expiresAt });
+      const [row] = await insertKey(within, { name, role, hash: hashApiKey(key), expiresAt });
       if (!row) throw invalid('/body/expires_at', 'must be in the future');
       return { ...row, key };
     },

@@ -1,5 +1,5 @@
 import { Problem } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
+import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import type { JsonObject } from '../conditions/json.ts';
 import { decideOne, keyOf, ruleSource, type Source } from '../memberships/decide.ts';
@@ -45,6 +45,10 @@ export interface Members {
     page: { limit?: number; cursor?: string },
   ): Promise<{ users: Member[]; next_cursor: string | null }>;
   count(slug: string): Promise<number>;
+  /** Everyone in it, as of one moment, ordered by id. `take` is given batch after batch, the last one maybe empty. */
+  each(slug: string, take: (batch: Member[]) => Promise<void>): Promise<void>;
+  /** Likewise whom percentage and condition let in, whatever overrides of this very segment say. */
+  eachLetIn(segmentId: number, take: (batch: Member[]) => Promise<void>): Promise<void>;
   preview(rule: { percentage: number | null; condition: JsonObject | null }): Promise<Preview>;
 }
 
@@ -161,14 +165,42 @@ export function createMembers({
     return streamPage(tx, held, definition, page);
   }
 
+  async function eachOf(
+    tx: Db,
+    held: Definitions,
+    definition: Definition,
+    take: (batch: Member[]) => Promise<void>,
+  ): Promise<void> {
+    for (let after = 0; ; ) {
+      const batch = await pageOfMembers(tx, held, definition, { after, limit: STREAM_BATCH });
+      await take(batch);
+      if (batch.length < STREAM_BATCH) return;
+      after = batch.at(-1)?.id ?? after;
+    }
+  }
+
   return {
-    page(slug, { limit = 100, cursor }) {
+    each(slug, take) {
+      return inOneMoment((tx, held) => eachOf(tx, held, find(held, slug), take));
+    },
+
+    eachLetIn(segmentId, take) {
+      return inOneMoment(async (tx, held) => {
+        const definition = held.byId.get(segmentId);
+        // Under the number of a draft it has no overrides.
+        if (definition) await eachOf(tx, held, { ...definition, id: DRAFT.id }, take);
+      });
+    },
+
+    async page(slug, { limit = 100, cursor }) {
+      const decoded = cursor === undefined ? undefined : cursors.decode('members', cursor);
       return inOneMoment(async (tx, held) => {
         const definition = find(held, slug);
-        const list = `members:${definition.id}`;
-        const [place] = cursor === undefined ? [0] : cursors.decode(list, cursor);
+        const [place] = placeWithin(definition.id, decoded) ?? [0];
         const found = await pageOfMembers(tx, held, definition, { after: Number(place), limit: limit + 1 });
-        const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode(list, [last.id]));
+        const { rows, next_cursor } = pageOf(found, limit, (last) =>
+          cursors.encode('members', [definition.id, last.id]),
+        );
         return { users: rows, next_cursor };
       });
     },

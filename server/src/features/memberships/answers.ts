@@ -96,6 +96,7 @@ export function createAnswers({
   }
 
   async function read(refs: readonly UserRef[]): Promise<(SegmentList | undefined)[]> {
+    if (refs.length === 0) return [];
     let remember = true;
     for (let attempt = 1; attempt <= MAX_READS; attempt++) {
       if (worked.definitions !== definitions.current()) worked = workedUnder(definitions.current());

@@ -1,6 +1,6 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
-import type { Db, Tx } from '../../postgres/database.ts';
+import { type Db, named, type Tx } from '../../postgres/database.ts';
 import type { Mode } from './decide.ts';
 
 /**
@@ -24,7 +24,8 @@ export interface OverrideChange {
 /**
  * `applied`: it stands as asked now, with its history row. `unchanged`: it did before. `past`: it should end at a time that is
  * over. `expired`: a row was in the way whose time is up and which nobody has tidied. `dynamic`: a `remove` where percentage
- * or condition have a say. `raced`: user or segment went away while the statement ran.
+ * or condition have a say. `held`: an import about this pair is being applied. `raced`: user or segment went away while the
+ * statement ran.
  */
 export type Outcome =
   | 'applied'
@@ -34,6 +35,7 @@ export type Outcome =
   | 'segment_unknown'
   | 'expired'
   | 'dynamic'
+  | 'held'
   | 'raced';
 
 /**
@@ -42,9 +44,10 @@ export type Outcome =
  * The lock of the user comes first: it makes writers of one user's memberships take turns, so that the moment read once it
  * is held dates their changes in the order in which they happen; it is also the moment by which expiry is judged. The lock
  * of the segment's key waits for a deletion that is under way and then finds no segment; a deletion waits for it likewise.
+ * Pairs that an import holds are left alone: to wait for it here would make everybody wait who shares the statement.
  */
 export async function applyChanges(db: Db, changes: readonly OverrideChange[]): Promise<Outcome[]> {
-  const rows = await db.query<{ outcome: Outcome }>(sql`
+  const statement = sql`
     WITH input AS MATERIALIZED (
       SELECT i.ord, coalesce(i.user_id, k.user_id) AS user_id, i.slug, i.kind, i.expires_at, i.ttl, i.actor,
         (i.expires_at <= statement_timestamp()) IS TRUE AS past
@@ -67,7 +70,11 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
           SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
             s.percentage IS NULL AND s.condition IS NULL AS is_list
           FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
-          WHERE NOT i.past
+          WHERE NOT i.past AND NOT EXISTS (
+            SELECT FROM import_holds h
+            WHERE h.segment_id IN (0, s.id) AND h.block IN (-1, i.user_id >> 10)
+              AND (h.offsets IS NULL OR (i.user_id & 1023)::smallint = ANY(h.offsets))
+          )
           ORDER BY i.user_id, s.id
           FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
         ) k
@@ -109,13 +116,15 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN l.ord IS NOT NULL THEN 'unchanged'
         WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
         WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
+        WHEN EXISTS (SELECT FROM import_holds h) THEN 'held'
         ELSE 'raced'
       END AS outcome
     FROM input i
       LEFT JOIN locked l ON l.ord = i.ord
       LEFT JOIN changed c ON c.user_id = l.user_id AND c.segment_id = l.segment_id
       LEFT JOIN memberships m ON m.user_id = l.user_id AND m.segment_id = l.segment_id
-    ORDER BY i.ord`);
+    ORDER BY i.ord`;
+  const rows = await db.query<{ outcome: Outcome }>(named('overrides-apply', statement));
   return rows.map(({ outcome }) => outcome);
 }
 

@@ -47,6 +47,9 @@ function keepsChanging(): Problem {
 /** What a transaction had to know changed while it ran: nothing of it happened, and it is to be tried again. */
 class Outrun extends Error {}
 
+/** An import is being applied to what a transaction is about. */
+class Held extends Error {}
+
 /**
  * How removals have to be done so that the user is out of all of them once the other changes are made too: an include is
  * dropped, and where percentage or condition would let the user in then, an exclude is set. Judged in the order of the
@@ -108,10 +111,13 @@ async function applyByForm(db: Database, changes: readonly OverrideChange[]): Pr
 export function createOverrides({
   db,
   definitions,
+  untilLifted,
   observe,
 }: {
   db: Database;
   definitions: DefinitionCache;
+  /** Waits for the imports that are being applied. */
+  untilLifted: () => Promise<void>;
   observe: (callers: number, waitedMs: number) => void;
 }): Overrides {
   const applyOne = coalesce<OverrideChange, Outcome>({
@@ -151,6 +157,7 @@ export function createOverrides({
     if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
     const late = wanted.filter((_, i) => outcomes[i] === 'past');
     if (late.length > 0) throw pastTime(...late);
+    if (outcomes.includes('held')) throw new Held();
     if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) throw new Outrun();
   }
 
@@ -161,7 +168,8 @@ export function createOverrides({
         await db.transaction((tx) => applyInTransaction(tx, ref, wanted, actor));
         return;
       } catch (error) {
-        if (!(error instanceof Outrun)) throw error;
+        if (error instanceof Held) await untilLifted();
+        else if (!(error instanceof Outrun)) throw error;
       }
     }
     throw keepsChanging();
@@ -189,6 +197,9 @@ export function createOverrides({
           case 'expired':
           case 'dynamic':
             return applyAll(user, [wanted], actor);
+          case 'held':
+            await untilLifted();
+            continue;
           case 'raced':
             continue;
         }

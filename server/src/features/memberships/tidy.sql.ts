@@ -8,25 +8,27 @@ import type { Db } from '../../postgres/database.ts';
  * @returns how many were tidied.
  */
 async function tidy(db: Db, over: Sql): Promise<number> {
-  const rows = await db.query(sql`
+  const rows = await db.query<{ count: number }>(sql`
     WITH over AS MATERIALIZED (${over}), gone AS (
       DELETE FROM memberships m USING over o
       WHERE m.user_id = o.user_id AND m.segment_id = o.segment_id
       RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, o.deleted_at, o.deleted_by
+    ), written AS (
+      INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+      SELECT g.user_id, g.segment_id,
+        CASE WHEN e.expired THEN 'expire' ELSE 'remove' END,
+        g.mode,
+        CASE WHEN e.expired THEN g.expires_at ELSE g.deleted_at END,
+        g.expires_at,
+        CASE WHEN e.expired THEN 'system' ELSE g.deleted_by END
+      FROM gone g
+        CROSS JOIN LATERAL (
+          SELECT (g.expires_at <= least(statement_timestamp(), g.deleted_at)) IS TRUE
+        ) e(expired)
+      RETURNING seq
     )
-    INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
-    SELECT g.user_id, g.segment_id,
-      CASE WHEN expired THEN 'expire' ELSE 'remove' END,
-      g.mode,
-      CASE WHEN expired THEN g.expires_at ELSE g.deleted_at END,
-      g.expires_at,
-      CASE WHEN expired THEN 'system' ELSE g.deleted_by END
-    FROM gone g
-      CROSS JOIN LATERAL (
-        SELECT (g.expires_at <= least(statement_timestamp(), g.deleted_at)) IS TRUE
-      ) e(expired)
-    RETURNING seq`);
-  return rows.length;
+    SELECT count(*) AS count FROM written`);
+  return rows[0]?.count ?? 0;
 }
 
 const columns = sql`m.user_id, m.segment_id, s.deleted_at, s.deleted_by`;
@@ -60,7 +62,7 @@ export function tidyExpired(db: Db, limit: number): Promise<number> {
   );
 }
 
-/** Those of a deleted segment, at most `limit`. */
+/** Those of a deleted segment, at most `limit`; those that somebody is writing to are left out. */
 export function tidySegment(db: Db, segmentId: number, limit: number): Promise<number> {
   return tidy(
     db,

@@ -4,6 +4,8 @@ import { hasMembers, tidyExpired, tidySegment, tidyUser } from './tidy.sql.ts';
 
 // Small enough that a batch holds no row for long, large enough that a million rows take well under a minute.
 const BATCH = 5_000;
+// Each batch of a purge finds its place among the index entries of those before it: few batches, less of that.
+const LARGE_BATCH = 20_000;
 const RETRY_AFTER = 100;
 
 /** Writes down what has ended for one user, so that their history is complete when it is read. */
@@ -18,10 +20,11 @@ export async function sweepExpired(db: Db): Promise<void> {
 
 /** Takes the members of a deleted segment out, in batches, each with a `remove` row dated with the deletion. */
 export async function purgeSegment(db: Db, segmentId: number): Promise<void> {
-  do {
-    while ((await tidySegment(db, segmentId, BATCH)) > 0);
-    // What somebody else holds was left out; it is done once they have taken it away, or let it go.
-  } while ((await hasMembers(db, segmentId)) && (await sleep(RETRY_AFTER, true)));
+  while (await hasMembers(db, segmentId)) {
+    while ((await tidySegment(db, segmentId, LARGE_BATCH)) > 0);
+    // What somebody else holds was left out. It is done once they have taken it away, or let it go.
+    await sleep(RETRY_AFTER);
+  }
 }
 
 /**

@@ -1,18 +1,21 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
+import type { Once } from '../idempotency/idempotency.ts';
 import type { Reports } from './reports.ts';
 
-export function reportRoutes({ route }: Router, reports: Reports): void {
-  route(contract.createReport, async ({ body: { from, to, user, ...body }, request }) => {
+export function reportRoutes({ route }: Router, reports: Reports, once: Once): void {
+  route(contract.createReport, ({ body: { from, to, user, ...body }, idempotent, request }) => {
     const [first, last] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
-    const { link, expiresAt } = await reports.create({
-      ...body,
-      ...(first && { from: first }),
-      ...(last && { to: last }),
-      ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),
+    return once(idempotent, async (db) => {
+      const { link, expiresAt } = await reports.create(db, {
+        ...body,
+        ...(first && { from: first }),
+        ...(last && { to: last }),
+        ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),
+      });
+      return { url: `${request.protocol}://${request.host}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
     });
-    return { url: `${request.protocol}://${request.host}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
   });
 
   route(contract.downloadReport, async ({ params, reply }) => {

@@ -1,5 +1,5 @@
 import { invalid, Problem, type UserRef } from '@kohort/contract';
-import type { Database } from '../../postgres/database.ts';
+import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
 import { sweepExpired } from '../memberships/tidy.ts';
 import { unknownSegment } from '../segments/segments.ts';
@@ -19,7 +19,7 @@ export interface ReportRequest {
 
 export interface Reports {
   /** A link, as the last part of its path, and when it ceases to work. */
-  create(request: ReportRequest): Promise<{ link: string; expiresAt: Date }>;
+  create(within: Db, request: ReportRequest): Promise<{ link: string; expiresAt: Date }>;
   /** @throws Problem 404 for a link that is not ours, or not any more. */
   open(link: string): AsyncIterable<string>;
 }
@@ -83,11 +83,11 @@ export function createReports({ db, users, secret }: { db: Database; users: User
   }
 
   return {
-    async create(request) {
+    async create(within, request) {
       const range = rangeOf(request);
-      const userId = request.user && (await users.read(request.user)).id;
+      const userId = request.user && (await users.read(request.user, within)).id;
       const { segment } = request;
-      if (segment !== undefined && !(await slugWasEver(db, segment))) throw unknownSegment(segment);
+      if (segment !== undefined && !(await slugWasEver(within, segment))) throw unknownSegment(segment);
       const expiresAt = new Date(Date.now() + LINK_LIVES);
       return { link: links.sign({ ...range, userId, segment }, expiresAt), expiresAt };
     },

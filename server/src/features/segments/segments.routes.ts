@@ -1,6 +1,7 @@
 import { segments as contract, invalid } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
+import type { Once } from '../idempotency/idempotency.ts';
 import type { DefinitionFields } from './segments.sql.ts';
 import type { Segment, Segments } from './segments.ts';
 
@@ -49,9 +50,13 @@ function readIfMatch(header: string | undefined): { ifVersion?: number } {
 export function segmentRoutes(
   { route }: Router,
   segments: Segments,
-  afterDelete: (segmentId: number) => Promise<void>,
+  once: Once,
+  /** What goes with a deletion, outside its transaction. */
+  onDelete: { before: (slug: string) => Promise<void>; after: (segmentId: number) => Promise<void> },
 ): void {
-  route(contract.createSegment, ({ body, caller }) => segments.create(body, caller.actor));
+  route(contract.createSegment, ({ body, caller, idempotent }) =>
+    once(idempotent, (db) => segments.create(db, body, caller.actor)),
+  );
 
   route(contract.listSegments, async ({ query }) => {
     const page = await segments.list(query);
@@ -74,8 +79,9 @@ export function segmentRoutes(
   });
 
   route(contract.deleteSegment, async ({ params, caller }) => {
+    await onDelete.before(params.slug);
     const { id } = await segments.remove(params.slug, caller.actor);
-    await afterDelete(id);
+    await onDelete.after(id);
     return { status: 'ok' } as const;
   });
 

@@ -126,6 +126,13 @@ export async function selectBySlug(db: Db, slug: string): Promise<SegmentRow | u
   return rows[0];
 }
 
+/** For a change that leaves it alive: changes of members, which hold the row's key, go on meanwhile. */
+export async function selectBySlugForChange(tx: Tx, slug: string): Promise<SegmentRow | undefined> {
+  const rows = await tx.query<SegmentRow>(sql`
+    SELECT ${columns} FROM segments s WHERE s.slug = ${slug} AND s.deleted_at IS NULL FOR NO KEY UPDATE`);
+  return rows[0];
+}
+
 /** Waits for the adds that are under way: they hold the row's key. Those that come later wait for this transaction. */
 export async function selectBySlugForUpdate(tx: Tx, slug: string): Promise<SegmentRow | undefined> {
   const rows = await tx.query<SegmentRow>(sql`

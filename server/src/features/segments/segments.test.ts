@@ -332,8 +332,10 @@ describe('deleting', () => {
     expect((await client.add(user, 'deleted')).status).toBe(404);
     expect((await client.remove(user, 'deleted')).status).toBe(404);
     expect((await change('deleted', {})).status).toBe(404);
-    expect(await client.segmentsOf(user)).toEqual([]);
-    expect((await client.get(`/api/users/${user}/memberships`)).memberships).toEqual([]);
+    // Chance lets a new user into segments of other tests that have a percentage.
+    expect(await client.segmentsOf(user)).not.toContain('deleted');
+    const { memberships } = await client.get(`/api/users/${user}/memberships`);
+    expect(memberships.map(({ slug }: { slug: string }) => slug)).not.toContain('deleted');
     expect(await client.all('/api/segments?tag=deleted', 'segments')).toEqual([]);
     const [removed] = (await client.get(`/api/users/${user}/history`)).events;
     expect(removed).toMatchObject({ slug: 'deleted', action: 'remove', source: 'include', actor: 'user:1' });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Problem } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
-import type { Database, Db, Tx } from '../../postgres/database.ts';
+import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
+import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/sqlstate.ts';
 import { isPercentage } from '../conditions/bucket.ts';
 import { equals, type JsonObject } from '../conditions/json.ts';
@@ -16,6 +16,7 @@ import {
   replaceReferences,
   type SegmentRow,
   selectBySlug,
+  selectBySlugForChange,
   selectBySlugForUpdate,
   selectDependents,
   selectIds,
@@ -46,7 +47,7 @@ export interface DefinitionChange {
 }
 
 export interface Segments {
-  create(input: SegmentInput & { slug: string }, actor: string): Promise<{ id: number }>;
+  create(within: Transactor, input: SegmentInput & { slug: string }, actor: string): Promise<{ id: number }>;
   list(page: {
     query?: string;
     tag?: string;
@@ -195,9 +196,9 @@ export function createSegments({
   }
 
   return {
-    create({ slug, description = null, tags, percentage = null, condition = null }, actor) {
+    async create(within, { slug, description = null, tags, percentage = null, condition = null }, actor) {
       checkPercentage(percentage);
-      return db.transaction(async (tx) => {
+      return within.transaction(async (tx) => {
         const revision = await raiseRevision(tx);
         const { stored, referenced } = await storeCondition(tx, condition);
         const now = await selectNow(tx);
@@ -230,7 +231,7 @@ export function createSegments({
           const revision = await raiseRevision(tx);
           // Refusals in their order: what is wrong with the request, then what is not there, then what is in the way.
           const condition = input.condition === undefined ? undefined : await storeCondition(tx, input.condition);
-          const before = await selectBySlugForUpdate(tx, slug);
+          const before = await selectBySlugForChange(tx, slug);
           if (!before) throw unknownSegment(slug);
           if (condition) await checkCycles(tx, before.id, condition.referenced);
           if (ifVersion !== undefined && ifVersion !== before.version) {
@@ -278,12 +279,14 @@ export function createSegments({
     },
 
     async history(slug, { limit = 100, cursor }) {
+      const decoded = cursor === undefined ? undefined : cursors.decode('segment-history', cursor);
       const { id } = await find(slug);
-      const list = `segment-history:${id}`;
-      const [before] = cursor === undefined ? [Number.MAX_SAFE_INTEGER] : cursors.decode(list, cursor);
+      const [before] = placeWithin(id, decoded) ?? [Number.MAX_SAFE_INTEGER];
       // One row more for the next page; the same row is what stood before the oldest event of this one.
       const found = await namesResolved(db, await selectVersions(db, id, { before: Number(before), limit: limit + 1 }));
-      const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode(list, [last.version]));
+      const { rows, next_cursor } = pageOf(found, limit, (last) =>
+        cursors.encode('segment-history', [id, last.version]),
+      );
       const events = rows.map(({ at, actor, action, ...fields }, i) => {
         const previous = found[i + 1];
         return {

@@ -1,13 +1,14 @@
 import { users as contract, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
+import type { Once } from '../idempotency/idempotency.ts';
 import type { UserRow, Users } from './users.ts';
 
 function onWire({ id, external_id, name, attributes, created_at }: UserRow) {
   return { id, external_id, name, attributes, created_at: created_at.toISOString() };
 }
 
-export function userRoutes({ route }: Router, users: Users, afterErase: (userId: number) => void): void {
-  route(contract.createUser, ({ body }) => users.create(body));
+export function userRoutes({ route }: Router, users: Users, once: Once, afterErase: (userId: number) => void): void {
+  route(contract.createUser, ({ body, idempotent }) => once(idempotent, (db) => users.create(db, body)));
 
   route(contract.listUsers, async ({ query }) => {
     const page = await users.list(query);

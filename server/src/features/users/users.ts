@@ -1,6 +1,6 @@
 import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../http/cursor.ts';
-import type { Database, Tx } from '../../postgres/database.ts';
+import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { type AnyObject, mergePatch } from './merge-patch.ts';
 import {
   deleteUser,
@@ -14,6 +14,8 @@ import {
 } from './users.sql.ts';
 
 export type { UserRow } from './users.sql.ts';
+
+const MAX_ATTEMPTS = 5;
 
 export function unknownUser(): Problem {
   return new Problem('user_unknown', 'There is no such user.');
@@ -29,8 +31,11 @@ export interface Eraser {
 export type OnErase = (tx: Tx, userId: number, by: Eraser) => Promise<void>;
 
 export interface Users {
-  create(user: { external_id?: string | null; name?: string | null; attributes?: AnyObject }): Promise<{ id: number }>;
-  read(ref: UserRef): Promise<UserRow>;
+  create(
+    within: Db,
+    user: { external_id?: string | null; name?: string | null; attributes?: AnyObject },
+  ): Promise<{ id: number }>;
+  read(ref: UserRef, within?: Db): Promise<UserRow>;
   list(page: {
     query?: string;
     limit?: number;
@@ -53,32 +58,34 @@ function checkSize(attributes: AnyObject): void {
 
 /** Finds the user, or registers one under an external id not seen before. Within the caller's transaction. */
 export async function findOrRegister(tx: Tx, ref: UserRef): Promise<UserRow> {
-  const found = await selectUserForUpdate(tx, ref);
-  if (found) return found;
-  if (ref.id !== undefined) throw unknownUser();
-  await insertUser(tx, { external_id: ref.externalId, name: null, attributes: {} });
-  // A rival may have registered it: either way it is there now, and this statement sees it.
-  const registered = await selectUserForUpdate(tx, ref);
-  if (!registered) throw unknownUser();
-  return registered;
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const found = await selectUserForUpdate(tx, ref);
+    if (found) return found;
+    if (ref.id !== undefined) throw unknownUser();
+    // A rival may register it first: either way it is there for the next statement to find, unless it is erased by then.
+    await insertUser(tx, { external_id: ref.externalId, name: null, attributes: {} });
+  }
+  throw new Problem('overloaded', 'The user is registered and erased again and again. Try again shortly.', {
+    retryAfter: 1,
+  });
 }
 
 export function createUsers({ db, cursors, onErase }: { db: Database; cursors: Cursors; onErase: OnErase }): Users {
   return {
-    async create({ external_id = null, name = null, attributes = {} }) {
+    async create(within, { external_id = null, name = null, attributes = {} }) {
       if (external_id !== null) {
         const fault = externalIdFault(external_id);
         if (fault) throw invalid('/body/external_id', fault);
       }
       checkSize(attributes);
       const user: NewUser = { external_id, name, attributes };
-      const id = await insertUser(db, user);
+      const id = await insertUser(within, user);
       if (id === undefined) throw new Problem('external_id_taken', 'A user with this external id exists.');
       return { id };
     },
 
-    async read(ref) {
-      const user = await selectUser(db, ref);
+    async read(ref, within = db) {
+      const user = await selectUser(within, ref);
       if (!user) throw unknownUser();
       return user;
     },

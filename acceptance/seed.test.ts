@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../server/test/database.ts';
+import { type Answer, call, crowding, dataFolder, launch, type Running } from './process.ts';
+
+const ADMIN_PASSWORD = 'correct horse battery';
+const JSON_TYPE = 'application/json; charset=utf-8';
+const ok = (text: string) => ({ status: 200, type: JSON_TYPE, text });
+const plain = ({ status, type, text }: Answer) => ({ status, type, text });
+
+/** The seven calls, byte for byte; `token` is undefined in evaluation. */
+async function sevenCalls(url: string, token: () => string | undefined): Promise<void> {
+  const ask = async (method: string, path: string, body?: string) =>
+    plain(await call(url, method, path, { token: token(), ...(body !== undefined && { body }) }));
+
+  expect(
+    plain(
+      await call(url, 'POST', '/auth/sign-up', { body: '{"name":"Ivan","username":"ivan","password":"qwerty-12345"}' }),
+    ),
+  ).toEqual(ok('{"id":2}'));
+  const signedIn = plain(
+    await call(url, 'POST', '/auth/sign-in', { body: '{"username":"ivan","password":"qwerty-12345"}' }),
+  );
+  expect(signedIn).toMatchObject({ status: 200, type: JSON_TYPE });
+  expect(signedIn.text).toMatch(/^\{"token":"[\w-]+\.[\w-]+\.[\w-]+"\}$/);
+
+  expect(await ask('POST', '/api/segments', '{"slug":"AVITO_VOICE_MESSAGES"}')).toEqual(ok('{"id":1}'));
+  expect(await ask('POST', '/api/segments', '{"slug": "AVITO_DISCOUNT_50"}')).toEqual(ok('{"id":2}'));
+  expect(await ask('POST', '/api/segments', '{"slug":"AVITO_PERFORMANCE_VAS"}')).toEqual(ok('{"id":3}'));
+
+  expect(await ask('POST', '/api/users/2/segments', '{"slug":"AVITO_VOICE_MESSAGES"}')).toEqual(ok('{"status":"ok"}'));
+  expect(await ask('POST', '/api/users/2/segments', '{"slug":"AVITO_DISCOUNT_50"}')).toEqual(ok('{"status":"ok"}'));
+  expect(await ask('POST', '/api/users/2/segments', '{"slug":"AVITO_PERFORMANCE_VAS","ttl":3600}')).toEqual(
+    ok('{"status":"ok"}'),
+  );
+  expect(await ask('GET', '/api/users/2/segments')).toEqual(
+    ok('{"segments":["AVITO_DISCOUNT_50","AVITO_PERFORMANCE_VAS","AVITO_VOICE_MESSAGES"]}'),
+  );
+
+  // As the seed's own examples do it: Content-Type: application/json, and no body.
+  expect(await ask('DELETE', '/api/users/2/AVITO_VOICE_MESSAGES')).toEqual(ok('{"status":"ok"}'));
+  expect(await ask('DELETE', '/api/users/2/segments/AVITO_PERFORMANCE_VAS')).toEqual(ok('{"status":"ok"}'));
+  expect(await ask('GET', '/api/users/2/segments')).toEqual(ok('{"segments":["AVITO_DISCOUNT_50"]}'));
+  expect(await ask('DELETE', '/api/segments/AVITO_PERFORMANCE_VAS')).toEqual(ok('{"status":"ok"}'));
+  expect((await ask('DELETE', '/api/segments/AVITO_PERFORMANCE_VAS')).status).toBe(404);
+}
+
+/** What the seven calls left behind. */
+async function everythingIsThere(url: string, token?: string): Promise<void> {
+  expect(plain(await call(url, 'GET', '/api/users/2/segments', { token }))).toEqual(
+    ok('{"segments":["AVITO_DISCOUNT_50"]}'),
+  );
+  expect((await call(url, 'POST', '/api/segments', { token, body: '{"slug":"AVITO_DISCOUNT_50"}' })).status).toBe(409);
+  const signedIn = await call(url, 'POST', '/auth/sign-in', { body: '{"username":"IVAN","password":"qwerty-12345"}' });
+  expect(signedIn.status).toBe(200);
+}
+
+describe('the seven calls in evaluation mode, without a token', () => {
+  let data: Awaited<ReturnType<typeof dataFolder>>;
+  let service: Running;
+  let seconds: number;
+  beforeAll(async () => {
+    data = await dataFolder();
+    const started = performance.now();
+    service = await launch({ DATA_DIR: data.folder });
+    seconds = (performance.now() - started) / 1000;
+  });
+  afterAll(async () => {
+    await service.kill('SIGTERM');
+    await data.remove();
+  });
+
+  it('is ready within 15 s on an empty folder, and says where, which mode, and the password it drew', async () => {
+    expect(seconds).toBeLessThan(15 * crowding());
+    expect((await call(service.url, 'GET', '/readyz')).status).toBe(200);
+    expect(service.stdout()).toMatch(/evaluation mode/);
+    const password = /account "admin" was created with the password (\S+)/.exec(service.stdout())?.[1] ?? '';
+    expect(password.length).toBeGreaterThanOrEqual(16);
+    const body = JSON.stringify({ username: 'admin', password });
+    const { text, status } = await call(service.url, 'POST', '/auth/sign-in', { body });
+    expect(status).toBe(200);
+    const me = await call(service.url, 'GET', '/auth/me', { token: JSON.parse(text).token });
+    expect(me.text).toBe('{"id":1,"username":"admin","name":"admin","role":"admin"}');
+  });
+
+  it('answer byte for byte', () => sevenCalls(service.url, () => undefined));
+
+  it('are not anonymous with a bad token, and work with any good one', async () => {
+    expect((await call(service.url, 'GET', '/api/users/2/segments', { token: 'bad' })).status).toBe(401);
+    const body = '{"username":"ivan","password":"qwerty-12345"}';
+    const { token } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
+    expect((await call(service.url, 'GET', '/api/users/1/segments', { token })).status).toBe(200);
+    expect((await call(service.url, 'GET', '/api/segments', { token })).status).toBe(403);
+    expect((await call(service.url, 'GET', '/api/segments')).status).toBe(401);
+  });
+
+  it('find everything again after a stop, which exits 0 at once, and a start, which is ready within 5 s', async () => {
+    const body = '{"username":"ivan","password":"qwerty-12345"}';
+    const { token } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
+    const stopping = performance.now();
+    expect(await service.kill('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+    expect(performance.now() - stopping).toBeLessThan(5_000 * crowding());
+    const started = performance.now();
+    service = await launch({ DATA_DIR: data.folder });
+    expect(performance.now() - started).toBeLessThan(5_000 * crowding());
+    expect(service.stdout()).not.toMatch(/password/);
+    await everythingIsThere(service.url);
+    // The secret is kept in DATA_DIR, so sessions outlive the restart.
+    expect((await call(service.url, 'GET', '/auth/me', { token })).status).toBe(200);
+  });
+});
+
+describe('the seven calls in production mode, with a token', () => {
+  let database: TestDatabase;
+  let service: Running;
+  let token: string;
+  beforeAll(async () => {
+    database = await createDatabase({ migrated: false });
+    service = await launch(env());
+  });
+  afterAll(async () => {
+    await service.kill('SIGTERM');
+    await database.drop();
+  });
+  const env = () => ({
+    DATABASE_URL: database.url,
+    JWT_SECRET: 'Zk3v0m8b1s5Qx7wT2rYp9nLd4hGc6jUf',
+    ADMIN_PASSWORD,
+    HOST: '127.0.0.1',
+  });
+
+  it('start with an admin of the given password, which is not printed', async () => {
+    expect(service.stdout()).not.toMatch(/password|evaluation/);
+    const body = JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD });
+    token = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text).token;
+  });
+
+  it('are 401 without a token', async () => {
+    for (const [method, path, body] of [
+      ['POST', '/api/segments', '{"slug":"AVITO_VOICE_MESSAGES"}'],
+      ['DELETE', '/api/segments/AVITO_VOICE_MESSAGES'],
+      ['POST', '/api/users/2/segments', '{"slug":"AVITO_VOICE_MESSAGES"}'],
+      ['DELETE', '/api/users/2/AVITO_VOICE_MESSAGES'],
+      ['GET', '/api/users/2/segments'],
+    ] as const) {
+      const answer = await call(service.url, method, path, { ...(body && { body }) });
+      expect([path, answer.status, answer.headers.get('www-authenticate')]).toEqual([
+        path,
+        401,
+        'Bearer realm="kohort"',
+      ]);
+    }
+  });
+
+  it('answer byte for byte', () => sevenCalls(service.url, () => token));
+
+  it('are 403 for a member, except about themselves', async () => {
+    const body = '{"username":"ivan","password":"qwerty-12345"}';
+    const { token: member } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
+    expect((await call(service.url, 'GET', '/api/users/2/segments', { token: member })).status).toBe(200);
+    expect((await call(service.url, 'GET', '/api/users/1/segments', { token: member })).status).toBe(403);
+    expect((await call(service.url, 'POST', '/api/segments', { token: member, body: '{"slug":"X"}' })).status).toBe(
+      403,
+    );
+  });
+
+  it('find everything again after a restart, and the token is still good', async () => {
+    expect(await service.kill('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
+    service = await launch(env());
+    await everythingIsThere(service.url, token);
+  });
+});

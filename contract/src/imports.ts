@@ -1,0 +1,67 @@
+import Type from 'typebox';
+import { idempotent, slugParams, strict, Time } from './common.ts';
+import { endpoint } from './endpoint.ts';
+
+export const importTypes = ['text/csv', 'application/x-ndjson'] as const;
+
+const DryRun = Type.Enum(['true', 'false'], { description: 'Only tell what would change. Default false.' });
+const Accepted = strict({ job: Type.String({ description: 'GET /api/jobs/{id} tells how far it is.' }) });
+
+export const importMembers = endpoint({
+  method: 'POST',
+  path: '/api/segments/{slug}/import',
+  id: 'importMembers',
+  tag: 'imports',
+  summary: 'Put the users of a file into a segment, take them out, or make them its only members; all or nothing',
+  access: 'editor',
+  params: slugParams,
+  query: strict({
+    mode: Type.Optional(Type.Enum(['add', 'remove', 'replace'], { description: 'Default add.' })),
+    unknown: Type.Optional(
+      Type.Enum(['create', 'reject', 'skip'], {
+        description: 'What becomes of users who do not exist. Default reject. Only external ids can be created.',
+      }),
+    ),
+    dry_run: Type.Optional(DryRun),
+    expires_at: Type.Optional(Time),
+  }),
+  uploads: importTypes,
+  headers: idempotent.headers,
+  success: { status: 202, body: Accepted },
+  problems: ['segment_unknown', 'overloaded', ...idempotent.problems],
+});
+
+export const importUsers = endpoint({
+  method: 'POST',
+  path: '/api/users/import',
+  id: 'importUsers',
+  tag: 'imports',
+  summary: 'Register users, and change their names and attributes by merge patch; all or nothing',
+  access: 'editor',
+  query: strict({
+    unknown: Type.Optional(
+      Type.Enum(['create', 'reject', 'skip'], {
+        description: 'What becomes of users who do not exist. Default create.',
+      }),
+    ),
+    dry_run: Type.Optional(DryRun),
+  }),
+  uploads: importTypes,
+  headers: idempotent.headers,
+  success: { status: 202, body: Accepted },
+  problems: ['overloaded', ...idempotent.problems],
+});
+
+export const exportMembers = endpoint({
+  method: 'GET',
+  path: '/api/segments/{slug}/export',
+  id: 'exportMembers',
+  tag: 'imports',
+  summary:
+    'Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted',
+  access: 'viewer',
+  params: slugParams,
+  headers: Type.Object({ accept: Type.Optional(Type.String()) }),
+  success: { status: 200, body: null, media: importTypes },
+  problems: ['segment_unknown', 'overloaded'],
+});

@@ -1,0 +1,153 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../../server/test/database.ts';
+import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
+import { type Listening, listen } from '../../../server/test/wire.ts';
+import { createClient } from '../index.ts';
+import { progressOn } from './progress.ts';
+
+let database: TestDatabase;
+let service: Listening;
+let folder: string;
+let env: Record<string, string>;
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await listen(database.url);
+  folder = await mkdtemp(join(tmpdir(), 'kohort-cli-'));
+  const url = `http://127.0.0.1:${service.port}`;
+  const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: ADMIN_PASSWORD } });
+  await createClient({ url, token }).segments.createSegment({ body: { slug: 'S' } });
+  env = { KOHORT_URL: url, KOHORT_TOKEN: token };
+});
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function run(
+  command: 'import' | 'export',
+  args: readonly string[],
+  { input, over = {} }: { input?: string; over?: Record<string, string> } = {},
+): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [join(import.meta.dirname, `${command}.ts`), ...args], {
+    env: { PATH: process.env.PATH ?? '', ...env, ...over },
+    stdio: 'pipe',
+  });
+  const found = { out: '', err: '' };
+  child.stdout.on('data', (chunk) => {
+    found.out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    found.err += chunk;
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...found })));
+}
+
+describe('the command line', () => {
+  it('imports a file and writes it out again', async () => {
+    const file = join(folder, 'in.csv');
+    await writeFile(file, 'external_id\na\nb\n');
+    const dry = await run('import', ['--segment', 'S', '--unknown', 'create', '--dry-run', file]);
+    expect(dry).toMatchObject({ code: 0, out: expect.stringContaining('would be: 2 added') });
+    const { code, out, err } = await run('import', [
+      '--segment',
+      'S',
+      '--unknown',
+      'create',
+      '--expires-at',
+      '2099-01-01T00:00:00Z',
+      file,
+    ]);
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^done: 2 added, 0 updated, 0 removed, 0 unchanged \(2 rows, job \d+\)\n$/),
+    });
+    expect(err).toMatch(/^sending bytes 16 of 16\n/);
+    const target = join(folder, 'out.csv');
+    expect(await run('export', ['--segment', 'S', '-o', target])).toMatchObject({ code: 0, out: '' });
+    const text = await readFile(target, 'utf8');
+    expect(text).toMatch(/^user_id,external_id,expires_at\r\n\d+,a,2099-01-01T00:00:00.000Z\r\n\d+,b,/);
+    const again = await run('import', ['--segment', 'S', '--mode', 'replace', '-'], { input: text });
+    expect(again).toMatchObject({ code: 0, out: expect.stringContaining('0 removed, 2 unchanged') });
+    const lines = await run('export', ['--segment', 'S', '--format', 'ndjson']);
+    expect(
+      lines.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).external_id),
+    ).toEqual(['a', 'b']);
+  });
+
+  it('imports users', async () => {
+    const input = '{"external_id":"c","attributes":{"n":1}}\n';
+    expect(await run('import', ['--users', '--format', 'ndjson', '-'], { input })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('1 added'),
+    });
+  });
+
+  it('leaves with 1 when the job fails, and names the lines', async () => {
+    const { code, out, err } = await run('import', ['--segment', 'S', '-'], { input: 'external_id\na\nwho\n' });
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain('failed: nothing was changed');
+    expect(err).toContain('  line 3: there is no user with this external_id');
+  });
+
+  it.each<['import' | 'export', string[]]>([
+    ['import', []],
+    ['import', ['file.csv']],
+    ['import', ['--segment', 'S']],
+    ['import', ['--segment', 'S', '--users', '-']],
+    ['import', ['--segment', 'S', '--mode', 'merge', '-']],
+    ['import', ['--segment', 'S', '--colour', '-']],
+    ['import', ['--segment', 'S', '/no/such/file.csv']],
+    ['import', ['--segment', 'NONE', '-']],
+    ['import', ['--users', '--mode', 'add', '-']],
+    ['export', []],
+    ['export', ['--segment', 'S', '--format', 'xml']],
+    ['export', ['--segment', 'NONE']],
+  ])('leaves %s %j with 2', async (command, args) => {
+    const { code, out, err } = await run(command, args, { input: 'external_id\n' });
+    expect([code, out]).toEqual([2, '']);
+    expect(err).not.toBe('');
+  });
+
+  it('leaves with 3 when it cannot get through', async () => {
+    for (const over of [{ KOHORT_URL: 'http://127.0.0.1:9' }, { KOHORT_TOKEN: 'nonsense' }, { KOHORT_TOKEN: '' }]) {
+      expect((await run('import', ['--segment', 'S', '-'], { input: 'external_id\n', over })).code).toBe(3);
+      expect((await run('export', ['--segment', 'S'], { over })).code).toBe(3);
+    }
+  });
+});
+
+describe('progress', () => {
+  function shown(isTTY: boolean): string {
+    let text = '';
+    const write = (more: string) => {
+      text += more;
+      return true;
+    };
+    const out = { isTTY, write };
+    const progress = progressOn(out as unknown as NodeJS.WriteStream);
+    progress.show('applying rows', 500, 1_000);
+    progress.show('applying rows', 600, 1_000);
+    progress.show('applying rows', 1_000, 1_000);
+    progress.end();
+    return text;
+  }
+
+  it('is a bar on a terminal', () => {
+    expect(shown(true)).toContain('applying rows [###############...............] 50 %  500 of 1,000');
+    expect(shown(true)).toMatch(/100 %.*\n$/);
+  });
+
+  it('is plain lines elsewhere', () => {
+    expect(shown(false)).toBe('applying rows 500 of 1,000\napplying rows 1,000 of 1,000\n');
+  });
+});

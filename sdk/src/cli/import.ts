@@ -1,0 +1,121 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import type { Client, Job } from '../client.ts';
+import { clientFromEnvironment } from './connect.ts';
+import { exits, main, UsageError } from './exits.ts';
+import { type Progress, progressOn } from './progress.ts';
+
+const USAGE = `
+npm run import -- --segment SLUG FILE      put the users of a file into a segment
+npm run import -- --users FILE             register users, change names and attributes
+
+FILE is CSV or NDJSON (by its name, or --format); - is standard input.
+
+  --mode add|remove|replace      what becomes of the users of the file (add)
+  --unknown create|reject|skip   what becomes of users who do not exist (reject; with --users: create)
+  --expires-at TIME              for rows that name no time of their own
+  --dry-run                      only tell what would change
+  --format csv|ndjson
+
+KOHORT_URL (http://localhost:8000) and KOHORT_TOKEN say where to, and who asks.
+Exit codes: 0 done, 1 the job failed, 2 called wrongly, 3 not reachable or not allowed.`;
+
+const OPTIONS = {
+  segment: { type: 'string' },
+  users: { type: 'boolean' },
+  mode: { type: 'string' },
+  unknown: { type: 'string' },
+  'expires-at': { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  format: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS; allowPositionals: true }>>['values'];
+
+function oneOf<const T extends string>(name: string, text: string | undefined, allowed: readonly T[]): T | undefined {
+  const found = allowed.find((one) => one === text);
+  if (text !== undefined && found === undefined) throw new UsageError(`--${name} takes one of: ${allowed.join(', ')}.`);
+  return found;
+}
+
+function typeOf(file: string, format: string | undefined) {
+  const found = oneOf('format', format, ['csv', 'ndjson']) ?? (/\.(?:ndjson|jsonl)$/i.test(file) ? 'ndjson' : 'csv');
+  return found === 'csv' ? 'text/csv' : 'application/x-ndjson';
+}
+
+async function sizeOf(file: string): Promise<number | undefined> {
+  if (file === '-') return undefined;
+  const found = await stat(file).catch(() => undefined);
+  if (!found?.isFile()) throw new UsageError(`${file} is no file that can be read.`);
+  return found.size;
+}
+
+async function* counted(file: string, size: number | undefined, progress: Progress): AsyncGenerator<Uint8Array> {
+  let sent = 0;
+  for await (const chunk of file === '-' ? process.stdin : createReadStream(file)) {
+    sent += chunk.length;
+    progress.show('sending bytes', sent, size);
+    yield chunk;
+  }
+}
+
+async function send(client: Client, values: Values, file: string, progress: Progress): Promise<string> {
+  const unknown = oneOf('unknown', values.unknown, ['create', 'reject', 'skip']);
+  const mode = oneOf('mode', values.mode, ['add', 'remove', 'replace']);
+  const common = {
+    type: typeOf(file, values.format),
+    upload: counted(file, await sizeOf(file), progress),
+  } as const;
+  const query = { ...(unknown && { unknown }), ...(values['dry-run'] && { dry_run: 'true' as const }) };
+  if (values.segment === undefined) {
+    if (mode || values['expires-at']) throw new UsageError('--mode and --expires-at belong to --segment.');
+    return (await client.imports.importUsers({ query, ...common })).job;
+  }
+  const { job } = await client.imports.importMembers({
+    params: { slug: values.segment },
+    query: { ...query, ...(mode && { mode }), ...(values['expires-at'] && { expires_at: values['expires-at'] }) },
+    ...common,
+  });
+  return job;
+}
+
+function summary({ id, state, rows, added, updated, removed, unchanged, errors }: Job, isDryRun: boolean): string {
+  const lines = errors.map(({ line, message }) => `  ${line === null ? '' : `line ${line}: `}${message}`);
+  const counts = `${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`;
+  return [
+    state === 'done'
+      ? `${isDryRun ? 'would be' : 'done'}: ${counts} (${rows} rows, job ${id})`
+      : `${state}: nothing was changed (job ${id})`,
+    ...lines,
+  ].join('\n');
+}
+
+async function run(): Promise<number> {
+  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return exits.done;
+  }
+  const [file, ...more] = positionals;
+  if (file === undefined || more.length > 0) throw new UsageError('One file, please.');
+  if ((values.segment === undefined) === !values.users)
+    throw new UsageError('Either --segment SLUG or --users, please.');
+  const client = clientFromEnvironment(process.env);
+  const progress = progressOn(process.stderr);
+  const id = await send(client, values, file, progress);
+  let last: Job | undefined;
+  for await (const job of client.follow(id)) {
+    last = job;
+    if (job.state === 'queued') progress.show('waiting, rows', job.rows, undefined);
+    if (job.state === 'running') progress.show('applying rows', job.processed, job.rows);
+  }
+  progress.end();
+  if (!last) throw new Error('The job said nothing.');
+  const isDone = last.state === 'done';
+  (isDone ? process.stdout : process.stderr).write(`${summary(last, values['dry-run'] === true)}\n`);
+  return isDone ? exits.done : exits.failed;
+}
+
+await main(run, USAGE);

@@ -1,0 +1,51 @@
+import type { WriteStream } from 'node:tty';
+
+export interface Progress {
+  /** How far a stage is; `total` where it is known. */
+  show(stage: string, done: number, total: number | undefined): void;
+  /** The stage is over. */
+  end(): void;
+}
+
+const WIDTH = 30;
+const LINE_EVERY = 5_000;
+const BAR_EVERY = 100;
+
+function amount(done: number, total: number | undefined): string {
+  return total === undefined
+    ? done.toLocaleString('en')
+    : `${done.toLocaleString('en')} of ${total.toLocaleString('en')}`;
+}
+
+function bar(stage: string, done: number, total: number | undefined): string {
+  if (!total) return `${stage} ${amount(done, total)}`;
+  const part = Math.min(1, done / total);
+  const full = Math.round(part * WIDTH);
+  return `${stage} [${'#'.repeat(full)}${'.'.repeat(WIDTH - full)}] ${Math.floor(part * 100)} %  ${amount(done, total)}`;
+}
+
+/** A bar that redraws itself on a terminal; elsewhere a line now and then, so that logs stay readable. */
+export function progressOn(out: WriteStream | NodeJS.WriteStream): Progress {
+  const isTerminal = 'isTTY' in out && out.isTTY === true;
+  let [shownAt, shownStage, isOpen] = [0, '', false];
+  return {
+    show(stage, done, total) {
+      const now = performance.now();
+      const isNew = stage !== shownStage;
+      const isLast = total !== undefined && done >= total;
+      if (!isNew && !isLast && now - shownAt < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
+      if (isTerminal) {
+        if (isNew && isOpen) out.write('\n');
+        out.write(`\r\x1b[K${bar(stage, done, total)}`);
+        isOpen = true;
+      } else {
+        out.write(`${stage} ${amount(done, total)}\n`);
+      }
+      [shownAt, shownStage] = [now, stage];
+    },
+    end() {
+      if (isOpen) out.write('\n');
+      isOpen = false;
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../server/test/database.ts';
+import { ADMIN_PASSWORD } from '../../server/test/service.ts';
+import { type Listening, listen } from '../../server/test/wire.ts';
+import { type Client, createClient, type Job, KohortError, Unreachable } from './index.ts';
+
+let database: TestDatabase;
+let service: Listening;
+let url: string;
+let client: Client;
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await listen(database.url);
+  url = `http://127.0.0.1:${service.port}`;
+  const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: ADMIN_PASSWORD } });
+  client = createClient({ url, token });
+});
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+});
+
+async function ended(id: string): Promise<Job> {
+  let last: Job | undefined;
+  for await (const job of client.follow(id)) last = job;
+  if (!last) throw new Error('the job said nothing');
+  return last;
+}
+
+describe('the client', () => {
+  it('has every call, with parts and answers typed by the contract', async () => {
+    const { id } = await client.segments.createSegment({ body: { slug: 'S', tags: ['a'] } });
+    expectTypeOf(id).toEqualTypeOf<number>();
+    const segment = await client.segments.readSegment({ params: { slug: 'S' } });
+    expect(segment).toMatchObject({ id, slug: 'S', tags: ['a'] });
+    const user = 'ext:4f2a@shop/ä %';
+    expect(await client.memberships.addToSegment({ params: { user }, body: { slug: 'S' } })).toEqual({ status: 'ok' });
+    expect(await client.memberships.listUserSegments({ params: { user } })).toEqual({ segments: ['S'] });
+    expect((await client.segments.listMembers({ params: { slug: 'S' }, query: { limit: 1 } })).users).toHaveLength(1);
+    expect((await client.auth.me()).username).toBe('admin');
+    expect(await client.users.eraseUser({ params: { user } })).toBeUndefined();
+    // @ts-expect-error A part that the endpoint does not have.
+    await expect(client.segments.readSegment({})).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('sends files and reads files as streams', async () => {
+    async function* file() {
+      yield new TextEncoder().encode('external_id\na\n');
+      yield new TextEncoder().encode('b\nc\n');
+    }
+    const { job } = await client.imports.importMembers({
+      params: { slug: 'S' },
+      query: { unknown: 'create', dry_run: 'false' },
+      type: 'text/csv',
+      upload: file(),
+    });
+    expect(await ended(job)).toMatchObject({ id: job, state: 'done', added: 3 });
+    const stream = await client.imports.exportMembers({
+      params: { slug: 'S' },
+      headers: { accept: 'application/x-ndjson' },
+    });
+    const lines = (await new Response(stream).text()).trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line).external_id)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('throws what the service says', async () => {
+    const error = await client.segments.createSegment({ body: { slug: 'S' } }).catch((one) => one);
+    expect(error).toBeInstanceOf(KohortError);
+    expect(error).toMatchObject({ code: 'slug_taken', status: 409, message: 'A segment with the slug S exists.' });
+    expect(error.request_id).toMatch(/^[0-9a-f-]{36}$/);
+    const invalid = await client.segments.createSegment({ body: { slug: '!' } }).catch((one) => one);
+    expect(invalid).toMatchObject({ code: 'invalid', errors: [{ path: '/body/slug' }] });
+    const stranger = createClient({ url, token: 'nonsense' });
+    await expect(stranger.segments.listSegments()).rejects.toMatchObject({ status: 401, code: 'unauthenticated' });
+    const nowhere = createClient({ url: 'http://127.0.0.1:9' });
+    await expect(nowhere.segments.listSegments()).rejects.toBeInstanceOf(Unreachable);
+  });
+
+  it('tries again when told to, but nothing that might then happen twice', async () => {
+    let calls = 0;
+    const busy = async () => {
+      calls++;
+      const headers = { 'retry-after': '0', 'content-type': 'application/problem+json' };
+      return calls < 3 ? new Response('{"code":"overloaded"}', { status: 503, headers }) : Response.json({ count: 1 });
+    };
+    const patient = createClient({ url, fetch: busy });
+    expect(await patient.segments.countMembers({ params: { slug: 'S' } })).toEqual({ count: 1 });
+    expect(calls).toBe(3);
+    calls = 0;
+    await expect(patient.segments.createSegment({ body: { slug: 'T' } })).rejects.toMatchObject({
+      status: 503,
+      retryAfter: 0,
+    });
+    expect(calls).toBe(1);
+    calls = 0;
+    const hasty = createClient({ url, fetch: busy, retries: 0 });
+    await expect(hasty.segments.countMembers({ params: { slug: 'S' } })).rejects.toMatchObject({ code: 'overloaded' });
+    expect(calls).toBe(1);
+  });
+});

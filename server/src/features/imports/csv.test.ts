@@ -1,0 +1,114 @@
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CsvReader } from './csv.ts';
+import { LineReader, Unreadable } from './lines.ts';
+
+interface Read {
+  readonly records: readonly (readonly string[])[];
+  readonly lines: readonly number[];
+  readonly faults: readonly string[];
+}
+
+/** Reads bytes that come in pieces of `size`. */
+function read(bytes: Buffer | string, size = 7): Read {
+  const all = Buffer.from(bytes as string);
+  const found = { records: [] as (readonly string[])[], lines: [] as number[], faults: [] as string[] };
+  const lines = new LineReader();
+  const csv = new CsvReader({
+    record: (cells, line) => {
+      found.records.push([...cells]);
+      found.lines.push(line);
+    },
+    fault: (line, message) => found.faults.push(`${line}: ${message}`),
+  });
+  try {
+    for (let at = 0; at < all.length; at += size) {
+      const block = lines.push(all.subarray(at, at + size));
+      if (block) csv.read(block);
+    }
+    const rest = lines.end();
+    if (rest) csv.read(rest);
+    csv.end();
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    found.faults.push(`${error.line}: ${error.message}`);
+  }
+  return found;
+}
+
+const cell = fc.string({ unit: fc.constantFrom('a', 'ü', '"', ',', '\n', '\r\n', ' ', '='), maxLength: 6 });
+const asCell = (text: string, isQuoted: boolean) =>
+  isQuoted || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+
+describe('CSV', () => {
+  it('is read as another parser reads it, however it is cut', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.tuple(cell, fc.boolean()), { minLength: 1, maxLength: 4 }), { maxLength: 8 }),
+        fc.constantFrom('\n', '\r\n'),
+        fc.boolean(),
+        fc.integer({ min: 1, max: 30 }),
+        (rows, newline, isEnded, size) => {
+          const text =
+            rows.map((row) => row.map(([one, isQuoted]) => asCell(one, isQuoted)).join(',')).join(newline) +
+            (isEnded ? newline : '');
+          const expected = parse(text, {
+            relax_column_count: true,
+            skip_empty_lines: true,
+            record_delimiter: ['\n', '\r\n'],
+          });
+          const { records, faults } = read(text, size);
+          expect(faults).toEqual([]);
+          expect(records).toEqual(expected);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each<[what: string, text: string | Buffer, records: string[][], lines: number[]]>([
+    ['a BOM', '\ufeffid\n1', [['id'], ['1']], [1, 2]],
+    ['CRLF', 'id\r\n1\r\n', [['id'], ['1']], [1, 2]],
+    ['blank lines', 'id\n\n1\n\n', [['id'], ['1']], [1, 3]],
+    [
+      'line breaks in quotes',
+      'a,b\n"x\ny\r\nz",2\n3,4\n',
+      [
+        ['a', 'b'],
+        ['x\ny\r\nz', '2'],
+        ['3', '4'],
+      ],
+      [1, 2, 5],
+    ],
+    ['quotes in quotes', 'a\n"""x"""\n', [['a'], ['"x"']], [1, 2]],
+    [
+      'empty cells',
+      'a,b\n,\n"",\n',
+      [
+        ['a', 'b'],
+        ['', ''],
+        ['', ''],
+      ],
+      [1, 2, 3],
+    ],
+    ['nothing', '', [], []],
+  ])('takes %s', (_, text, records, lines) => {
+    for (const size of [1, 2, 1000]) expect(read(text, size)).toEqual({ records, lines, faults: [] });
+  });
+
+  it.each<[what: string, text: string | Buffer, fault: string]>([
+    ['text after a quote', 'a\n"x"y\n', '2: has text after a closing quote'],
+    ['a quote within a cell', 'a\nx"y\n', '2: has a quote within a cell that does not begin with one'],
+    ['a quote that is never closed', 'a\n1\n"x\n2\n', '3: a quote is never closed'],
+    ['a quote that is not closed for long', `a\n"${'x\n'.repeat(600_000)}`, '2: a quote is not closed within 1 MiB'],
+    ['a line of 10 MB', `a\n1\n${'x'.repeat(10_000_000)}\n`, '3: is longer than 1 MiB'],
+    ['NUL', 'a\n1\n\0\n', '3: holds NUL: is the file UTF-16? Save it as UTF-8'],
+    ['UTF-16 LE', Buffer.from('\ufeffa\n1\n', 'utf16le'), '1: the file is UTF-16: save it as UTF-8'],
+    ['UTF-16 BE', Buffer.from('\ufeffa\n1\n', 'utf16le').swap16(), '1: the file is UTF-16: save it as UTF-8'],
+    ['UTF-16 without a BOM', Buffer.from('a\n1\n', 'utf16le'), '1: holds NUL: is the file UTF-16? Save it as UTF-8'],
+    ['Windows-1251', Buffer.from([97, 10, 0xcf, 0xf0, 0xe8, 10]), '2: is not valid UTF-8: save the file as UTF-8'],
+  ])('names the line of %s', (_, text, fault) => {
+    expect(read(text, 65_536).faults).toEqual([fault]);
+  });
+});

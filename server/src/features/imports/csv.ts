@@ -1,0 +1,117 @@
+import { type Block, maxLineBytes, Unreadable } from './lines.ts';
+
+export interface CsvVisitor {
+  record(cells: readonly string[], line: number): void;
+  /** A record that cannot be taken apart; reading goes on with the next line. */
+  fault(line: number, message: string): void;
+}
+
+const COMMA = ',';
+const QUOTE = '"';
+
+/** The end of a line, without its line break. */
+function trimmed(text: string, from: number, to: number): string {
+  return text.charCodeAt(to - 1) === 13 && to > from ? text.slice(from, to - 1) : text.slice(from, to);
+}
+
+type Quoted =
+  | { readonly cells: string[]; readonly next: number; readonly breaks: number }
+  | { readonly message: string }
+  | undefined;
+
+/**
+ * RFC 4180 over blocks of whole lines. Nearly every line of a real file has no quote, and is split at its commas; only a
+ * record with quotes is gone through by hand, and only such a one can go over several lines.
+ */
+export class CsvReader {
+  readonly #visitor: CsvVisitor;
+  #held = '';
+  #heldLine = 0;
+
+  constructor(visitor: CsvVisitor) {
+    this.#visitor = visitor;
+  }
+
+  /** @throws Unreadable */
+  read(block: Block): void {
+    const text = this.#held + block.text;
+    let line = this.#held === '' ? block.line : this.#heldLine;
+    this.#held = '';
+    let quote = -2;
+    for (let at = 0; at < text.length; ) {
+      if (quote !== -1 && quote < at) quote = text.indexOf(QUOTE, at);
+      const found = text.indexOf('\n', at);
+      const end = found === -1 ? text.length : found;
+      if (quote === -1 || quote > end) {
+        const row = trimmed(text, at, end);
+        // Blank lines say nothing.
+        if (row !== '') this.#visitor.record(row.includes(COMMA) ? row.split(COMMA) : [row], line);
+        at = end + 1;
+        line++;
+        continue;
+      }
+      const record = takeQuoted(text, at);
+      if (record === undefined) {
+        if (text.length - at > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
+        this.#held = text.slice(at);
+        this.#heldLine = line;
+        return;
+      }
+      if ('message' in record) {
+        this.#visitor.fault(line, record.message);
+        at = end + 1;
+        line++;
+      } else {
+        this.#visitor.record(record.cells, line);
+        at = record.next;
+        line += record.breaks;
+      }
+    }
+  }
+
+  /** @throws Unreadable */
+  end(): void {
+    if (this.#held === '') return;
+    // The last line of a file may lack its line break.
+    const record = takeQuoted(`${this.#held}\n`, 0);
+    if (record === undefined) throw new Unreadable(this.#heldLine, 'a quote is never closed');
+    if ('message' in record) this.#visitor.fault(this.#heldLine, record.message);
+    else this.#visitor.record(record.cells, this.#heldLine);
+  }
+}
+
+/** One record that has a quote in its first line; undefined while its end is not there yet. */
+function takeQuoted(text: string, from: number): Quoted {
+  const cells: string[] = [];
+  let breaks = 0;
+  for (let at = from; ; ) {
+    if (text[at] === QUOTE) {
+      let cell = '';
+      for (let start = at + 1; ; ) {
+        const close = text.indexOf(QUOTE, start);
+        if (close === -1 || close + 1 >= text.length) return undefined;
+        cell += text.slice(start, close);
+        start = close + 1;
+        at = start;
+        if (text[start] !== QUOTE) break;
+        cell += QUOTE;
+        start++;
+      }
+      for (let nl = cell.indexOf('\n'); nl !== -1; nl = cell.indexOf('\n', nl + 1)) breaks++;
+      cells.push(cell);
+      if (text[at] === '\r') at++;
+      if (text[at] !== COMMA && text[at] !== '\n') return { message: 'has text after a closing quote' };
+    } else {
+      const nl = text.indexOf('\n', at);
+      const comma = text.indexOf(COMMA, at);
+      const end = comma !== -1 && (comma < nl || nl === -1) ? comma : nl;
+      if (end === -1) return undefined;
+      const cell = end === nl ? trimmed(text, at, end) : text.slice(at, end);
+      if (cell.includes(QUOTE)) return { message: 'has a quote within a cell that does not begin with one' };
+      cells.push(cell);
+      at = end;
+    }
+    if (text[at] === '\n') return { cells, next: at + 1, breaks: breaks + 1 };
+    at++;
+  }
+}

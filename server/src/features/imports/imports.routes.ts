@@ -1,0 +1,42 @@
+import { Readable } from 'node:stream';
+import { imports as contract, parseTime } from '@kohort/contract';
+import type { FastifyRequest } from 'fastify';
+import type { Caller } from '../../http/caller.ts';
+import type { IdempotentCall } from '../../http/idempotency.ts';
+import type { Router } from '../../http/route.ts';
+import { uploadOf } from '../../http/uploads.ts';
+import type { OnceUploaded } from '../idempotency/idempotency.ts';
+import type { FileInput, Imports } from './imports.ts';
+
+interface UploadCall {
+  readonly caller: Caller;
+  readonly idempotent: IdempotentCall | undefined;
+  readonly request: FastifyRequest;
+}
+
+export function importRoutes({ route }: Router, imports: Imports, once: OnceUploaded): void {
+  function receive(
+    { caller, idempotent, request }: UploadCall,
+    take: (file: FileInput) => Promise<number>,
+  ): Promise<{ job: string }> {
+    const { type, stream = Readable.from([]) } = uploadOf(request);
+    const answer = (job: number) => ({ job: String(job) });
+    return once<{ job: string }>(idempotent, stream, async (source, keep) => {
+      const format = type === 'text/csv' ? 'csv' : 'ndjson';
+      const onReceived: FileInput['onReceived'] = (tx, job) => keep(tx, answer(job));
+      return answer(await take({ format, source, actor: caller.actor, onReceived }));
+    });
+  }
+
+  route(contract.importMembers, ({ params, query, ...call }) => {
+    const { mode = 'add', unknown = 'reject', dry_run, expires_at } = query;
+    const time = expires_at === undefined ? undefined : parseTime(expires_at);
+    const options = { mode, unknown, dry_run: dry_run === 'true', expires_at: time?.toISOString() ?? null };
+    return receive(call, (file) => imports.members(params.slug, options, file));
+  });
+
+  route(contract.importUsers, ({ query, ...call }) => {
+    const options = { unknown: query.unknown ?? 'create', dry_run: query.dry_run === 'true' };
+    return receive(call, (file) => imports.users(options, file));
+  });
+}

@@ -1,0 +1,101 @@
+import { invalid } from '@kohort/contract';
+import type { Database, Db, Tx } from '../../postgres/database.ts';
+import { failAllOfSegment } from '../jobs/ownership.ts';
+import type { Members } from '../members/members.ts';
+import type { DefinitionCache } from '../segments/definitions.ts';
+import { unknownSegment } from '../segments/segments.ts';
+import type { Format } from './file-reader.ts';
+import { createMemberImport, type MemberImportOptions } from './member-import.ts';
+import { memberRows } from './member-rows.ts';
+import { isPast } from './members.sql.ts';
+import { createReceiver } from './receive.ts';
+import { createRunner, type Runner } from './runner.ts';
+import { createUserImport, type UserImportOptions } from './user-import.ts';
+import { userRows } from './user-rows.ts';
+
+export interface FileInput {
+  readonly format: Format;
+  readonly source: AsyncIterable<Buffer>;
+  readonly actor: string;
+  /** Part of the transaction by which the job is there to stay. */
+  readonly onReceived: (tx: Tx, job: number) => Promise<void>;
+}
+
+export interface Imports extends Pick<Runner, 'run' | 'watch' | 'stop'> {
+  /** Resolves with the job's number when the whole file has come in. */
+  members(slug: string, options: MemberImportOptions, file: FileInput): Promise<number>;
+  users(options: UserImportOptions, file: FileInput): Promise<number>;
+  /** Before a segment is deleted: whoever deletes it does not wait for what is being applied to it. */
+  giveUp(slug: string): Promise<void>;
+}
+
+export function createImports({
+  db,
+  definitions,
+  members,
+  offer,
+  onError,
+}: {
+  db: Database;
+  definitions: DefinitionCache;
+  members: Members;
+  /** Has some process run a job, if the transaction commits. */
+  offer: (db: Db, job: number) => Promise<void>;
+  onError: (error: unknown, what: string) => void;
+}): Imports {
+  const works = {
+    segment_import: createMemberImport({ db, members, definitions }),
+    user_import: createUserImport({ db }),
+  };
+  const runner = createRunner({ db, works, offer, onError });
+  const receiver = createReceiver({ db, owner: runner.owner, offer });
+
+  return {
+    run: runner.run,
+    watch: runner.watch,
+    stop: runner.stop,
+
+    async members(slug, options, { format, source, actor, onReceived }) {
+      const { mode, expires_at } = options;
+      if (expires_at !== null && mode === 'remove') {
+        throw invalid('/query/expires_at', 'is of no use with mode remove');
+      }
+      if (expires_at !== null && (await isPast(db, expires_at))) {
+        throw invalid('/query/expires_at', 'must be in the future');
+      }
+      const segmentId = (await definitions.fresh()).bySlug.get(slug)?.id;
+      if (segmentId === undefined) throw unknownSegment(slug);
+      return receiver.receive({
+        kind: 'segment_import',
+        segmentId,
+        options,
+        actor,
+        format,
+        source,
+        onReceived,
+        reader: memberRows(),
+      });
+    },
+
+    users(options, { format, source, actor, onReceived }) {
+      return receiver.receive({
+        kind: 'user_import',
+        segmentId: null,
+        options,
+        actor,
+        format,
+        source,
+        onReceived,
+        reader: userRows(),
+      });
+    },
+
+    async giveUp(slug) {
+      const { bySlug, byId } = await definitions.fresh();
+      const definition = bySlug.get(slug);
+      // One that others name will not be deleted.
+      const isNamed = [...byId.values()].some(({ references }) => definition && references.includes(definition.id));
+      if (definition && !isNamed) await failAllOfSegment(db, definition.id, 'the segment was deleted');
+    },
+  };
+}

@@ -1,0 +1,199 @@
+import { maxJobErrors } from '@kohort/contract';
+import type { Database, Tx } from '../../postgres/database.ts';
+import type { JobCounts, JobRow } from '../jobs/jobs.ts';
+import type { Members } from '../members/members.ts';
+import { sweepExpired } from '../memberships/tidy.ts';
+import type { DefinitionCache } from '../segments/definitions.ts';
+import { isList } from '../segments/definitions.ts';
+import { dropHolds, placeHolds, takeTurn } from './holds.sql.ts';
+import {
+  addMembers,
+  createPlan,
+  createRule,
+  createUsersOf,
+  dropMembers,
+  dropOthers,
+  expireAll,
+  hasErased,
+  hasUnknown,
+  type ImportMode,
+  insertRule,
+  isSegmentLive,
+  keepSegment,
+  previewPlan,
+  type Slice,
+  selectNow,
+  selectPastRows,
+  selectRange,
+  selectUnknownRows,
+  settleRule,
+  type Unknown,
+  updateMembers,
+} from './members.sql.ts';
+import { JobFailed, Outrun, type Work } from './runner.ts';
+import { selectPages, tableOf } from './staging.sql.ts';
+
+export interface MemberImportOptions {
+  readonly mode: ImportMode;
+  readonly unknown: Unknown;
+  readonly dry_run: boolean;
+  /** For rows that name no time of their own. */
+  readonly expires_at: string | null;
+}
+
+/** Pages of the plan that one statement goes through: about 25,000 users. */
+const SLICE = 200;
+/** Up to so many rows it does not matter how they are joined, and to look each up is quickest. */
+const FEW = 2_000;
+/** Milliseconds; the sorting of a large file is one statement. */
+const STATEMENT_TIMEOUT = 900_000;
+
+const deleted = () => new JobFailed([{ line: null, message: 'the segment was deleted' }]);
+
+export function createMemberImport({
+  db,
+  members,
+  definitions,
+}: {
+  db: Database;
+  members: Members;
+  definitions: DefinitionCache;
+}): Work {
+  const long = { statementTimeout: STATEMENT_TIMEOUT, jit: false };
+
+  /** Reads the file's users; fails the job when it names any who cannot be meant. */
+  async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<void> {
+    const { mode, unknown, expires_at } = options;
+    const create = unknown === 'create' && mode !== 'remove';
+    const past = mode === 'remove' ? [] : await db.transaction((tx) => selectPastRows(tx, job.id, maxJobErrors), long);
+    if (past.length > 0) throw new JobFailed(past);
+    await db.transaction(async (tx) => {
+      await workInMemory(tx);
+      await createPlan(tx, job.id, { mode, create, expiresAt: expires_at });
+    }, long);
+    // There is nobody to be created in order to be removed: unknown users are out already.
+    const isRefused = unknown === 'reject' || create;
+    if (isRefused && (await db.transaction((tx) => hasUnknown(tx, job.id), long))) {
+      throw new JobFailed(await db.transaction((tx) => selectUnknownRows(tx, job.id, maxJobErrors), long));
+    }
+    const definition = (await definitions.fresh()).byId.get(segmentId);
+    if (!definition) throw deleted();
+    if (mode === 'add' || isList(definition)) return;
+    await createRule(db, job.id);
+    await members.eachLetIn(segmentId, (batch) =>
+      insertRule(
+        db,
+        job.id,
+        batch.map(({ id }) => id),
+      ),
+    );
+    await db.transaction(async (tx) => {
+      await workInMemory(tx);
+      await settleRule(tx, job.id, mode);
+    }, long);
+  }
+
+  async function applySlice(
+    tx: Tx,
+    part: Slice,
+    { mode, unknown }: MemberImportOptions,
+  ): Promise<Omit<JobCounts, 'unchanged'>> {
+    if (unknown === 'create') await createUsersOf(tx, part);
+    const updated = await updateMembers(tx, part);
+    const added = await addMembers(tx, part);
+    const removed = mode === 'remove' ? await dropMembers(tx, part) : 0;
+    return { added, updated, removed };
+  }
+
+  return {
+    async prepare(job) {
+      const segmentId = segmentOf(job);
+      if (!(await isSegmentLive(db, segmentId))) throw deleted();
+      await plan(job, segmentId, optionsOf(job));
+      await sweepExpired(db);
+    },
+
+    async preview(job) {
+      const found = await db.transaction((tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode), long);
+      const { known, ...counts } = found;
+      const gone = optionsOf(job).mode === 'replace' ? 0 : counts.removed;
+      return { ...counts, unchanged: known - counts.added - counts.updated - gone };
+    },
+
+    /**
+     * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
+     * holds, which are seen at once, keep single changes of the same pairs away, and all others go on.
+     */
+    apply(job, { progress, finish }) {
+      const segmentId = segmentOf(job);
+      const options = optionsOf(job);
+      const { mode } = options;
+      return db
+        .transaction(async (tx) => {
+          if (job.rows > FEW) await joinByHash(tx);
+          await takeTurn(tx, segmentId);
+          if (!(await keepSegment(tx, segmentId))) throw deleted();
+          await placeHolds(db, job.id, segmentId, { all: mode === 'replace' });
+          if (await hasErased(tx, job.id)) throw new Outrun('a user was erased');
+          const now = await selectNow(tx);
+          await expireAll(tx, segmentId, now);
+
+          const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+          const pages = await selectPages(tx, tableOf(job.id, 'plan'));
+          let [done, from] = [0, 0];
+          for (let page = 0; page < pages || page === 0; page += SLICE) {
+            const range = { from: page, to: page + SLICE };
+            const { first, last, count } = await selectRange(tx, job.id, range);
+            const part: Slice = {
+              job: job.id,
+              segmentId,
+              actor: job.actor,
+              now,
+              pages: range,
+              first: first ?? 0,
+              last: last ?? 0,
+            };
+            const found = await applySlice(tx, part, options);
+            counts.added += found.added;
+            counts.updated += found.updated;
+            counts.removed += found.removed;
+            counts.unchanged += count - found.added - found.updated - found.removed;
+            if (mode === 'replace') {
+              const to = page + SLICE < pages && last !== null ? last + 1 : null;
+              if (to !== null || page + SLICE >= pages) counts.removed += await dropOthers(tx, part, { from, to });
+              from = to ?? from;
+            }
+            done += count;
+            await progress(Math.min(done, job.rows));
+          }
+          await dropHolds(tx, job.id);
+          await finish(tx, counts);
+        }, long)
+        .catch(async (error) => {
+          await dropHolds(db, job.id).catch(() => undefined);
+          throw error;
+        });
+    },
+  };
+}
+
+/**
+ * What the planner knows of a segment that is only just filling is nothing, and for nobody it would go through a slice again
+ * and again.
+ */
+async function joinByHash(tx: Tx): Promise<void> {
+  await tx.query({ text: 'SET LOCAL enable_nestloop = off', values: [] });
+}
+
+async function workInMemory(tx: Tx): Promise<void> {
+  await tx.query({ text: "SET LOCAL work_mem = '128MB'", values: [] });
+}
+
+function segmentOf(job: JobRow): number {
+  if (job.segment_id === null) throw new Error('an import into no segment');
+  return job.segment_id;
+}
+
+function optionsOf(job: JobRow): MemberImportOptions {
+  return job.options as MemberImportOptions;
+}

@@ -1,0 +1,142 @@
+import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
+import type { Database, Tx } from '../../postgres/database.ts';
+import type { JobError, JobRow } from '../jobs/jobs.ts';
+import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
+import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
+import type { Unknown } from './members.sql.ts';
+import { JobFailed, Outrun, type Work } from './runner.ts';
+import { selectPages, tableOf } from './staging.sql.ts';
+import {
+  countDifferent,
+  createUserPlan,
+  insertUsers,
+  lockUsers,
+  type NewState,
+  type PlannedUser,
+  selectPlanned,
+  selectUnknownUsers,
+  updateUsers,
+} from './users.sql.ts';
+
+export interface UserImportOptions {
+  readonly unknown: Unknown;
+  readonly dry_run: boolean;
+}
+
+const SLICE = 50;
+const STATEMENT_TIMEOUT = 900_000;
+
+/** What all rows about one user come to, one after the other. */
+function settle(
+  rows: readonly PlannedUser[],
+  before: { name: string | null; attributes: object },
+): NewState | JobError {
+  let { name } = before;
+  let attributes = before.attributes as AnyObject;
+  let line = 0;
+  for (const row of rows) {
+    if (row.has_name) name = row.name;
+    attributes = mergePatch(attributes, JSON.parse(row.patch) as AnyObject);
+    line = row.line;
+  }
+  const text = JSON.stringify(attributes);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > maxAttributesBytes) {
+    return { line, message: `the attributes come to ${bytes} bytes of JSON; at most ${maxAttributesBytes} are kept` };
+  }
+  const [first] = rows;
+  if (!first || first.user_id === null) throw new Error('a planned row without a user');
+  return { id: first.user_id, externalId: first.external_id, name, attributes: text };
+}
+
+export function createUserImport({ db }: { db: Database }): Work {
+  const long = { statementTimeout: STATEMENT_TIMEOUT, jit: false };
+
+  /** The users of the plan, stretch by stretch; one whose rows go over the end of a stretch comes with the next. */
+  async function eachStretch(
+    tx: Tx,
+    job: JobRow,
+    visit: (users: PlannedUser[][], rows: number) => Promise<void>,
+  ): Promise<void> {
+    const pages = await selectPages(tx, tableOf(job.id, 'plan'));
+    let held: PlannedUser[] = [];
+    for (let page = 0; page < pages; page += SLICE) {
+      const found = await selectPlanned(tx, job.id, { from: page, to: page + SLICE });
+      const known = [...held, ...found.filter(({ user_id }) => user_id !== null)];
+      const last = known.at(-1)?.user_id;
+      held = page + SLICE < pages ? known.filter(({ user_id }) => user_id === last) : [];
+      const whole = known.slice(0, known.length - held.length);
+      if (whole.length > 0) await visit([...Map.groupBy(whole, ({ user_id }) => user_id).values()], whole.length);
+    }
+    if (held.length > 0) await visit([held], held.length);
+  }
+
+  async function settleAll(tx: Tx, users: readonly PlannedUser[][]): Promise<{ fresh: NewState[]; known: NewState[] }> {
+    const ids = users.flatMap(([row]) => (row && !row.fresh && row.user_id !== null ? [row.user_id] : []));
+    const current = new Map((await lockUsers(tx, ids)).map((user) => [user.id, user]));
+    const settled = { fresh: [] as NewState[], known: [] as NewState[] };
+    const errors: JobError[] = [];
+    for (const rows of users) {
+      const [row] = rows;
+      const before = row?.fresh ? { name: null, attributes: {} } : current.get(row?.user_id ?? 0);
+      if (!before) throw new Outrun('a user was erased');
+      const state = settle(rows, before);
+      if ('message' in state) errors.push(state);
+      else settled[row?.fresh ? 'fresh' : 'known'].push(state);
+    }
+    if (errors.length > 0) throw new JobFailed(errors.slice(0, maxJobErrors));
+    return settled;
+  }
+
+  return {
+    async prepare(job) {
+      const { unknown } = job.options as UserImportOptions;
+      await db.transaction(async (tx) => {
+        await tx.query({ text: "SET LOCAL work_mem = '128MB'", values: [] });
+        await createUserPlan(tx, job.id, { create: unknown === 'create' });
+      }, long);
+      if (unknown !== 'reject') return;
+      const errors = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
+      if (errors.length > 0) throw new JobFailed(errors);
+    },
+
+    preview(job) {
+      return db.transaction(async (tx) => {
+        const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+        await eachStretch(tx, job, async (users) => {
+          const { fresh, known } = await settleAll(tx, users);
+          const updated = await countDifferent(tx, known);
+          counts.added += fresh.length;
+          counts.updated += updated;
+          counts.unchanged += known.length - updated;
+        });
+        return counts;
+      }, long);
+    },
+
+    apply(job, { progress, finish }) {
+      return db
+        .transaction(async (tx) => {
+          await takeTurn(tx, everySegment);
+          await placeHolds(db, job.id, everySegment, { all: false });
+          const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+          let done = 0;
+          await eachStretch(tx, job, async (users, rows) => {
+            const { fresh, known } = await settleAll(tx, users);
+            const updated = await updateUsers(tx, known);
+            counts.added += await insertUsers(tx, fresh);
+            counts.updated += updated;
+            counts.unchanged += known.length - updated;
+            done += rows;
+            await progress(done);
+          });
+          await dropHolds(tx, job.id);
+          await finish(tx, counts);
+        }, long)
+        .catch(async (error) => {
+          await dropHolds(db, job.id).catch(() => undefined);
+          throw error;
+        });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import { Readable } from 'node:stream';
+import { jobs as contract, parseId } from '@kohort/contract';
+import type { Router } from '../../http/route.ts';
+import { type JobRow, type Jobs, unknownJob } from './jobs.ts';
+
+export function onWire(job: JobRow) {
+  const { id, kind, state, rows, processed, added, updated, removed, unchanged, errors, created_at, finished_at } = job;
+  return {
+    id: String(id),
+    kind,
+    state,
+    rows,
+    processed,
+    added,
+    updated,
+    removed,
+    unchanged,
+    errors: [...errors],
+    created_at: created_at.toISOString(),
+    finished_at: finished_at?.toISOString() ?? null,
+  };
+}
+
+function idOf(text: string): number {
+  const id = parseId(text);
+  if (id === undefined) throw unknownJob();
+  return id;
+}
+
+async function* events(first: JobRow | undefined, rest: AsyncGenerator<JobRow | undefined>): AsyncGenerator<string> {
+  const write = (job: JobRow | undefined) => (job ? `data: ${JSON.stringify(onWire(job))}\n\n` : ': still here\n\n');
+  try {
+    yield write(first);
+    for await (const job of rest) yield write(job);
+  } finally {
+    // A reader that went away ends it.
+    await rest.return(undefined);
+  }
+}
+
+export function jobRoutes({ route }: Router, jobs: Jobs): void {
+  route(contract.readJob, async ({ params }) => onWire(await jobs.read(idOf(params.id))));
+
+  route(contract.cancelJob, async ({ params }) => onWire(await jobs.cancel(idOf(params.id))));
+
+  route(contract.followJob, async ({ params, reply }) => {
+    const found = jobs.follow(idOf(params.id));
+    // Drawn before the answer begins, so that an unknown job is 404.
+    const first = await found.next();
+    reply
+      .type('text/event-stream; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .header('x-accel-buffering', 'no');
+    await reply.send(Readable.from(events(first.done ? undefined : first.value, found)));
+    return undefined;
+  });
+}

@@ -1,0 +1,220 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Client, clientOf } from '../../../test/client.ts';
+import { type Files, filesOf } from '../../../test/files.ts';
+import { expectFold } from '../../../test/fold.ts';
+import { type Service, startService } from '../../../test/service.ts';
+
+let service: Service;
+let client: Client;
+let files: Files;
+beforeAll(async () => {
+  service = await startService();
+  client = clientOf(service);
+  files = filesOf(service);
+  const names = Array.from({ length: 1_000 }, (_, i) => `u${i}`).join('\n');
+  await files.run('/api/users/import', `external_id\n${names}\n`);
+});
+afterAll(async () => {
+  await expectFold(service.db);
+  await service.stop();
+});
+
+const csv = (from: number, to: number) =>
+  `external_id\n${Array.from({ length: to - from }, (_, i) => `u${from + i}`).join('\n')}\n`;
+
+/** Somebody who is just adding a user and does not come to an end: an import of that user waits in the middle of itself. */
+async function rivalOf(slug: string, user: string): Promise<() => Promise<void>> {
+  const rival = new pg.Client(service.url);
+  await rival.connect();
+  await rival.query('BEGIN');
+  await rival.query(
+    `INSERT INTO memberships (user_id, segment_id, mode, since)
+     SELECT k.user_id, s.id, 'include', date_trunc('milliseconds', now()) FROM user_keys k, segments s
+     WHERE k.external_id = $1 AND s.slug = $2`,
+    [user, slug],
+  );
+  return async () => {
+    await rival.query('ROLLBACK');
+    await rival.end();
+  };
+}
+
+async function isHolding(): Promise<void> {
+  const db = service.db;
+  for (;;) {
+    const [found] = await db.query<{ count: number }>({
+      text: 'SELECT count(*) AS count FROM import_holds',
+      values: [],
+    });
+    if (found?.count) break;
+    await sleep(10);
+  }
+  await sleep(50);
+}
+
+let number = 0;
+async function segment(): Promise<string> {
+  const slug = `J${++number}`;
+  await client.segment(slug);
+  return slug;
+}
+
+describe('while an import is being applied', () => {
+  it('reads, and single changes of all other pairs, go on; those of its pairs wait for it', async () => {
+    const [slug, other] = [await segment(), await segment()];
+    const yieldUp = await rivalOf(slug, 'u99');
+    const { body } = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    await isHolding();
+
+    expect(await client.segmentsOf('ext:u1')).not.toContain(slug);
+    expect((await client.add('ext:u1', other)).status).toBe(200);
+    expect((await client.add('ext:u500', slug)).status).toBe(200);
+    expect((await client.call('PATCH', `/api/segments/${slug}`, { description: 'meanwhile' })).status).toBe(200);
+    const order: string[] = [];
+    const waiting = [
+      client.add('ext:u1', slug).then(() => order.push('add')),
+      client.remove('ext:u2', slug).then(() => order.push('remove')),
+      client.patch('ext:u3', { add: [slug], remove: [other] }).then(() => order.push('patch')),
+    ];
+    await sleep(300);
+    expect(order).toEqual([]);
+    expect((await client.call('DELETE', '/api/users/ext:u4')).status).toBe(503);
+
+    await yieldUp();
+    await Promise.all(waiting);
+    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100 });
+    expect(await client.story('ext:u1', slug)).toEqual([`add import:${body.job}`]);
+    expect(await client.story('ext:u2', slug)).toEqual([`add import:${body.job}`, 'remove include']);
+    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 100 });
+  });
+
+  it('the next one for the segment waits, and others do not', async () => {
+    const [slug, other] = [await segment(), await segment()];
+    const yieldUp = await rivalOf(slug, 'u99');
+    const first = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    await isHolding();
+    const second = await files.send(`/api/segments/${slug}/import?mode=replace`, csv(100, 150));
+    expect(await files.run(`/api/segments/${other}/import`, csv(0, 100))).toMatchObject({ state: 'done' });
+    expect(await files.job(second.body.job)).toMatchObject({ state: 'queued' });
+    await yieldUp();
+    expect(await files.ended(second.body.job)).toMatchObject({ state: 'done', added: 50, removed: 100 });
+    expect(await files.job(first.body.job)).toMatchObject({ state: 'done', added: 100 });
+  });
+
+  it('its segment can be deleted, at once; the import fails, and nobody was ever in', async () => {
+    const slug = await segment();
+    const yieldUp = await rivalOf(slug, 'u99');
+    const { body } = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    await isHolding();
+    const deleting = client.call('DELETE', `/api/segments/${slug}`);
+    await sleep(100);
+    await yieldUp();
+    expect((await deleting).status).toBe(200);
+    expect(await files.ended(body.job)).toMatchObject({
+      state: 'failed',
+      added: 0,
+      errors: [{ line: null, message: 'the segment was deleted' }],
+    });
+    expect(await client.story('ext:u1', slug)).toEqual([]);
+    await client.segment(slug);
+    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 0 });
+  });
+
+  it('single adds in any number meet it without a gap', async () => {
+    const slug = await segment();
+    const users = Array.from({ length: 1_000 }, (_, i) => `u${i}`);
+    const adding = Promise.all(
+      users.map(async (user, i) => {
+        await sleep((i % 50) * 4);
+        return client.add(`ext:${user}`, slug, i % 3 === 0 ? { expires_at: '2099-01-01T00:00:00Z' } : {});
+      }),
+    );
+    const jobs = [];
+    for (const from of [0, 300, 0]) {
+      await sleep(30);
+      jobs.push(await files.run(`/api/segments/${slug}/import?mode=${from ? 'remove' : 'add'}`, csv(from, 700)));
+    }
+    expect((await adding).every(({ status }) => status === 200)).toBe(true);
+    expect(jobs.every(({ state }) => state === 'done')).toBe(true);
+    await expectFold(service.db);
+    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 1_000 });
+  });
+});
+
+describe('a job', () => {
+  it('can be cancelled while it waits and while it is applied: nothing of it happens', async () => {
+    const slug = await segment();
+    const yieldUp = await rivalOf(slug, 'u99');
+    const running = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    await isHolding();
+    const waiting = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    for (const { body } of [waiting, running]) {
+      const { status, body: job } = await client.call('DELETE', `/api/jobs/${body.job}`);
+      expect([status, job.state, job.added]).toEqual([200, 'cancelled', 0]);
+      // Once more is no mistake.
+      expect((await client.call('DELETE', `/api/jobs/${body.job}`)).status).toBe(200);
+    }
+    await yieldUp();
+    expect((await client.add('ext:u1', slug)).status).toBe(200);
+    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 1 });
+    expect(await files.job(running.body.job)).toMatchObject({ state: 'cancelled', added: 0, processed: 0 });
+    const done = await files.run(`/api/segments/${slug}/import`, csv(0, 3));
+    const late = await client.call('DELETE', `/api/jobs/${done.id}`);
+    expect(late).toMatchObject({ status: 409, body: { code: 'job_finished' } });
+  });
+
+  it('tells how far it is, as events, until it ends', async () => {
+    const slug = await segment();
+    const yieldUp = await rivalOf(slug, 'u99');
+    const { body } = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
+    const following = client.call('GET', `/api/jobs/${body.job}/events`);
+    await isHolding();
+    await sleep(700);
+    await yieldUp();
+    const { headers, text } = await following;
+    expect(headers['content-type']).toBe('text/event-stream; charset=utf-8');
+    const events = text
+      .trimEnd()
+      .split('\n\n')
+      .map((event) => JSON.parse(event.replace(/^data: /, '')));
+    expect(events.length).toBeGreaterThan(1);
+    expect(events.at(0)).toMatchObject({ id: body.job, added: 0, finished_at: null });
+    expect(events.at(-1)).toEqual(await files.job(body.job));
+    expect(events.at(-1)).toMatchObject({ state: 'done', added: 100, processed: 100 });
+  });
+
+  it('is for viewers to see and for editors to cancel', async () => {
+    const viewer = await service.account('jobviewer', 'viewer');
+    const member = await service.account('jobmember');
+    const { id } = await files.run('/api/users/import', 'external_id\n');
+    for (const path of [`/api/jobs/${id}`, `/api/jobs/${id}/events`]) {
+      expect((await service.call('GET', path, { token: viewer.token })).status).toBe(200);
+      expect((await service.call('GET', path, { token: member.token })).status).toBe(403);
+      expect((await service.call('GET', path)).status).toBe(401);
+    }
+    expect((await service.call('DELETE', `/api/jobs/${id}`, { token: viewer.token })).status).toBe(403);
+    for (const unknown of ['987654', '9007199254740992']) {
+      const answer = await client.call('GET', `/api/jobs/${unknown}`);
+      expect(answer).toMatchObject({ status: 404, body: { code: 'job_unknown' } });
+    }
+    expect((await client.call('GET', '/api/jobs/01')).status).toBe(400);
+    expect((await client.call('GET', '/api/jobs/987654/events')).status).toBe(404);
+  });
+
+  it('is given back when the service stops, and done by the next', async () => {
+    const slug = await segment();
+    const second = await startService({ database: service.url });
+    // Both instances may have taken it: whichever stops, it is done once.
+    const yieldUp = await rivalOf(slug, 'u99');
+    const { body } = await filesOf(second).send(`/api/segments/${slug}/import`, csv(0, 100));
+    await isHolding();
+    const stopping = second.stop();
+    await sleep(100);
+    await yieldUp();
+    await stopping;
+    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100, unchanged: 0 });
+    expect(await client.story('ext:u1', slug)).toEqual([`add import:${body.job}`]);
+  });
+});

@@ -1,0 +1,43 @@
+import { createHmac } from 'node:crypto';
+import type { Endpoint } from '@kohort/contract';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { uploadOf } from './uploads.ts';
+
+/** A call that is to have its effect once, however often it is sent. */
+export interface IdempotentCall {
+  readonly actor: string;
+  /** As the client sent it; kept nowhere. */
+  readonly key: string;
+  /** Of everything that was asked, but for the content of an upload. */
+  readonly requestHash: Buffer;
+  /** The answer that is about to leave was given before. */
+  replayed(): void;
+}
+
+/** One text for all ways to write the same JSON. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([name, child]) => `${JSON.stringify(name)}:${canonical(child)}`).join()}}`;
+}
+
+/** Undefined for calls that take no key, and for those that came without one. */
+export function idempotentCallOf(
+  { id, headers, uploads }: Endpoint,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): IdempotentCall | undefined {
+  const key = request.headers['idempotency-key'];
+  if (!headers || !('idempotency-key' in headers.properties) || typeof key !== 'string') return undefined;
+  const content = uploads ? uploadOf(request).type : request.body;
+  return {
+    actor: request.caller.actor,
+    key,
+    // Under the key, so that nobody who reads the hash can guess what was asked.
+    requestHash: createHmac('sha256', key)
+      .update(canonical([id, request.params, request.query, content]))
+      .digest(),
+    replayed: () => void reply.header('idempotent-replayed', 'true'),
+  };
+}

@@ -1,0 +1,223 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import sql from 'sql-template-tag';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../test/database.ts';
+import { Database, retrying } from './database.ts';
+import { CommitUnknown, DatabaseAway, isConnectionLost } from './sqlstate.ts';
+
+let test: TestDatabase;
+let db: Database;
+let direct: pg.Client;
+const complaints: string[] = [];
+const options = {
+  maxConnections: 4,
+  statementTimeout: 10_000,
+  onError: (_: Error, what: string) => complaints.push(what),
+};
+
+beforeAll(async () => {
+  test = await createDatabase({ migrated: false });
+  direct = new pg.Client(test.url);
+  await direct.connect();
+  await direct.query('CREATE TABLE notes (id int PRIMARY KEY, text text)');
+  db = new Database(options);
+  await db.start(test.url);
+});
+afterAll(async () => {
+  await db.close();
+  await direct.end();
+  await test.drop();
+});
+
+const failure = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error);
+const terminateAll = () =>
+  direct.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kohort%'",
+  );
+async function eventually(check: () => Promise<boolean>, within: number): Promise<number> {
+  const started = performance.now();
+  while (!(await check().catch(() => false))) {
+    if (performance.now() - started > within) throw new Error(`not within ${within} ms`);
+    await sleep(20);
+  }
+  return performance.now() - started;
+}
+const works = async () => (await db.query(sql`SELECT 1`)).length === 1;
+
+describe('a transaction', () => {
+  it('that fails writes nothing, and gives its connection back', async () => {
+    for (let i = 0; i < 10; i++) {
+      const error = await failure(
+        db.transaction(async (tx) => {
+          await tx.query(sql`INSERT INTO notes VALUES (${i}, 'x')`);
+          throw new Error('changed my mind');
+        }),
+      );
+      expect(error).toMatchObject({ message: 'changed my mind' });
+    }
+    expect(await db.query(sql`SELECT FROM notes`)).toHaveLength(0);
+    expect(db.connections).toMatchObject({ waiting: 0 });
+  });
+
+  it('is not acknowledged when PostgreSQL rolled it back at commit', async () => {
+    const error = await failure(
+      db.transaction(async (tx) => {
+        await tx.query(sql`INSERT INTO notes VALUES (1, 'x')`);
+        await tx.query(sql`SELECT 1/0`).catch(() => undefined);
+      }),
+    );
+    expect(error).toMatchObject({ message: expect.stringMatching(/rolled back/) });
+    expect(await db.query(sql`SELECT FROM notes`)).toHaveLength(0);
+  });
+
+  it('that meets a deadlock is tried again, whole, and both happen', async () => {
+    await direct.query("INSERT INTO notes VALUES (11, ''), (12, '') ON CONFLICT DO NOTHING");
+    let attempts = 0;
+    const cross = (first: number, second: number) =>
+      db.transaction(async (tx) => {
+        attempts++;
+        await tx.query(sql`UPDATE notes SET text = text || 'x' WHERE id = ${first}`);
+        await sleep(50);
+        await tx.query(sql`UPDATE notes SET text = text || 'x' WHERE id = ${second}`);
+      });
+    await Promise.all([cross(11, 12), cross(12, 11)]);
+    expect(attempts).toBeGreaterThan(2);
+    expect(await db.query(sql`SELECT text FROM notes WHERE id IN (11, 12)`)).toEqual([{ text: 'xx' }, { text: 'xx' }]);
+  });
+
+  it('is tried four times at most', async () => {
+    let attempts = 0;
+    const error = await failure(
+      retrying(() => {
+        attempts++;
+        return db.query(sql`DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$`);
+      }),
+    );
+    expect(error).toMatchObject({ code: '40001' });
+    expect(attempts).toBe(4);
+  });
+
+  it('whose connection is lost at commit is unknown, not failed', async () => {
+    await direct.query(`
+      CREATE TABLE IF NOT EXISTS slow (id int);
+      CREATE OR REPLACE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NULL; END $$;
+      CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+    let pid = 0;
+    const lost = failure(
+      db.transaction(async (tx) => {
+        const [row] = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+        pid = row?.pid ?? 0;
+        await tx.query(sql`INSERT INTO slow VALUES (1)`);
+      }),
+    );
+    await eventually(
+      async () =>
+        (await direct.query("SELECT FROM pg_stat_activity WHERE pid = $1 AND query = 'COMMIT'", [pid])).rowCount === 1,
+      3_000,
+    );
+    await direct.query('SELECT pg_terminate_backend($1)', [pid]);
+    expect(await lost).toBeInstanceOf(CommitUnknown);
+    expect(await works()).toBe(true);
+  });
+
+  it('whose connection is lost before is failed', async () => {
+    const error = await failure(
+      db.transaction(async (tx) => {
+        await tx.query(sql`INSERT INTO notes VALUES (99, 'x')`);
+        const [row] = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+        await direct.query('SELECT pg_terminate_backend($1)', [row?.pid]);
+        await tx.query(sql`SELECT 1`);
+      }),
+    );
+    expect(error).not.toBeInstanceOf(CommitUnknown);
+    expect(isConnectionLost(error)).toBe(true);
+    expect(await db.query(sql`SELECT FROM notes WHERE id = 99`)).toHaveLength(0);
+  });
+
+  it('can have a longer time for its statements than others', async () => {
+    const short = new Database({ ...options, statementTimeout: 100 });
+    await short.start(test.url);
+    try {
+      expect(await failure(short.query(sql`SELECT pg_sleep(1)`))).toMatchObject({ code: '57014' });
+      const long = short.transaction((tx) => tx.query(sql`SELECT pg_sleep(1.5)`), { statementTimeout: 5_000 });
+      expect(await long).toHaveLength(1);
+      expect(await failure(short.query(sql`SELECT pg_sleep(1)`))).toMatchObject({ code: '57014' });
+    } finally {
+      await short.close();
+    }
+  });
+});
+
+describe('connections', () => {
+  it('that are all terminated do not end the process, and the next call works', async () => {
+    await Promise.all(Array.from({ length: 4 }, () => db.query(sql`SELECT pg_sleep(0.05)`)));
+    const running = failure(db.query(sql`SELECT pg_sleep(10)`));
+    await sleep(50);
+    await terminateAll();
+    expect(isConnectionLost(await running)).toBe(true);
+    await sleep(100);
+    for (let i = 0; i < 10; i++) {
+      expect([await works(), db.available]).toEqual([true, true]);
+      await sleep(100);
+    }
+  });
+
+  it('that are all taken make a call wait 2 s, then fail as unavailable; it recovers by itself', async () => {
+    const busy = Array.from({ length: 4 }, () => db.query(sql`SELECT pg_sleep(2.5)`));
+    await sleep(50);
+    const started = performance.now();
+    expect(isConnectionLost(await failure(db.query(sql`SELECT 1`)))).toBe(true);
+    expect(performance.now() - started).toBeGreaterThan(1_900);
+    expect(performance.now() - started).toBeLessThan(2_500);
+    expect(db.available).toBe(true);
+    await Promise.all(busy);
+    expect(await works()).toBe(true);
+  });
+
+  it('of which one is stuck while the others answer do not hold a call forever', async () => {
+    const short = new Database({ ...options, statementTimeout: 500 });
+    await short.start(test.url);
+    const [row] = await short.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+    const pid = row?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const started = performance.now();
+      expect(isConnectionLost(await failure(short.query(sql`SELECT 1`)))).toBe(true);
+      expect(performance.now() - started).toBeLessThan(3_000);
+      expect((await short.query(sql`SELECT 1`)).length).toBe(1);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+      await short.close();
+    }
+  });
+
+  it('to where nothing listens fail at the start, which may be tried again', async () => {
+    const lost = new Database(options);
+    expect(await failure(lost.start('postgres://x:x@127.0.0.1:1/x'))).toMatchObject({ code: 'ECONNREFUSED' });
+    expect(await failure(lost.query(sql`SELECT 1`))).toBeInstanceOf(DatabaseAway);
+    await lost.start(test.url);
+    expect(await lost.query(sql`SELECT 1`)).toHaveLength(1);
+    await lost.start(test.url);
+    await lost.close();
+    await eventually(
+      async () =>
+        (
+          await direct.query(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kohort%'",
+          )
+        ).rowCount ===
+        (
+          await db.query(
+            sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kohort%'`,
+          )
+        ).length,
+      2_000,
+    );
+    expect(await failure(lost.query(sql`SELECT 1`))).toBeDefined();
+  });
+
+  it('are told about when they are lost', () => {
+    expect(complaints).toContain('idle connection lost');
+  });
+});

@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import document from '../../openapi.json' with { type: 'json' };
+import { createDatabase, type TestDatabase } from './database.ts';
+import { createFuzzer, type Fuzzer, type Tried } from './fuzz/fuzz.ts';
+import type { Sent } from './fuzz/world.ts';
+import { ADMIN_PASSWORD } from './service.ts';
+import { type Listening, listen } from './wire.ts';
+
+/** FUZZ_SEED repeats a run, FUZZ_RUNS makes it longer. */
+const seed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
+const runs = Number(process.env.FUZZ_RUNS ?? 80);
+
+let database: TestDatabase;
+let service: Listening;
+let fuzzer: Fuzzer;
+const all: Tried[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await listen(database.url, { mode: 'production' });
+  const send = async ({ method, path, headers, payload }: Sent) => {
+    const answer = await service.service.app.inject({
+      method: method as 'GET',
+      url: path,
+      headers,
+      ...(payload !== undefined && { payload }),
+    });
+    return { status: answer.statusCode, headers: answer.headers, text: answer.payload };
+  };
+  fuzzer = await createFuzzer({ send, adminPassword: ADMIN_PASSWORD, seed, runs });
+});
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+});
+
+const ids = Object.values(document.paths).flatMap((methods) =>
+  Object.values<{ operationId: string }>(methods).map(({ operationId }) => operationId),
+);
+
+describe(`every operation of the document, drawn and broken (seed ${seed}, ${runs} runs)`, () => {
+  it.each(ids)('%s', { timeout: 120_000 }, async (id) => {
+    const operation = fuzzer.operations.find((one) => one.id === id);
+    if (!operation) throw new Error('the service does not document it');
+    all.push(...(await fuzzer.tryOperation(operation)));
+  });
+
+  it('is tried in good measure: what is right succeeds, what is wrong is refused', () => {
+    const done = new Set(all.filter(({ status }) => status < 300).map(({ operation }) => operation));
+    // A job that is still under way is hard to come by.
+    expect(ids.filter((id) => !done.has(id) && id !== 'cancelJob')).toEqual([]);
+    const statuses = new Set(all.map(({ status }) => status));
+    for (const status of [200, 201, 204, 400, 401, 403, 404, 413, 415]) expect(statuses).toContain(status);
+  });
+});

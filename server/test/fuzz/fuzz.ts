@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { BREAKS, type Broken, type Draft } from './breaks.ts';
+import { type OpenApi, type Operation, operationsOf } from './document.ts';
+import { valueOf } from './values.ts';
+import { faultOf } from './verdict.ts';
+import { makeWorld, type Send, type World } from './world.ts';
+
+const PATIENCE = 20_000;
+const FILES = [
+  '',
+  'external_id\nknown1\n',
+  'user_id\n1\n',
+  'user_id,expires_at\n1,now\n',
+  '\ufeffexternal_id\r\n"a""b"\r\n',
+  '{"external_id":"known2"}\n',
+  '{"user_id":1e3}\n',
+  'a,b\n1\n',
+  '\0',
+  '"',
+  '[]\n',
+];
+
+function draftOf(draw: fc.GeneratorValue, { parameters, body, uploads }: Operation, { known }: World): Draft {
+  const draft: Draft = { path: {}, query: [], headers: {}, body: undefined, credential: 'fitting' };
+  for (const { name, in: place, required, schema } of parameters) {
+    if (!required && draw(fc.boolean)) continue;
+    const value = String(draw(() => valueOf(schema, known, name)));
+    if (place === 'path') draft.path[name] = encodeURIComponent(value);
+    else if (place === 'query') draft.query.push([name, encodeURIComponent(value)]);
+    else if (name !== 'if-match' && name !== 'accept') draft.headers[name] = value;
+  }
+  if (body) draft.body = draw(() => valueOf(body, known));
+  if (uploads.length > 0) {
+    draft.headers['content-type'] = draw(fc.constantFrom<string[]>, ...uploads);
+    draft.raw = draw(fc.constantFrom<string[]>, ...FILES);
+  }
+  return draft;
+}
+
+export interface Tried {
+  readonly operation: string;
+  readonly what: string;
+  readonly status: number;
+}
+
+/** One request of this kind, drawn and perhaps broken; throws what is wrong with its answer. */
+async function tryOne(draw: fc.GeneratorValue, operation: Operation, world: World): Promise<Tried | undefined> {
+  const draft = draftOf(draw, operation, world);
+  let broken: Broken = { what: 'as drawn' };
+  if (draw(fc.nat, { max: 2 }) > 0) {
+    const pick = <T>(items: readonly T[]): T => items[draw(fc.nat, { max: items.length - 1 })] as T;
+    // What cannot be done to this request is passed over.
+    const start = draw(fc.nat, { max: BREAKS.length - 1 });
+    for (let i = 0; i < BREAKS.length; i++) {
+      const done = BREAKS[(start + i) % BREAKS.length]?.(operation, draft, pick);
+      if (done) {
+        broken = done;
+        break;
+      }
+    }
+  }
+  const isOfKept = Object.values(draft.path).some((value) => world.kept.has(value));
+  const harms = ['changeAccount', 'eraseUser', 'revokeKey'].includes(operation.id);
+  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name) => draft.path[name] ?? '');
+  // Nothing, and dots, are not what a client could put there.
+  if ((harms && isOfKept) || Object.values(draft.path).some((value) => /^\.{0,2}$/.test(value))) return undefined;
+  const query = draft.query.map(([name, value]) => `${name}=${value}`).join('&');
+  const token = await world.tokenFor(draft.credential, operation.id);
+  const payload = draft.raw ?? (draft.body === undefined ? undefined : JSON.stringify(draft.body));
+  const request = {
+    method: operation.method,
+    path: `${path}${query && `?${query}`}`,
+    headers: {
+      ...(operation.body && payload !== undefined && { 'content-type': 'application/json' }),
+      ...draft.headers,
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    payload,
+  };
+  const answer = await within(world.send(request), `${request.method} ${request.path.slice(0, 300)} ${JSON.stringify(draft.headers)} ${String(payload).slice(0, 600)}`);
+  // Who asks too often is told so before anything of the state is looked at.
+  const statuses = answer.status === 429 ? undefined : broken.statuses;
+  const fault = faultOf(operation, answer, statuses);
+  if (fault) {
+    const sent = `${request.method} ${request.path.slice(0, 300)} ${JSON.stringify(draft.headers)} ${String(payload).slice(0, 600)}`;
+    throw new Error(`${fault} (${broken.what}): ${sent}\n  answered ${answer.status}: ${answer.text.slice(0, 600)}`);
+  }
+  return { operation: operation.id, what: broken.what.split(' ')[0] ?? '', status: answer.status };
+}
+
+/** Whatever was asked, there is an answer, and soon. */
+async function within<T>(work: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not answered: ${what}`)), PATIENCE);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+export interface FuzzOptions {
+  readonly send: Send;
+  readonly adminPassword: string;
+  readonly seed: number;
+  /** Requests for each operation. */
+  readonly runs: number;
+}
+
+export interface Fuzzer {
+  readonly operations: readonly Operation[];
+  /** Rejects with the first request whose answer is not what the document says, and the seed. */
+  tryOperation(operation: Operation): Promise<readonly Tried[]>;
+}
+
+/** Against any service that begins empty, in production mode with open sign-up: `npm run faults` has one, the tests another. */
+export async function createFuzzer({ send, adminPassword, seed, runs }: FuzzOptions): Promise<Fuzzer> {
+  const { text } = await send({ method: 'GET', path: '/openapi.json', headers: {}, payload: undefined });
+  const operations = operationsOf(JSON.parse(text) as OpenApi);
+  const world = await makeWorld(send, adminPassword);
+  return {
+    operations,
+    async tryOperation(operation) {
+      const tried: Tried[] = [];
+      await world.restore();
+      // Hashing a password takes longer than a hundred other calls.
+      const hashes = operation.path.startsWith('/auth/sign') || operation.id === 'changePassword';
+      await fc.assert(
+        fc.asyncProperty(fc.gen(), async (draw) => {
+          const one = await tryOne(draw, operation, world);
+          if (one) tried.push(one);
+        }),
+        { seed, numRuns: hashes ? Math.ceil(runs / 4) : runs, endOnFailure: true },
+      );
+      return tried;
+    },
+  };
+}
+
+/** All operations in turn; a line for each that failed. */
+export async function fuzz(options: FuzzOptions): Promise<{ requests: number; failures: string[] }> {
+  const { operations, tryOperation } = await createFuzzer(options);
+  const failures: string[] = [];
+  let requests = 0;
+  for (const operation of operations) {
+    await tryOperation(operation).then(
+      (tried) => {
+        requests += tried.length;
+      },
+      (error: Error) => failures.push(`${operation.id}: ${error.message}`),
+    );
+  }
+  return { requests, failures };
+}

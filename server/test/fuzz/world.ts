@@ -1,0 +1,112 @@
+import type { Draft } from './breaks.ts';
+import type { Known } from './values.ts';
+import type { Heard } from './verdict.ts';
+
+export interface Sent {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly payload: string | Buffer | undefined;
+}
+/** How a request gets to the service that is tried; nothing else is known of it. */
+export type Send = (request: Sent) => Promise<Heard>;
+
+/** A service in production mode with a few things in it, and somebody of every role. */
+export interface World {
+  readonly known: Known;
+  /** Users and accounts that stay as they are: drafts that would change them are not sent. */
+  readonly kept: ReadonlySet<string>;
+  restore(): Promise<void>;
+  tokenFor(credential: Draft['credential'], operation: string): Promise<string | undefined>;
+  send: Send;
+}
+
+export async function makeWorld(send: Send, adminPassword: string): Promise<World> {
+  async function demand(method: string, path: string, token?: string, body?: unknown, type = 'application/json') {
+    const { status, text } = await send({
+      method,
+      path,
+      headers: {
+        ...(body !== undefined && { 'content-type': type }),
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
+      payload: typeof body === 'string' || body === undefined ? body : JSON.stringify(body),
+    });
+    if (status >= 300) throw new Error(`${method} ${path} answered ${status}: ${text}`);
+    return text === '' ? {} : JSON.parse(text);
+  }
+  const passwordOf = (username: string) => `a password of ${username}, long enough`;
+  const signIn = async (username: string, password = passwordOf(username)): Promise<string> =>
+    (await demand('POST', '/auth/sign-in', undefined, { username, password })).token;
+  const admin = await signIn('admin', adminPassword);
+  const signUp = async (username: string, role: string): Promise<number> => {
+    const { id } = await demand('POST', '/auth/sign-up', undefined, {
+      name: username,
+      username,
+      password: passwordOf(username),
+    });
+    if (role !== 'member') await demand('PATCH', `/api/accounts/${id}`, admin, { role });
+    return id;
+  };
+
+  const kept = new Set(['1']);
+  const tokens: Record<string, string> = {};
+  for (const role of ['member', 'viewer', 'editor']) {
+    kept.add(String(await signUp(`fuzz.${role}`, role)));
+    tokens[role] = await signIn(`fuzz.${role}`);
+  }
+  const key = await demand('POST', '/api/keys', admin, { name: 'fuzz', role: 'viewer' });
+  tokens['viewer key'] = key.key;
+  const doomedAccount = await signUp('fuzz.doomed', 'member');
+  await signUp('fuzz.session', 'viewer');
+
+  const slugs = ['Known1', 'Known2', 'Known3', 'Known4'];
+  const known: Record<string, string[]> = { slug: slugs, segment: slugs, segments: slugs, remove: slugs, add: slugs };
+
+  /** What is named above is there again, whatever has been deleted since. */
+  async function restore(): Promise<void> {
+    for (const slug of slugs) {
+      const path = `/api/segments/${slug}`;
+      const { status } = await send({ method: 'GET', path, headers: { authorization: `Bearer ${admin}` }, payload: undefined });
+      if (status === 404) await demand('POST', '/api/segments', admin, { slug, ...(slug === 'Known3' && { percentage: 50 }) });
+    }
+    const users: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      const { id } = await demand('PATCH', `/api/users/ext:known${i}`, admin, { attributes: { plan: 'pro', n: i } });
+      await demand('POST', `/api/users/${id}/segments`, admin, { slug: 'Known1' });
+      users.push(String(id), `ext:known${i}`);
+    }
+    const { job } = await demand('POST', '/api/segments/Known2/import', admin, 'external_id\nknown1\n', 'text/csv');
+    const { url } = await demand('POST', '/api/reports', admin, { month: '2026-11' });
+    const { id: spare } = await demand('POST', '/api/keys', admin, { name: 'doomed', role: 'editor' });
+    known.user = known.users = users;
+    known.id = [String(job), String(spare), String(doomedAccount), '999999'];
+    known.report = [String(url).split('/').at(-1) ?? ''];
+  }
+  await restore();
+  known.username = ['fuzz.doomed', 'nobody'];
+  known.password = [passwordOf('fuzz.doomed'), 'wrong'];
+  known.current_password = known.new_password = [passwordOf('fuzz.session')];
+  kept.add(String(key.id));
+
+  let session: string | undefined;
+  return {
+    known,
+    kept,
+    send,
+    restore,
+    async tokenFor(credential, operation) {
+      if (credential === 'none') return undefined;
+      if (credential === 'garbage') return `${admin.slice(0, -2)}AA`;
+      if (credential !== 'fitting') return tokens[credential];
+      // Calls about one's own session are for an account of their own, which may lose it.
+      if (['signOut', 'me', 'changePassword'].includes(operation)) {
+        session ??= await signIn('fuzz.session');
+        const token = session;
+        if (operation === 'signOut') session = undefined;
+        return token;
+      }
+      return admin;
+    },
+  };
+}
