@@ -41,6 +41,7 @@ import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
+import { loggable } from './http/problems.ts';
 import { createRouter } from './http/route.ts';
 import { createWebServer } from './http/server.ts';
 import { answerUnknown } from './http/unknown.ts';
@@ -79,8 +80,7 @@ export async function createService(
     trustProxy: config.trustProxy,
     translate: problemOfDatabase,
   });
-  const onError = (error: unknown, what: string) =>
-    app.log.error({ err: error instanceof Error ? error.message : String(error) }, what);
+  const onError = (error: unknown, what: string) => app.log.error({ err: loggable(error) }, what);
   let draining = false;
   let serving = false;
   let adminPassword: string | undefined;

@@ -2,34 +2,28 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import document from '../../openapi.json' with { type: 'json' };
 import { createDatabase, type TestDatabase } from './database.ts';
 import { createFuzzer, type Fuzzer, type Tried } from './fuzz/fuzz.ts';
-import type { Sent } from './fuzz/world.ts';
+import { sendTo } from './fuzz/http.ts';
 import { ADMIN_PASSWORD } from './service.ts';
 import { type Listening, listen } from './wire.ts';
 
 /** FUZZ_SEED repeats a run, FUZZ_RUNS makes it longer. */
 const seed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
-const runs = Number(process.env.FUZZ_RUNS ?? 80);
+const runs = Number(process.env.FUZZ_RUNS ?? 60);
 
 let database: TestDatabase;
 let service: Listening;
+let sender: ReturnType<typeof sendTo>;
 let fuzzer: Fuzzer;
 const all: Tried[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
   service = await listen(database.url, { mode: 'production' });
-  const send = async ({ method, path, headers, payload }: Sent) => {
-    const answer = await service.service.app.inject({
-      method: method as 'GET',
-      url: path,
-      headers,
-      ...(payload !== undefined && { payload }),
-    });
-    return { status: answer.statusCode, headers: answer.headers, text: answer.payload };
-  };
-  fuzzer = await createFuzzer({ send, adminPassword: ADMIN_PASSWORD, seed, runs });
+  sender = sendTo(service.port);
+  fuzzer = await createFuzzer({ send: sender.send, adminPassword: ADMIN_PASSWORD, seed, runs });
 });
 afterAll(async () => {
+  sender.close();
   await service.stop();
   await database.drop();
 });

@@ -189,6 +189,7 @@ describe.each(MODES)('in %s', (mode) => {
   it('no call has a way in that this table does not know', () => {
     const known = new Set([...CALLS.map(([method, path]) => `${method} ${path}`), ...WITHOUT]);
     expect([...registered].filter((call) => !known.has(call))).toEqual([]);
+    expect([...known].filter((call) => !registered.has(call))).toEqual([]);
   });
 
   it('the operations need no token and take no notice of a bad one', async () => {

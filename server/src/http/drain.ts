@@ -10,7 +10,8 @@ const LOOK_EVERY = 20;
 
 interface Connection {
   readonly calls: Set<ServerResponse>;
-  /** What had come in when the last call on it was over. */
+  /** When the last call on it was over, and what had come in by then. */
+  quietSince: number;
   bytes: number | undefined;
 }
 
@@ -21,13 +22,15 @@ interface Connection {
 export function drainGracefully(app: FastifyInstance): void {
   const connections = new Map<Socket, Connection>();
   let closing = false;
+  let accepted = 0;
 
   function sayLast(response: ServerResponse): void {
     if (!response.headersSent) response.setHeader('connection', 'close');
   }
 
   app.server.on('connection', (socket) => {
-    connections.set(socket, { calls: new Set(), bytes: undefined });
+    accepted++;
+    connections.set(socket, { calls: new Set(), quietSince: 0, bytes: undefined });
     socket.once('close', () => connections.delete(socket));
   });
   app.server.on('request', ({ socket }, response) => {
@@ -37,17 +40,25 @@ export function drainGracefully(app: FastifyInstance): void {
     if (closing) sayLast(response);
     response.once('close', () => {
       connection.calls.delete(response);
+      connection.quietSince = performance.now();
       connection.bytes = socket.bytesRead;
-      // The answer may have begun before we knew that it would be the last one.
-      if (closing && connection.calls.size === 0) socket.end();
     });
   });
+
+  /** Those who have connected and wait to be let in would be reset; a turn of the event loop lets one of them in. */
+  async function letIn(): Promise<void> {
+    const began = performance.now();
+    for (let before = -1; before !== accepted && performance.now() - began < HALF_SAID_FOR; ) {
+      before = accepted;
+      await turn();
+      await turn();
+    }
+  }
+
   app.addHook('preClose', async () => {
     closing = true;
     if (!app.server.listening) return;
-    // Those who have connected and wait to be let in would be reset: a turn of the event loop lets them all in.
-    await turn();
-    await turn();
+    await letIn();
     // The socket's own way to close: that of node:http would end kept connections too.
     Server.prototype.close.call(app.server);
     for (const { calls } of connections.values()) {
@@ -55,16 +66,13 @@ export function drainGracefully(app: FastifyInstance): void {
       if (last) sayLast(last);
     }
     const began = performance.now();
-    for (let left = 1; left > 0; ) {
+    while (connections.size > 0) {
       await sleep(LOOK_EVERY);
       // Right after a turn has read what has come in, however busy this process is.
       await turn();
-      left = 0;
-      for (const [socket, { calls, bytes }] of connections) {
-        if (calls.size > 0) continue;
+      for (const [socket, { calls, quietSince, bytes }] of connections) {
         const time = socket.bytesRead === bytes ? KEPT_FOR : HALF_SAID_FOR;
-        if (performance.now() - began > time) socket.destroy();
-        else left++;
+        if (calls.size === 0 && performance.now() - Math.max(began, quietSince) > time) socket.destroy();
       }
     }
   });

@@ -9,7 +9,7 @@ import {
 import { performance } from 'node:perf_hooks';
 
 export interface HotCall {
-  /** A promise of the body, as JSON; undefined when the call is not to be taken here after all. */
+  /** A promise of the body, JSON of ASCII alone; undefined when the call is not to be taken here after all. */
   readonly answer: (path: RegExpExecArray, request: IncomingMessage) => Promise<string | undefined> | undefined;
   /** Matches the whole of the request target. */
   readonly pattern: RegExp;
@@ -28,7 +28,11 @@ export interface HotLane {
  * hooks and reply objects that it does not need. It takes only calls that succeed in the plainest way; every other, and
  * each that fails, goes through the framework as if there were no lane, so that there is one place for refusals.
  */
-export function createHotLane(options: ServerOptions, requestIdOf: (request: IncomingMessage) => string): HotLane {
+export function createHotLane(
+  options: ServerOptions,
+  requestIdOf: (request: IncomingMessage) => string,
+  guard: (handler: RequestListener) => RequestListener,
+): HotLane {
   let hot: HotCall | undefined;
 
   /** False: not ours. */
@@ -46,12 +50,16 @@ export function createHotLane(options: ServerOptions, requestIdOf: (request: Inc
     answer.then(
       (body) => {
         if (body === undefined) return handler(request, response);
-        response.writeHead(200, {
-          'content-type': 'application/json; charset=utf-8',
-          'x-request-id': requestIdOf(request),
-          'content-length': Buffer.byteLength(body),
-        });
-        response.end(body);
+        // A flat list of headers, and latin1 for a text of ASCII, spare node a good part of its work.
+        response.writeHead(200, [
+          'content-type',
+          'application/json; charset=utf-8',
+          'x-request-id',
+          requestIdOf(request),
+          'content-length',
+          String(body.length),
+        ]);
+        response.end(body, 'latin1');
         observe((performance.now() - started) / 1000);
       },
       () => handler(request, response),
@@ -61,9 +69,12 @@ export function createHotLane(options: ServerOptions, requestIdOf: (request: Inc
 
   return {
     serverFactory: (handler) =>
-      createServer(options, (request, response) => {
-        if (!take(request, response, handler)) handler(request, response);
-      }),
+      createServer(
+        options,
+        guard((request, response) => {
+          if (!take(request, response, handler)) handler(request, response);
+        }),
+      ),
     open: (call) => {
       hot = call;
     },

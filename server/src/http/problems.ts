@@ -41,7 +41,7 @@ export function toProblem(error: FastifyError | Error, { translate }: ProblemSet
 }
 
 /** What a log may hold of an error: never a message of the database, which quotes the data. */
-function loggable(error: unknown): Record<string, unknown> {
+export function loggable(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const fields = ['code', 'constraint', 'table', 'routine'].flatMap((name) =>
     name in error ? [[name, (error as unknown as Record<string, unknown>)[name]] as const] : [],

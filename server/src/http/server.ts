@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { drainGracefully } from './drain.ts';
+import { createGate } from './gate.ts';
 import { createHotLane, type HotLane } from './hot-lane.ts';
 import { acceptJson } from './json.ts';
 import { boundArrivals } from './patience.ts';
@@ -21,12 +22,16 @@ export interface ServerSettings extends ProblemSettings {
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const MAX_BODY = 1024 * 1024;
+/** Calls: some tenths of a second of work, and bounded memory. */
+const MAX_UNDER_WAY = 4_000;
 const MAX_HEADERS = 16 * 1024;
 // Above every slug and percent-encoded external id; node bounds the whole of the headers by 16 KiB.
 const MAX_PATH_PARAMETER = 16 * 1024;
 
 // Headers have 10 s to arrive; node looks once a second. A body has its time from us, since node's bound knows no uploads.
 const BODY_WITHIN = 30_000;
+/** A connection on which nothing moves, in either direction: longer than any statement takes, so it is the client who has left. */
+const STANDSTILL = 150_000;
 const TIMEOUTS = {
   requestTimeout: 0,
   headersTimeout: 10_000,
@@ -42,7 +47,9 @@ function requestIdOf({ headers }: IncomingMessage): string {
 /** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
 export function createWebServer(settings: ServerSettings): WebServer {
   // Node would refuse a request without Host in its own words; we do it in ours.
-  const lane = createHotLane({ ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false }, requestIdOf);
+  const gate = createGate(MAX_UNDER_WAY, requestIdOf);
+  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false };
+  const lane = createHotLane(options, requestIdOf, gate.guard);
   const app = fastify({
     serverFactory: lane.serverFactory,
     logger: { level: settings.logLevel, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` },
@@ -64,6 +71,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
         .then((problem) => sendProblem(problem, request, reply));
     },
   });
+  app.server.timeout = STANDSTILL;
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRequest', async (request, reply) => {

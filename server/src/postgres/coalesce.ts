@@ -9,6 +9,8 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly concurrency: number;
   /** Most callers waiting; one more is refused with 503. */
   readonly maxWaiting: number;
+  /** Milliseconds after which a caller who still waits is refused as well. */
+  readonly maxWait?: number;
   /** Asks with an equal key never share a statement and are answered in the order they came. */
   readonly keyOf?: (ask: Ask) => string;
   /** Told about each statement: how many callers it served, how long the first of them waited. */
@@ -29,17 +31,33 @@ export interface Coalesced<Ask, Answer> {
   readonly inFlight: () => number;
 }
 
+const MAX_WAIT = 5_000;
+
+function tooManyWait(): Problem {
+  return new Problem('overloaded', 'Too many calls are waiting. Try again shortly.', { retryAfter: 1 });
+}
+
 /**
  * Makes one statement out of many concurrent calls, without delaying any: a call that finds a free place starts at once,
  * and calls that arrive while all places are taken go out together with the next one. Each answer is thus read from
  * the database after its call arrived.
  */
 export function coalesce<Ask, Answer>(options: CoalesceOptions<Ask, Answer>): Coalesced<Ask, Answer> {
-  const { keyOf, maxBatch, concurrency, maxWaiting } = options;
+  const { keyOf, maxBatch, concurrency, maxWaiting, maxWait = MAX_WAIT } = options;
   let queue: Waiting<Ask, Answer>[] = [];
   const busyKeys = new Set<string>();
   let inFlight = 0;
   let scheduled = false;
+
+  /** Those who have waited too long are refused: by now they have given up, or soon will, and others can still be served in time. */
+  function refuseLate(): void {
+    const oldest = queue[0];
+    const limit = performance.now() - maxWait;
+    if (!oldest || oldest.since > limit) return;
+    const late = queue.filter(({ since }) => since <= limit);
+    queue = queue.filter(({ since }) => since > limit);
+    for (const { reject } of late) reject(tooManyWait());
+  }
 
   /** Takes the next batch: first come, first served, but a key that is under way holds back all later asks for it. */
   function take(): Waiting<Ask, Answer>[] {
@@ -82,6 +100,7 @@ export function coalesce<Ask, Answer>(options: CoalesceOptions<Ask, Answer>): Co
   }
 
   function pump(): void {
+    refuseLate();
     while (inFlight < concurrency && queue.length > 0) {
       const batch = take();
       if (batch.length === 0) return;
@@ -91,9 +110,7 @@ export function coalesce<Ask, Answer>(options: CoalesceOptions<Ask, Answer>): Co
 
   function call(ask: Ask): Promise<Answer> {
     if (queue.length >= maxWaiting) {
-      return Promise.reject(
-        new Problem('overloaded', 'Too many calls are waiting. Try again shortly.', { retryAfter: 1 }),
-      );
+      return Promise.reject(tooManyWait());
     }
     return new Promise<Answer>((resolve, reject) => {
       queue.push({ ask, key: keyOf?.(ask), since: performance.now(), resolve, reject });

@@ -1,11 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { BREAKS, type Broken, type Draft } from './breaks.ts';
 import { type OpenApi, type Operation, operationsOf } from './document.ts';
-import { valueOf } from './values.ts';
-import { faultOf } from './verdict.ts';
-import { makeWorld, type Send, type World } from './world.ts';
+import { arbitraryOf } from './values.ts';
+import { faultOf, type Heard } from './verdict.ts';
+import { makeWorld, type Send, type Sent, type World } from './world.ts';
 
 const PATIENCE = 20_000;
+const MAX_ATTEMPTS = 50;
 const FILES = [
   '',
   'external_id\nknown1\n',
@@ -24,12 +26,12 @@ function draftOf(draw: fc.GeneratorValue, { parameters, body, uploads }: Operati
   const draft: Draft = { path: {}, query: [], headers: {}, body: undefined, credential: 'fitting' };
   for (const { name, in: place, required, schema } of parameters) {
     if (!required && draw(fc.boolean)) continue;
-    const value = String(draw(() => valueOf(schema, known, name)));
+    const value = String(draw(() => arbitraryOf(schema, known, name)));
     if (place === 'path') draft.path[name] = encodeURIComponent(value);
     else if (place === 'query') draft.query.push([name, encodeURIComponent(value)]);
     else if (name !== 'if-match' && name !== 'accept') draft.headers[name] = value;
   }
-  if (body) draft.body = draw(() => valueOf(body, known));
+  if (body) draft.body = draw(() => arbitraryOf(body, known));
   if (uploads.length > 0) {
     draft.headers['content-type'] = draw(fc.constantFrom<string[]>, ...uploads);
     draft.raw = draw(fc.constantFrom<string[]>, ...FILES);
@@ -77,7 +79,12 @@ async function tryOne(draw: fc.GeneratorValue, operation: Operation, world: Worl
     },
     payload,
   };
-  const answer = await within(world.send(request), `${request.method} ${request.path.slice(0, 300)} ${JSON.stringify(draft.headers)} ${String(payload).slice(0, 600)}`);
+  const answer = await answered(
+    world.send,
+    request,
+    `${request.method} ${request.path.slice(0, 300)} ${JSON.stringify(draft.headers)} ${String(payload).slice(0, 600)}`,
+  );
+  world.heard(operation.id, draft.body, answer.status);
   // Who asks too often is told so before anything of the state is looked at.
   const statuses = answer.status === 429 ? undefined : broken.statuses;
   const fault = faultOf(operation, answer, statuses);
@@ -88,13 +95,18 @@ async function tryOne(draw: fc.GeneratorValue, operation: Operation, world: Worl
   return { operation: operation.id, what: broken.what.split(' ')[0] ?? '', status: answer.status };
 }
 
-/** Whatever was asked, there is an answer, and soon. */
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not answered: ${what}`)), PATIENCE);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+/** Whatever was asked, there is an answer, and soon; who is told to come back does. */
+async function answered(send: Send, request: Sent, what: string): Promise<Heard> {
+  for (let attempt = 1; ; attempt++) {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`not answered: ${what}`)), PATIENCE);
+    });
+    const answer = await Promise.race([send(request), late]).finally(() => clearTimeout(timer));
+    const isBusy = answer.status === 503 && /"code":"overloaded"/.test(answer.text) && answer.headers['retry-after'];
+    if (!isBusy || attempt === MAX_ATTEMPTS) return answer;
+    await sleep(200);
+  }
 }
 
 export interface FuzzOptions {

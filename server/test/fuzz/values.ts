@@ -42,10 +42,10 @@ function numberOf({ minimum = -1e6, maximum = 1e6 }: Schema, isWhole: boolean): 
 }
 
 /** Values that the schema accepts. `name` is that of the field, for what must be there to be of use. */
-export function valueOf(schema: Schema, known: Known, name = ''): fc.Arbitrary<unknown> {
+export function arbitraryOf(schema: Schema, known: Known, name = ''): fc.Arbitrary<unknown> {
   if (schema.const !== undefined) return fc.constant(schema.const);
   if (schema.enum) return fc.constantFrom(...schema.enum);
-  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => valueOf(one, known, name)));
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map((one) => arbitraryOf(one, known, name)));
   switch (schema.type) {
     case 'null':
       return fc.constant(null);
@@ -59,7 +59,7 @@ export function valueOf(schema: Schema, known: Known, name = ''): fc.Arbitrary<u
     case 'array': {
       const { items = {}, minItems: minLength = 0, maxItems = 5, uniqueItems } = schema;
       const range = { minLength, maxLength: Math.min(maxItems, 5) };
-      const item = valueOf(items, known, name);
+      const item = arbitraryOf(items, known, name);
       return uniqueItems ? fc.uniqueArray(item, range) : fc.array(item, range);
     }
     case 'object':
@@ -74,10 +74,17 @@ function objectOf({ properties, required = [] }: Schema, known: Known, name: str
     const free = fc.dictionary(fc.string({ maxLength: 20 }), fc.jsonValue({ maxDepth: 3 })).map(storable);
     return name === 'condition' ? fc.oneof(fc.constantFrom(...CONDITIONS), free) : free;
   }
-  return fc.record(
-    Object.fromEntries(Object.entries(properties).map(([key, one]) => [key, valueOf(one, known, key)])),
-    { requiredKeys: [...required] as never[] },
-  );
+  const record = (keys: readonly string[], always: readonly string[]) =>
+    fc.record(Object.fromEntries(keys.map((key) => [key, arbitraryOf(properties[key] ?? {}, known, key)] as const)), {
+      requiredKeys: [...always] as never[],
+    });
+  const keys = Object.keys(properties);
+  // With one field besides the required ones, too: not all that may stand there may stand together.
+  const sparse = fc.constantFrom(...keys).chain((one) => {
+    const few = [...new Set([...required, one])];
+    return record(few, few);
+  });
+  return fc.oneof(record(keys, required), sparse);
 }
 
 /** The same without what is refused wherever it stands. */

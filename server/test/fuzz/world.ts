@@ -18,6 +18,8 @@ export interface World {
   readonly kept: ReadonlySet<string>;
   restore(): Promise<void>;
   tokenFor(credential: Draft['credential'], operation: string): Promise<string | undefined>;
+  /** What has become of what we know. */
+  heard(operation: string, body: unknown, status: number): void;
   send: Send;
 }
 
@@ -67,8 +69,14 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
   async function restore(): Promise<void> {
     for (const slug of slugs) {
       const path = `/api/segments/${slug}`;
-      const { status } = await send({ method: 'GET', path, headers: { authorization: `Bearer ${admin}` }, payload: undefined });
-      if (status === 404) await demand('POST', '/api/segments', admin, { slug, ...(slug === 'Known3' && { percentage: 50 }) });
+      const { status } = await send({
+        method: 'GET',
+        path,
+        headers: { authorization: `Bearer ${admin}` },
+        payload: undefined,
+      });
+      if (status === 404)
+        await demand('POST', '/api/segments', admin, { slug, ...(slug === 'Known3' && { percentage: 50 }) });
     }
     const users: string[] = [];
     for (let i = 0; i < 4; i++) {
@@ -90,18 +98,24 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
   kept.add(String(key.id));
 
   let session: string | undefined;
+  let sessionPassword = passwordOf('fuzz.session');
   return {
     known,
     kept,
     send,
     restore,
+    heard(operation, body, status) {
+      if (operation !== 'changePassword' || status !== 204) return;
+      sessionPassword = (body as { new_password: string }).new_password;
+      known.current_password = [sessionPassword];
+    },
     async tokenFor(credential, operation) {
       if (credential === 'none') return undefined;
       if (credential === 'garbage') return `${admin.slice(0, -2)}AA`;
       if (credential !== 'fitting') return tokens[credential];
       // Calls about one's own session are for an account of their own, which may lose it.
       if (['signOut', 'me', 'changePassword'].includes(operation)) {
-        session ??= await signIn('fuzz.session');
+        session ??= await signIn('fuzz.session', sessionPassword);
         const token = session;
         if (operation === 'signOut') session = undefined;
         return token;

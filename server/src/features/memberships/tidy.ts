@@ -6,6 +6,8 @@ import { hasMembers, tidyExpired, tidySegment, tidyUser } from './tidy.sql.ts';
 const BATCH = 5_000;
 // Each batch of a purge finds its place among the index entries of those before it: few batches, less of that.
 const LARGE_BATCH = 20_000;
+// What a deletion can take along without its answer being late.
+const SMALL_BATCH = 500;
 const RETRY_AFTER = 100;
 
 /** Writes down what has ended for one user, so that their history is complete when it is read. */
@@ -32,5 +34,5 @@ export async function purgeSegment(db: Db, segmentId: number): Promise<void> {
  * whether or not that works: then it is left to the job.
  */
 export async function purgeSome(db: Db, segmentId: number): Promise<void> {
-  await tidySegment(db, segmentId, BATCH).catch(() => undefined);
+  await tidySegment(db, segmentId, SMALL_BATCH).catch(() => undefined);
 }

@@ -25,7 +25,8 @@ export interface Reports {
 }
 
 const LINK_LIVES = 60 * 60 * 1_000;
-const BATCH = 2_000;
+/** Each is a moment in which nobody else is served. */
+const BATCH = 200;
 /** The first batch waits for the whole range to be sorted. */
 const STATEMENT_TIMEOUT = 120_000;
 /** Each holds a connection for as long as its reader takes. */
