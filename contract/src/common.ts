@@ -16,6 +16,11 @@ export function nullable<S extends Type.TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()]);
 }
 
+/** A filter of a query string: left empty, as in `?tag=`, it filters nothing. */
+export function emptyIsAbsent<S extends Type.TSchema>(schema: S): S {
+  return { ...schema, 'x-empty-is-absent': true };
+}
+
 export const maxUserId = Number.MAX_SAFE_INTEGER;
 export const maxExternalIdBytes = 255;
 export const maxListEntries = 1000;

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { NextCursor, nullable, page, Slug, strict, Time, userParams } from './common.ts';
+import { emptyIsAbsent, NextCursor, nullable, page, Slug, strict, Time, userParams } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const userHistory = endpoint({
@@ -11,9 +11,9 @@ export const userHistory = endpoint({
   access: 'self',
   params: userParams,
   query: strict({
-    from: Type.Optional(Time),
-    to: Type.Optional(Time),
-    segment: Type.Optional(Slug),
+    from: Type.Optional(emptyIsAbsent(Time)),
+    to: Type.Optional(emptyIsAbsent(Time)),
+    segment: Type.Optional(emptyIsAbsent(Slug)),
     ...page,
   }),
   success: {

@@ -1,10 +1,22 @@
 import Type from 'typebox';
-import { idempotent, NextCursor, nullable, page, Slug, StatusOk, slugParams, strict, Time, UserId } from './common.ts';
+import {
+  emptyIsAbsent,
+  idempotent,
+  NextCursor,
+  nullable,
+  page,
+  Slug,
+  StatusOk,
+  slugParams,
+  strict,
+  Time,
+  UserId,
+} from './common.ts';
 import { endpoint } from './endpoint.ts';
 import { Source } from './memberships.ts';
 import { User } from './users.ts';
 
-export const Tag = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$' });
+export const Tag = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,64}$' });
 export const Percentage = Type.Number({
   minimum: 0,
   maximum: 100,
@@ -14,7 +26,7 @@ export const Condition = Type.Record(Type.String(), Type.Unknown(), {
   description: 'A MongoDB query filter on the attributes of a user. See docs/conditions.md.',
 });
 const Description = Type.String({ maxLength: 2000 });
-const Tags = Type.Array(Tag, { maxItems: 50, uniqueItems: true });
+const Tags = Type.Array(Tag, { maxItems: 50, description: 'A tag that is named twice counts once.' });
 
 export const Segment = strict({
   id: Type.Integer({ minimum: 1 }),
@@ -60,7 +72,11 @@ export const listSegments = endpoint({
   tag: 'segments',
   summary: 'Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case',
   access: 'viewer',
-  query: strict({ query: Type.Optional(Type.String({ maxLength: 255 })), tag: Type.Optional(Tag), ...page }),
+  query: strict({
+    query: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))),
+    tag: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))),
+    ...page,
+  }),
   success: { status: 200, body: strict({ segments: Type.Array(Segment), next_cursor: NextCursor }) },
 });
 

@@ -2,6 +2,7 @@ import Type from 'typebox';
 import {
   Attributes,
   ExternalId,
+  emptyIsAbsent,
   idempotent,
   Name,
   NextCursor,
@@ -47,7 +48,7 @@ export const listUsers = endpoint({
   tag: 'users',
   summary: 'Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case',
   access: 'viewer',
-  query: strict({ query: Type.Optional(Type.String({ maxLength: 255 })), ...page }),
+  query: strict({ query: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))), ...page }),
   success: { status: 200, body: strict({ users: Type.Array(User), next_cursor: NextCursor }) },
 });
 

@@ -129,7 +129,7 @@ export async function createService(
 
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
-  const router = createRouter(app, { authenticate: auth.authenticate, seedIsOpen });
+  const router = createRouter(app, { authenticate: auth.authenticate, known: auth.known, seedIsOpen });
   lane.open(hotCallOf({ answers, known: auth.known, seedIsOpen, observerOf }));
   authRoutes(router, auth);
   accountRoutes(router, accounts);
@@ -176,6 +176,7 @@ export async function createService(
           { task: 'sweep-idempotency', cron: '*/10 * * * *' },
         ],
       });
+      db.onAway(() => worker.cut());
       imports.watch();
       stopWorker = async () => {
         await imports.stop();

@@ -59,7 +59,9 @@ function isWellKnownSecret(secret: string): boolean {
   return (
     plain.includes(SEED_SECRET) ||
     EXAMPLE_SECRETS.has(plain) ||
-    /^(?:change|replace)[-_ ]?(?:me|this|it)|^your[-_ ].*secret/.test(plain)
+    /^(?:please[-_ ])?(?:change|replace)[-_ ]?(?:me|this|it)|^your[-_ ].*secret|^(?:secret[-_ ]?)+$|super[-_ ]?secret|^example/.test(
+      plain,
+    )
   );
 }
 

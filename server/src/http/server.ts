@@ -55,6 +55,8 @@ export function createWebServer(settings: ServerSettings): WebServer {
     logger: { level: settings.logLevel, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` },
     // One line for a fault, none for the rest: paths hold external ids, which are not ours to keep in logs.
     logController: new LogController({ disableRequestLogging: true }),
+    // No logger for each request: what we log of one names it itself.
+    childLoggerFactory: (logger) => logger,
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: MAX_BODY,
@@ -74,11 +76,11 @@ export function createWebServer(settings: ServerSettings): WebServer {
   app.server.timeout = STANDSTILL;
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  app.addHook('onRequest', async (request, reply) => {
+  // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
-      throw new Problem('malformed', 'The request has no Host header.');
-    }
+    const isNameless = request.raw.httpVersion === '1.1' && request.headers.host === undefined;
+    done(isNameless ? new Problem('malformed', 'The request has no Host header.') : undefined);
   });
   drainGracefully(app);
   boundArrivals(app, BODY_WITHIN);

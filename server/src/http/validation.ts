@@ -40,17 +40,20 @@ function problemOf(errors: readonly SchemaError[], part: string): Problem {
   return new Problem('invalid', `${detail.join('; ')}${fields.length > 3 ? '; …' : ''}`, { errors: fields });
 }
 
-/** Query strings hold only text: numbers are read where, and only where, the schema wants one. Bodies are never coerced. */
-function readNumbers(schema: TSchema, query: unknown): unknown {
+/**
+ * Query strings hold only text: numbers are read where, and only where, the schema wants one, and filters that were left
+ * empty are dropped. Bodies are never coerced.
+ */
+function readQuery(schema: TSchema, query: unknown): unknown {
   if (typeof query !== 'object' || query === null || !('properties' in schema)) return query;
-  const properties = schema.properties as Record<string, { type?: string }>;
+  const properties = schema.properties as Record<string, { type?: string; 'x-empty-is-absent'?: boolean }>;
   return Object.fromEntries(
-    Object.entries(query).map(([name, value]) => [
-      name,
-      properties[name]?.type === 'integer' && typeof value === 'string' && /^(?:0|[1-9]\d{0,15})$/.test(value)
-        ? Number(value)
-        : value,
-    ]),
+    Object.entries(query).flatMap(([name, value]) => {
+      const property = properties[name];
+      if (value === '' && property?.['x-empty-is-absent']) return [];
+      const isNumber = property?.type === 'integer' && typeof value === 'string' && /^(?:0|[1-9]\d{0,15})$/.test(value);
+      return [[name, isNumber ? Number(value) : value]];
+    }),
   );
 }
 
@@ -60,7 +63,7 @@ export function validateWithTypeBox(app: FastifyInstance): void {
     const validator = Compile(schema);
     const part = PARTS[httpPart ?? ''] ?? '/';
     return (data: unknown) => {
-      const value = httpPart === 'querystring' ? readNumbers(schema, data) : data;
+      const value = httpPart === 'querystring' ? readQuery(schema, data) : data;
       return validator.Check(value) ? { value } : { error: problemOf(validator.Errors(value), part) };
     };
   });

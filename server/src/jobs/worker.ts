@@ -1,4 +1,6 @@
-import { Logger, parseCronItems, type Runner, run, runMigrations } from 'graphile-worker';
+import { Socket } from 'node:net';
+import { Logger, parseCronItems, run, runMigrations } from 'graphile-worker';
+import pg from 'pg';
 import sql from 'sql-template-tag';
 import type { Db } from '../postgres/database.ts';
 
@@ -35,12 +37,33 @@ export async function enqueue(db: Db, task: string, payload: object, key?: strin
     SELECT graphile_worker.add_job(${task}, ${JSON.stringify(payload)}::json, job_key := ${key ?? null}::text)`);
 }
 
-export async function startWorker({ url, tasks, schedules, onError }: WorkerOptions): Promise<Runner> {
-  const named = new URL(url);
-  named.searchParams.set('application_name', 'kohort-jobs');
+export interface Worker {
+  stop(): Promise<void>;
+  /** Ends its connections, which nobody answers: it would wait on them for ever, and so gets new ones as soon as it can. */
+  cut(): void;
+}
+
+export async function startWorker({ url, tasks, schedules, onError }: WorkerOptions): Promise<Worker> {
+  const sockets = new Set<Socket>();
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'kohort-jobs',
+    max: 3,
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 30_000,
+    maxLifetimeSeconds: 600,
+    keepAlive: true,
+    stream: () => {
+      const socket = new Socket();
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return socket;
+    },
+  });
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('error', (error) => onError(error, 'the queue lost an idle connection'));
   const runner = await run({
-    connectionString: named.href,
-    maxPoolSize: 3,
+    pgPool: pool,
     concurrency: 4,
     pollInterval: 2_000,
     noHandleSignals: true,
@@ -55,5 +78,16 @@ export async function startWorker({ url, tasks, schedules, onError }: WorkerOpti
   runner.events.on('job:error', ({ job, error }) => onError(error, `job ${job.task_identifier} failed`));
   runner.events.on('pool:listen:error', ({ error }) => onError(error, 'the queue lost its connection'));
   runner.promise.catch((error) => onError(error, 'the queue stopped'));
-  return runner;
+  return {
+    async stop() {
+      try {
+        await runner.stop();
+      } finally {
+        await pool.end();
+      }
+    },
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }

@@ -135,6 +135,23 @@ describe('coalescing', () => {
     expect(await again).toBe(50);
   });
 
+  it('refuses those who have waited too long, and serves those who came later', async () => {
+    const { batches, run } = held();
+    const call = coalesce({ ...limits, run, maxWait: 50 });
+    const first = call(1);
+    await turn();
+    const late = call(2).catch((error: unknown) => error);
+    await sleep(60);
+    const soon = call(3);
+    batches[0]?.answer();
+    await first;
+    expect(await late).toMatchObject({ status: 503, code: 'overloaded', headers: { 'retry-after': '1' } });
+    await turn();
+    expect(batches[1]?.asks).toEqual([3]);
+    batches[1]?.answer();
+    expect(await soon).toBe(30);
+  });
+
   it('never puts two asks of one key into a statement, nor two under way, and keeps their order', async () => {
     const { batches, run } = held();
     const call = coalesce({ ...limits, run, concurrency: 3, keyOf: (ask) => String(ask % 10) });

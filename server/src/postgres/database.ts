@@ -77,8 +77,15 @@ export class Database implements Transactor {
   /** Rejects of everything that waits for the server. */
   readonly #waiting = new Set<(error: DatabaseAway) => void>();
 
+  readonly #onAway = new Set<() => void>();
+
   constructor(options: DatabaseOptions) {
     this.#options = options;
+  }
+
+  /** Tells when the server is found to be away, for those with connections of their own. */
+  onAway(tell: () => void): void {
+    this.#onAway.add(tell);
   }
 
   #connection(): pg.ClientConfig {
@@ -163,6 +170,7 @@ export class Database implements Transactor {
       if (!this.#isAway && !this.#closed) {
         this.#isAway = true;
         for (const reject of this.#waiting) reject(new DatabaseAway('the database went away'));
+        for (const tell of this.#onAway) tell();
         this.#options.onError(error instanceof Error ? error : new Error(String(error)), 'database away');
       }
       throw error;

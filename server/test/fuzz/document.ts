@@ -21,6 +21,7 @@ export interface Schema {
   readonly pattern?: string;
   readonly format?: string;
   readonly description?: string;
+  readonly 'x-empty-is-absent'?: boolean;
 }
 
 export interface Parameter {

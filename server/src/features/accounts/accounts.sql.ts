@@ -38,7 +38,12 @@ export function deleteSessionsOf(tx: Tx, userId: number): Promise<object[]> {
   return tx.query(sql`DELETE FROM sessions WHERE user_id = ${userId}`);
 }
 
+/** Also keeps the account as it is until the transaction ends. */
+export function findRoleForUpdate(tx: Tx, userId: number): Promise<{ role: Role }[]> {
+  return tx.query<{ role: Role }>(sql`SELECT role FROM accounts WHERE user_id = ${userId} FOR UPDATE`);
+}
+
 /** Their sessions go with it. */
-export function deleteAccount(tx: Tx, userId: number): Promise<{ role: Role }[]> {
-  return tx.query<{ role: Role }>(sql`DELETE FROM accounts WHERE user_id = ${userId} RETURNING role`);
+export function deleteAccount(tx: Tx, userId: number): Promise<object[]> {
+  return tx.query(sql`DELETE FROM accounts WHERE user_id = ${userId}`);
 }

@@ -2,7 +2,14 @@ import { Problem, type Role } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../http/cursor.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/sqlstate.ts';
-import { type AccountRow, deleteAccount, deleteSessionsOf, listAccountsAfter, updateAccount } from './accounts.sql.ts';
+import {
+  type AccountRow,
+  deleteAccount,
+  deleteSessionsOf,
+  findRoleForUpdate,
+  listAccountsAfter,
+  updateAccount,
+} from './accounts.sql.ts';
 
 export type { AccountRow } from './accounts.sql.ts';
 
@@ -57,11 +64,13 @@ export function createAccounts({ db, cursors, forgetUser }: AccountsOptions): Ac
  * take a member's along.
  */
 export async function eraseAccount(tx: Tx, userId: number, isAdmin: boolean): Promise<void> {
+  const [account] = await findRoleForUpdate(tx, userId);
+  if (!account) return;
+  if (account.role !== 'member' && !isAdmin) {
+    throw new Problem('forbidden', `Only an admin may erase a user whose account has the role ${account.role}.`);
+  }
   try {
-    const [erased] = await deleteAccount(tx, userId);
-    if (erased && erased.role !== 'member' && !isAdmin) {
-      throw new Problem('forbidden', `Only an admin may erase a user whose account has the role ${erased.role}.`);
-    }
+    await deleteAccount(tx, userId);
   } catch (error) {
     throw lastAdminProblem(error);
   }

@@ -7,7 +7,7 @@ import { createCallers, type Known } from './callers.ts';
 import { createTokens } from './tokens.ts';
 
 // Revoked elsewhere is revoked here within 1 s, the time of the read included.
-const MAX_AGE = 900;
+const MAX_AGE = 700;
 const CAPACITY = 10_000;
 
 export interface SessionsOptions {

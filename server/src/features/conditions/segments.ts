@@ -22,6 +22,21 @@ export function references<Ref>(condition: Condition<Ref>): readonly Reference<R
   }
 }
 
+/** The attributes that a condition looks at, by their outermost names. */
+export function fieldsOf(condition: Condition<unknown>): ReadonlySet<string> {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return new Set(condition.of.flatMap((part) => [...fieldsOf(part)]));
+    case 'not':
+      return fieldsOf(condition.of);
+    case 'segment':
+      return new Set();
+    case 'field':
+      return new Set(condition.path.slice(0, 1));
+  }
+}
+
 /**
  * From the wire to the stored form: slugs become ids, so that a rename touches no condition. Takes a condition that has
  * been parsed, and an id for each of its references.

@@ -40,7 +40,7 @@ describe('an export', () => {
     const { status, headers, text } = await download('LIST');
     expect([status, headers['content-type']]).toEqual([200, 'text/csv; charset=utf-8']);
     expect(headers['content-disposition']).toBe('attachment; filename="LIST.csv"');
-    const lines = text.split('\r\n');
+    const lines = text.split('\n');
     expect(lines.slice(0, 3)).toEqual(['user_id,external_id,expires_at', `${id},,${SOON}`, `${id + 2},"com,ma",`]);
     expect(lines).toContain(`${id + 4},=1+1,`);
     expect(lines).toHaveLength(IDS.length + 2);
@@ -92,7 +92,7 @@ describe('an export', () => {
 
   it('of nobody is a header, or nothing', async () => {
     await client.segment('EMPTY');
-    expect((await download('EMPTY')).text).toBe('user_id,external_id,expires_at\r\n');
+    expect((await download('EMPTY')).text).toBe('user_id,external_id,expires_at\n');
     expect((await download('EMPTY', NDJSON)).text).toBe('');
   });
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { Problem } from '@kohort/contract';
 import type { Member, Members } from '../members/members.ts';
+import { quote } from '../reports/csv.ts';
 
 export type ExportFormat = 'csv' | 'ndjson';
 
@@ -13,16 +14,12 @@ export interface Exports {
 /** Each holds a connection for as long as its reader takes. */
 const MAX_AT_ONCE = 4;
 
-/** RFC 4180. Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
-function cell(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
+/** Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
 const FORMATS: Readonly<Record<ExportFormat, { header: string; line: (member: Member) => string }>> = {
   csv: {
-    header: 'user_id,external_id,expires_at\r\n',
+    header: 'user_id,external_id,expires_at\n',
     line: ({ id, external_id, expires_at }) =>
-      `${id},${external_id === null ? '' : cell(external_id)},${expires_at?.toISOString() ?? ''}\r\n`,
+      `${id},${external_id === null ? '' : quote(external_id)},${expires_at?.toISOString() ?? ''}\n`,
   },
   ndjson: {
     header: '',

@@ -1,7 +1,7 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 import { bucketSql } from '../conditions/bucket.ts';
-import type { JsonObject } from '../conditions/json.ts';
+import type { Json, JsonObject } from '../conditions/json.ts';
 import { conditionSql } from '../conditions/sql.ts';
 import type { Mode } from '../memberships/decide.ts';
 import { type Definition, type Definitions, inOrder, isList } from '../segments/definitions.ts';
@@ -153,30 +153,70 @@ export function sampleMatches(db: Db, { joins, rule }: MemberSql, limit: number)
     SELECT u.id, u.external_id, u.name, u.attributes, u.created_at FROM users u ${joins} WHERE ${rule} LIMIT ${limit}`);
 }
 
-export interface StreamRow extends SampleRow {
-  readonly overrides: readonly {
-    readonly segment_id: number;
-    readonly mode: Mode;
-    readonly since: string;
-    readonly expires_at: string | null;
-  }[];
+/** What a user has to show to be decided about in process. */
+export interface UserToDecide {
+  readonly id: number;
+  readonly external_id: string | null;
+  readonly attributes: JsonObject;
+  /** As `readOverrides` takes them. */
+  readonly overrides: string | null;
 }
 
-/** Users in order of their ids, each with the overrides that stand in some segments: what is decided in process. */
-export function selectUsersToDecide(
+/** What the decision needs: the overrides in these segments, and these attributes, or all where there are many. */
+export interface Needed {
+  readonly segmentIds: readonly number[];
+  readonly fields: readonly string[] | undefined;
+}
+
+/** Users in order of their ids. Attributes come one by one, as text: a missing one is no null. */
+export async function selectUsersToDecide(
   db: Db,
-  segmentIds: readonly number[],
+  { segmentIds, fields }: Needed,
   { after, limit }: PageOfIds,
-): Promise<StreamRow[]> {
-  return db.query<StreamRow>(sql`
-    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at, coalesce(o.overrides, '[]'::json) AS overrides
+): Promise<UserToDecide[]> {
+  const attributes = fields?.map((name) => sql`, (u.attributes -> ${name}::text)::text`) ?? [sql`, u.attributes::text`];
+  const overrides = sql`
+    (SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text
+      FROM memberships m
+      WHERE m.user_id = u.id AND m.segment_id = ANY(${segmentIds}::bigint[]) AND ${stands(sql`m`)})`;
+  const rows = await db.rows<
+    [id: number, external_id: string | null, overrides: string | null, ...(string | null)[]]
+  >(sql`
+    SELECT u.id, u.external_id, ${segmentIds.length === 0 ? sql`NULL::text` : overrides}${attributes.length === 0 ? empty : join(attributes, ' ')}
     FROM users u
-      LEFT JOIN LATERAL (
-        SELECT json_agg(json_build_object('segment_id', m.segment_id, 'mode', m.mode, 'since', m.since, 'expires_at', m.expires_at)) AS overrides
-        FROM memberships m
-        WHERE m.user_id = u.id AND m.segment_id = ANY(${segmentIds}::bigint[]) AND ${stands(sql`m`)}
-      ) o ON true
     WHERE u.id > ${after}
     ORDER BY u.id
     LIMIT ${limit}`);
+  return rows.map(([id, external_id, standing, ...texts]) => ({
+    id,
+    external_id,
+    overrides: standing,
+    attributes: fields ? objectOf(fields, texts) : (JSON.parse(texts[0] ?? '{}') as JsonObject),
+  }));
+}
+
+function objectOf(names: readonly string[], texts: readonly (string | null)[]): JsonObject {
+  return Object.fromEntries(
+    names.flatMap((name, i) => {
+      const text = texts[i];
+      return text == null ? [] : [[name, JSON.parse(text) as Json] as const];
+    }),
+  );
+}
+
+/** Those who were decided to be members, as a page shows them. */
+export function selectDecided(db: Db, segmentId: number, ids: readonly number[]): Promise<MemberRow[]> {
+  return db.query<MemberRow>(sql`
+    SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
+    FROM users u ${ownOverride(segmentId)}
+    WHERE u.id = ANY(${ids}::bigint[])
+    ORDER BY u.id`);
+}
+
+export function selectSample(db: Db, ids: readonly number[]): Promise<SampleRow[]> {
+  return db.query<SampleRow>(sql`
+    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at
+    FROM users u
+    WHERE u.id = ANY(${ids}::bigint[])
+    ORDER BY u.id`);
 }

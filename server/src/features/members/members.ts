@@ -2,7 +2,8 @@ import { Problem } from '@kohort/contract';
 import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import type { JsonObject } from '../conditions/json.ts';
-import { decideOne, keyOf, ruleSource, type Source } from '../memberships/decide.ts';
+import { fieldsOf } from '../conditions/segments.ts';
+import { deciderOf, keyOf, readOverrides, ruleSource, type Source } from '../memberships/decide.ts';
 import {
   compileDefinition,
   type Definition,
@@ -17,16 +18,18 @@ import {
   countMatches,
   countMembers,
   type MemberRow,
-  type MemberSql,
   memberSql,
+  type Needed,
   type PageOfIds,
   type SampleRow,
-  type StreamRow,
   sampleMatches,
+  selectDecided,
   selectListMembers,
   selectMembers,
   selectRevision,
+  selectSample,
   selectUsersToDecide,
+  type UserToDecide,
 } from './members.sql.ts';
 
 export interface Member extends Omit<MemberRow, 'mode'> {
@@ -55,15 +58,12 @@ export interface Members {
 const MAX_READS = 10;
 const SAMPLE = 10;
 const STREAM_BATCH = 5_000;
+/** Attributes that are read one by one; where a condition looks at more, all are read. */
+const MAX_FIELDS = 8;
 /** Milliseconds until a set question is given up with 503 rather than holding the database. */
 const SET_TIMEOUT = 15_000;
 /** No segment has this id: a draft has no overrides. The salt is the draft's own, since the saved one draws another. */
 const DRAFT = { id: 0, slug: 'preview', salt: 'preview' };
-
-interface Decided {
-  readonly row: StreamRow;
-  readonly source: Source;
-}
 
 export function createMembers({
   db,
@@ -101,34 +101,42 @@ export function createMembers({
     return definition;
   }
 
-  /** For conditions that SQL cannot say exactly: every user in turn, decided in process. Calls `visit` until it says no. */
+  /**
+   * For conditions that SQL cannot say exactly: every user in turn, decided in process, while the next ones are being read.
+   * Calls `visit` with each until it says no.
+   */
   async function stream(
     tx: Db,
     held: Definitions,
     definition: Definition,
     from: number,
-    visit: (decided: Decided | undefined) => boolean,
+    visit: (id: number, isMember: boolean) => boolean,
   ): Promise<void> {
-    const ids = inOrder(held.byId, [definition]).map(({ id }) => id);
+    const decide = deciderOf(held, definition);
+    const needed = neededFor(held, definition);
+    const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: STREAM_BATCH });
     const deadline = performance.now() + SET_TIMEOUT;
-    for (let after = from; ; ) {
-      const rows = await selectUsersToDecide(tx, ids, { after, limit: STREAM_BATCH });
-      for (const row of rows) {
-        const { member, source } = decideOne(held, definition, {
-          key: keyOf(row),
-          attributes: row.attributes,
-          overrides: new Map(row.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
+    for (let next: Promise<UserToDecide[]> | undefined = fetch(from); next; ) {
+      const users: UserToDecide[] = await next;
+      const last = users.at(-1);
+      next = users.length === STREAM_BATCH && last ? fetch(last.id) : undefined;
+      for (const user of users) {
+        const { member } = decide({
+          key: keyOf(user),
+          attributes: user.attributes,
+          overrides: readOverrides(user.overrides),
         });
-        if (!visit(member ? { row, source } : undefined)) return;
+        if (!visit(user.id, member)) {
+          await next;
+          return;
+        }
       }
-      const last = rows.at(-1);
-      if (rows.length < STREAM_BATCH || !last) return;
-      if (performance.now() > deadline) {
+      if (next && performance.now() > deadline) {
+        await next;
         throw new Problem('overloaded', 'There are too many users to put this condition to in time.', {
           retryAfter: 10,
         });
       }
-      after = last.id;
     }
   }
 
@@ -137,24 +145,13 @@ export function createMembers({
     held: Definitions,
     definition: Definition,
     { after, limit }: PageOfIds,
-  ): Promise<Member[]> {
-    const found: Member[] = [];
-    await stream(tx, held, definition, after, (decided) => {
-      if (decided) {
-        const { id, external_id, name, overrides } = decided.row;
-        const override = overrides.find(({ segment_id }) => segment_id === definition.id);
-        found.push({
-          id,
-          external_id,
-          name,
-          source: decided.source,
-          since: override ? new Date(override.since) : null,
-          expires_at: override?.expires_at ? new Date(override.expires_at) : null,
-        });
-      }
-      return found.length < limit;
+  ): Promise<MemberRow[]> {
+    const ids: number[] = [];
+    await stream(tx, held, definition, after, (id, isMember) => {
+      if (isMember) ids.push(id);
+      return ids.length < limit;
     });
-    return found;
+    return selectDecided(tx, definition.id, ids);
   }
 
   async function pageOfMembers(tx: Db, held: Definitions, definition: Definition, page: PageOfIds): Promise<Member[]> {
@@ -162,7 +159,7 @@ export function createMembers({
     if (isList(definition)) return (await selectListMembers(tx, definition.id, page)).map(withSource);
     const member = memberSql(held, definition);
     if (member) return (await selectMembers(tx, definition.id, member, page)).map(withSource);
-    return streamPage(tx, held, definition, page);
+    return (await streamPage(tx, held, definition, page)).map(withSource);
   }
 
   async function eachOf(
@@ -212,8 +209,8 @@ export function createMembers({
         const member = memberSql(held, definition);
         if (member) return countMembers(tx, definition.id, member);
         let count = 0;
-        await stream(tx, held, definition, 0, (decided) => {
-          if (decided) count++;
+        await stream(tx, held, definition, 0, (_, isMember) => {
+          if (isMember) count++;
           return true;
         });
         return count;
@@ -222,29 +219,32 @@ export function createMembers({
 
     async preview(rule) {
       const draft = compileDefinition({ ...DRAFT, ...rule });
-      const inSql = <T>(ask: (tx: Db, member: MemberSql) => Promise<T>) =>
-        inOneMoment(async (tx, held) => {
-          const member = memberSql(held, draft);
-          return member && ask(tx, member);
-        });
-      const [counted, sample] = await Promise.all([
-        inSql(countMatches),
-        inSql((tx, member) => sampleMatches(tx, member, SAMPLE)),
-      ]);
-      if (counted && sample) return { ...counted, sample };
       return inOneMoment(async (tx, held) => {
+        const member = memberSql(held, draft);
+        if (member) {
+          const counted = await countMatches(tx, member);
+          // Where nobody matches, looking for a few would go through everybody again.
+          return { ...counted, sample: counted.count === 0 ? [] : await sampleMatches(tx, member, SAMPLE) };
+        }
         let [count, total] = [0, 0];
-        const found: SampleRow[] = [];
-        await stream(tx, held, draft, 0, (decided) => {
+        const shown: number[] = [];
+        await stream(tx, held, draft, 0, (id, isMember) => {
           total++;
-          if (decided) {
-            count++;
-            if (found.length < SAMPLE) found.push(decided.row);
-          }
+          if (isMember && ++count <= SAMPLE) shown.push(id);
           return true;
         });
-        return { count, total, sample: found };
+        return { count, total, sample: await selectSample(tx, shown) };
       });
     },
+  };
+}
+
+/** A draft on its own has no overrides to be looked for. */
+function neededFor(held: Definitions, definition: Definition): Needed {
+  const involved = inOrder(held.byId, [definition]);
+  const fields = new Set(involved.flatMap(({ condition }) => (condition ? [...fieldsOf(condition)] : [])));
+  return {
+    segmentIds: involved.map(({ id }) => id).filter((id) => id !== DRAFT.id),
+    fields: fields.size <= MAX_FIELDS ? [...fields] : undefined,
   };
 }

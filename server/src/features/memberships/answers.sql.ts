@@ -1,9 +1,8 @@
 import type { UserRef } from '@kohort/contract';
 import type { Db } from '../../postgres/database.ts';
 import type { JsonObject } from '../conditions/json.ts';
-import type { Mode } from './decide.ts';
 
-/** One user as the hot path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: see {@link readOverrides}. */
+/** One user as the hot path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
 export interface Found {
   readonly overrides: string;
   /** The rest is for dynamic segments, and left out where the caller already has it. */
@@ -104,14 +103,4 @@ export async function selectSubjects(db: Db, asked: readonly Asked[]): Promise<A
       return { overrides, subject };
     }),
   };
-}
-
-export function readOverrides(text: string): Map<number, Mode> {
-  const overrides = new Map<number, Mode>();
-  if (text === '{}') return overrides;
-  for (const one of text.slice(1, -1).split(',')) {
-    const segment = Number(one);
-    overrides.set(Math.abs(segment), segment > 0 ? 'include' : 'exclude');
-  }
-  return overrides;
 }

@@ -2,8 +2,8 @@ import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../postgres/coalesce.ts';
 import type { Db } from '../../postgres/database.ts';
 import type { DefinitionCache, Definitions } from '../segments/definitions.ts';
-import { type Found, readOverrides, selectLists, selectSubjects } from './answers.sql.ts';
-import { decideAll, keyOf } from './decide.ts';
+import { type Found, selectLists, selectSubjects } from './answers.sql.ts';
+import { decideAll, keyOf, readOverrides } from './decide.ts';
 import { Memory } from './memory.ts';
 
 /** The segments of a user: as a list, and as the body that answers the hot call. */

@@ -83,23 +83,36 @@ export function decideAll(definitions: Definitions, subject: Subject): { definit
   return found;
 }
 
-/** One segment, with its reason, and what its rule says whether or not an override decides. */
-export function decideOne(
-  definitions: Definitions,
-  definition: Definition,
-  subject: Subject,
-): Decision & { matched: boolean | null } {
+export type Decide = (subject: Subject) => Decision & { readonly matched: boolean | null };
+
+/** For one segment: who is in, with the reason, and what its condition says whether or not an override decides. */
+export function deciderOf(definitions: Definitions, definition: Definition): Decide {
   const before = inOrder(definitions.byId, [definition]).slice(0, -1);
-  const decided = decideInOrder(definitions, before, subject);
-  const matched = definition.evaluate
-    ? definition.evaluate(subject.attributes, (id) => decided.get(id) ?? false)
-    : null;
-  const mode = subject.overrides.get(definition.id);
-  if (mode) return { member: mode === 'include', source: mode, matched };
-  const { percentage } = definition;
-  const member =
-    !isList(definition) &&
-    matched !== false &&
-    (percentage === null || bucket(definition.salt, subject.key) < percentage);
-  return { member, source: member ? ruleSource(definition) : 'none', matched };
+  const { percentage, evaluate, salt } = definition;
+  const source = ruleSource(definition);
+
+  return (subject) => {
+    const decided = decideInOrder(definitions, before, subject);
+    const matched = evaluate ? evaluate(subject.attributes, (id) => decided.get(id) ?? false) : null;
+    const mode = subject.overrides.get(definition.id);
+    if (mode) return { member: mode === 'include', source: mode, matched };
+    const member =
+      source !== 'none' && matched !== false && (percentage === null || bucket(salt, subject.key) < percentage);
+    return { member, source: member ? source : 'none', matched };
+  };
+}
+
+export function decideOne(definitions: Definitions, definition: Definition, subject: Subject): ReturnType<Decide> {
+  return deciderOf(definitions, definition)(subject);
+}
+
+/** `{12,-15}`, as statements of the hot kind return the overrides that stand: negative for an exclude. */
+export function readOverrides(text: string | null): Map<number, Mode> {
+  const overrides = new Map<number, Mode>();
+  if (text === null || text === '{}') return overrides;
+  for (const one of text.slice(1, -1).split(',')) {
+    const segment = Number(one);
+    overrides.set(Math.abs(segment), segment > 0 ? 'include' : 'exclude');
+  }
+  return overrides;
 }

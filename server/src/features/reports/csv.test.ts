@@ -3,22 +3,22 @@ import { csvLine } from './csv.ts';
 
 describe('a line of CSV', () => {
   it.each([
-    [['1', 'a'], '1,a\r\n'],
-    [['', ''], ',\r\n'],
-    [['a,b', 'say "hi"', 'two\nlines'], '"a,b","say ""hi""","two\nlines"\r\n'],
+    [['1', 'a'], '1,a\n'],
+    [['', ''], ',\n'],
+    [['a,b', 'say "hi"', 'two\nlines'], '"a,b","say ""hi""","two\nlines"\n'],
   ])('of %j is %j', (cells, line) => {
     expect(csvLine(cells)).toBe(line);
   });
 
   it.each(['=1+1', '+1', '-1', '@SUM(A1)', '\tx'])('defuses a cell that begins like %j', (cell) => {
-    expect(csvLine([cell])).toBe(`'${cell}\r\n`);
+    expect(csvLine([cell])).toBe(`'${cell}\n`);
   });
 
   it('defuses before it quotes', () => {
-    expect(csvLine(['\rx', '=1,2'])).toBe('"\'\rx","\'=1,2"\r\n');
+    expect(csvLine(['\rx', '=1,2'])).toBe('"\'\rx","\'=1,2"\n');
   });
 
   it('leaves the same characters alone further on', () => {
-    expect(csvLine(['a=b', 'ext-1'])).toBe('a=b,ext-1\r\n');
+    expect(csvLine(['a=b', 'ext-1'])).toBe('a=b,ext-1\n');
   });
 });

@@ -1,5 +1,5 @@
 /** RFC 4180: quoted where a cell holds a quote, a comma or a line break. */
-function quote(cell: string): string {
+export function quote(cell: string): string {
   return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
 
@@ -10,7 +10,7 @@ export function defuse(cell: string): string {
   return /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
 }
 
-/** One line, with its line break. */
+/** One line, with its line break: the plain one, which spreadsheets and line tools both take. */
 export function csvLine(cells: readonly string[]): string {
-  return `${cells.map((cell) => quote(defuse(cell))).join(',')}\r\n`;
+  return `${cells.map((cell) => quote(defuse(cell))).join(',')}\n`;
 }

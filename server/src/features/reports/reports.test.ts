@@ -26,7 +26,7 @@ async function linkOf(body: object): Promise<string> {
 async function linesOf(body: object): Promise<string[]> {
   const { status, headers, text } = await service.call('GET', await linkOf(body));
   expect([status, headers['content-type']]).toEqual([200, 'text/csv; charset=utf-8']);
-  return text.split('\r\n').slice(0, -1);
+  return text.split('\n').slice(0, -1);
 }
 
 const year = { from: '2026-01-01T00:00:00Z', to: '2027-12-31T00:00:00Z' };

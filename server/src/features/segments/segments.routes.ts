@@ -39,12 +39,14 @@ function tagVersion(reply: FastifyReply, version: number): void {
   reply.header('etag', `"${version}"`);
 }
 
-/** RFC 9110, 13.1.1, as far as a version goes: one strong entity tag, or `*`. */
-function readIfMatch(header: string | undefined): { ifVersion?: number } {
+const ENTITY_TAGS = /^\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")*\s*$/;
+
+/** RFC 9110, 13.1.1: `*`, or entity tags, of which one has to be the version's, and a strong one. */
+function readIfMatch(header: string | undefined): { ifMatch?: (version: number) => boolean } {
   if (header === undefined || header.trim() === '*') return {};
-  const version = /^\s*"([1-9][0-9]{0,15})"\s*$/.exec(header)?.[1];
-  if (version === undefined) throw invalid('/headers/if-match', 'must be a version in double quotes');
-  return { ifVersion: Number(version) };
+  if (!ENTITY_TAGS.test(header)) throw invalid('/headers/if-match', 'must be a version in double quotes');
+  const tags = new Set(header.split(',').map((tag) => tag.trim()));
+  return { ifMatch: (version) => tags.has(`"${version}"`) };
 }
 
 export function segmentRoutes(

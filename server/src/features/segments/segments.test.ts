@@ -96,7 +96,9 @@ describe('creating', () => {
     [{ slug: 'ok', percentage: 100.001 }],
     [{ slug: 'ok', percentage: 0.1234 }],
     [{ slug: 'ok', percentage: 1e-7 }],
-    [{ slug: 'ok', tags: ['a', 'a'] }],
+    [{ slug: 'ok', tags: [''] }],
+    [{ slug: 'ok', tags: ['a\n'] }],
+    [{ slug: 'ok', tags: ['x'.repeat(65)] }],
     [{ slug: 'ok', tags: 'a' }],
     [{ slug: 'ok', condition: [] }],
     [{ slug: 'ok', condition: 'x' }],
@@ -217,7 +219,10 @@ describe('changing', () => {
     expect((await change('matched', {}, '"1"')).status).toBe(412);
     expect((await change('matched', { description: '3' }, '"3"')).status).toBe(412);
     expect((await change('matched', { description: '4' }, '*')).status).toBe(200);
-    for (const malformed of ['2', 'x', '""', "'2'", '"2', '"-1"', '"02"', '"1e3"']) {
+    for (const other of ['""', '"-1"', '"03"', 'W/"3"', '"x", "1"']) {
+      expect((await change('matched', { description: '5' }, other)).status, other).toBe(412);
+    }
+    for (const malformed of ['2', 'x', "'2'", '"2']) {
       expect((await change('matched', { description: '5' }, malformed)).status, malformed).toBe(400);
     }
     expect(await read('matched')).toMatchObject({ description: '4', version: 3 });
@@ -437,6 +442,8 @@ describe('the list of segments', () => {
     expect(await found('query=%C3%BC')).toEqual(['other']);
     expect(await found('tag=Blue')).toEqual(['find-ME', 'other']);
     expect(await found('tag=blue')).toEqual([]);
+    expect(await found('tag=&query=find-me')).toEqual(await found('query=find-me'));
+    expect(await found('tag=a%20b')).toEqual([]);
     expect(await found('query=fin%25')).toEqual([]);
   });
 
@@ -447,7 +454,7 @@ describe('the list of segments', () => {
     expect(shown.condition).toEqual({ $inSegment: 'shown-1' });
   });
 
-  it.each(['limit=0', 'limit=1001', 'limit=01', 'cursor=x', 'tag=', 'tags=x'])('refuses ?%s', async (query) => {
+  it.each(['limit=0', 'limit=1001', 'limit=01', 'cursor=x', 'tag=a%00', 'tags=x'])('refuses ?%s', async (query) => {
     expect((await client.call('GET', `/api/segments?${query}`)).status).toBe(400);
   });
 });

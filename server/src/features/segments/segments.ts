@@ -55,11 +55,11 @@ export interface Segments {
     cursor?: string;
   }): Promise<{ segments: Segment[]; next_cursor: string | null }>;
   read(slug: string): Promise<Segment & { used_by: string[] }>;
-  /** `ifVersion`: the change is for this version only. */
+  /** `ifMatch`: the change is for such versions only. */
   change(
     slug: string,
     input: SegmentInput & { slug?: string },
-    options: { actor: string; ifVersion?: number },
+    options: { actor: string; ifMatch?: (version: number) => boolean },
   ): Promise<Segment>;
   /** Answers the id of what was deleted. */
   remove(slug: string, actor: string): Promise<{ id: number }>;
@@ -203,7 +203,7 @@ export function createSegments({
         const { stored, referenced } = await storeCondition(tx, condition);
         const now = await selectNow(tx);
         const salt = randomBytes(16).toString('hex');
-        const fields = { slug, description, tags: tags ?? [], percentage, condition: stored };
+        const fields = { slug, description, tags: [...new Set(tags)], percentage, condition: stored };
         const id = await insertSegment(tx, fields, { salt, revision, now });
         if (id === undefined) throw slugTaken(slug);
         if (referenced.length > 0) await replaceReferences(tx, id, [...new Set(referenced.map((one) => one.id))]);
@@ -224,7 +224,7 @@ export function createSegments({
       return { ...(await nameResolved(db, segment)), used_by: await selectUsedBy(db, segment.id) };
     },
 
-    async change(slug, input, { actor, ifVersion }) {
+    async change(slug, input, { actor, ifMatch }) {
       checkPercentage(input.percentage ?? null);
       try {
         return await db.transaction(async (tx) => {
@@ -234,13 +234,13 @@ export function createSegments({
           const before = await selectBySlugForChange(tx, slug);
           if (!before) throw unknownSegment(slug);
           if (condition) await checkCycles(tx, before.id, condition.referenced);
-          if (ifVersion !== undefined && ifVersion !== before.version) {
+          if (ifMatch && !ifMatch(before.version)) {
             throw new Problem('version_stale', `The segment is at version ${before.version} by now.`);
           }
           const after: DefinitionFields = {
             slug: input.slug ?? before.slug,
             description: input.description === undefined ? before.description : input.description,
-            tags: input.tags === undefined ? before.tags : (input.tags ?? []),
+            tags: input.tags === undefined ? before.tags : [...new Set(input.tags)],
             percentage: input.percentage === undefined ? before.percentage : input.percentage,
             condition: condition === undefined ? before.condition : condition.stored,
           };
