@@ -40,6 +40,8 @@ export function ruleSource({ percentage, condition }: Pick<Definition, 'percenta
   return condition === null ? 'percentage' : 'percentage+condition';
 }
 
+const UNDECIDED: ReadonlyMap<number, boolean> = new Map();
+
 /**
  * Decides who is in: an override that stands, else nobody in a plain list, else whoever percentage and condition both
  * let in. Asked for the segments of `ordered` in turn, each after those that its condition names.
@@ -48,7 +50,8 @@ function decideInOrder(
   definitions: Definitions,
   ordered: readonly Definition[],
   subject: Subject,
-): Map<number, boolean> {
+): ReadonlyMap<number, boolean> {
+  if (ordered.length === 0) return UNDECIDED;
   const decided = new Map<number, boolean>();
   const inSegment = (id: number): boolean => {
     const known = decided.get(id);
@@ -106,10 +109,12 @@ export function decideOne(definitions: Definitions, definition: Definition, subj
   return deciderOf(definitions, definition)(subject);
 }
 
+const NONE: ReadonlyMap<number, Mode> = new Map();
+
 /** `{12,-15}`, as statements of the hot kind return the overrides that stand: negative for an exclude. */
-export function readOverrides(text: string | null): Map<number, Mode> {
+export function readOverrides(text: string | null): ReadonlyMap<number, Mode> {
+  if (text === null || text === '{}') return NONE;
   const overrides = new Map<number, Mode>();
-  if (text === null || text === '{}') return overrides;
   for (const one of text.slice(1, -1).split(',')) {
     const segment = Number(one);
     overrides.set(Math.abs(segment), segment > 0 ? 'include' : 'exclude');

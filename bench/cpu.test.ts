@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { descendantsOf, parseStat } from './cpu.ts';
+
+it('reads parent and times after a name that may hold anything', () => {
+  const line = '4711 (a b) (c) S 42 4711 4711 0 -1 4194560 1 2 3 4 150 75 0 0 20 0 11 0 0';
+  expect(parseStat(line)).toEqual({ parent: 42, ticks: 225 });
+  expect(parseStat('')).toBeUndefined();
+});
+
+it('finds a process and all under it', () => {
+  const stats = new Map([
+    [1, { parent: 0 }],
+    [2, { parent: 1 }],
+    [3, { parent: 2 }],
+    [4, { parent: 1 }],
+    [5, { parent: 4 }],
+  ]);
+  expect([...descendantsOf(2, stats)].sort()).toEqual([2, 3]);
+  expect([...descendantsOf(1, stats)].sort()).toEqual([1, 2, 3, 4, 5]);
+  expect(descendantsOf(9, stats).size).toBe(0);
+});

@@ -1,0 +1,106 @@
+import type pg from 'pg';
+
+/** Ids, both ends included. */
+export interface UserRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+// Pseudo-random, and the same every time: `k` tells the draws of one user apart.
+const draw = (k: number, below: number) => `((hashint8extended(u.id, ${k}) & 1048575) % ${below})`;
+const pick = (k: number, ...values: string[]) =>
+  `(ARRAY[${values.map((value) => `'${value}'`).join(', ')}])[1 + ${draw(k, values.length)}]`;
+
+const attributes = `jsonb_build_object(
+  'plan', ${pick(1, 'free', 'free', 'free', 'plus', 'pro', 'team')},
+  'country', ${pick(2, 'AR', 'BR', 'CZ', 'DE', 'EE', 'ES', 'FR', 'GE', 'IN', 'KZ', 'PL', 'RS', 'TR', 'US', 'UZ', 'VN')},
+  'age', 16 + ${draw(3, 60)},
+  'orders', ${draw(4, 40)},
+  'app', '4.' || ${draw(5, 30)} || '.' || ${draw(6, 10)},
+  'email', 'user-' || u.id || '@' || ${pick(7, 'example.com', 'example.org', 'mail.example')},
+  'address', jsonb_build_object('city', ${pick(8, 'north', 'south', 'east', 'west', 'centre')}, 'zip', ${draw(9, 90000)}),
+  'tags', jsonb_build_array(${pick(10, 'beta', 'vip', 'press', 'staff', 'none')}, ${pick(11, 'ios', 'android', 'web')}))`;
+
+/** Users with an external id and attributes. Those who are there already are left as they are. */
+export async function insertUsers(client: pg.Client, { from, to }: UserRange): Promise<void> {
+  await client.query(
+    `WITH made AS (
+      INSERT INTO users (id, external_id, name, attributes) OVERRIDING SYSTEM VALUE
+      SELECT u.id, 'customer-' || u.id, 'Customer ' || u.id, ${attributes} FROM generate_series($1::bigint, $2::bigint) u(id)
+      ON CONFLICT (id) DO NOTHING
+      RETURNING id, external_id, attributes, attributes_version, created_at
+    ), keyed AS (
+      INSERT INTO user_keys (external_id, user_id) SELECT made.external_id, made.id FROM made
+    )
+    INSERT INTO attribute_versions (user_id, version, at, attributes)
+    SELECT made.id, made.attributes_version, made.created_at, made.attributes FROM made`,
+    [from, to],
+  );
+}
+
+/** From 5 to 15 memberships each, ten on average, in segments that lie apart by a step of the user's; each with its history row. */
+export async function insertMemberships(client: pg.Client, { from, to }: UserRange): Promise<number> {
+  const { rowCount } = await client.query(
+    `WITH member AS (
+      INSERT INTO memberships (user_id, segment_id, mode, since)
+      SELECT u.id, s.id, 'include', date_trunc('milliseconds', statement_timestamp())
+      FROM generate_series($1::bigint, $2::bigint) u(id)
+        CROSS JOIN LATERAL generate_series(0, 4 + ${draw(20, 11)}) k
+        JOIN segments s ON s.deleted_at IS NULL AND s.slug =
+          'SEGMENT_' || 1 + (${draw(21, 200)} + k * (ARRAY[1, 3, 7, 9, 11, 13, 17, 19])[1 + ${draw(22, 8)}]) % 200
+      ORDER BY u.id, s.id
+      RETURNING user_id, segment_id, mode, since
+    )
+    INSERT INTO history (user_id, segment_id, op, mode, at, actor)
+    SELECT m.user_id, m.segment_id, 'add', m.mode, m.since, 'system' FROM member m`,
+    [from, to],
+  );
+  return rowCount ?? 0;
+}
+
+/** Accounts that are made later get ids that no user of the dataset has. */
+export async function moveUserIds(client: pg.Client, next: number): Promise<void> {
+  await client.query("SELECT setval(pg_get_serial_sequence('users', 'id'), $1)", [next]);
+}
+
+/** What is wrong between the memberships and their history: the number of pairs where one is not the fold of the other. */
+export async function countUnfolded(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(`
+    WITH last AS (
+      SELECT DISTINCT ON (user_id, segment_id) user_id, segment_id, op, mode, expires_at
+      FROM history ORDER BY user_id, segment_id, seq DESC
+    )
+    SELECT count(*)::int AS count
+    FROM memberships m
+      FULL JOIN (SELECT * FROM last WHERE op IN ('add', 'update')) l USING (user_id, segment_id)
+    WHERE m.user_id IS NULL OR l.op IS NULL OR m.mode <> l.mode OR m.expires_at IS DISTINCT FROM l.expires_at`);
+  return rows[0]?.count ?? Number.NaN;
+}
+
+/** Deleted segments whose members have yet to be taken out. */
+export async function countUnpurged(client: pg.Client): Promise<number> {
+  const { rowCount } = await client.query(`
+    SELECT FROM segments s
+    WHERE s.deleted_at IS NOT NULL AND EXISTS (SELECT FROM memberships m WHERE m.segment_id = s.id)`);
+  return rowCount ?? 0;
+}
+
+/** The same memberships for the peer, with the indexes that its two calls want. */
+export async function copyForPeer(client: pg.Client): Promise<void> {
+  await client.query(`
+    CREATE SCHEMA peer;
+    CREATE TABLE peer.segments (id integer PRIMARY KEY, slug text NOT NULL UNIQUE);
+    INSERT INTO peer.segments (id, slug) SELECT s.id, s.slug FROM segments s WHERE s.deleted_at IS NULL;
+    CREATE TABLE peer.memberships (user_id bigint NOT NULL, segment_id integer NOT NULL);
+    INSERT INTO peer.memberships (user_id, segment_id)
+      SELECT m.user_id, m.segment_id FROM memberships m ORDER BY m.user_id, m.segment_id;
+    ALTER TABLE peer.memberships ADD PRIMARY KEY (user_id, segment_id);
+    CREATE INDEX memberships_segment ON peer.memberships (segment_id, user_id);
+    ALTER TABLE peer.memberships ADD FOREIGN KEY (segment_id) REFERENCES peer.segments (id);`);
+}
+
+/** For a connection that only loads: what is lost in a crash is made again. Checks of foreign keys are left out where the role may. */
+export async function prepareForLoading(client: pg.Client): Promise<void> {
+  await client.query('SET synchronous_commit = off; SET jit = off');
+  await client.query('SET session_replication_role = replica').catch(() => undefined);
+}

@@ -1,0 +1,37 @@
+import { readdir } from 'node:fs/promises';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { run } from './processes.ts';
+import type { Machine } from './report.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+export function describeMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+  };
+}
+
+/** Short, with `-dirty` behind it when the tree holds changes; `unknown` outside a clone. */
+export async function readCommit(): Promise<string> {
+  const git = async (...args: string[]) => {
+    const { code, stdout } = await run('git', ['--no-optional-locks', '-C', ROOT, ...args], { timeout: 10_000 });
+    if (code !== 0) throw new Error('not a clone');
+    return stdout.trim();
+  };
+  try {
+    const commit = await git('rev-parse', '--short', 'HEAD');
+    return (await git('status', '--porcelain')) === '' ? commit : `${commit}-dirty`;
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** The version of the newest migration. */
+export async function readNewestSchema(): Promise<number> {
+  const files = await readdir(join(ROOT, 'schema'));
+  return Math.max(...files.map((file) => Number.parseInt(file, 10)).filter(Number.isInteger));
+}

@@ -1,0 +1,112 @@
+import { mkdir, statfs } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import pg from 'pg';
+// The one part of the server that the bench takes instead of starting it: the same PostgreSQL, with settings of its own.
+import { startEmbedded } from '../server/src/embedded.ts';
+import { parentOf } from './cpu.ts';
+import { atEnd } from './processes.ts';
+
+export interface Postgres {
+  readonly version: string;
+  /** Undefined where the server runs on another machine. */
+  readonly postmaster: number | undefined;
+  urlOf(database: string): string;
+  /** Runs `work` on a connection of its own. */
+  connected<T>(database: string | undefined, work: (client: pg.Client) => Promise<T>): Promise<T>;
+  /** The processes behind connections of that application to that database. */
+  backendsOf(application: string, database: string): Promise<Set<number>>;
+  exists(database: string): Promise<boolean>;
+  create(database: string, template?: string): Promise<void>;
+  drop(database: string): Promise<void>;
+  /** So that no run pays for the writes of the one before it. */
+  checkpoint(): Promise<void>;
+}
+
+/** What one would set on a machine that PostgreSQL shares with the service. Durability is as PostgreSQL ships it: on. */
+function settingsOf(memory: number): Record<string, string> {
+  const mebibytes = Math.max(128, Math.min(8_192, Math.floor(memory / 4 / 2 ** 20)));
+  return {
+    shared_buffers: `${mebibytes}MB`,
+    maintenance_work_mem: '512MB',
+    max_connections: '200',
+    max_wal_size: '8GB',
+    checkpoint_timeout: '30min',
+  };
+}
+
+export async function startPostgres(folder: string, databaseUrl: string | undefined): Promise<Postgres> {
+  let base = databaseUrl;
+  if (base === undefined) {
+    await mkdir(folder, { recursive: true });
+    const starting = startEmbedded({ folder, settings: settingsOf(totalmem()) });
+    // Also when we are told to stop while it is still starting.
+    atEnd(async () => (await starting.catch(() => undefined))?.stop());
+    base = (await starting).url;
+  }
+
+  const urlOf = (database: string) => {
+    const url = new URL(base);
+    url.pathname = `/${database}`;
+    return url.href;
+  };
+
+  async function connected<T>(database: string | undefined, work: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = new pg.Client({
+      connectionString: database === undefined ? base : urlOf(database),
+      application_name: 'bench',
+      connectionTimeoutMillis: 5_000,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  const administer = (text: string) => connected(undefined, (client) => client.query(text));
+
+  return {
+    ...(await connected(undefined, look)),
+    urlOf,
+    connected,
+    exists: (database) =>
+      connected(undefined, async (client) => {
+        const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+        return rowCount === 1;
+      }),
+    async create(database, template = 'template1') {
+      await administer(`CREATE DATABASE ${database} TEMPLATE ${template}`);
+    },
+    async drop(database) {
+      await administer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+    },
+    backendsOf: (application, database) =>
+      connected(undefined, async (client) => {
+        const { rows } = await client.query<{ pid: number }>(
+          'SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = $2',
+          [application, database],
+        );
+        return new Set(rows.map(({ pid }) => pid));
+      }),
+    async checkpoint() {
+      // Not everybody's role may.
+      await administer('CHECKPOINT').catch(() => undefined);
+    },
+  };
+}
+
+async function look(client: pg.Client): Promise<{ version: string; postmaster: number | undefined }> {
+  const { rows } = await client.query<{ version: string; pid: number; local: boolean }>(`
+    SELECT current_setting('server_version') AS version, pg_backend_pid() AS pid,
+      inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1' AS local`);
+  const [row] = rows;
+  return { version: row?.version ?? 'unknown', postmaster: row?.local ? await parentOf(row.pid) : undefined };
+}
+
+/** Bytes that are free where the folder is. */
+export async function freeSpace(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}

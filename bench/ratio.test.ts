@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import { medianSample, type Sample } from './measure.ts';
+import { compare, isReached, rate, ratePerCore } from './ratio.ts';
+
+const sample = (figures: Partial<Sample>): Sample => ({
+  rate: 1_000,
+  p50: 1,
+  p99: 2,
+  refused: 0,
+  broken: 0,
+  server: 1,
+  database: 1,
+  background: 0,
+  resident: 100,
+  ...figures,
+});
+
+it('compares what was measured, and only that', () => {
+  const bounds = { atLeast: 1.4 };
+  expect(compare('x', [sample({ rate: 1_500 }), sample({})], rate, bounds)).toEqual([
+    { what: 'x', value: 1.5, atLeast: 1.4 },
+  ]);
+  expect(compare('x', [sample({}), undefined], rate, bounds)).toEqual([]);
+  expect(ratePerCore(sample({ server: 1, database: 3 }))).toBe(250);
+  expect(ratePerCore(sample({ database: undefined }))).toBeNaN();
+});
+
+it('holds figures to their bounds', () => {
+  expect(isReached({ what: '', value: 1.4, atLeast: 1.4 })).toBe(true);
+  expect(isReached({ what: '', value: 2.1, atMost: 2 })).toBe(false);
+  expect(isReached({ what: '', value: Number.NaN, atLeast: 1 })).toBe(false);
+});
+
+it('takes the median of each figure on its own', () => {
+  const middle = medianSample([sample({ rate: 1, p99: 9 }), sample({ rate: 2, p99: 7 }), sample({ rate: 3, p99: 8 })]);
+  expect(middle).toMatchObject({ rate: 2, p99: 8, database: 1 });
+});

@@ -1,0 +1,83 @@
+import type { Rounds, Row } from './measure.ts';
+import { type Findings, isReached, type Ratio } from './ratio.ts';
+import { formatCount, formatDecimal, renderTable } from './table.ts';
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  /** GiB. */
+  readonly memory: number;
+  readonly kernel: string;
+}
+
+export interface Report {
+  readonly at: string;
+  /** With `-dirty` behind it when the tree held changes. */
+  readonly commit: string;
+  readonly machine: Machine;
+  readonly node: string;
+  readonly postgres: string;
+  readonly dataset: { readonly users: number; readonly memberships: number; readonly segments: number };
+  readonly load: Rounds & { readonly connections: number };
+  readonly findings: Readonly<Record<string, Findings>>;
+}
+
+function bounds({ atLeast, atMost }: Ratio): string {
+  if (atLeast !== undefined) return `≥ ${atLeast}`;
+  return atMost === undefined ? '' : `≤ ${atMost}`;
+}
+
+function measured(scenario: string, { contestant, median }: Row): string[] {
+  return [
+    scenario,
+    contestant,
+    formatCount(median.rate),
+    formatDecimal(median.p50),
+    formatDecimal(median.p99),
+    formatCount(median.refused + median.broken),
+    formatDecimal(median.server),
+    formatDecimal(median.database),
+    formatDecimal(median.background),
+    formatDecimal(median.resident),
+  ];
+}
+
+/** The one table, the figures to reach beside those that were, and what else there is to know; as Markdown. */
+export function renderReport({ at, commit, machine, node, postgres, dataset, load, findings }: Report): string {
+  const all = Object.entries(findings);
+  const figures = renderTable({
+    columns: [
+      'Scenario',
+      'Who',
+      'Requests/s',
+      'p50 ms',
+      'p99 ms',
+      'Errors',
+      'Cores server',
+      'Cores database',
+      'of it background',
+      'MiB server',
+    ],
+    rows: all.flatMap(([scenario, { rows }]) => rows.map((row) => measured(scenario, row))),
+  });
+  const ratios = renderTable({
+    columns: ['Figure', 'Reached', 'Target', ''],
+    rows: all.flatMap(([, found]) =>
+      found.ratios.map((ratio) => {
+        const target = bounds(ratio);
+        return [ratio.what, formatDecimal(ratio.value), target, target && (isReached(ratio) ? 'yes' : 'no')];
+      }),
+    ),
+  });
+  const notes = all.flatMap(([, found]) => found.notes).map((note) => `- ${note}`);
+  return `# Benchmark of ${at.slice(0, 10)}, commit ${commit}
+
+- ${machine.processor}, ${machine.cores} cores, ${machine.memory} GiB, Linux ${machine.kernel}; Node ${node}, PostgreSQL ${postgres}. Everything runs on this one machine.
+- ${formatCount(dataset.users)} users with ${formatCount(dataset.memberships)} memberships in ${dataset.segments} segments, each with its history row; random users.
+- ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.
+
+${figures}
+
+${ratios}
+${notes.length > 0 ? `\n${notes.join('\n')}\n` : ''}`;
+}

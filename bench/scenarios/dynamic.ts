@@ -1,0 +1,134 @@
+import { prepareForLoading } from '../dataset.sql.ts';
+import { fill } from '../dataset.ts';
+import { takeTurns } from '../measure.ts';
+import { atEnd } from '../processes.ts';
+import { compare, type Findings, medianOf, rate } from '../ratio.ts';
+import type { Service, Target } from '../service.ts';
+import { startService } from '../service.ts';
+import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
+import { drive, type Outcome, THREADS } from '../wrk.ts';
+import { rules } from './dynamic.rules.ts';
+
+const DATABASE = 'kohort_bench_dynamic';
+/** More reads a second than we expect of users who were never asked about. */
+const NEW_USERS_A_SECOND = 15_000;
+const LONGEST_WALK = 120;
+
+interface Walk {
+  readonly first: number;
+  readonly users: number;
+}
+
+function walkLoad({ first, users }: Walk, options: Stage['options'], tokens: string) {
+  let walked = 0;
+  return {
+    from(start: number) {
+      walked = start;
+    },
+    isThrough: () => walked >= users,
+    async load(target: Target, seconds: number): Promise<Outcome> {
+      const outcome = await drive({
+        script: 'walk',
+        url: target.url,
+        seconds,
+        connections: options.connections,
+        env: { FIRST: first, USERS: users, START: walked, TOKENS: tokens },
+      });
+      walked += (outcome.issued + 1) * THREADS;
+      return outcome;
+    },
+  };
+}
+
+async function defineRules(service: Service): Promise<void> {
+  for (const rule of rules()) await service.call('POST', '/api/segments', rule);
+}
+
+/** The plain read beside reads where 50 percentages and 50 conditions have a say, of users seen before and of new ones. */
+export async function dynamic(stage: Stage): Promise<Findings> {
+  const { options, postgres, dataset } = stage;
+  await postgres.drop(DATABASE);
+  await postgres.create(DATABASE, dataset.database);
+  const drop = atEnd(() => postgres.drop(DATABASE));
+  const strangers: Walk = {
+    first: 2 * dataset.users + 1,
+    users: (options.seconds + options.warmUp) * NEW_USERS_A_SECOND,
+  };
+  await postgres.connected(DATABASE, async (client) => {
+    await prepareForLoading(client);
+    const to = strangers.first + strangers.users - 1;
+    await fill(client, { from: strangers.first, to }, { members: true, what: 'users never asked about' });
+    await client.query('VACUUM ANALYZE');
+  });
+  const { service, tokens } = await startAnother(stage, DATABASE);
+  await defineRules(service);
+
+  // Whoever asks about new users is started again before each round, so that nobody is known to it.
+  let forgetful = await startService({ databaseUrl: postgres.urlOf(DATABASE) });
+  const seenWalk = walkLoad({ first: 1, users: dataset.users }, options, tokens);
+  const newWalk = walkLoad(strangers, options, tokens);
+  const seenRead = readLoad(stage, service, { tokens });
+  let repeated = false;
+
+  async function startForgetful(): Promise<void> {
+    await forgetful.stop();
+    forgetful = await startService({ databaseUrl: postgres.urlOf(DATABASE) });
+    newWalk.from(0);
+    await newWalk.load(forgetful, options.warmUp);
+  }
+
+  try {
+    const connection = { application: 'kohort', database: DATABASE };
+    const rows = await takeTurns(
+      'dynamic',
+      [
+        plainRead(stage, 'plain read'),
+        {
+          name: '50 + 50 rules, users seen before',
+          target: () => service,
+          connection,
+          load: seenRead,
+          // Once past every user.
+          warmUp: async () => {
+            for (let spent = 0; !seenWalk.isThrough() && spent < LONGEST_WALK; spent += options.warmUp) {
+              await seenWalk.load(service, options.warmUp);
+            }
+          },
+        },
+        {
+          name: '50 + 50 rules, every user new',
+          target: () => forgetful,
+          connection,
+          load: async (seconds) => {
+            const outcome = await newWalk.load(forgetful, seconds);
+            repeated ||= newWalk.isThrough();
+            return outcome;
+          },
+          warmUp: async () => {},
+          before: startForgetful,
+        },
+      ],
+      options,
+      postgres,
+    );
+    const plain = medianOf(rows, 'plain read');
+    const seen = medianOf(rows, '50 + 50 rules, users seen before');
+    const strange = medianOf(rows, '50 + 50 rules, every user new');
+    return {
+      rows,
+      ratios: [
+        ...compare('read with 50 + 50 rules, users seen before, against the plain read', [seen, plain], rate, {
+          atLeast: 0.6,
+        }),
+        ...compare('read with 50 + 50 rules, every user new, against the plain read', [strange, plain], rate, {
+          atLeast: 0.3,
+        }),
+      ],
+      notes: repeated ? ['dynamic: there were too few new users, so that some were asked about twice.'] : [],
+    };
+  } finally {
+    await forgetful.stop();
+    await service.stop();
+    await drop();
+  }
+}

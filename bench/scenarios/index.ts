@@ -1,0 +1,25 @@
+import type { ScenarioName } from '../options.ts';
+import type { Findings } from '../ratio.ts';
+import type { Stage } from '../stage.ts';
+import { add } from './add.ts';
+import { bulk } from './bulk.ts';
+import { dynamic } from './dynamic.ts';
+import { mixed } from './mixed.ts';
+import { overload } from './overload.ts';
+import { read } from './read.ts';
+import { resolve } from './resolve.ts';
+import { sizes } from './sizes.ts';
+import { workers } from './workers.ts';
+
+/** In the order of the table. */
+export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<Findings>>> = {
+  read,
+  dynamic,
+  resolve,
+  add,
+  mixed,
+  workers,
+  overload,
+  bulk,
+  sizes,
+};

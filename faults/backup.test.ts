@@ -1,0 +1,19 @@
+import { afterAll, expect, it } from 'vitest';
+import { installedTools } from './cluster.ts';
+import { endAll } from './processes.ts';
+import { backup } from './scenarios/backup.ts';
+import { seededRandom } from './stage.ts';
+
+const tools = await installedTools();
+afterAll(() => endAll());
+
+// The embedded PostgreSQL comes without pg_dump; the drill needs a server and clients of one version.
+it.skipIf(!tools)(
+  `pg_dump and pg_restore bring everything back${tools ? '' : ' (skipped: no PostgreSQL in /usr/lib/postgresql)'}`,
+  async () => {
+    const rows = await backup({ quick: true, seed: 1, random: seededRandom(1), minutes: 1 });
+    expect(rows).toHaveLength(2);
+    for (const { held, seen } of rows) expect(held, seen).toBe(true);
+  },
+  120_000,
+);

@@ -1,0 +1,197 @@
+import { randomBytes } from 'node:crypto';
+import { appendFile, chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+// Where the embedded PostgreSQL is and as whom it runs is the server's knowledge; killing it is ours.
+import { findBinaries, runnerFor, systemUser } from '../server/src/embedded.ts';
+import { atEnd, childrenOf, freePort, run, signalPid } from './processes.ts';
+
+export interface Tools {
+  readonly initdb: string;
+  readonly pg_ctl: string;
+}
+
+export interface Cluster {
+  /** Of the database `kohort`. */
+  readonly url: string;
+  readonly port: number;
+  readonly folder: string;
+  urlOf(database: string): string;
+  connected<T>(work: (client: pg.Client) => Promise<T>, database?: string): Promise<T>;
+  /** Starts it again after whatever happened to it; resolves when it takes connections. */
+  start(): Promise<void>;
+  isRunning(): Promise<boolean>;
+  /** SIGKILL to all its processes at once: what a crash of the machine's PostgreSQL looks like. */
+  kill(): Promise<void>;
+  /** SIGSTOP to all its processes: it answers nobody, and its sockets stay open. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ClusterOptions {
+  readonly tools?: Tools;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** The size of a memory file system for the data, or for the log that is written ahead; the rest is on disk. */
+  readonly small?: { readonly what: 'data' | 'wal'; readonly mebibytes: number };
+}
+
+const MAX_STARTS = 40;
+
+export class Unsupported extends Error {}
+
+/** What a Debian-like machine has installed: server and clients of one version, or undefined. */
+export async function installedTools(): Promise<
+  (Tools & { readonly version: string; readonly pg_dump: string; readonly pg_restore: string }) | undefined
+> {
+  const root = '/usr/lib/postgresql';
+  const versions = await readdir(root).catch((): string[] => []);
+  for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
+    const bin = join(root, version, 'bin');
+    const names = await readdir(bin).catch((): string[] => []);
+    if (Number(version) >= 15 && ['initdb', 'pg_ctl', 'pg_dump', 'pg_restore'].every((name) => names.includes(name))) {
+      const at = (name: string) => join(bin, name);
+      return {
+        version,
+        initdb: at('initdb'),
+        pg_ctl: at('pg_ctl'),
+        pg_dump: at('pg_dump'),
+        pg_restore: at('pg_restore'),
+      };
+    }
+  }
+  return undefined;
+}
+
+async function mountSmall(folder: string, mebibytes: number): Promise<void> {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
+    throw new Unsupported('a small file system can be mounted by root on Linux only');
+  }
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=700`, 'tmpfs', folder]).catch((error) => {
+    throw new Unsupported(`mount -t tmpfs is refused here: ${error instanceof Error ? error.message : error}`);
+  });
+  atEnd(async () => void (await run('umount', [folder]).catch(() => run('umount', ['-l', folder]))));
+}
+
+/** A PostgreSQL of our own that the harness, not the service, starts, kills and starts again. */
+export async function createCluster({ tools, settings = {}, small }: ClusterOptions = {}): Promise<Cluster> {
+  const { initdb, pg_ctl } = tools ?? (await findBinaries());
+  const identity = await systemUser();
+  const base = await mkdtemp(join(tmpdir(), 'kohort-faults-'));
+  await chmod(base, 0o755);
+  atEnd(() => rm(base, { recursive: true, force: true, maxRetries: 5 }));
+  const [folder, wal, pwfile] = [join(base, 'data'), join(base, 'wal'), join(base, 'password')];
+  const password = randomBytes(18).toString('base64url');
+  for (const one of [folder, wal]) await mkdir(one, { mode: 0o700 });
+  if (small) await mountSmall(small.what === 'data' ? folder : wal, small.mebibytes);
+  await writeFile(pwfile, password, { mode: 0o600 });
+  if (identity) for (const one of [folder, wal, pwfile]) await chown(one, identity.uid, identity.gid);
+  const runAs = await runnerFor(identity, [folder, pg_ctl]);
+  const port = await freePort();
+
+  const options = ['--username=kohort', `--pwfile=${pwfile}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C'];
+  const segments = small ? ['--wal-segsize=1'] : [];
+  await runAs(initdb, [`--pgdata=${folder}`, `--waldir=${wal}`, '--no-sync', ...options, ...segments]);
+  const all = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: '120',
+    shared_buffers: '64MB',
+    ...(small && { max_wal_size: '16MB', min_wal_size: '2MB' }),
+    ...settings,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
+  await appendFile(join(folder, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
+
+  const urlOf = (database: string) => `postgres://kohort:${password}@127.0.0.1:${port}/${database}`;
+  let frozen: number[] = [];
+
+  async function connected<T>(work: (client: pg.Client) => Promise<T>, database = 'kohort'): Promise<T> {
+    const client = new pg.Client({
+      connectionString: urlOf(database),
+      application_name: 'faults',
+      connectionTimeoutMillis: 3_000,
+      query_timeout: 60_000,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  const answers = () =>
+    connected(async (client) => void (await client.query('SELECT 1')), 'postgres').then(
+      () => true,
+      () => false,
+    );
+
+  async function postmaster(): Promise<number | undefined> {
+    const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
+    const pid = Number(text.split('\n')[0]);
+    return pid > 1 ? pid : undefined;
+  }
+
+  async function family(): Promise<number[]> {
+    const pid = await postmaster();
+    return pid === undefined ? [] : [pid, ...(await childrenOf(pid))];
+  }
+
+  async function start(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await runAs(pg_ctl, ['-D', folder, '-l', join(base, 'postgres.log'), '-w', '-t', '60', 'start']);
+      } catch (error) {
+        // What a killed one leaves behind is in the way for a moment.
+        if (!(await answers()) && attempt >= MAX_STARTS) throw error;
+      }
+      if (await answers()) return;
+      await sleep(100);
+    }
+  }
+
+  async function thaw(): Promise<void> {
+    for (const pid of frozen.splice(0).reverse()) signalPid(pid, 'SIGCONT');
+  }
+
+  const stop = atEnd(async () => {
+    await thaw();
+    await runAs(pg_ctl, ['-D', folder, '-w', '-t', '30', '-m', 'immediate', 'stop']).catch(async () => {
+      for (const pid of await family()) signalPid(pid, 'SIGKILL');
+    });
+  });
+  await writeFile(join(base, 'postgres.log'), '');
+  if (identity) await chown(join(base, 'postgres.log'), identity.uid, identity.gid);
+  await start();
+  await connected(async (client) => void (await client.query('CREATE DATABASE kohort')), 'postgres');
+
+  return {
+    url: urlOf('kohort'),
+    port,
+    folder: small?.what === 'wal' ? wal : folder,
+    urlOf,
+    connected,
+    start,
+    isRunning: answers,
+    async kill() {
+      const pids = await family();
+      for (const pid of pids) signalPid(pid, 'SIGKILL');
+      for (let i = 0; i < 100 && pids.some((pid) => signalPid(pid, 0)); i++) await sleep(20);
+    },
+    async freeze() {
+      const pid = await postmaster();
+      if (pid === undefined) throw new Error('there is nothing to freeze');
+      // The postmaster first, so that it cannot start one that we would not see.
+      signalPid(pid, 'SIGSTOP');
+      frozen = [pid, ...(await childrenOf(pid))];
+      for (const one of frozen) signalPid(one, 'SIGSTOP');
+    },
+    thaw,
+    stop,
+  };
+}

@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Cluster, createCluster } from './cluster.ts';
+import { endAll } from './processes.ts';
+import { type CuttableProxy, startProxy } from './proxy.ts';
+import { causesOf } from './scenarios/kill.ts';
+import { networkCauses } from './scenarios/network.ts';
+import { type Supervised, startService } from './service.ts';
+import { prepare, seededRandom, untilJobIsDone, verifyWhenSettled } from './stage.ts';
+import { startTraffic } from './traffic.ts';
+import { type Cause, rowOf, type Scene, tryCause } from './trial.ts';
+
+/** The most telling of `npm run faults`, once each: a service and a PostgreSQL of their own, and a network between them. */
+let scene: Scene & { readonly cluster: Cluster; readonly service: Supervised };
+let proxy: CuttableProxy;
+let token: string;
+
+beforeAll(async () => {
+  const random = seededRandom(Date.now());
+  const cluster = await createCluster();
+  proxy = await startProxy(cluster.url);
+  const service = await startService({ databaseUrl: proxy.url });
+  const prepared = await prepare(cluster, service.port, { users: 200, random });
+  const { ledger } = prepared;
+  token = prepared.token;
+  const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 100 });
+  scene = { cluster, service, ledger, traffic, random };
+}, 120_000);
+afterAll(async () => {
+  await scene?.traffic.stop();
+  await endAll();
+}, 60_000);
+
+async function survives(cause: Cause): Promise<void> {
+  const row = rowOf(cause, [await tryCause(scene, cause)], { slowest: 6_000 });
+  expect(row.held, row.seen).toBe(true);
+}
+
+describe('while 100 writes a second go on, nothing acknowledged is lost, nothing happens twice, and it recovers by itself', () => {
+  it('when the service is killed', () => survives(causesOf(scene).service), 60_000);
+  it('when all of PostgreSQL is killed', () => survives(causesOf(scene).postgres), 60_000);
+  it('when one backend is killed', () => survives(causesOf(scene).backend), 60_000);
+  it('when PostgreSQL stands still', () => survives(causesOf(scene).frozen), 60_000);
+  it('when everything on the network vanishes, and the queue goes on as well', async () => {
+    await survives(networkCauses(proxy, scene.random).halfOpen);
+    expect(await untilJobIsDone(scene.cluster, scene.service.port, token, 20_000)).toBeLessThan(20_000);
+  }, 60_000);
+  it('when connections are cut with the outcome of a COMMIT on them', async () => {
+    const cuts = proxy.cuts();
+    await survives(networkCauses(proxy, scene.random).afterCommit);
+    expect(proxy.cuts()).toBeGreaterThan(cuts);
+  }, 60_000);
+});
+
+it('and a write that is missing, done twice or not in the history would have been seen', async () => {
+  const { cluster, ledger, traffic } = scene;
+  await traffic.pause();
+  const clean = await verifyWhenSettled(cluster, ledger);
+  expect([clean.lost, clean.wrong, clean.unfolded]).toEqual([[], [], 0]);
+  await cluster.connected((client) =>
+    client.query(`
+      WITH gone AS (SELECT user_id, segment_id FROM memberships ORDER BY user_id, segment_id LIMIT 2)
+      DELETE FROM memberships m USING gone g WHERE (m.user_id, m.segment_id) = (g.user_id, g.segment_id)`),
+  );
+  await cluster.connected((client) =>
+    client.query(`
+      INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+      SELECT m.user_id, m.segment_id, 'update', m.mode, clock_timestamp(), m.expires_at, 'twice'
+      FROM memberships m ORDER BY m.user_id, m.segment_id LIMIT 1`),
+  );
+  const { lost, wrong, unfolded } = await verifyWhenSettled(cluster, ledger);
+  expect([lost.length, wrong.length, unfolded]).toEqual([2, 1, 2]);
+});

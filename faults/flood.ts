@@ -1,0 +1,119 @@
+import { connect, type Socket } from 'node:net';
+
+/**
+ * A process of its own: so many callers, each with one connection and one request at a time, each asking again as soon as it was
+ * answered, or after as long as it was told to. Its settings are one JSON argument, its findings one JSON line.
+ */
+interface Settings {
+  readonly port: number;
+  readonly token: string;
+  readonly sockets: number;
+  readonly seconds: number;
+  /** Seconds before the counting begins: so many callers at once take their time to get going. */
+  readonly warmUp: number;
+  readonly users: readonly [number, number];
+  /** Slugs to add users to and remove them from; otherwise it reads. */
+  readonly slugs?: readonly string[];
+}
+
+export interface Flooded {
+  readonly seconds: number;
+  readonly sent: number;
+  readonly answered: number;
+  readonly shed: number;
+  readonly shedWithoutRetryAfter: number;
+  readonly other: number;
+  readonly broken: number;
+  /** Milliseconds, of those that were answered. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** So many connect at once, as the queue of those who wait to be let in is only so long. */
+const CONNECT_AT_ONCE = 100;
+const END = Buffer.from('\r\n\r\n');
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
+const times: number[] = [];
+const counts = { sent: 0, answered: 0, shed: 0, shedWithoutRetryAfter: 0, other: 0, broken: 0 };
+let turn = 0;
+let over = false;
+
+function requestOf(): string {
+  const [first, count] = settings.users;
+  const user = first + (turn++ % count);
+  const head = `Host: 127.0.0.1\r\nAuthorization: Bearer ${settings.token}\r\n`;
+  const slug = settings.slugs?.[turn % settings.slugs.length];
+  if (slug === undefined) return `GET /api/users/${user}/segments HTTP/1.1\r\n${head}\r\n`;
+  if (turn % 2) return `DELETE /api/users/${user}/segments/${slug} HTTP/1.1\r\n${head}\r\n`;
+  const body = JSON.stringify({ slug });
+  return `POST /api/users/${user}/segments HTTP/1.1\r\n${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+interface Line {
+  readonly socket: Socket;
+  sentAt: number;
+  rest: Buffer;
+}
+
+function ask(line: Line): void {
+  if (line.socket.destroyed || over) return;
+  line.sentAt = performance.now();
+  counts.sent++;
+  line.socket.write(requestOf());
+}
+
+function take(line: Line, chunk: Buffer): void {
+  line.rest = line.rest.length > 0 ? Buffer.concat([line.rest, chunk]) : chunk;
+  const end = line.rest.indexOf(END);
+  if (end === -1) return;
+  const head = line.rest.toString('latin1', 0, end);
+  const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
+  if (line.rest.length < end + 4 + length) return;
+  line.rest = line.rest.subarray(end + 4 + length);
+  if (over) return;
+  const status = head.slice(9, 12);
+  const retryAfter = /\r\nretry-after: (\d+)/i.exec(head)?.[1];
+  if (status === '200') {
+    counts.answered++;
+    times.push(performance.now() - line.sentAt);
+  } else if (status === '503') {
+    counts.shed++;
+    if (retryAfter === undefined) counts.shedWithoutRetryAfter++;
+  } else counts.other++;
+  if (retryAfter === undefined) ask(line);
+  else setTimeout(() => ask(line), Number(retryAfter) * 1000 * (0.5 + Math.random()));
+}
+
+async function call(): Promise<Line> {
+  const socket = connect({ port: settings.port, host: '127.0.0.1' });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  const line: Line = { socket, sentAt: 0, rest: Buffer.alloc(0) };
+  socket.on('error', () => undefined);
+  socket.on('close', () => {
+    if (!over) counts.broken++;
+  });
+  socket.on('data', (data: Buffer) => take(line, data));
+  return line;
+}
+
+const lines: Line[] = [];
+while (lines.length < settings.sockets) {
+  const some = Math.min(CONNECT_AT_ONCE, settings.sockets - lines.length);
+  lines.push(...(await Promise.all(Array.from({ length: some }, call))));
+}
+for (const line of lines) ask(line);
+await new Promise((resolve) => setTimeout(resolve, settings.warmUp * 1000));
+Object.assign(counts, { sent: 0, answered: 0, shed: 0, other: 0 });
+times.length = 0;
+const began = performance.now();
+await new Promise((resolve) => setTimeout(resolve, settings.seconds * 1000));
+over = true;
+times.sort((a, b) => a - b);
+const at = (q: number) => Math.round((times[Math.floor(q * (times.length - 1))] ?? 0) * 10) / 10;
+const found: Flooded = { seconds: (performance.now() - began) / 1000, ...counts, p50: at(0.5), p99: at(0.99) };
+process.stdout.write(`${JSON.stringify(found)}\n`);
+process.exit(0);

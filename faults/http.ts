@@ -1,0 +1,147 @@
+import { Agent, request } from 'node:http';
+
+/** How a call ended, as its client sees it. */
+export type Outcome =
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly code: string | undefined;
+      readonly retryAfter: string | undefined;
+      readonly text: string;
+    }
+  /** No connection: it cannot have happened. */
+  | { readonly kind: 'refused' }
+  /** The connection broke after the call was on its way: it may have happened. */
+  | { readonly kind: 'lost'; readonly why: string; readonly wasKept: boolean }
+  | { readonly kind: 'hung' };
+
+export interface Ask {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: object | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const GIVE_UP_AFTER = 20_000;
+
+/**
+ * As HTTP clients do: either side may end a kept connection at any time (RFC 9112, 9.3.1), so a call that met its end is sent
+ * once more. What the second one is told is no proof that the first did not happen.
+ */
+export async function callAgain(
+  caller: Caller,
+  port: () => number,
+  ask: Ask,
+): Promise<{ outcome: Outcome; again: boolean }> {
+  const first = await caller.call(port(), ask);
+  if (first.kind !== 'lost' || !first.wasKept) return { outcome: first, again: false };
+  const second = await caller.call(port(), ask);
+  const isDone = second.kind === 'answer' && second.status < 300;
+  return { outcome: isDone ? second : first, again: true };
+}
+
+export interface Caller {
+  call(port: number, ask: Ask): Promise<Outcome>;
+  close(): void;
+}
+
+/** A client with kept connections of its own, as another service would have. */
+export function createCaller(token: () => string | undefined, sockets = 64): Caller {
+  const agent = new Agent({ keepAlive: true, maxSockets: sockets });
+
+  function call(port: number, { method, path, body, headers = {} }: Ask): Promise<Outcome> {
+    const bearer = token();
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    return new Promise((resolve) => {
+      const sent = request(
+        {
+          agent,
+          host: '127.0.0.1',
+          port,
+          method,
+          path,
+          headers: {
+            ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
+            ...(payload !== undefined && {
+              'content-type': 'application/json',
+              'content-length': Buffer.byteLength(payload),
+            }),
+            ...headers,
+          },
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (chunk) => {
+            text += chunk;
+          });
+          response.on('error', (error) =>
+            end({
+              kind: 'lost',
+              why: `${error.message} on a ${sent.reusedSocket ? 'kept' : 'new'} connection`,
+              wasKept: sent.reusedSocket,
+            }),
+          );
+          response.on('end', () => {
+            const status = response.statusCode ?? 0;
+            const code = /"code":"(\w+)"/.exec(status >= 400 ? text : '')?.[1];
+            end({ kind: 'answer', status, code, retryAfter: response.headers['retry-after'], text });
+          });
+        },
+      );
+      const timer = setTimeout(() => {
+        end({ kind: 'hung' });
+        sent.destroy();
+      }, GIVE_UP_AFTER);
+      function end(outcome: Outcome): void {
+        clearTimeout(timer);
+        resolve(outcome);
+      }
+      sent.on('error', (error) => {
+        const refused = 'code' in error && error.code === 'ECONNREFUSED';
+        end(
+          refused
+            ? { kind: 'refused' }
+            : {
+                kind: 'lost',
+                why: `${error.message} on a ${sent.reusedSocket ? 'kept' : 'new'} connection`,
+                wasKept: sent.reusedSocket,
+              },
+        );
+      });
+      sent.end(payload);
+    });
+  }
+
+  return { call, close: () => agent.destroy() };
+}
+
+/** Demands success and answers the body. */
+export async function demand(port: number, ask: Ask, token?: string): Promise<unknown> {
+  const answer = await fetch(`http://127.0.0.1:${port}${ask.path}`, {
+    method: ask.method,
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(ask.body && { 'content-type': 'application/json' }),
+      ...ask.headers,
+    },
+    ...(ask.body && { body: JSON.stringify(ask.body) }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  const text = await answer.text();
+  if (answer.status >= 300) throw new Error(`${ask.method} ${ask.path} answered ${answer.status}: ${text}`);
+  return text === '' ? undefined : JSON.parse(text);
+}
+
+export function fieldOf(body: unknown, name: string): unknown {
+  return typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined;
+}
+
+export async function signIn(port: number, username: string, password: string): Promise<string> {
+  const token = fieldOf(
+    await demand(port, { method: 'POST', path: '/auth/sign-in', body: { username, password } }),
+    'token',
+  );
+  if (typeof token !== 'string') throw new Error('no token');
+  return token;
+}

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from './cluster.ts';
+import { demand, fieldOf, signIn } from './http.ts';
+import { createLedger, type Ledger, type Verdict } from './ledger.ts';
+import { ADMIN_PASSWORD } from './service.ts';
+
+const SEGMENTS = 5;
+const SETTLED_WITHIN = 10_000;
+
+export interface Prepared {
+  readonly ledger: Ledger;
+  readonly token: string;
+}
+
+/** Users and plain lists in the database of a running service, a ledger of them, and the admin's token. */
+export async function prepare(
+  cluster: Pick<Cluster, 'connected'>,
+  port: number,
+  { users: count, random, prefix = 'drill' }: { users: number; random: () => number; prefix?: string },
+): Promise<Prepared> {
+  const token = await signIn(port, 'admin', ADMIN_PASSWORD);
+  const segments = [];
+  for (let i = 0; i < SEGMENTS; i++) {
+    const slug = `${prefix}-${i}`;
+    const id = Number(
+      fieldOf(await demand(port, { method: 'POST', path: '/api/segments', body: { slug } }, token), 'id'),
+    );
+    segments.push({ id, slug });
+  }
+  const users = await cluster.connected(async (client) => {
+    const { rows } = await client.query<{ id: string; external_id: string }>(
+      `WITH made AS (
+         INSERT INTO users (external_id) SELECT $1 || '-' || g FROM generate_series(1, $2::int) g RETURNING id, external_id
+       ), keyed AS (INSERT INTO user_keys (external_id, user_id) SELECT external_id, id FROM made)
+       SELECT id, external_id FROM made`,
+      [prefix, count],
+    );
+    return rows.map(({ id, external_id }) => ({ id: Number(id), externalId: external_id }));
+  });
+  return { ledger: createLedger({ users, segments, random }), token };
+}
+
+/**
+ * Nothing of what the service ever sent may still be under way: a statement that lay in the socket of a frozen backend is
+ * carried out when that wakes, although nobody waits for it any more.
+ */
+export async function settled(cluster: Pick<Cluster, 'connected'>): Promise<void> {
+  const deadline = performance.now() + SETTLED_WITHIN;
+  await cluster.connected(async (client) => {
+    for (let quiet = 0; quiet < 3; ) {
+      const { rows } = await client.query<{ busy: string }>(
+        `SELECT count(*) AS busy FROM pg_stat_activity WHERE application_name = 'kohort' AND state <> 'idle'`,
+      );
+      quiet = Number(rows[0]?.busy) === 0 ? quiet + 1 : 0;
+      if (performance.now() > deadline) throw new Error('statements of the service do not come to an end');
+      await sleep(50);
+    }
+  });
+}
+
+export async function verifyWhenSettled(cluster: Pick<Cluster, 'connected'>, ledger: Ledger): Promise<Verdict> {
+  await settled(cluster);
+  return cluster.connected((client) => ledger.verify(client));
+}
+
+/** Milliseconds until a job that is queued now is done; infinite when it is not within the time. */
+export async function untilJobIsDone(
+  cluster: Pick<Cluster, 'connected'>,
+  port: number,
+  token: string,
+  within: number,
+): Promise<number> {
+  const slug = `queue-${Date.now()}`;
+  await demand(port, { method: 'POST', path: '/api/segments', body: { slug } }, token);
+  await demand(port, { method: 'DELETE', path: `/api/segments/${slug}` }, token);
+  const began = performance.now();
+  return cluster.connected(async (client) => {
+    while (performance.now() - began < within) {
+      const { rows } = await client.query<{ n: string }>('SELECT count(*) AS n FROM graphile_worker.jobs');
+      if (Number(rows[0]?.n) === 0) return performance.now() - began;
+      await sleep(100);
+    }
+    return Number.POSITIVE_INFINITY;
+  });
+}
+
+/** mulberry32: chance that can be repeated. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
