@@ -60,7 +60,11 @@ describe('what is no HTTP/1.1 gets a problem document with a request id all the 
       request('POST', '/api/segments', { 'Content-Length': '5', 'Transfer-Encoding': 'chunked' }),
       400,
     ],
-    ['a broken chunk', `${request('POST', '/auth/sign-in', { 'Transfer-Encoding': 'chunked' })}zz\r\n`, 400],
+    [
+      'a broken chunk',
+      `${request('POST', '/auth/sign-in', { 'Transfer-Encoding': 'chunked', 'Content-Type': 'application/json' })}zz\r\n`,
+      400,
+    ],
     ['headers of 20 KiB', request('GET', '/healthz', { 'X-Long': 'x'.repeat(20 * 1024) }), 431],
     [
       'a thousand headers',
