@@ -72,7 +72,7 @@ describe('the command line', () => {
     const target = join(folder, 'out.csv');
     expect(await run('export', ['--segment', 'S', '-o', target])).toMatchObject({ code: 0, out: '' });
     const text = await readFile(target, 'utf8');
-    expect(text).toMatch(/^user_id,external_id,expires_at\r\n\d+,a,2099-01-01T00:00:00.000Z\r\n\d+,b,/);
+    expect(text).toMatch(/^user_id,external_id,expires_at\n\d+,a,2099-01-01T00:00:00.000Z\n\d+,b,/);
     const again = await run('import', ['--segment', 'S', '--mode', 'replace', '-'], { input: text });
     expect(again).toMatchObject({ code: 0, out: expect.stringContaining('0 removed, 2 unchanged') });
     const lines = await run('export', ['--segment', 'S', '--format', 'ndjson']);
