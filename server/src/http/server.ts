@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
+import { boundDepartures } from './departures.ts';
 import { drainGracefully } from './drain.ts';
 import { createGate } from './gate.ts';
 import { createHotLane, type HotLane } from './hot-lane.ts';
@@ -30,8 +31,7 @@ const MAX_PATH_PARAMETER = 16 * 1024;
 
 // Headers have 10 s to arrive; node looks once a second. A body has its time from us, since node's bound knows no uploads.
 const BODY_WITHIN = 30_000;
-/** A connection on which nothing moves, in either direction: longer than any statement takes, so it is the client who has left. */
-const STANDSTILL = 150_000;
+const READ_WITHIN = 30_000;
 const TIMEOUTS = {
   requestTimeout: 0,
   headersTimeout: 10_000,
@@ -73,7 +73,6 @@ export function createWebServer(settings: ServerSettings): WebServer {
         .then((problem) => sendProblem(problem, request, reply));
     },
   });
-  app.server.timeout = STANDSTILL;
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
@@ -84,6 +83,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
   });
   drainGracefully(app);
   boundArrivals(app, BODY_WITHIN);
+  boundDepartures(app, READ_WITHIN);
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
