@@ -130,7 +130,8 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
       rules = {};
     },
     silence(count) {
-      const chosen = [...links].filter(({ dead }) => !dead).slice(0, count);
+      // The newest: the oldest is the probe's, whose silence is that of the whole server.
+      const chosen = [...links].filter(({ dead }) => !dead).slice(-count);
       for (const link of chosen) link.dead = true;
       return chosen.length;
     },
