@@ -24,7 +24,7 @@ import { memberRoutes } from './features/members/members.routes.ts';
 import { createMembers } from './features/members/members.ts';
 import { createAnswers } from './features/memberships/answers.ts';
 import { createAsOf } from './features/memberships/as-of.ts';
-import { hotCallOf } from './features/memberships/hot-call.ts';
+import { hotCallsOf } from './features/memberships/hot-call.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
 import { createOverrides, dropAllOverrides } from './features/memberships/overrides.ts';
 import { createMembershipReads } from './features/memberships/reads.ts';
@@ -75,11 +75,12 @@ export async function createService(
   /** Where several processes serve as one, their metrics are told as one. */
   renderMetrics = (registry: Registry) => () => registry.metrics(),
 ): Promise<Service> {
-  const { app, lane } = createWebServer({
+  const web = createWebServer({
     logLevel: config.logLevel,
     trustProxy: config.trustProxy,
     translate: problemOfDatabase,
   });
+  const { app, lane } = web;
   const onError = (error: unknown, what: string) => app.log.error({ err: loggable(error) }, what);
   let draining = false;
   let serving = false;
@@ -88,7 +89,7 @@ export async function createService(
   // The database, and what keeps watch over it.
   const db = new Database({ maxConnections: MAX_CONNECTIONS, statementTimeout: STATEMENT_TIMEOUT, onError });
   const metrics = createMetrics();
-  const observerOf = measureRequests(app, metrics, renderMetrics(metrics));
+  const observerOf = measureRequests(web, metrics, renderMetrics(metrics));
   const { watch, follow } = measureDatabase(db, metrics);
 
   // Who calls.
@@ -130,7 +131,7 @@ export async function createService(
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
   const router = createRouter(app, { authenticate: auth.authenticate, known: auth.known, seedIsOpen });
-  lane.open(hotCallOf({ answers, known: auth.known, seedIsOpen, observerOf }));
+  for (const call of hotCallsOf({ answers, overrides, known: auth.known, seedIsOpen, observerOf })) lane.open(call);
   authRoutes(router, auth);
   accountRoutes(router, accounts);
   keyRoutes(router, keys, once);

@@ -3,9 +3,11 @@ import { createServer, type ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exchange } from '../../test/wire.ts';
 import { createGate } from './gate.ts';
+import { createTraffic } from './traffic.ts';
 
 const held: ServerResponse[] = [];
-const gate = createGate(2, () => 'the-id');
+const traffic = createTraffic();
+const gate = createGate(2, traffic, () => 'the-id');
 const server = createServer(
   gate.guard((request, response) => void (request.url === '/held' ? held.push(response) : response.end('ok'))),
 );
@@ -34,7 +36,7 @@ it('refuses what is too much with 503 and Retry-After, but never the questions a
   });
   expect(JSON.parse(refused.text)).toMatchObject({ status: 503, code: 'overloaded', request_id: 'the-id' });
   expect((await get('/healthz')).status).toBe(200);
-  expect([gate.underWay(), gate.refused()]).toEqual([2, 1]);
+  expect([traffic.underWay(), gate.refused()]).toEqual([2, 1]);
   for (const response of held) response.end('ok');
   await Promise.all(waiting);
   expect((await get('/api/users/2/segments')).status).toBe(200);

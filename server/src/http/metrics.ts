@@ -1,5 +1,5 @@
-import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { WebServer } from './server.ts';
 
 /** Prometheus metrics of one service instance. Features add their own to `registry`. */
 export function createMetrics(): Registry {
@@ -10,16 +10,33 @@ export function createMetrics(): Registry {
 
 /** Answers how to observe a call that does not pass through the framework, in seconds. */
 export function measureRequests(
-  app: FastifyInstance,
+  { app, gate, traffic }: Pick<WebServer, 'app' | 'gate' | 'traffic'>,
   registry: Registry,
   render: () => Promise<string>,
-): (route: string) => (seconds: number) => void {
+): (method: string, route: string) => (seconds: number) => void {
   const durations = new Histogram({
     name: 'kohort_http_request_duration_seconds',
     help: 'Time from the first byte of a request to the last byte of its answer.',
     labelNames: ['method', 'route', 'status'],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [registry],
+  });
+  new Gauge({
+    name: 'kohort_http_requests_under_way',
+    help: 'Requests that have come in and are not answered yet.',
+    registers: [registry],
+    collect() {
+      this.set(traffic.underWay());
+    },
+  });
+  new Counter({
+    name: 'kohort_http_requests_refused_total',
+    help: 'Requests refused with 503 before anything was done for them, because too many were under way.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(gate.refused());
+    },
   });
   // The label values are few (templates, never paths, which hold external ids): each combination is looked up once.
   const observers = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>();
@@ -36,8 +53,8 @@ export function measureRequests(
     done();
   });
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await render()));
-  return (route) => {
-    const observer = durations.labels({ method: 'GET', route, status: 200 });
+  return (method, route) => {
+    const observer = durations.labels({ method, route, status: 200 });
     return (seconds) => observer.observe(seconds);
   };
 }

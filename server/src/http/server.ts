@@ -4,16 +4,19 @@ import { Problem } from '@kohort/contract';
 import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { boundDepartures } from './departures.ts';
 import { drainGracefully } from './drain.ts';
-import { createGate } from './gate.ts';
+import { createGate, type Gate } from './gate.ts';
 import { createHotLane, type HotLane } from './hot-lane.ts';
 import { acceptJson } from './json.ts';
 import { boundArrivals } from './patience.ts';
 import { answerBrokenRequest, answerProblems, type ProblemSettings, sendProblem, toProblem } from './problems.ts';
+import { createTraffic, type Traffic } from './traffic.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
 export interface WebServer {
   readonly app: FastifyInstance;
   readonly lane: HotLane;
+  readonly gate: Gate;
+  readonly traffic: Traffic;
 }
 
 export interface ServerSettings extends ProblemSettings {
@@ -47,7 +50,8 @@ function requestIdOf({ headers }: IncomingMessage): string {
 /** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
 export function createWebServer(settings: ServerSettings): WebServer {
   // Node would refuse a request without Host in its own words; we do it in ours.
-  const gate = createGate(MAX_UNDER_WAY, requestIdOf);
+  const traffic = createTraffic();
+  const gate = createGate(MAX_UNDER_WAY, traffic, requestIdOf);
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false };
   const lane = createHotLane(options, requestIdOf, gate.guard);
   const app = fastify({
@@ -79,13 +83,14 @@ export function createWebServer(settings: ServerSettings): WebServer {
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     const isNameless = request.raw.httpVersion === '1.1' && request.headers.host === undefined;
-    done(isNameless ? new Problem('malformed', 'The request has no Host header.') : undefined);
+    done(isNameless ? new Problem('malformed', 'The request has no Host header.') : lane.failureOf(request.raw));
   });
-  drainGracefully(app);
+  traffic.follow(app.server);
+  drainGracefully(app, traffic);
   boundArrivals(app, BODY_WITHIN);
   boundDepartures(app, READ_WITHIN);
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
-  return { app, lane };
+  return { app, lane, gate, traffic };
 }

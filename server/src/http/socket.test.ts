@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
-import { exchange, type Listening, listen, open, type RawAnswer } from '../../test/wire.ts';
+import { exchange, type Listening, listen, open, type RawAnswer, type Wire } from '../../test/wire.ts';
 
 let databases: TestDatabase[];
 let production: Listening;
@@ -341,6 +342,121 @@ describe('the hot path answers as the framework would', () => {
         text: '{"segments":["Hot","Z","a"]}',
       });
       wire.socket.destroy();
+    }
+  });
+
+  const bodies = [
+    '{"slug":"Put"}',
+    ' {\r\n\t"slug" : "Put" } ',
+    '{"slug":"P\\u0075t"}',
+    '{"slug":"Nobody_made"}',
+    '{"slug":"put"}',
+    '{"slug":""}',
+    '{"slug":" Put"}',
+    `{"slug":"${'x'.repeat(255)}"}`,
+    `{"slug":"${'x'.repeat(256)}"}`,
+    '{"slug":"Put","slug":"Put"}',
+    '{"slug":"Put","extra":1}',
+    '{"slug":"Put","expires_at":null}',
+    '{"slug":"Put","ttl":0}',
+    '{"slug":7}',
+    '{"slug":null}',
+    '{"Slug":"Put"}',
+    '{}',
+    '[]',
+    'null',
+    '"Put"',
+    '{"slug":"Put"}x',
+    '{"slug":"Put"',
+    "{'slug':'Put'}",
+    '{"slug":"Put",}',
+    '\uFEFF{"slug":"Put"}',
+    '\u00A0{"slug":"Put"}',
+    '{"slug":"Pùt"}',
+    '{"slug":"Put\\u0000"}',
+    '{"__proto__":{},"slug":"Put"}',
+  ];
+
+  it('for every body and way to send it that puts a user into a segment, in both modes', async () => {
+    for (const [{ port, db }, token] of [
+      [production, admin],
+      [evaluation, undefined],
+    ] as const) {
+      const asAdmin = token === undefined ? {} : bearer(token);
+      await exchange(port, request('POST', '/api/segments', asAdmin, '{"slug":"Put"}'));
+      const one = async (path: string, send: (wire: Wire, path: string) => Promise<void> | void) => {
+        const wire = await open(port);
+        await send(wire, path);
+        const answer = await wire.next();
+        wire.socket.destroy();
+        return answer;
+      };
+      const both = async (what: string, send: (wire: Wire, path: string) => Promise<void> | void, user = '1') => {
+        const hot = await one(`/api/users/${user}/segments`, send);
+        const plain = await one(`/api/users/${user}/segments?`, send);
+        expect([what, same(hot)]).toEqual([what, same(plain)]);
+        return hot.status;
+      };
+      for (const body of bodies) {
+        for (const credential of [asAdmin, bearer('garbage')]) {
+          await both(body, (wire, path) => wire.write(request('POST', path, credential, body)));
+        }
+      }
+      for (const user of users) {
+        await both(user, (wire, path) => wire.write(request('POST', path, asAdmin, '{"slug":"Put"}')), user);
+      }
+      const body = '{"slug":"Put"}';
+      for (const headers of [
+        { 'Content-Type': 'Application/JSON' },
+        { 'Content-Type': 'application/json; charset=utf-8' },
+        { 'Content-Type': 'application/json;charset=UTF-8' },
+        { 'Content-Type': 'application/json; charset=latin1' },
+        { 'Content-Type': 'text/plain' },
+        { 'Content-Encoding': 'gzip' },
+        { 'Content-Encoding': 'identity' },
+        { 'Idempotency-Key': 'some-key' },
+        { 'If-Match': '"1"' },
+      ]) {
+        const what = JSON.stringify(headers);
+        await both(what, (wire, path) => wire.write(request('POST', path, { ...asAdmin, ...headers }, body)));
+      }
+      for (const cut of [0, 1, 7, body.length - 1]) {
+        const status = await both(`in pieces at ${cut}`, async (wire, path) => {
+          const whole = request('POST', path, asAdmin, body);
+          wire.write(whole.slice(0, whole.length - body.length + cut));
+          await sleep(30);
+          wire.write(body.slice(cut));
+        });
+        expect(status).toBe(200);
+      }
+      const wire = await open(port);
+      wire.write(
+        [1, 2, 1].map((user) => request('POST', `/api/users/${user}/segments`, asAdmin, body)).join('') +
+          request('GET', '/api/users/2/segments', asAdmin),
+      );
+      for (const text of [...Array<string>(3).fill('{"status":"ok"}'), expect.stringContaining('"Put"')]) {
+        expect(await wire.next()).toMatchObject({ status: 200, text });
+      }
+      wire.socket.destroy();
+      // However often it was asked for, it happened once.
+      const happened = await db.query({
+        text: `SELECT h.op, h.actor FROM history h JOIN segments s ON s.id = h.segment_id
+          WHERE h.user_id = 1 AND s.slug = 'Put'`,
+        values: [],
+      });
+      expect(happened).toEqual([{ op: 'add', actor: token === undefined ? 'anonymous' : 'user:1' }]);
+    }
+  });
+});
+
+describe('the metrics', () => {
+  it('tell what is under way, what was refused, and the calls of the hot lane', async () => {
+    const { text } = await exchange(production.port, request('GET', '/metrics'));
+    expect(text).toMatch(/^kohort_http_requests_under_way 1$/m);
+    expect(text).toMatch(/^kohort_http_requests_refused_total 0$/m);
+    for (const method of ['GET', 'POST']) {
+      const route = `method="${method}",route="/api/users/:user/segments",status="200"`;
+      expect(text).toMatch(new RegExp(`^kohort_http_request_duration_seconds_count\\{${route}\\} [1-9]`, 'm'));
     }
   });
 });

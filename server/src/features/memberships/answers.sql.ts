@@ -29,6 +29,7 @@ export interface Asked {
 }
 
 // Hand-written texts with names: prepared once per connection. External ids are looked up one by one, and only where given.
+// A subquery around an array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
 const ASKED = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
 const OVERRIDES = `
   SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
@@ -38,7 +39,7 @@ const OVERRIDES = `
 const LISTS = `
   SELECT d.revision, coalesce(o.overrides, CASE WHEN EXISTS (SELECT FROM users u WHERE u.id = q.id) THEN '{}' END)
   FROM definitions d
-    CROSS JOIN unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS a(id, external_id, ord)
+    CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
     CROSS JOIN LATERAL (SELECT ${ASKED} AS id) q
     CROSS JOIN LATERAL (${OVERRIDES}) o
   ORDER BY a.ord`;
@@ -47,7 +48,7 @@ const SUBJECTS = `
   SELECT d.revision, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
     n.id, n.version, n.external_id, n.attributes
   FROM definitions d
-    CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+    CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
     CROSS JOIN LATERAL (SELECT ${ASKED} AS id) q
     CROSS JOIN LATERAL (${OVERRIDES}) o
