@@ -111,9 +111,11 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN l.dynamic THEN 'dynamic'
         WHEN c.user_id IS NOT NULL THEN 'applied'
         -- Not changed: it stands as asked, or else what is in the way is over; this snapshot may be too old to hold it.
-        WHEN l.kind IN ('include', 'exclude')
-          AND (m.mode = l.kind AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND coalesce(m.expires_at > l.now, true)) IS NOT TRUE
-          THEN 'expired'
+        WHEN l.kind IN ('include', 'exclude') AND NOT EXISTS (
+          SELECT FROM memberships m
+          WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
+            AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND coalesce(m.expires_at > l.now, true)
+        ) THEN 'expired'
         WHEN l.ord IS NOT NULL THEN 'unchanged'
         WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
         WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
@@ -123,7 +125,6 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
     FROM input i
       LEFT JOIN locked l ON l.ord = i.ord
       LEFT JOIN changed c ON c.user_id = l.user_id AND c.segment_id = l.segment_id
-      LEFT JOIN memberships m ON m.user_id = l.user_id AND m.segment_id = l.segment_id
     ORDER BY i.ord`;
   const rows = await db.query<{ outcome: Outcome }>(named('overrides-apply', statement));
   return rows.map(({ outcome }) => outcome);
