@@ -5,6 +5,7 @@ import { type Options, type Row, renderTable, type Scenario } from './report.ts'
 import { backup } from './scenarios/backup.ts';
 import { disk } from './scenarios/disk.ts';
 import { embedded } from './scenarios/embedded.ts';
+import { fuzz } from './scenarios/fuzz.ts';
 import { kill } from './scenarios/kill.ts';
 import { load } from './scenarios/load.ts';
 import { loss } from './scenarios/loss.ts';
@@ -22,6 +23,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   rolling,
   embedded,
   backup,
+  fuzz,
   soak,
 };
 /** Not among those that run unless asked for. */

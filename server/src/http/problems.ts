@@ -65,6 +65,9 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
       'call failed',
     );
   }
+  // Fastify would end a connection whose body it cannot read; the rest of that is read and dropped (patience.ts). What the
+  // response itself says, that the service stops, stands.
+  if (!reply.raw.hasHeader('connection')) reply.removeHeader('connection');
   // Where the path cannot even be read, no hook has run that would have set the id.
   return reply
     .code(problem.status)

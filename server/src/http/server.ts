@@ -79,6 +79,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
   });
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  boundArrivals(app, BODY_WITHIN);
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
@@ -87,7 +88,6 @@ export function createWebServer(settings: ServerSettings): WebServer {
   });
   traffic.follow(app.server);
   drainGracefully(app, traffic);
-  boundArrivals(app, BODY_WITHIN);
   boundDepartures(app, READ_WITHIN);
   acceptJson(app);
   validateWithTypeBox(app);

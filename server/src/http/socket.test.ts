@@ -195,9 +195,28 @@ describe('bodies', () => {
         const chunk = `${(64 * 1024).toString(16)}\r\n${' '.repeat(64 * 1024)}\r\n`;
         wire.write(request('POST', '/api/segments', { ...type, 'Transfer-Encoding': 'chunked' }) + chunk.repeat(17));
       }
-      const answer = await wire.next();
-      expectProblem(answer, 413);
+      expectProblem(await wire.next(), 413);
+      // Nobody is made to send the rest, but who does not hurry is not waited for.
       await wire.ended;
+    },
+    15_000,
+  );
+
+  it.each([2, 30])(
+    'one of %i MiB that is sent to its end all the same is answered, and the connection goes on',
+    async (size) => {
+      const wire = await open(production.port);
+      const length = size * 1024 * 1024;
+      const headers = { ...bearer(), 'Content-Type': 'application/json', 'Content-Length': String(length) };
+      wire.write(request('POST', '/api/segments', headers));
+      for (let sent = 0; sent < size; sent++) {
+        wire.write(' '.repeat(1024 * 1024));
+        await sleep(1);
+      }
+      expectProblem(await wire.next(), 413);
+      wire.write(request('GET', '/healthz'));
+      expect((await wire.next()).status).toBe(200);
+      wire.socket.destroy();
     },
   );
 

@@ -172,7 +172,11 @@ export async function fuzz(options: FuzzOptions): Promise<{ requests: number; fa
       (tried) => {
         requests += tried.length;
       },
-      (error: Error) => failures.push(`${operation.id}: ${error.message}`),
+      // What was wrong is the cause; the message says how to draw it again.
+      (error: Error) =>
+        failures.push(
+          [operation.id, error.cause instanceof Error ? error.cause.message : '', error.message].join(': '),
+        ),
     );
   }
   return { requests, failures };

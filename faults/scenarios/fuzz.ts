@@ -1,0 +1,50 @@
+import { fuzz as fuzzService } from '../../server/test/fuzz/fuzz.ts';
+import { sendTo } from '../../server/test/fuzz/http.ts';
+import { createCluster } from '../cluster.ts';
+import { countUnfolded } from '../ledger.ts';
+import { say } from '../processes.ts';
+import type { Scenario } from '../report.ts';
+import { ADMIN_PASSWORD, startService } from '../service.ts';
+
+/** Requests for each operation; a quarter of it where passwords are hashed. CI makes 60. */
+const RUNS = 400;
+const QUICK_RUNS = 40;
+
+/** Every operation of the service's own document, drawn from its schemas and broken on purpose, over real sockets. */
+export const fuzz: Scenario = async ({ quick, seed }) => {
+  const cluster = await createCluster({});
+  const service = await startService({ databaseUrl: cluster.url });
+  const { send, close } = sendTo(service.port);
+  const { requests, failures } = await fuzzService({
+    send,
+    adminPassword: ADMIN_PASSWORD,
+    seed,
+    runs: quick ? QUICK_RUNS : RUNS,
+    forgive: () => cluster.connected(async (client) => void (await client.query('DELETE FROM throttles'))),
+  });
+  close();
+  for (const failure of failures) say(failure);
+  const unfolded = await cluster.connected(countUnfolded);
+  const logged = service
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'));
+  for (const line of logged.slice(0, 10)) say(line);
+  await service.stop();
+  await cluster.stop();
+  return [
+    {
+      scenario: 'Fuzzing: every operation of the document, drawn and broken',
+      times: requests,
+      promised:
+        'no 5xx, only documented statuses, answers true to their schema, what is invalid refused; state is the fold',
+      seen: [
+        `${failures.length} operations with a fault ${failures.map((failure) => failure.slice(0, 200)).join(', ')}`.trim(),
+        `${unfolded} pairs not the fold`,
+        `${logged.length} lines in the error log`,
+        `${service.restarts()} restarts`,
+      ].join('; '),
+      held: failures.length === 0 && unfolded === 0 && logged.length === 0 && service.restarts() === 0,
+    },
+  ];
+};
