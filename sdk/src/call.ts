@@ -83,13 +83,31 @@ function requestOf(endpoint: Endpoint, input: AnyInput, token: string | undefine
   return { ...init, body: JSON.stringify(input.body) };
 }
 
+/** The same upload, and what went wrong where it is read from: that is not the service's doing, though `fetch` fails of it. */
+function watched(upload: UploadBody): { readonly upload: UploadBody; readonly failure: () => unknown } {
+  let failure: unknown;
+  if (typeof upload === 'string' || upload instanceof Uint8Array) return { upload, failure: () => failure };
+  async function* read(source: AsyncIterable<Uint8Array>) {
+    try {
+      yield* source;
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+  return { upload: read(upload), failure: () => failure };
+}
+
 export function createCall({ url, token, retries = DEFAULT_RETRIES, fetch: send = fetch }: ClientOptions) {
   async function once(endpoint: Endpoint, input: AnyInput): Promise<Response> {
     const address = addressOf(url, endpoint, input);
+    const source = input.upload === undefined ? undefined : watched(input.upload);
     let response: Response;
     try {
-      response = await send(address, requestOf(endpoint, input, token));
+      response = await send(address, requestOf(endpoint, source ? { ...input, upload: source.upload } : input, token));
     } catch (error) {
+      const failure = source?.failure();
+      if (failure !== undefined) throw failure;
       if (input.signal?.aborted) throw error;
       throw new Unreachable(`Kohort cannot be reached at ${url}.`, { cause: error });
     }

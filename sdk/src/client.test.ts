@@ -97,4 +97,41 @@ describe('the client', () => {
     await expect(hasty.segments.countMembers({ params: { slug: 'S' } })).rejects.toMatchObject({ code: 'overloaded' });
     expect(calls).toBe(1);
   });
+
+  it('says what went wrong where an upload is read from', async () => {
+    async function* broken() {
+      yield new TextEncoder().encode('external_id\n');
+      throw new RangeError('the disk is full of holes');
+    }
+    const sent = client.imports.importMembers({ params: { slug: 'S' }, type: 'text/csv', upload: broken() });
+    await expect(sent).rejects.toThrow(new RangeError('the disk is full of holes'));
+  });
+
+  it('follows a job over breaks, and gives up after a while without a word', async () => {
+    const event = (finished_at: string | null) => `data: ${JSON.stringify({ id: '1', finished_at })}\n\n`;
+    const answers: (() => Response)[] = [
+      () => new Response('{"code":"unavailable"}', { status: 503 }),
+      () => new Response(event(null)),
+      () => {
+        throw new TypeError('fetch failed');
+      },
+      () => new Response(event('2026-01-01T00:00:00.000Z')),
+    ];
+    let [calls, away] = [0, 0];
+    const onAway = () => away++;
+    const restarting = async () => answers[calls++]?.() ?? Promise.reject(new TypeError('fetch failed'));
+    const told = [];
+    for await (const job of createClient({ url, fetch: restarting }).follow('1', { onAway }))
+      told.push(job.finished_at);
+    expect([told, away, calls]).toEqual([[null, '2026-01-01T00:00:00.000Z'], 2, 4]);
+
+    const rest = createClient({ url, fetch: restarting });
+    await expect(rest.follow('9', { patience: 300 }).next()).rejects.toThrow(
+      new Unreachable(`Kohort cannot be reached at ${url} any more. Job 9 may still go on.`),
+    );
+    const signal = AbortSignal.timeout(50);
+    await expect(rest.follow('9', { signal }).next()).rejects.toMatchObject({ name: 'TimeoutError' });
+    // A refusal is no absence.
+    await expect(client.follow('987654').next()).rejects.toMatchObject({ code: 'job_unknown' });
+  });
 });

@@ -13,6 +13,7 @@ import {
   users,
 } from '@kohort/contract';
 import { type ClientOptions, createCall, type Input, type Output } from './call.ts';
+import { KohortError, Unreachable } from './errors.ts';
 
 const features = { auth, accounts, keys, users, segments, memberships, history, reports, imports, jobs };
 type Features = typeof features;
@@ -31,9 +32,23 @@ export type Client = {
   readonly [F in keyof Features]: { readonly [K in keyof Endpoints<Features[F]>]: Method<Endpoints<Features[F]>[K]> };
 } & {
   readonly call: ReturnType<typeof createCall>;
-  /** A job now, and again whenever it has changed, until it ends; also over connections that break. */
-  follow(id: string, options?: { signal?: AbortSignal }): AsyncGenerator<Job, void, undefined>;
+  /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
+  follow(id: string, options?: FollowOptions): AsyncGenerator<Job, void, undefined>;
 };
+
+export interface FollowOptions {
+  readonly signal?: AbortSignal;
+  /** Milliseconds without a word from the service after which it is given up. Default 60,000. */
+  readonly patience?: number;
+  /** Told once whenever the service is found to be away. */
+  readonly onAway?: () => void;
+}
+
+const PATIENCE = 60_000;
+const MIN_PAUSE = 250;
+const MAX_PAUSE = 5_000;
+/** The service is starting or too busy, or what stands before it does not reach it. */
+const AWAY = new Set([502, 503, 504]);
 
 function isEndpoint(value: unknown): value is Endpoint {
   return typeof value === 'object' && value !== null && 'method' in value && 'success' in value;
@@ -49,8 +64,25 @@ async function* eventsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Job
   }
 }
 
+/** Rejects when the signal says so. */
+function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, milliseconds);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    if (signal?.aborted) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
 export function createClient(options: ClientOptions): Client {
   const call = createCall(options);
+  const callOnce = createCall({ ...options, retries: 0 });
   const groups = Object.fromEntries(
     Object.entries(features).map(([name, feature]) => [
       name,
@@ -66,21 +98,37 @@ export function createClient(options: ClientOptions): Client {
   return {
     ...groups,
     call,
-    async *follow(id, { signal } = {}) {
-      const settings = signal ? { signal } : {};
+    async *follow(id, { signal, patience = PATIENCE, onAway } = {}) {
+      const input = { params: { id }, ...(signal && { signal }) };
+      let [pause, awaySince, isTold] = [MIN_PAUSE, Number.NaN, false];
       for (;;) {
-        let last: Job | undefined;
+        let failure: unknown;
         try {
-          for await (const job of eventsOf(await call(jobs.followJob, { params: { id }, ...settings }))) {
-            last = job;
+          for await (const job of eventsOf(await callOnce(jobs.followJob, input))) {
+            [pause, awaySince, isTold] = [MIN_PAUSE, Number.NaN, false];
             yield job;
+            if (job.finished_at) return;
           }
         } catch (error) {
-          // The stream broke off in the middle: the job itself may be fine.
-          if (last === undefined || signal?.aborted) throw error;
+          // It broke off, or could not begin: the job itself may be fine. A refusal is meant.
+          if (signal?.aborted || (error instanceof KohortError && !AWAY.has(error.status))) throw error;
+          failure = error;
         }
-        if (last?.finished_at) return;
-        await new Promise((resolve) => setTimeout(resolve, 500));
+        const now = performance.now();
+        if (Number.isNaN(awaySince)) awaySince = now;
+        else if (now - awaySince >= patience) {
+          throw new Unreachable(`Kohort cannot be reached at ${options.url} any more. Job ${id} may still go on.`, {
+            cause: failure,
+          });
+        }
+        // A connection that merely came to its end is no reason to worry anybody.
+        if (failure !== undefined && !isTold) {
+          isTold = true;
+          onAway?.();
+        }
+        const asked = failure instanceof KohortError ? (failure.retryAfter ?? 0) * 1000 : 0;
+        await sleep(Math.min(Math.max(pause, asked), Math.max(0, awaySince + patience - now)), signal);
+        pause = Math.min(pause * 2, MAX_PAUSE);
       }
     },
   };

@@ -39,9 +39,9 @@ import { createUsers } from './features/users/users.ts';
 import { createCursors } from './http/cursor.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
+import { loggable } from './http/log.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { openApiOf } from './http/openapi.ts';
-import { loggable } from './http/problems.ts';
 import { createRouter } from './http/route.ts';
 import { createWebServer } from './http/server.ts';
 import { answerUnknown } from './http/unknown.ts';
@@ -97,13 +97,15 @@ export async function createService(
   const auth = createAuth({ ...config, db });
   const accounts = createAccounts({ db, cursors, forgetUser: auth.forgetUser });
   const keys = createKeys({ db, cursors, forgetKey: auth.forgetKey });
-  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret });
+  const { lifted: untilLifted } = createHolds(db);
+  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret, untilLifted });
 
   // What the service is for.
   const definitions = createDefinitionCache(db);
   const users = createUsers({
     db,
     cursors,
+    untilLifted,
     onErase: async (tx, userId, { actor, isAdmin }) => {
       await refuseErasureOfHeld(tx, userId);
       await dropAllOverrides(tx, userId, actor);
@@ -116,7 +118,7 @@ export async function createService(
   const overrides = createOverrides({
     db,
     definitions,
-    untilLifted: createHolds(db).lifted,
+    untilLifted,
     observe: watch('overrides'),
   });
   follow('segments', answers.segmentsOf);
@@ -130,7 +132,12 @@ export async function createService(
 
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
-  const router = createRouter(app, { authenticate: auth.authenticate, known: auth.known, seedIsOpen });
+  const router = createRouter(app, {
+    authenticate: auth.authenticate,
+    known: auth.known,
+    seedIsOpen,
+    host: config.host,
+  });
   for (const call of hotCallsOf({ answers, overrides, known: auth.known, seedIsOpen, observerOf })) lane.open(call);
   authRoutes(router, auth);
   accountRoutes(router, accounts);

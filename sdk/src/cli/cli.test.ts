@@ -1,5 +1,7 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -106,6 +108,7 @@ describe('the command line', () => {
     ['import', ['--segment', 'S', '--users', '-']],
     ['import', ['--segment', 'S', '--mode', 'merge', '-']],
     ['import', ['--segment', 'S', '--colour', '-']],
+    ['import', ['--segment', 'S', '--patience', 'much', '-']],
     ['import', ['--segment', 'S', '/no/such/file.csv']],
     ['import', ['--segment', 'NONE', '-']],
     ['import', ['--users', '--mode', 'add', '-']],
@@ -123,6 +126,93 @@ describe('the command line', () => {
       expect((await run('import', ['--segment', 'S', '-'], { input: 'external_id\n', over })).code).toBe(3);
       expect((await run('export', ['--segment', 'S'], { over })).code).toBe(3);
     }
+  });
+});
+
+describe('what a file may be', () => {
+  it('names one that cannot be read, and blames nobody else', async () => {
+    const loop = join(folder, 'loop.csv');
+    await symlink(loop, loop);
+    // The latter can be opened, also by root, and fails when it is being sent.
+    for (const [file, reason] of [
+      [loop, 'ELOOP'],
+      ['/proc/self/mem', 'EIO'],
+    ] as const) {
+      const { code, err } = await run('import', ['--segment', 'S', file]);
+      expect(err).toContain(`${file} cannot be read (${reason}).`);
+      expect(code).toBe(2);
+    }
+    expect((await run('import', ['--segment', 'S', folder])).err).toContain('is no file that can be read.');
+  });
+
+  it('takes a named pipe and /dev/stdin', async () => {
+    const pipe = join(folder, 'pipe.csv');
+    execFileSync('mkfifo', [pipe]);
+    const input = 'external_id\npiped\n';
+    const args = ['--segment', 'S', '--unknown', 'create'];
+    const [{ code, out, err }] = await Promise.all([run('import', [...args, pipe]), writeFile(pipe, input)]);
+    expect([code, out]).toEqual([0, expect.stringContaining('done: 1 added')]);
+    expect(err).toMatch(/^sending bytes 18\n/);
+    expect(await run('import', [...args, '/dev/stdin'], { input })).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('1 unchanged'),
+    });
+    // Whoever writes to it may take for ever: a refusal is told at once.
+    const held = await open(pipe, 'r+');
+    try {
+      await held.write(input);
+      expect((await run('import', ['--segment', 'NONE', pipe])).code).toBe(2);
+    } finally {
+      await held.close();
+    }
+  });
+});
+
+describe('a service that restarts while a job is followed', () => {
+  const job = { id: '7', kind: 'segment_import', rows: 2, added: 0, updated: 0, removed: 0, unchanged: 0, errors: [] };
+  const running = { ...job, state: 'running', processed: 1, created_at: '2026-01-01T00:00:00.000Z', finished_at: null };
+  const done = { ...running, state: 'done', processed: 2, added: 2, finished_at: '2026-01-01T00:00:01.000Z' };
+  const event = (what: object) => `data: ${JSON.stringify(what)}\n\n`;
+
+  /** Takes the file, says that the job runs, and dies; `later` answers from the next connection on. */
+  async function against(later: RequestListener, args: readonly string[]) {
+    let asked = 0;
+    const server = createServer((request, response) => {
+      if (request.method === 'POST') {
+        request.resume().on('end', () => response.writeHead(202).end('{"job":"7"}'));
+      } else if (asked++ === 0) {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(event(running), () => setTimeout(() => request.socket.resetAndDestroy(), 100));
+      } else {
+        later(request, response);
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const over = { KOHORT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+    try {
+      return await run('import', ['--segment', 'S', ...args, '-'], { input: 'external_id\na\nb\n', over });
+    } finally {
+      server.close();
+    }
+  }
+
+  it('is waited for, and the end of the job is told', async () => {
+    let times = 0;
+    const answers: RequestListener[] = [
+      (request) => request.socket.resetAndDestroy(),
+      (_, response) => response.writeHead(502).end('<h1>Bad Gateway</h1>'),
+      (_, response) => response.writeHead(503, { 'retry-after': '1' }).end('{"code":"unavailable"}'),
+      (_, response) => response.end(event(done)),
+    ];
+    const { code, out, err } = await against((...call) => answers[times++]?.(...call), []);
+    expect(err).toBe('sending bytes 16\napplying rows 1 of 2\nwaiting for Kohort … (job 7)\n');
+    expect([code, out]).toEqual([0, 'done: 2 added, 0 updated, 0 removed, 0 unchanged (2 rows, job 7)\n']);
+  });
+
+  it('is given up in the end, with 3 and the number of the job', async () => {
+    const { code, err } = await against((request) => request.socket.resetAndDestroy(), ['--patience', '1']);
+    expect(err).toMatch(/Kohort cannot be reached at http:\S+ any more\. Job 7 may still go on\.\n$/);
+    expect(code).toBe(3);
   });
 });
 

@@ -1,22 +1,22 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Client, Job } from '../client.ts';
 import { clientFromEnvironment } from './connect.ts';
 import { exits, main, UsageError } from './exits.ts';
 import { type Progress, progressOn } from './progress.ts';
+import { sourceOf } from './source.ts';
 
 const USAGE = `
 npm run import -- --segment SLUG FILE      put the users of a file into a segment
 npm run import -- --users FILE             register users, change names and attributes
 
-FILE is CSV or NDJSON (by its name, or --format); - is standard input.
+FILE is CSV or NDJSON (by its name, or --format); - is standard input. A named pipe will do.
 
   --mode add|remove|replace      what becomes of the users of the file (add)
   --unknown create|reject|skip   what becomes of users who do not exist (reject; with --users: create)
   --expires-at TIME              for rows that name no time of their own
   --dry-run                      only tell what would change
   --format csv|ndjson
+  --patience SECONDS             how long to wait for a service that is away while the job is followed (60)
 
 KOHORT_URL (http://localhost:8000) and KOHORT_TOKEN say where to, and who asks.
 Exit codes: 0 done, 1 the job failed, 2 called wrongly, 3 not reachable or not allowed.`;
@@ -29,6 +29,7 @@ const OPTIONS = {
   'expires-at': { type: 'string' },
   'dry-run': { type: 'boolean' },
   format: { type: 'string' },
+  patience: { type: 'string', default: '60' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -45,40 +46,32 @@ function typeOf(file: string, format: string | undefined) {
   return found === 'csv' ? 'text/csv' : 'application/x-ndjson';
 }
 
-async function sizeOf(file: string): Promise<number | undefined> {
-  if (file === '-') return undefined;
-  const found = await stat(file).catch(() => undefined);
-  if (!found?.isFile()) throw new UsageError(`${file} is no file that can be read.`);
-  return found.size;
-}
-
-async function* counted(file: string, size: number | undefined, progress: Progress): AsyncGenerator<Uint8Array> {
-  let sent = 0;
-  for await (const chunk of file === '-' ? process.stdin : createReadStream(file)) {
-    sent += chunk.length;
-    progress.show('sending bytes', sent, size);
-    yield chunk;
-  }
+function secondsIn(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new UsageError('--patience takes a number of seconds.');
+  return Number(text);
 }
 
 async function send(client: Client, values: Values, file: string, progress: Progress): Promise<string> {
   const unknown = oneOf('unknown', values.unknown, ['create', 'reject', 'skip']);
   const mode = oneOf('mode', values.mode, ['add', 'remove', 'replace']);
-  const common = {
-    type: typeOf(file, values.format),
-    upload: counted(file, await sizeOf(file), progress),
-  } as const;
+  const type = typeOf(file, values.format);
   const query = { ...(unknown && { unknown }), ...(values['dry-run'] && { dry_run: 'true' as const }) };
-  if (values.segment === undefined) {
-    if (mode || values['expires-at']) throw new UsageError('--mode and --expires-at belong to --segment.');
-    return (await client.imports.importUsers({ query, ...common })).job;
+  if (values.segment === undefined && (mode || values['expires-at'])) {
+    throw new UsageError('--mode and --expires-at belong to --segment.');
   }
-  const { job } = await client.imports.importMembers({
-    params: { slug: values.segment },
-    query: { ...query, ...(mode && { mode }), ...(values['expires-at'] && { expires_at: values['expires-at'] }) },
-    ...common,
-  });
-  return job;
+  const source = await sourceOf(file);
+  try {
+    const common = { type, upload: source.chunks(progress) } as const;
+    if (values.segment === undefined) return (await client.imports.importUsers({ query, ...common })).job;
+    const { job } = await client.imports.importMembers({
+      params: { slug: values.segment },
+      query: { ...query, ...(mode && { mode }), ...(values['expires-at'] && { expires_at: values['expires-at'] }) },
+      ...common,
+    });
+    return job;
+  } finally {
+    source.close();
+  }
 }
 
 function summary({ id, state, rows, added, updated, removed, unchanged, errors }: Job, isDryRun: boolean): string {
@@ -102,11 +95,16 @@ async function run(): Promise<number> {
   if (file === undefined || more.length > 0) throw new UsageError('One file, please.');
   if ((values.segment === undefined) === !values.users)
     throw new UsageError('Either --segment SLUG or --users, please.');
+  const patience = secondsIn(values.patience) * 1000;
   const client = clientFromEnvironment(process.env);
   const progress = progressOn(process.stderr);
   const id = await send(client, values, file, progress);
+  const onAway = () => {
+    progress.end();
+    process.stderr.write(`waiting for Kohort … (job ${id})\n`);
+  };
   let last: Job | undefined;
-  for await (const job of client.follow(id)) {
+  for await (const job of client.follow(id, { patience, onAway })) {
     last = job;
     if (job.state === 'queued') progress.show('waiting, rows', job.rows, undefined);
     if (job.state === 'running') progress.show('applying rows', job.processed, job.rows);

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { isHost } from './head.ts';
 
 export interface HotCall {
   readonly method: 'GET' | 'POST';
@@ -95,7 +96,9 @@ export function createHotLane(
 
   /** Whether a request could be one of ours, as far as its headers tell. */
   function isPlain({ method }: HotCall, { headers }: IncomingMessage): boolean {
-    if (headers.host === undefined || headers['transfer-encoding'] !== undefined) return false;
+    if (!isHost(headers.host) || headers['transfer-encoding'] !== undefined) return false;
+    // A page in a browser, which is looked at more closely.
+    if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
     // A body has its time to arrive, which the framework watches.
     if (method === 'GET') return headers['content-length'] === undefined;
     return (

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
-import type { Endpoint } from '@kohort/contract';
+import { type Endpoint, Problem } from '@kohort/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isRepeated } from './head.ts';
 import { uploadOf } from './uploads.ts';
 
 /** A call that is to have its effect once, however often it is sent. */
@@ -30,6 +31,9 @@ export function idempotentCallOf(
 ): IdempotentCall | undefined {
   const key = request.headers['idempotency-key'];
   if (!headers || !('idempotency-key' in headers.properties) || typeof key !== 'string') return undefined;
+  if (key.includes(',') && isRepeated(request.raw.rawHeaders, 'idempotency-key')) {
+    throw new Problem('malformed', 'The request has more than one Idempotency-Key header.');
+  }
   const content = uploads ? uploadOf(request).type : request.body;
   return {
     actor: request.caller.actor,

@@ -46,7 +46,7 @@ export function boundArrivals(app: FastifyInstance, within: number): void {
         const isStill = now - Math.max(state.since, state.answeredAt) > STILL_FOR;
         if (isStill || now - state.answeredAt > within) {
           arriving.delete(request);
-          socket.destroy();
+          request.destroy();
         }
         continue;
       }

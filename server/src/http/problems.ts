@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Problem, type ProblemCode, problemBody } from '@kohort/contract';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { logFault } from './log.ts';
 
 /** Fastify's own refusals, in our words. */
 const FASTIFY: Readonly<Record<string, readonly [ProblemCode, string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: ['too_large', 'The body is larger than 1 MiB.'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['too_large', 'The body is larger than 1 MiB, or than 16 KiB under /auth.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['media_type', 'Send application/json.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed', 'The body is not as long as Content-Length says.'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed', 'The body is empty.'],
@@ -40,30 +42,10 @@ export function toProblem(error: FastifyError | Error, { translate }: ProblemSet
   });
 }
 
-/** What a log may hold of an error: never a message of the database, which quotes the data. */
-export function loggable(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { type: typeof error };
-  const fields = ['code', 'constraint', 'table', 'routine'].flatMap((name) =>
-    name in error ? [[name, (error as unknown as Record<string, unknown>)[name]] as const] : [],
-  );
-  const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line));
-  const message = 'severity' in error ? undefined : error.message;
-  return { type: error.name, message, ...Object.fromEntries(fields), stack: frames?.join('\n') };
-}
-
 export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   // A deliberate 503 (not ready, overloaded) is an answer, not a fault.
   if (problem.code === 'internal' || (problem.status >= 500 && problem.cause !== undefined)) {
-    request.log.error(
-      {
-        request_id: request.id,
-        method: request.method,
-        route: request.routeOptions.url,
-        code: problem.code,
-        err: loggable(problem.cause),
-      },
-      'call failed',
-    );
+    logFault(request, 'call failed', problem.cause, problem.code);
   }
   // Fastify would end a connection whose body it cannot read; the rest of that is read and dropped (patience.ts). What the
   // response itself says, that the service stops, stands.
@@ -94,10 +76,30 @@ export function answerBrokenRequest(error: Error, socket: Socket): void {
       : code === 'HPE_HEADER_OVERFLOW'
         ? new Problem('header_too_large', 'The headers are larger than 16 KiB.')
         : new Problem('malformed', 'The request is not valid HTTP/1.1.');
+  writeProblem(problem, socket);
+}
+
+/** We are no proxy. What follows on such a connection is no HTTP any more, so it ends here. */
+export function answerConnect(socket: Duplex): void {
+  socket.on('error', () => undefined);
+  writeProblem(
+    new Problem('method_not_allowed', 'CONNECT is not taken: this is no proxy.', {
+      headers: { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE' },
+    }),
+    socket,
+  );
+  socket.once('finish', () => socket.destroy());
+}
+
+function writeProblem(problem: Problem, socket: Duplex): void {
   const id = randomUUID();
   const body = JSON.stringify(problemBody(problem, id));
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${problem.code}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${id}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const headers = Object.entries({
+    ...problem.headers,
+    'Content-Type': 'application/problem+json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'X-Request-Id': id,
+    Connection: 'close',
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${problem.status} ${problem.code}\r\n${headers.join('')}\r\n${body}`);
 }

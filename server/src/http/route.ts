@@ -1,7 +1,17 @@
-import { type Answer, type Body, type Endpoint, invalid, type Params, type Query, strict } from '@kohort/contract';
+import {
+  type Answer,
+  type Body,
+  type Endpoint,
+  invalid,
+  type Params,
+  Problem,
+  type Query,
+  strict,
+} from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
+import { isOfForeignPage } from './head.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
 import { takeUploads } from './uploads.ts';
 
@@ -28,6 +38,8 @@ export interface RouteSettings {
   readonly known: (token: string) => Caller | undefined;
   /** Evaluation mode: the seed's calls need no token, and any good one will do. */
   readonly seedIsOpen: boolean;
+  /** What HOST says. */
+  readonly host?: string;
 }
 
 /** Registers endpoints on one Fastify instance; made once, by the composition root. */
@@ -35,6 +47,9 @@ export interface Router {
   readonly app: FastifyInstance;
   route<const E extends Endpoint>(endpoint: E, handle: (call: Call<E>) => Promise<Answer<E>>): void;
 }
+
+// What strangers may make us hold: names and passwords have at most 255 characters, each at most 12 bytes of JSON.
+const MAX_AUTH_BODY = 16 * 1024;
 
 /** `/api/users/{user}` as Fastify writes it. */
 export function fastifyPath(path: string): string {
@@ -46,6 +61,13 @@ function isEmpty(body: unknown): boolean {
   return body == null || (typeof body === 'object' && Object.keys(body).length === 0);
 }
 
+function foreignPage(): Problem {
+  return new Problem(
+    'forbidden',
+    'Evaluation mode takes calls without a token from web pages of localhost, an IP address or HOST alone. Send a token.',
+  );
+}
+
 export function createRouter(app: FastifyInstance, settings: RouteSettings): Router {
   app.decorateRequest('caller');
   return {
@@ -55,12 +77,16 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
       const options: RouteOptions = {
         method: endpoint.method,
         url: fastifyPath(endpoint.path),
+        ...(endpoint.path.startsWith('/auth/') && { bodyLimit: MAX_AUTH_BODY }),
         schema: { querystring: query, ...(params && { params }), ...(body && { body }), ...(headers && { headers }) },
         onRequest: (request, _reply, done) => {
           const admit = (caller: Caller) => {
             request.caller = caller;
             const { user } = request.params as { readonly user?: string };
-            done(refusalOf(endpoint, caller, { user, seedIsOpen: settings.seedIsOpen }));
+            const { seedIsOpen, host = 'localhost' } = settings;
+            const isOpen = seedIsOpen && endpoint.seed && caller.kind === 'anonymous';
+            if (isOpen && isOfForeignPage(request.raw, host)) done(foreignPage());
+            else done(refusalOf(endpoint, caller, { user, seedIsOpen }));
           };
           const caller = recognise(request.headers, settings.known);
           if (caller) admit(caller);
@@ -81,7 +107,8 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
             request,
             reply,
           });
-          if (reply.sent) return reply;
+          // `sent` is false for a stream that a client left early.
+          if (reply.sent || reply.raw.headersSent) return reply;
           reply.code(endpoint.success.status);
           return answer === undefined ? reply.send() : answer;
         },

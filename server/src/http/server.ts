@@ -1,14 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
-import fastify, { type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { boundDepartures } from './departures.ts';
 import { drainGracefully } from './drain.ts';
 import { createGate, type Gate } from './gate.ts';
+import { headRefusal } from './head.ts';
 import { createHotLane, type HotLane } from './hot-lane.ts';
 import { acceptJson } from './json.ts';
+import { FaultsOnly, wordless } from './log.ts';
 import { boundArrivals } from './patience.ts';
-import { answerBrokenRequest, answerProblems, type ProblemSettings, sendProblem, toProblem } from './problems.ts';
+import {
+  answerBrokenRequest,
+  answerConnect,
+  answerProblems,
+  type ProblemSettings,
+  sendProblem,
+  toProblem,
+} from './problems.ts';
 import { createTraffic, type Traffic } from './traffic.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
@@ -22,6 +31,8 @@ export interface WebServer {
 export interface ServerSettings extends ProblemSettings {
   readonly logLevel: string;
   readonly trustProxy: readonly string[];
+  /** Otherwise standard output. */
+  readonly logTo?: { write(line: string): void };
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
@@ -52,15 +63,25 @@ export function createWebServer(settings: ServerSettings): WebServer {
   // Node would refuse a request without Host in its own words; we do it in ours.
   const traffic = createTraffic();
   const gate = createGate(MAX_UNDER_WAY, traffic, requestIdOf);
-  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false };
+  // Of repeated lines node would keep the first and drop the rest; joined, they are no host and no credential.
+  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false, joinDuplicateHeaders: true };
   const lane = createHotLane(options, requestIdOf, gate.guard);
+  let quiet: FastifyBaseLogger | undefined;
   const app = fastify({
     serverFactory: lane.serverFactory,
-    logger: { level: settings.logLevel, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` },
+    logger: {
+      level: settings.logLevel,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      ...(settings.logTo && { stream: settings.logTo }),
+    },
     // One line for a fault, none for the rest: paths hold external ids, which are not ours to keep in logs.
-    logController: new LogController({ disableRequestLogging: true }),
-    // No logger for each request: what we log of one names it itself.
-    childLoggerFactory: (logger) => logger,
+    logController: new FaultsOnly(),
+    // One for all requests, and for the framework alone: what we log of a request names it itself.
+    childLoggerFactory: (logger) => {
+      quiet ??= wordless(logger);
+      return quiet;
+    },
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: MAX_BODY,
@@ -79,12 +100,12 @@ export function createWebServer(settings: ServerSettings): WebServer {
   });
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.server.on('connect', (_request, socket) => answerConnect(socket));
   boundArrivals(app, BODY_WITHIN);
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    const isNameless = request.raw.httpVersion === '1.1' && request.headers.host === undefined;
-    done(isNameless ? new Problem('malformed', 'The request has no Host header.') : lane.failureOf(request.raw));
+    done(headRefusal(request.raw) ?? lane.failureOf(request.raw));
   });
   traffic.follow(app.server);
   drainGracefully(app, traffic);

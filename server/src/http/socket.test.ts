@@ -202,6 +202,21 @@ describe('bodies', () => {
     15_000,
   );
 
+  it('one that strangers may send is 413 beyond 16 KiB, which the longest names and passwords do not reach', async () => {
+    for (const path of ['/auth/sign-in', '/auth/sign-up', '/auth/password']) {
+      const type = { ...bearer(), 'Content-Type': 'application/json' };
+      const declared = { ...type, 'Content-Length': String(16 * 1024 + 1) };
+      expectProblem(await exchange(production.port, request('POST', path, declared)), 413);
+      const chunk = `4001\r\n${' '.repeat(0x4001)}\r\n`;
+      const chunked = request('POST', path, { ...type, 'Transfer-Encoding': 'chunked' });
+      expectProblem(await exchange(production.port, chunked + chunk), 413);
+    }
+    const escaped = (length: number) => '\\ud83d\\ude00'.repeat(length);
+    const body = `{"name":"${escaped(255)}","username":"${'u'.repeat(51)}","password":"${escaped(128)}"}`;
+    // Read, and refused for a username one too long.
+    expectProblem(await exchange(production.port, request('POST', '/auth/sign-up', {}, body)), 400);
+  });
+
   it.each([2, 30])(
     'one of %i MiB that is sent to its end all the same is answered, and the connection goes on',
     async (size) => {

@@ -36,7 +36,17 @@ function typeOf({ headers }: FastifyRequest): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
+/** A client that leaves breaks off what it sends: no fault of ours, and not to be taken for one of the database's connections. */
+async function* toItsEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new Problem('malformed', 'The upload broke off.', { cause: error });
+  }
+}
+
 /** The streamed body of a request; undefined where there is none. */
 export function uploadOf(request: FastifyRequest): { type: string; stream: AsyncIterable<Buffer> | undefined } {
-  return { type: typeOf(request), stream: request.body as AsyncIterable<Buffer> | undefined };
+  const body = request.body as AsyncIterable<Buffer> | undefined;
+  return { type: typeOf(request), stream: body && toItsEnd(body) };
 }

@@ -50,6 +50,8 @@ export interface TransactionOptions {
   readonly readOnly?: boolean;
   /** Milliseconds; replaces the database's own for statements of this transaction. */
   readonly statementTimeout?: number;
+  /** Milliseconds a statement of this transaction may wait for a lock; otherwise as long as it may take. */
+  readonly lockTimeout?: number;
   /** False keeps PostgreSQL from compiling expressions just in time. */
   readonly jit?: boolean;
 }
@@ -338,7 +340,11 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
 
 function beginText(options: TransactionOptions): string {
   const isolation = options.isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
-  return `BEGIN${isolation}${options.readOnly ? ' READ ONLY' : ''}`;
+  const begin = `BEGIN${isolation}${options.readOnly ? ' READ ONLY' : ''}`;
+  // In the same round trip.
+  return options.lockTimeout === undefined
+    ? begin
+    : `${begin}; SET LOCAL lock_timeout = ${Math.trunc(options.lockTimeout)}`;
 }
 
 /** The timeout on our side is for a backend that is stuck itself and cannot cancel the statement. */

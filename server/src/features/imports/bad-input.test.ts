@@ -123,3 +123,11 @@ it.each<[what: string, text: string, added: number]>([
 ])('%s is fine', async (_, text, added) => {
   expect(await files.run('/api/segments/L/import', text)).toMatchObject({ state: 'done', added, errors: [] });
 });
+
+it.each([[''], ['\n']])('an NDJSON body without a line (%j) is an empty list', async (text) => {
+  await client.add('ext:u8', 'L');
+  const job = await files.run('/api/segments/L/import?mode=replace', text, 'application/x-ndjson');
+  expect(job).toMatchObject({ state: 'done', rows: 0, added: 0, unchanged: 0, errors: [] });
+  expect(job.removed).toBeGreaterThan(0);
+  expect(await client.get('/api/segments/L/count')).toEqual({ count: 0 });
+});

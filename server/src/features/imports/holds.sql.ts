@@ -7,6 +7,8 @@ const ERASURES = 7224191400003;
 
 /** Segments have numbers above 0: this stands for all of them. */
 export const everySegment = 0;
+/** A block of no user: it only says that an import is being applied, which keeps the users it creates to itself until its end. */
+const NOBODY = -2;
 
 function turnOf(segmentId: number): Sql {
   return sql`hashtextextended('kohort import ' || ${segmentId}::bigint, 0)`;
@@ -27,6 +29,8 @@ export async function placeHolds(db: Db, job: number, segmentId: number, { all }
     GROUP BY 2
     UNION ALL
     SELECT ${segmentId}::bigint, -1, ${job}::bigint, NULL WHERE ${all}
+    UNION ALL
+    SELECT ${segmentId}::bigint, ${NOBODY}::bigint, ${job}::bigint, '{}'
     ON CONFLICT ON CONSTRAINT import_holds_pkey DO UPDATE SET offsets = excluded.offsets`);
   // Erasures that were under way before the holds could be seen end first; those that begin now see them.
   await db.query(sql`SELECT pg_advisory_xact_lock(${ERASURES}::bigint)`);
@@ -34,6 +38,13 @@ export async function placeHolds(db: Db, job: number, segmentId: number, { all }
 
 export async function dropHolds(db: Db, job: number): Promise<void> {
   await db.query(sql`DELETE FROM import_holds h WHERE h.job = ${job}`);
+}
+
+/** Drops the holds of jobs that are over, whose process died before it could. */
+export async function dropHoldsOfEnded(db: Db): Promise<void> {
+  await db.query(sql`
+    DELETE FROM import_holds h
+    WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = h.job AND j.finished_at IS NULL)`);
 }
 
 /** Drops the holds on a segment if nobody has the turn at it: their import died, and will place new ones. */

@@ -1,6 +1,6 @@
 import { invalid } from '@kohort/contract';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
-import { failAllOfSegment } from '../jobs/ownership.ts';
+import { failAllOfSegment } from '../jobs/jobs.ts';
 import type { Members } from '../members/members.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';

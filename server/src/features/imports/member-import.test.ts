@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
@@ -5,6 +6,7 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
+import { takeTurn } from './holds.sql.ts';
 
 let service: Service;
 let client: Client;
@@ -147,6 +149,21 @@ describe('unknown users', () => {
     expect(refused).toMatchObject({ state: 'failed', errors: [{ line: 2 }] });
     expect((await client.call('GET', `/api/users/ext:third-${slug}`)).status).toBe(404);
   });
+
+  it.each([
+    ['first', '987654321,\n,987654321\n', 2],
+    ['last', ',987654321\n987654321,\n', 3],
+  ])('are two when one of our ids reads like an external id, ours coming %s', async (_, text, line) => {
+    const { slug, path } = await scene();
+    expect(await files.run(`${path}?unknown=create`, `user_id,external_id\n${text}`)).toMatchObject({
+      state: 'failed',
+      errors: [{ line, message: 'there is no user 987654321' }],
+    });
+    expect(await members(slug)).toEqual([]);
+    expect(await files.run(path, `user_id,external_id\n${text}`)).toMatchObject({
+      errors: [{ line: 2 }, { line: 3 }],
+    });
+  });
 });
 
 describe('mode remove', () => {
@@ -170,11 +187,26 @@ describe('mode remove', () => {
     await client.add(`ext:${users[1]}`, `D${other}`);
     await client.put(`ext:${users[2]}`, `D${other}`, { mode: 'exclude', expires_at: SOON });
     const job = await files.run(`${path}?mode=remove`, `user_id\n${ids.join('\n')}\n`);
-    expect(job).toMatchObject(counts(1, 0, 1, 1));
+    expect(job).toMatchObject(counts(0, 0, 2, 1));
     expect(await members(`D${other}`)).toEqual([]);
     expect(await client.why(`ext:${users[0]}`, `D${other}`)).toMatchObject({ member: false, source: 'exclude' });
     expect(await client.why(`ext:${users[1]}`, `D${other}`)).toMatchObject({ member: false, source: 'none' });
     expect(await files.run(`${path}?mode=remove`, `user_id\n${ids.join('\n')}\n`)).toMatchObject(counts(0, 0, 0, 3));
+  });
+
+  it('ignores the times of the file, also where somebody is put out by an exclude', async () => {
+    const { slug, path, users } = await scene({ percentage: 100 });
+    const [a, b, c] = users;
+    await client.add(`ext:${b}`, slug, { expires_at: SOON });
+    const job = await files.run(
+      `${path}?mode=remove`,
+      `external_id,expires_at\n${a},${SOON}\n${b},${LATER}\n${c},2020-01-01T00:00:00Z\n`,
+    );
+    expect(job).toMatchObject(counts(0, 0, 3, 0));
+    for (const user of users) {
+      const why = await client.why(`ext:${user}`, slug);
+      expect(why).toMatchObject({ member: false, source: 'exclude', expires_at: null });
+    }
   });
 });
 
@@ -197,9 +229,11 @@ describe('mode replace', () => {
     await client.call('PATCH', `/api/segments/${slug}`, { condition: { n: number } });
     await client.add(`ext:${users[0]}`, slug);
     const job = await files.run(`${path}?mode=replace`, `user_id\n${ids[1]}\n`);
-    expect(job).toMatchObject({ state: 'done', added: 2, updated: 1, removed: 0 });
+    expect(job).toMatchObject(counts(1, 0, 2, 0));
     expect(await members(slug)).toEqual([users[1]]);
     expect(await client.story(`ext:${users[2]}`)).toEqual([`add import:${job.id}`]);
+    // Nobody of the others is in the file, and they were out already.
+    expect(await files.run(`${path}?mode=replace`, `user_id\n${ids[1]}\n`)).toMatchObject(counts(0, 0, 0, 1));
   });
 
   it('is one switch for every reader', async () => {
@@ -223,6 +257,43 @@ describe('mode replace', () => {
   });
 });
 
+describe('a row whose time is over when its turn comes', () => {
+  it.each([
+    ['add', 'list'],
+    ['replace', 'list'],
+    ['replace', 'dynamic segment'],
+  ])('ends with mode %s of a %s as it would have, had it been applied at once', async (mode, kind) => {
+    const { slug, path, users } = await scene();
+    const isDynamic = kind !== 'list';
+    if (isDynamic) await client.call('PATCH', `/api/segments/${slug}`, { condition: { n: number } });
+    const [a, b, c] = users;
+    await client.add(`ext:${a}`, slug);
+    await client.put(`ext:${c}`, slug, { mode: 'exclude' });
+    const { id: segment } = await client.get(`/api/segments/${slug}`);
+    const over = new Date(Date.now() + 1_500);
+    const text = `external_id,expires_at\n${users.map((user) => `${user},${over.toISOString()}`).join('\n')}\n`;
+    const jobs: string[] = [];
+    await service.db.transaction(async (tx) => {
+      await takeTurn(tx, segment);
+      const queries = ['', `?mode=${mode}&dry_run=true`, `?mode=${mode}`];
+      for (const query of queries) {
+        const answer = await files.send(`${path}${query}`, query === '' ? 'external_id\n' : text);
+        jobs.push(answer.body.job);
+      }
+      expect(Date.now()).toBeLessThan(over.getTime());
+      await sleep(over.getTime() - Date.now() + 100);
+    });
+    const [first, dry, real] = await Promise.all(jobs.map((job) => files.ended(job)));
+    expect(first).toMatchObject({ state: 'done' });
+    // Whatever override there was has ended: only a rule lets them in.
+    for (const job of [dry, real]) expect(job).toMatchObject(counts(0, 1, 1, 1));
+    expect(await members(slug)).toEqual(isDynamic ? users : []);
+    expect(await client.story(`ext:${a}`)).toEqual(['add include', `remove import:${real.id}`]);
+    expect(await client.story(`ext:${b}`)).toEqual([]);
+    expect(await client.story(`ext:${c}`)).toEqual(['add exclude', `remove import:${real.id}`]);
+  });
+});
+
 describe('a dry run', () => {
   it.each(['add', 'remove', 'replace'])(
     'of mode %s tells what the real one then does, and does nothing',
@@ -238,6 +309,32 @@ describe('a dry run', () => {
       expect(dry).toMatchObject(real);
     },
   );
+
+  it.each([
+    ['add', counts(1, 2, 0, 1)],
+    ['remove', counts(0, 0, 3, 1)],
+    ['replace', counts(1, 2, 3, 1)],
+  ])('of mode %s counts those who go out of a dynamic segment as the real one does', async (mode, expected) => {
+    const { slug, path, users } = await scene();
+    await client.call('PATCH', `/api/segments/${slug}`, { condition: { n: number } });
+    // In the file: let in by the rule, by name as well, kept out, and in by name alone. Not in it: the same once more.
+    const [left, named, out] = users;
+    const [stays, otherLeft, otherNamed, otherOut, otherStays] = ['d', 'e', 'f', 'g', 'h'].map(
+      (name) => `${name}${number}`,
+    );
+    for (const user of [otherLeft, otherNamed, otherOut]) {
+      await client.user({ external_id: user, attributes: { n: number } });
+    }
+    for (const user of [stays, otherStays]) await client.user({ external_id: user });
+    for (const user of [named, otherNamed]) await client.add(`ext:${user}`, slug, { expires_at: SOON });
+    for (const user of [out, otherOut]) await client.put(`ext:${user}`, slug, { mode: 'exclude' });
+    for (const user of [stays, otherStays]) await client.add(`ext:${user}`, slug);
+    const text = `external_id\n${left}\n${named}\n${out}\n${stays}\n${stays}\n`;
+    const dry = await files.run(`${path}?mode=${mode}&dry_run=true`, text);
+    const { id, created_at, finished_at, ...real } = await files.run(`${path}?mode=${mode}`, text);
+    expect(real).toMatchObject(expected);
+    expect(dry).toMatchObject(real);
+  });
 
   it('creates nobody', async () => {
     const { path } = await scene();

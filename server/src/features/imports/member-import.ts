@@ -8,9 +8,11 @@ import { isList } from '../segments/definitions.ts';
 import { dropHolds, placeHolds, takeTurn } from './holds.sql.ts';
 import {
   addMembers,
+  type Changed,
   createPlan,
   createRule,
   createUsersOf,
+  dropLapsed,
   dropMembers,
   dropOthers,
   expireAll,
@@ -21,6 +23,7 @@ import {
   isSegmentLive,
   keepSegment,
   previewPlan,
+  type Range,
   type Slice,
   selectNow,
   selectPastRows,
@@ -30,7 +33,8 @@ import {
   type Unknown,
   updateMembers,
 } from './members.sql.ts';
-import { JobFailed, Outrun, type Work } from './runner.ts';
+import { Outrun } from './outrun.ts';
+import { JobFailed, type Work } from './runner.ts';
 import { selectPages, tableOf } from './staging.sql.ts';
 
 export interface MemberImportOptions {
@@ -47,6 +51,8 @@ const SLICE = 200;
 const FEW = 2_000;
 /** Milliseconds; the sorting of a large file is one statement. */
 const STATEMENT_TIMEOUT = 900_000;
+
+const NONE: Changed = { include: 0, exclude: 0 };
 
 const deleted = () => new JobFailed([{ line: null, message: 'the segment was deleted' }]);
 
@@ -93,16 +99,25 @@ export function createMemberImport({
     }, long);
   }
 
+  /** Counts users: who is put out by an `exclude` has gone, though a row has come. */
   async function applySlice(
     tx: Tx,
     part: Slice,
-    { mode, unknown }: MemberImportOptions,
-  ): Promise<Omit<JobCounts, 'unchanged'>> {
-    if (unknown === 'create') await createUsersOf(tx, part);
-    const updated = await updateMembers(tx, part);
-    const added = await addMembers(tx, part);
-    const removed = mode === 'remove' ? await dropMembers(tx, part) : 0;
-    return { added, updated, removed };
+    { named, lapsed }: Range,
+    { mode }: MemberImportOptions,
+  ): Promise<JobCounts> {
+    const ended = lapsed > 0 ? await dropLapsed(tx, part) : NONE;
+    const changed = await updateMembers(tx, part);
+    const come = await addMembers(tx, part);
+    const dropped = mode === 'remove' ? await dropMembers(tx, part) : NONE;
+
+    const added = come.include;
+    const updated = changed.include + ended.exclude;
+    const excluded = come.exclude + changed.exclude;
+    const removed = ended.include + dropped.include + excluded;
+    // With `replace` it is the users of the file who are not excluded.
+    const touched = added + updated + removed - (mode === 'replace' ? excluded : 0);
+    return { added, updated, removed, unchanged: named - touched };
   }
 
   return {
@@ -113,11 +128,8 @@ export function createMemberImport({
       await sweepExpired(db);
     },
 
-    async preview(job) {
-      const found = await db.transaction((tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode), long);
-      const { known, ...counts } = found;
-      const gone = optionsOf(job).mode === 'replace' ? 0 : counts.removed;
-      return { ...counts, unchanged: known - counts.added - counts.updated - gone };
+    preview(job) {
+      return db.transaction((tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode), long);
     },
 
     /**
@@ -139,31 +151,28 @@ export function createMemberImport({
           await expireAll(tx, segmentId, now);
 
           const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
-          const pages = await selectPages(tx, tableOf(job.id, 'plan'));
+          let pages = await selectPages(tx, tableOf(job.id, 'plan'));
           let [done, from] = [0, 0];
           for (let page = 0; page < pages || page === 0; page += SLICE) {
-            const range = { from: page, to: page + SLICE };
-            const { first, last, count } = await selectRange(tx, job.id, range);
-            const part: Slice = {
-              job: job.id,
-              segmentId,
-              actor: job.actor,
-              now,
-              pages: range,
-              first: first ?? 0,
-              last: last ?? 0,
-            };
-            const found = await applySlice(tx, part, options);
+            const stretch = { job: job.id, now, pages: { from: page, to: page + SLICE } };
+            if (options.unknown === 'create' && (await createUsersOf(tx, stretch))) {
+              pages = await selectPages(tx, tableOf(job.id, 'plan'));
+            }
+            const range = await selectRange(tx, stretch);
+            const { first, last, named } = range;
+            const part: Slice = { ...stretch, segmentId, actor: job.actor, first: first ?? 0, last: last ?? 0 };
+            const found = await applySlice(tx, part, range, options);
             counts.added += found.added;
             counts.updated += found.updated;
             counts.removed += found.removed;
-            counts.unchanged += count - found.added - found.updated - found.removed;
+            counts.unchanged += found.unchanged;
             if (mode === 'replace') {
               const to = page + SLICE < pages && last !== null ? last + 1 : null;
-              if (to !== null || page + SLICE >= pages) counts.removed += await dropOthers(tx, part, { from, to });
+              if (to !== null || page + SLICE >= pages)
+                counts.removed += (await dropOthers(tx, part, { from, to })).include;
               from = to ?? from;
             }
-            done += count;
+            done += named;
             await progress(Math.min(done, job.rows));
           }
           await dropHolds(tx, job.id);

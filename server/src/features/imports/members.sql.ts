@@ -1,6 +1,7 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { JobError } from '../jobs/jobs.ts';
+import type { JobCounts, JobError } from '../jobs/jobs.ts';
+import { Outrun } from './outrun.ts';
 import { inPages, tableOf } from './staging.sql.ts';
 
 export type ImportMode = 'add' | 'remove' | 'replace';
@@ -10,7 +11,8 @@ export type Unknown = 'create' | 'reject' | 'skip';
  * Works out what the file means: one row a user, in order of their ids. The last row about a user decides. Users to be
  * created are given their ids here; unknown ones have none and stand at the end.
  *
- * `op` is what becomes of the user's override: `include`, `exclude`, or `drop` for a member that is taken out.
+ * `op` is what becomes of the user's override: `include`, `exclude`, or `drop` for a member that is taken out. Whoever is
+ * taken out is so for good: times count for those who are put in.
  */
 export async function createPlan(
   tx: Tx,
@@ -28,17 +30,18 @@ export async function createPlan(
       ${create ? sql`d.user_id IS NULL AND d.external_id IS NOT NULL` : sql`false`} AS fresh,
       CASE WHEN d.user_id IS NULL THEN d.external_id END AS external_id,
       current_setting('kohort.op') AS op,
-      coalesce(d.expires_at, nullif(current_setting('kohort.expires_at'), '')::timestamptz) AS expires_at
+      ${mode === 'remove' ? sql`NULL::timestamptz` : sql`coalesce(d.expires_at, nullif(current_setting('kohort.expires_at'), '')::timestamptz)`} AS expires_at
     FROM (
-      SELECT DISTINCT ON (f.user_id, f.unknown) f.line, f.user_id, f.external_id, f.expires_at
+      SELECT DISTINCT ON (f.user_id, f.unknown_key, f.unknown_id) f.line, f.user_id, f.external_id, f.expires_at
       FROM (
         SELECT r.line, r.external_id, r.expires_at, coalesce(k.user_id, u.id) AS user_id,
-          CASE WHEN coalesce(k.user_id, u.id) IS NULL THEN coalesce(r.external_id, r.user_id::text) END AS unknown
+          CASE WHEN k.user_id IS NULL THEN r.external_id END AS unknown_key,
+          CASE WHEN u.id IS NULL THEN r.user_id END AS unknown_id
         FROM ${tableOf(job, 'rows')} r
           LEFT JOIN user_keys k ON k.external_id = r.external_id
           LEFT JOIN users u ON u.id = r.user_id
       ) f
-      ORDER BY f.user_id, f.unknown, f.line DESC
+      ORDER BY f.user_id, f.unknown_key, f.unknown_id, f.line DESC
     ) d`);
 }
 
@@ -85,7 +88,10 @@ export async function insertRule(db: Db, job: number, ids: readonly number[]): P
   await db.query(sql`INSERT INTO ${tableOf(job, 'rule')} (user_id) SELECT unnest(${ids}::bigint[])`);
 }
 
-/** Whom percentage or condition would let in is put out by an `exclude`: those of the file, or, with `replace`, all others. */
+/**
+ * Whom percentage or condition would let in is put out by an `exclude`: those of the file, or, with `replace`, all others,
+ * who have no line then.
+ */
 export async function settleRule(tx: Tx, job: number, mode: 'remove' | 'replace'): Promise<void> {
   const before = tableOf(job, 'before');
   await tx.query(sql`DROP TABLE IF EXISTS ${before}`);
@@ -151,20 +157,28 @@ export interface Slice {
   readonly last: number;
 }
 
-export async function selectRange(
-  db: Db,
-  job: number,
-  pages: Slice['pages'],
-): Promise<{ first: number | null; last: number | null; count: number }> {
-  const rows = await db.query<{ first: number | null; last: number | null; count: number }>(sql`
-    SELECT min(p.user_id) AS first, max(p.user_id) AS last, count(p.user_id) AS count
-    FROM ${tableOf(job, 'plan')} p
-    WHERE ${inPages(pages.from, pages.to)}`);
-  return rows[0] ?? { first: null, last: null, count: 0 };
+export interface Range {
+  readonly first: number | null;
+  readonly last: number | null;
+  /** Users of the file. */
+  readonly named: number;
+  /** Those of them whose own time has passed while the job waited. */
+  readonly lapsed: number;
 }
 
-const slice = ({ job, pages }: Slice): Sql => sql`${tableOf(job, 'plan')} p WHERE ${inPages(pages.from, pages.to)}`;
-/** Rows whose own expiry has passed while the job waited are as if they were not in the file. */
+export async function selectRange(db: Db, { job, pages, now }: Pick<Slice, 'job' | 'pages' | 'now'>): Promise<Range> {
+  const rows = await db.query<Range>(sql`
+    SELECT min(p.user_id) AS first, max(p.user_id) AS last,
+      count(p.line) FILTER (WHERE p.user_id IS NOT NULL) AS named,
+      count(p.user_id) FILTER (WHERE p.expires_at <= ${now}::timestamptz) AS lapsed
+    FROM ${tableOf(job, 'plan')} p
+    WHERE ${inPages(pages.from, pages.to)}`);
+  return rows[0] ?? { first: null, last: null, named: 0, lapsed: 0 };
+}
+
+const slice = ({ job, pages }: Pick<Slice, 'job' | 'pages'>): Sql =>
+  sql`${tableOf(job, 'plan')} p WHERE ${inPages(pages.from, pages.to)}`;
+/** The others are left to {@link dropLapsed}. */
 const lasts = ({ now }: Slice): Sql => sql`(p.expires_at IS NULL OR p.expires_at > ${now}::timestamptz)`;
 const mine = ({ segmentId, first, last }: Slice): Sql =>
   sql`m.segment_id = ${segmentId}::bigint AND m.user_id BETWEEN ${first}::bigint AND ${last}::bigint`;
@@ -177,12 +191,19 @@ function recorded(changed: Sql, op: Sql, { segmentId, actor, now, job }: Slice):
       SELECT c.user_id, ${segmentId}::bigint, ${op}, c.mode, ${now}::timestamptz, c.expires_at, ${actor}::text, ${job}::bigint
       FROM changed c
     )
-    SELECT count(*) AS count FROM changed`;
+    SELECT count(*) FILTER (WHERE c.mode = 'include') AS include, count(*) FILTER (WHERE c.mode = 'exclude') AS exclude
+    FROM changed c`;
 }
 
-async function count(db: Db, statement: Sql): Promise<number> {
-  const rows = await db.query<{ count: number }>(statement);
-  return rows[0]?.count ?? 0;
+/** How many overrides of either mode a statement wrote, or took away. */
+export interface Changed {
+  readonly include: number;
+  readonly exclude: number;
+}
+
+async function count(db: Db, statement: Sql): Promise<Changed> {
+  const rows = await db.query<Changed>(statement);
+  return rows[0] ?? { include: 0, exclude: 0 };
 }
 
 /** Writes down what is over, so that it is not in the way. Its rows tell when it ended, and that nobody did it. */
@@ -197,20 +218,45 @@ export async function expireAll(tx: Tx, segmentId: number, now: string): Promise
     SELECT g.user_id, ${segmentId}::bigint, 'expire', g.mode, g.expires_at, g.expires_at, 'system' FROM gone g`);
 }
 
-export async function createUsersOf(tx: Tx, part: Slice): Promise<void> {
-  await tx.query(sql`
+/**
+ * Creates the users of a slice that are to be created. Those whom somebody else has registered meanwhile are moved to the end
+ * of the plan, under the ids that they have, and kept locked: holds know nothing of them.
+ * @returns whether there were any.
+ */
+export async function createUsersOf(tx: Tx, part: Pick<Slice, 'job' | 'pages'>): Promise<boolean> {
+  const rows = await tx.query<{ taken: number }>(sql`
     WITH keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT p.external_id, p.user_id FROM ${slice(part)} AND p.fresh
+      ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
+      RETURNING external_id, user_id
+    ), made AS (
+      INSERT INTO users (id, external_id) OVERRIDING SYSTEM VALUE SELECT k.user_id, k.external_id FROM keyed k
+      RETURNING id
     )
-    INSERT INTO users (id, external_id) OVERRIDING SYSTEM VALUE
-    SELECT p.user_id, p.external_id FROM ${slice(part)} AND p.fresh`);
+    SELECT (SELECT count(*) FROM ${slice(part)} AND p.fresh) - count(*) AS taken FROM made`);
+  const taken = rows[0]?.taken ?? 0;
+  if (taken === 0) return false;
+  const plan = tableOf(part.job, 'plan');
+  const moved = await tx.query<{ user_id: number }>(sql`
+    WITH taken AS (
+      DELETE FROM ${slice(part)} AND p.fresh AND NOT EXISTS (SELECT FROM users u WHERE u.id = p.user_id)
+      RETURNING p.line, p.external_id, p.op, p.expires_at
+    )
+    INSERT INTO ${plan} (line, user_id, fresh, external_id, op, expires_at)
+    SELECT t.line, k.user_id, false, NULL, t.op, t.expires_at
+    FROM taken t JOIN user_keys k ON k.external_id = t.external_id
+    RETURNING user_id`);
+  const locked = await tx.query(sql`
+    SELECT FROM users u WHERE u.id = ANY(${moved.map(({ user_id }) => user_id)}::bigint[]) ORDER BY u.id FOR NO KEY UPDATE`);
+  if (locked.length < taken) throw new Outrun('a user was registered and erased');
+  return true;
 }
 
 const differs = sql`CASE p.op WHEN 'exclude' THEN m.mode <> 'exclude'
   ELSE (m.mode, m.expires_at) IS DISTINCT FROM ('include', p.expires_at) END`;
 
 /** Before {@link addMembers}, whose snapshot sees what this one left. */
-export function updateMembers(tx: Tx, part: Slice): Promise<number> {
+export function updateMembers(tx: Tx, part: Slice): Promise<Changed> {
   return count(
     tx,
     recorded(
@@ -226,7 +272,7 @@ export function updateMembers(tx: Tx, part: Slice): Promise<number> {
 }
 
 /** Fails with a unique violation when somebody else adds one of them at the same time; the whole import then begins anew. */
-export function addMembers(tx: Tx, part: Slice): Promise<number> {
+export function addMembers(tx: Tx, part: Slice): Promise<Changed> {
   return count(
     tx,
     recorded(
@@ -243,7 +289,25 @@ export function addMembers(tx: Tx, part: Slice): Promise<number> {
   );
 }
 
-export function dropMembers(tx: Tx, part: Slice): Promise<number> {
+/**
+ * Rows whose own time has passed while the job waited. Applied when they came, each would have become an `include` that is
+ * over by now: so whatever override there is ends.
+ */
+export function dropLapsed(tx: Tx, part: Slice): Promise<Changed> {
+  return count(
+    tx,
+    recorded(
+      sql`
+      DELETE FROM memberships m
+      USING ${slice(part)} AND p.expires_at <= ${part.now}::timestamptz AND m.user_id = p.user_id AND ${mine(part)}
+      RETURNING m.user_id, m.mode, m.expires_at`,
+      sql`'remove'`,
+      part,
+    ),
+  );
+}
+
+export function dropMembers(tx: Tx, part: Slice): Promise<Changed> {
   return count(
     tx,
     recorded(
@@ -258,7 +322,7 @@ export function dropMembers(tx: Tx, part: Slice): Promise<number> {
 }
 
 /** Members between two ids, the second not included, whom the plan does not name. */
-export function dropOthers(tx: Tx, part: Slice, range: { from: number; to: number | null }): Promise<number> {
+export function dropOthers(tx: Tx, part: Slice, range: { from: number; to: number | null }): Promise<Changed> {
   return count(
     tx,
     recorded(
@@ -274,31 +338,33 @@ export function dropOthers(tx: Tx, part: Slice, range: { from: number; to: numbe
   );
 }
 
-export interface Preview {
-  readonly added: number;
-  readonly updated: number;
-  readonly removed: number;
-  readonly known: number;
-}
-
 /** What applying would do now. */
-export async function previewPlan(db: Db, job: number, segmentId: number, mode: ImportMode): Promise<Preview> {
-  const rows = await db.query<Preview>(sql`
+export async function previewPlan(db: Db, job: number, segmentId: number, mode: ImportMode): Promise<JobCounts> {
+  const rows = await db.query<JobCounts>(sql`
     SELECT
-      count(*) FILTER (WHERE p.op <> 'drop' AND m.user_id IS NULL AND (p.expires_at IS NULL OR p.expires_at > statement_timestamp())) AS added,
-      count(*) FILTER (WHERE p.op <> 'drop' AND m.user_id IS NOT NULL AND ${differs}) AS updated,
-      count(*) FILTER (WHERE p.op = 'drop' AND m.mode = 'include')
+      count(*) FILTER (WHERE t.outcome = 'added') AS added,
+      count(*) FILTER (WHERE t.outcome = 'updated') AS updated,
+      count(*) FILTER (WHERE t.outcome = 'removed')
         + CASE WHEN ${mode === 'replace'} THEN (
             SELECT count(*) FROM memberships o
             WHERE o.segment_id = ${segmentId} AND o.mode = 'include' AND (o.expires_at IS NULL OR o.expires_at > statement_timestamp())
               AND NOT EXISTS (SELECT FROM ${tableOf(job, 'plan')} q WHERE q.user_id = o.user_id)
           ) ELSE 0 END AS removed,
-      count(*) AS known
-    FROM ${tableOf(job, 'plan')} p
-      LEFT JOIN memberships m ON m.segment_id = ${segmentId} AND m.user_id = p.user_id
-        AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())
-    WHERE p.user_id IS NOT NULL`);
-  return rows[0] ?? { added: 0, updated: 0, removed: 0, known: 0 };
+      count(t.line) FILTER (WHERE t.outcome IS NULL) AS unchanged
+    FROM (
+      SELECT p.line, CASE
+        WHEN p.expires_at <= statement_timestamp() THEN CASE m.mode WHEN 'include' THEN 'removed' WHEN 'exclude' THEN 'updated' END
+        WHEN p.op = 'drop' THEN CASE m.mode WHEN 'include' THEN 'removed' END
+        WHEN p.op = 'exclude' THEN CASE WHEN m.mode IS DISTINCT FROM 'exclude' THEN 'removed' END
+        WHEN m.user_id IS NULL THEN 'added'
+        WHEN ${differs} THEN 'updated'
+      END AS outcome
+      FROM ${tableOf(job, 'plan')} p
+        LEFT JOIN memberships m ON m.segment_id = ${segmentId} AND m.user_id = p.user_id
+          AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())
+      WHERE p.user_id IS NOT NULL
+    ) t`);
+  return rows[0] ?? { added: 0, updated: 0, removed: 0, unchanged: 0 };
 }
 
 /** By the clock that judges expiry. */

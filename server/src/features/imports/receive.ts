@@ -1,6 +1,15 @@
 import { Problem } from '@kohort/contract';
-import type { Database, Tx } from '../../postgres/database.ts';
-import { beat, deleteReceiving, fail, insertJob, type JobKind, markQueued } from '../jobs/ownership.ts';
+import type { Database, Db, Tx } from '../../postgres/database.ts';
+import {
+  beat,
+  deleteReceiving,
+  fail,
+  insertJob,
+  type JobKind,
+  type JobRow,
+  markQueued,
+  selectJob,
+} from '../jobs/jobs.ts';
 import { FileReader, type Format, type RowReader } from './file-reader.ts';
 import { copyRows, createRows, dropTables } from './staging.sql.ts';
 
@@ -21,7 +30,7 @@ const BEAT_EVERY = 1_000;
 const BATCH = 1024 * 1024;
 
 export interface Receiver {
-  /** Takes a whole upload in; the number of its job, which is queued by then, or has failed for what is in the file. */
+  /** Takes a whole upload in; the number of its job, which is queued by then, has failed for what is in the file, or was cancelled. */
   receive(upload: Upload): Promise<number>;
 }
 
@@ -39,20 +48,31 @@ export function createReceiver({
   /** Reads the upload into the table of its job. While a batch is on its way, the next one is read, and no more. */
   async function stage(id: number, { kind, source }: Upload, file: FileReader): Promise<void> {
     let lines = '';
+    let isCancelled = false;
     let sending: Promise<void> = Promise.resolve();
+    const copy = async (batch: string) => {
+      try {
+        await copyRows(db, id, kind, batch);
+      } catch (error) {
+        // Of a job that was cancelled, or swept, the table is taken away from under us.
+        isCancelled = (await present(db, id)).state === 'cancelled';
+        if (!isCancelled) throw error;
+      }
+    };
     const send = async () => {
       await sending;
-      sending = copyRows(db, id, kind, lines);
+      sending = copy(lines);
       sending.catch(() => undefined);
       lines = '';
     };
     try {
-      // What comes after errors enough is let pass: to hang up would keep the client from reading the answer.
+      // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
       for await (const chunk of source) {
+        if (isCancelled) continue;
         lines += file.push(chunk);
         if (lines.length >= BATCH) await send();
       }
-      lines += file.end();
+      if (!isCancelled) lines += file.end();
       if (lines.length > 0 && file.errors.length === 0) await send();
     } finally {
       // Nothing may still be writing when the table is dropped.
@@ -71,16 +91,20 @@ export function createReceiver({
       await stage(id, upload, file);
       if (file.errors.length > 0) {
         await db.transaction(async (tx) => {
-          await fail(tx, id, owner, file.errors, file.rows);
+          if (!(await fail(tx, id, owner, file.errors, file.rows))) await present(tx, id);
           await upload.onReceived(tx, id);
         });
         await dropTables(db, id);
         return;
       }
-      await db.transaction(async (tx) => {
-        if (await markQueued(tx, id, file.rows)) await offer(tx, id);
+      const isQueued = await db.transaction(async (tx) => {
+        const isOurs = await markQueued(tx, id, file.rows);
+        if (isOurs) await offer(tx, id);
+        else await present(tx, id);
         await upload.onReceived(tx, id);
+        return isOurs;
       });
+      if (!isQueued) await dropTables(db, id);
     } finally {
       clearInterval(heart);
     }
@@ -102,7 +126,7 @@ export function createReceiver({
           await deleteReceiving(db, id)
             .then(() => dropTables(db, id))
             .catch(() => undefined);
-          throw brokenOff(error);
+          throw error;
         }
         return id;
       } finally {
@@ -112,7 +136,9 @@ export function createReceiver({
   };
 }
 
-function brokenOff(error: unknown): unknown {
-  const isOfSocket = error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
-  return isOfSocket ? new Problem('malformed', 'The upload broke off.', { cause: error }) : error;
+async function present(db: Db, id: number): Promise<JobRow> {
+  const job = await selectJob(db, id);
+  if (job) return job;
+  // Nothing was heard of us for so long that it was taken for broken off.
+  throw new Problem('unavailable', 'The upload was given up on our side. Send it again.', { retryAfter: 1 });
 }

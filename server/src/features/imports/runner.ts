@@ -13,7 +13,9 @@ import {
   type JobRow,
   release,
   selectWaiting,
-} from '../jobs/ownership.ts';
+} from '../jobs/jobs.ts';
+import { dropHoldsOfEnded } from './holds.sql.ts';
+import { Outrun } from './outrun.ts';
 import { dropTables, selectLeftovers } from './staging.sql.ts';
 
 /** The job cannot be done, for reasons that its owner can mend. Nothing of it happens. */
@@ -25,9 +27,6 @@ export class JobFailed extends Error {
     this.errors = errors;
   }
 }
-
-/** Something that the job relied on changed while it ran: it begins anew. */
-export class Outrun extends Error {}
 
 /** The job was cancelled or taken over: it is no longer ours. */
 class Lost extends Error {}
@@ -153,6 +152,7 @@ export function createRunner({
     const waiting = await selectWaiting(db);
     for (const id of waiting) if (!running.has(id)) await offer(db, id);
     await deleteBroken(db);
+    await dropHoldsOfEnded(db);
     for (const id of await selectLeftovers(db)) if (!running.has(id)) await dropTables(db, id);
   }
 

@@ -1,10 +1,11 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import type { Database, Tx } from '../../postgres/database.ts';
-import type { JobError, JobRow } from '../jobs/jobs.ts';
+import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
 import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
 import type { Unknown } from './members.sql.ts';
-import { JobFailed, Outrun, type Work } from './runner.ts';
+import { Outrun } from './outrun.ts';
+import { JobFailed, type Work } from './runner.ts';
 import { selectPages, tableOf } from './staging.sql.ts';
 import {
   countDifferent,
@@ -13,6 +14,7 @@ import {
   lockUsers,
   type NewState,
   type PlannedUser,
+  selectIds,
   selectPlanned,
   selectUnknownUsers,
   updateUsers,
@@ -88,6 +90,23 @@ export function createUserImport({ db }: { db: Database }): Work {
     return settled;
   }
 
+  /** Applies a stretch. Those to be created whom somebody else has registered meanwhile are changed like all who were there. */
+  async function applyStretch(tx: Tx, users: readonly PlannedUser[][]): Promise<Omit<JobCounts, 'removed'>> {
+    const { fresh, known } = await settleAll(tx, users);
+    const made = new Set(await insertUsers(tx, fresh));
+    const taken = fresh.filter(({ id }) => !made.has(id)).map(({ externalId }) => externalId);
+    if (taken.length > 0) {
+      const ids = await selectIds(tx, taken);
+      if (ids.size < taken.length) throw new Outrun('a user was registered and erased');
+      const again = users
+        .filter(([row]) => row?.fresh && ids.has(row.external_id))
+        .map((rows) => rows.map((row) => ({ ...row, fresh: false, user_id: ids.get(row.external_id) ?? null })));
+      known.push(...(await settleAll(tx, again)).known);
+    }
+    const updated = await updateUsers(tx, known);
+    return { added: made.size, updated, unchanged: known.length - updated };
+  }
+
   return {
     async prepare(job) {
       const { unknown } = job.options as UserImportOptions;
@@ -122,11 +141,10 @@ export function createUserImport({ db }: { db: Database }): Work {
           const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
           let done = 0;
           await eachStretch(tx, job, async (users, rows) => {
-            const { fresh, known } = await settleAll(tx, users);
-            const updated = await updateUsers(tx, known);
-            counts.added += await insertUsers(tx, fresh);
+            const { added, updated, unchanged } = await applyStretch(tx, users);
+            counts.added += added;
             counts.updated += updated;
-            counts.unchanged += known.length - updated;
+            counts.unchanged += unchanged;
             done += rows;
             await progress(done);
           });

@@ -79,21 +79,33 @@ const unnested = (users: readonly NewState[]) => sql`unnest(
   ${users.map(({ name }) => name)}::text[], ${users.map(({ attributes }) => attributes)}::jsonb[]
 ) AS n(id, external_id, name, attributes)`;
 
-/** With a version of their attributes, where they have any. */
-export async function insertUsers(tx: Tx, users: readonly NewState[]): Promise<number> {
-  const rows = await tx.query<{ count: number }>(sql`
+/**
+ * With a version of their attributes, where they have any.
+ * @returns the ids of those that were made; the external ids of the others are somebody's already.
+ */
+export async function insertUsers(tx: Tx, users: readonly NewState[]): Promise<number[]> {
+  const rows = await tx.query<{ id: number }>(sql`
     WITH n AS MATERIALIZED (SELECT * FROM ${unnested(users)}), keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT n.external_id, n.id FROM n
+      ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
+      RETURNING user_id
     ), made AS (
       INSERT INTO users (id, external_id, name, attributes) OVERRIDING SYSTEM VALUE
-      SELECT n.id, n.external_id, n.name, n.attributes FROM n
+      SELECT n.id, n.external_id, n.name, n.attributes FROM n JOIN keyed k ON k.user_id = n.id
       RETURNING id, attributes, attributes_version, created_at
     ), versioned AS (
       INSERT INTO attribute_versions (user_id, version, at, attributes)
       SELECT m.id, m.attributes_version, m.created_at, m.attributes FROM made m WHERE m.attributes <> '{}'
     )
-    SELECT count(*) AS count FROM made`);
-  return rows[0]?.count ?? 0;
+    SELECT made.id FROM made`);
+  return rows.map(({ id }) => id);
+}
+
+/** Who has these external ids. */
+export async function selectIds(tx: Tx, externalIds: readonly string[]): Promise<Map<string, number>> {
+  const rows = await tx.query<{ external_id: string; user_id: number }>(sql`
+    SELECT k.external_id, k.user_id FROM user_keys k WHERE k.external_id = ANY(${externalIds}::text[])`);
+  return new Map(rows.map(({ external_id, user_id }) => [external_id, user_id]));
 }
 
 /** Of those who differ; how many did. */

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { jobs as contract, parseId } from '@kohort/contract';
+import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
 import { type JobRow, type Jobs, unknownJob } from './jobs.ts';
 
@@ -29,13 +30,16 @@ function idOf(text: string): number {
 
 async function* events(first: JobRow | undefined, rest: AsyncGenerator<JobRow | undefined>): AsyncGenerator<string> {
   const write = (job: JobRow | undefined) => (job ? `data: ${JSON.stringify(onWire(job))}\n\n` : ': still here\n\n');
-  try {
-    yield write(first);
-    for await (const job of rest) yield write(job);
-  } finally {
-    // A reader that went away ends it.
-    await rest.return(undefined);
-  }
+  yield write(first);
+  for await (const job of rest) yield write(job);
+}
+
+/** When the one who asked has left, or has been told everything. */
+function leaving({ raw: response }: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  if (response.closed) left.abort();
+  return left.signal;
 }
 
 export function jobRoutes({ route }: Router, jobs: Jobs): void {
@@ -44,9 +48,11 @@ export function jobRoutes({ route }: Router, jobs: Jobs): void {
   route(contract.cancelJob, async ({ params }) => onWire(await jobs.cancel(idOf(params.id))));
 
   route(contract.followJob, async ({ params, reply }) => {
-    const found = jobs.follow(idOf(params.id));
+    const left = leaving(reply);
+    const found = jobs.follow(idOf(params.id), left);
     // Drawn before the answer begins, so that an unknown job is 404.
     const first = await found.next();
+    if (left.aborted) return undefined;
     reply
       .type('text/event-stream; charset=utf-8')
       .header('cache-control', 'no-store')

@@ -3,17 +3,36 @@ import { Problem } from '@kohort/contract';
 import type { Db } from '../../postgres/database.ts';
 import { type JobRow, markCancelled, selectJob } from './jobs.sql.ts';
 
-export type { JobCounts, JobError, JobKind, JobRow } from './jobs.sql.ts';
+// For the features that do jobs: taking one up, telling that one lives, ending it.
+export {
+  beat,
+  claim,
+  deleteBroken,
+  deleteReceiving,
+  fail,
+  failAllOfSegment,
+  finish,
+  insertJob,
+  type JobCounts,
+  type JobError,
+  type JobKind,
+  type JobRow,
+  markQueued,
+  release,
+  selectJob,
+  selectWaiting,
+} from './jobs.sql.ts';
 
 export interface Jobs {
   read(id: number): Promise<JobRow>;
   cancel(id: number): Promise<JobRow>;
-  /** The job now, then once for each change, until it ends or the reader leaves. */
-  follow(id: number): AsyncGenerator<JobRow | undefined, void, undefined>;
+  /** The job now, then once for each change, until it ends or the reader has left; undefined is a mere sign of life. */
+  follow(id: number, left: AbortSignal): AsyncGenerator<JobRow | undefined, void, undefined>;
   /** Lets go of all who follow: the service stops. */
   close(): void;
 }
 
+/** Milliseconds. */
 const LOOK_EVERY = 300;
 /** A sign of life for what stands between, in looks. */
 const QUIET_LOOKS = 50;
@@ -23,8 +42,8 @@ export function unknownJob(): Problem {
   return new Problem('job_unknown', 'There is no such job.');
 }
 
-export function createJobs(db: Db): Jobs {
-  let followers = 0;
+export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
+  const followers = new Set<AbortSignal>();
   let isClosing = false;
 
   async function read(id: number): Promise<JobRow> {
@@ -44,15 +63,20 @@ export function createJobs(db: Db): Jobs {
       throw new Problem('job_finished', `The job is ${job.state} by now.`);
     },
 
-    async *follow(id) {
-      if (followers >= MAX_FOLLOWERS) {
+    async *follow(id, left) {
+      if (left.aborted) return;
+      if (followers.size >= MAX_FOLLOWERS) {
         throw new Problem('overloaded', 'Too many jobs are being followed. Ask for the job itself.', { retryAfter: 5 });
       }
-      followers++;
+      // A generator that nobody asks again never comes to its end, so the place does not wait for that.
+      const leave = () => followers.delete(left);
+      followers.add(left);
+      left.addEventListener('abort', leave, { once: true });
       try {
         let told = '';
         for (let quiet = 0; ; quiet++) {
           const job = await read(id);
+          if (left.aborted) return;
           const text = JSON.stringify(job);
           if (text !== told) {
             yield job;
@@ -61,10 +85,11 @@ export function createJobs(db: Db): Jobs {
             yield undefined;
           }
           if (job.finished_at || isClosing) return;
-          await sleep(LOOK_EVERY);
+          await sleep(lookEvery, undefined, { signal: left }).catch(() => undefined);
+          if (left.aborted) return;
         }
       } finally {
-        followers--;
+        leave();
       }
     },
 

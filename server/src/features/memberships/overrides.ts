@@ -1,6 +1,7 @@
 import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../postgres/coalesce.ts';
 import { type Database, retrying, type Tx } from '../../postgres/database.ts';
+import { transactionBesideBulk } from '../../postgres/locks.ts';
 import { type DefinitionCache, type Definitions, isList } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import { findOrRegister, type UserRow, unknownUser } from '../users/users.ts';
@@ -165,7 +166,7 @@ export function createOverrides({
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
       try {
-        await db.transaction((tx) => applyInTransaction(tx, ref, wanted, actor));
+        await transactionBesideBulk(db, untilLifted, (tx) => applyInTransaction(tx, ref, wanted, actor));
         return;
       } catch (error) {
         if (error instanceof Held) await untilLifted();

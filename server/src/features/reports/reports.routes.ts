@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
+import { originOf } from '../../http/head.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import type { Reports } from './reports.ts';
@@ -14,7 +15,7 @@ export function reportRoutes({ route }: Router, reports: Reports, once: Once): v
         ...(last && { to: last }),
         ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),
       });
-      return { url: `${request.protocol}://${request.host}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
+      return { url: `${originOf(request)}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
     });
   });
 

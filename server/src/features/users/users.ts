@@ -1,6 +1,7 @@
 import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../http/cursor.ts';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
+import { transactionBesideBulk } from '../../postgres/locks.ts';
 import { type AnyObject, mergePatch } from './merge-patch.ts';
 import {
   deleteUser,
@@ -70,7 +71,17 @@ export async function findOrRegister(tx: Tx, ref: UserRef): Promise<UserRow> {
   });
 }
 
-export function createUsers({ db, cursors, onErase }: { db: Database; cursors: Cursors; onErase: OnErase }): Users {
+export interface UsersSettings {
+  readonly db: Database;
+  readonly cursors: Cursors;
+  readonly onErase: OnErase;
+  /** Waits for the imports that are being applied: they keep users locked, and new external ids taken, until they end. */
+  readonly untilLifted: () => Promise<void>;
+}
+
+export function createUsers({ db, cursors, onErase, untilLifted }: UsersSettings): Users {
+  const inTurn = <T>(work: (tx: Tx) => Promise<T>) => transactionBesideBulk(db, untilLifted, work);
+
   return {
     async create(within, { external_id = null, name = null, attributes = {} }) {
       if (external_id !== null) {
@@ -79,7 +90,8 @@ export function createUsers({ db, cursors, onErase }: { db: Database; cursors: C
       }
       checkSize(attributes);
       const user: NewUser = { external_id, name, attributes };
-      const id = await insertUser(within, user);
+      const isOnItsOwn = within === db && external_id !== null;
+      const id = isOnItsOwn ? await inTurn((tx) => insertUser(tx, user)) : await insertUser(within, user);
       if (id === undefined) throw new Problem('external_id_taken', 'A user with this external id exists.');
       return { id };
     },
@@ -98,7 +110,7 @@ export function createUsers({ db, cursors, onErase }: { db: Database; cursors: C
     },
 
     change(ref, { name, attributes }) {
-      return db.transaction(async (tx) => {
+      return inTurn(async (tx) => {
         const user = await findOrRegister(tx, ref);
         const merged = attributes === undefined ? user.attributes : mergePatch(user.attributes, attributes);
         checkSize(merged);
@@ -111,14 +123,23 @@ export function createUsers({ db, cursors, onErase }: { db: Database; cursors: C
       });
     },
 
-    erase(ref, by) {
-      return db.transaction(async (tx) => {
-        const user = await selectUserForUpdate(tx, ref);
-        if (!user) throw unknownUser();
-        await onErase(tx, user.id, by);
-        await deleteUser(tx, user.id);
-        return { id: user.id };
-      });
+    async erase(ref, by) {
+      const attempt = () =>
+        inTurn(async (tx) => {
+          const user = await selectUserForUpdate(tx, ref);
+          if (!user) throw unknownUser();
+          await onErase(tx, user.id, by);
+          await deleteUser(tx, user.id);
+          return { id: user.id };
+        });
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code !== 'overloaded') throw error;
+        // An import is about to write to them: once more when it has ended, or was found to have died.
+        await untilLifted();
+        return attempt();
+      }
     },
   };
 }

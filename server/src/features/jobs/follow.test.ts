@@ -1,0 +1,106 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { open } from '../../../test/wire.ts';
+import type { Caller } from '../../http/caller.ts';
+import { createRouter } from '../../http/route.ts';
+import { createWebServer } from '../../http/server.ts';
+import type { Db } from '../../postgres/database.ts';
+import { jobRoutes } from './jobs.routes.ts';
+import { createJobs } from './jobs.ts';
+
+const MAX_FOLLOWERS = 200;
+const EVENTS = 'GET /api/jobs/1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n';
+
+/** A job that is being received for good, and how often it was looked at. */
+let looks = 0;
+const job = { id: 1, kind: 'user_import', state: 'receiving', rows: 0, processed: 0, added: 0, updated: 0, removed: 0 };
+const row = { ...job, unchanged: 0, errors: [], created_at: new Date(0), finished_at: null };
+const db = {
+  query: async () => {
+    looks++;
+    await sleep(Math.random() * 4);
+    return [row];
+  },
+} as unknown as Db;
+
+const viewer: Caller = { kind: 'key', role: 'viewer', userId: undefined, sessionId: undefined, actor: 'key:1' };
+const web = createWebServer({ logLevel: 'silent', trustProxy: [], translate: () => undefined });
+const jobs = createJobs(db, { lookEvery: 2 });
+let port = 0;
+beforeAll(async () => {
+  // Takes a while, so that some have left before we even begin.
+  const authenticate = () => sleep(Math.random() * 8, viewer);
+  const settings = { authenticate, known: () => undefined, seedIsOpen: false, host: '127.0.0.1' };
+  jobRoutes(createRouter(web.app, settings), jobs);
+  await web.app.listen({ host: '127.0.0.1', port: 0 });
+  const address = web.app.server.address();
+  port = typeof address === 'object' && address ? address.port : 0;
+});
+afterAll(async () => {
+  jobs.close();
+  await web.app.close();
+});
+
+/** All places are free again when nobody looks any more. */
+async function expectNobodyLooks(): Promise<void> {
+  await vi.waitFor(async () => {
+    const before = looks;
+    await sleep(50);
+    expect(looks).toBe(before);
+  });
+}
+
+async function expectAllPlaces(): Promise<void> {
+  const readers = await Promise.all(Array.from({ length: MAX_FOLLOWERS }, () => open(port)));
+  const heads = readers.map(
+    ({ socket }) => new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(String(bytes)))),
+  );
+  for (const reader of readers) reader.write(EVENTS);
+  const answers = await Promise.all(heads);
+  expect(answers.filter((text) => !text.startsWith('HTTP/1.1 200'))).toEqual([]);
+  const late = await open(port);
+  late.write(EVENTS);
+  expect(await late.next()).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+  for (const { socket } of [...readers, late]) socket.resetAndDestroy();
+}
+
+beforeEach(expectNobodyLooks);
+
+async function leaveAfter(milliseconds: number, bytes: string): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.write(bytes);
+  await sleep(milliseconds);
+  socket.resetAndDestroy();
+}
+
+it('those who leave early leave their places', async () => {
+  for (let i = 0; i < 20; i++) {
+    await Promise.all(Array.from({ length: 20 }, () => leaveAfter(Math.random() * 8, EVENTS)));
+  }
+  await expectNobodyLooks();
+  await expectAllPlaces();
+  await expectNobodyLooks();
+  await expectAllPlaces();
+});
+
+it('also those whose answer has not had its turn on the connection', async () => {
+  // The second waits for the first, which never ends: nothing that it says is ever written.
+  await Promise.all(Array.from({ length: 50 }, () => leaveAfter(100, EVENTS + EVENTS)));
+  await expectNobodyLooks();
+  await expectAllPlaces();
+});
+
+it('a quiet job gives a sign of life, so that what stands between keeps the connection', async () => {
+  const wire = await open(port);
+  let text = '';
+  wire.socket.on('data', (bytes) => {
+    text += bytes;
+  });
+  wire.write(EVENTS);
+  await vi.waitFor(() => expect(text.match(/: still here\n\n/g)?.length).toBeGreaterThan(1), { timeout: 5_000 });
+  expect(text.match(/data: /g)).toHaveLength(1);
+  wire.socket.destroy();
+});

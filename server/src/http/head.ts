@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP, isIPv6 } from 'node:net';
+import { Problem } from '@kohort/contract';
+import type { FastifyRequest } from 'fastify';
+
+const MAX_LENGTH = 255;
+const HOST = /^(?:[A-Za-z0-9._-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$/;
+let lastGood: string | undefined;
+
+/** `host[:port]`, as it may stand in a URL. Nearly all calls bear the same one, which is remembered. */
+export function isHost(text: string | undefined): text is string {
+  if (text === undefined || text === lastGood) return text !== undefined;
+  const found = text.length <= MAX_LENGTH ? HOST.exec(text) : null;
+  if (!found) return false;
+  const [, v6, port = '0'] = found;
+  if ((v6 !== undefined && !isIPv6(v6)) || Number(port) > 65_535) return false;
+  lastGood = text;
+  return true;
+}
+
+/**
+ * Why a request is refused whatever it asks for: what it says of where it goes, who calls, and how its body is framed is not
+ * plain. Lines that are repeated come joined by commas, which neither a host nor a credential holds.
+ */
+export function headRefusal({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | undefined {
+  const { host, authorization, 'transfer-encoding': coding } = headers;
+  if (host === undefined) {
+    if (httpVersion === '1.1') return new Problem('malformed', 'The request has no Host header.');
+  } else if (!isHost(host)) {
+    return new Problem('malformed', 'The Host header is not one host, or host:port.');
+  }
+  if (authorization?.includes(',') && isRepeated(rawHeaders, 'authorization')) {
+    return new Problem('malformed', 'The request has more than one Authorization header.');
+  }
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    return new Problem('malformed', 'Transfer-Encoding takes chunked alone.');
+  }
+  return undefined;
+}
+
+/** Whether several lines bear this name, in lower case. */
+export function isRepeated(rawHeaders: readonly string[], name: string): boolean {
+  return rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === name).length > 1;
+}
+
+/** Scheme and host of the URLs we answer: those that the caller reached us by. */
+export function originOf(request: FastifyRequest): string {
+  const scheme = request.protocol === 'https' ? 'https' : 'http';
+  // Behind a proxy that is believed this is X-Forwarded-Host, which nobody has looked at yet.
+  const host = [request.host, request.headers.host].find(isHost);
+  if (host !== undefined) return `${scheme}://${host}`;
+  const { localAddress = '127.0.0.1', localPort } = request.raw.socket;
+  const address = localAddress.replace(/^::ffff:(?=[0-9.]+$)/, '');
+  return `${scheme}://${isIPv6(address) ? `[${address}]` : address}:${localPort}`;
+}
+
+/**
+ * Whether a page in a browser may be behind a call although its site is not ours: a name that its owner has let point to us
+ * (DNS rebinding). Nobody but a browser says `Origin` or `Sec-Fetch-Site`; `ownHost` is what HOST says.
+ */
+export function isOfForeignPage({ headers }: IncomingMessage, ownHost: string): boolean {
+  if (headers.origin === undefined && headers['sec-fetch-site'] === undefined) return false;
+  const name = (headers.host ?? '').replace(/:[0-9]+$/, '').toLowerCase();
+  const isOurs = name === ownHost.toLowerCase() || /(?:^|\.)localhost$/.test(name);
+  return !isOurs && isIP(name.replace(/^\[|\]$/g, '')) === 0;
+}
