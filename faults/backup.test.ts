@@ -9,7 +9,7 @@ afterAll(() => endAll());
 
 // The embedded PostgreSQL comes without pg_dump; the drill needs a server and clients of one version.
 it.skipIf(!tools)(
-  `pg_dump and pg_restore bring everything back${tools ? '' : ' (skipped: no PostgreSQL in /usr/lib/postgresql)'}`,
+  `the commands of docs/operations.md bring everything back${tools ? '' : ' (skipped: no PostgreSQL in /usr/lib/postgresql)'}`,
   async () => {
     const rows = await backup({ quick: true, seed: 1, random: seededRandom(1), minutes: 1 });
     expect(rows).toHaveLength(2);

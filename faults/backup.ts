@@ -1,30 +1,52 @@
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import type { Cluster } from './cluster.ts';
 import { run } from './processes.ts';
 
-export interface Clients {
-  readonly pg_dump: string;
-  readonly pg_restore: string;
+const PAGE = join(import.meta.dirname, '../docs/operations.md');
+const HEADING = '## Backup and restore';
+/** The page's name of the database that is restored into. */
+export const RESTORED = 'kohort_restored';
+
+/** The documented commands, read from the page they are documented on: what is drilled is what is written there. */
+async function documented(): Promise<{ dump: string; restore: string }> {
+  const section = (await readFile(PAGE, 'utf8')).split(HEADING)[1] ?? '';
+  const block = /```sh\n(.*?)```/s.exec(section)?.[1] ?? '';
+  const [dump, ...restore] = block.trim().split('\n');
+  if (!dump?.startsWith('pg_dump ') || restore.length === 0)
+    throw new Error(`no commands under "${HEADING}" in ${PAGE}`);
+  return { dump, restore: restore.join('\n') };
 }
 
-/** The documented pair, word for word but for the names. */
-export async function dump({ pg_dump }: Clients, url: string, folder: string): Promise<string> {
-  const file = join(folder, 'kohort.dump');
-  await run(pg_dump, ['--format=custom', `--file=${file}`, url]);
-  return file;
+export interface Drill {
+  readonly cluster: Cluster;
+  /** Where the clients of PostgreSQL are. */
+  readonly bin: string;
+  /** Where the dump is written, as the page has it, into the current folder. */
+  readonly folder: string;
 }
 
-export async function restore(
-  { pg_restore }: Clients,
-  cluster: Cluster,
-  database: string,
-  file: string,
-): Promise<void> {
-  await cluster.connected(
-    (client) => client.query(`CREATE DATABASE ${database} ENCODING 'UTF8' TEMPLATE template0`),
-    'postgres',
-  );
-  await run(pg_restore, ['--no-owner', '--exit-on-error', `--dbname=${cluster.urlOf(database)}`, file]);
+/** As somebody would at a terminal; the names the page leaves open are in the environment. */
+async function inShell({ cluster, bin, folder }: Drill, commands: string): Promise<void> {
+  const { PATH = '' } = process.env;
+  const env = {
+    ...cluster.environment,
+    PATH: [bin, PATH].join(delimiter),
+    LC_ALL: 'C',
+    DATABASE_URL: cluster.url,
+    NEW_DATABASE_URL: cluster.urlOf(RESTORED),
+  };
+  await run('sh', ['-e', '-c', commands], { cwd: folder, env });
+}
+
+export async function dump(drill: Drill): Promise<void> {
+  await inShell(drill, (await documented()).dump);
+}
+
+/** Restores what was dumped last into a new database, and gives that another name. */
+export async function restore(drill: Drill, name: string): Promise<void> {
+  await inShell(drill, (await documented()).restore);
+  await drill.cluster.connected((client) => client.query(`ALTER DATABASE ${RESTORED} RENAME TO ${name}`), 'postgres');
 }
 
 /** Of every table, the queue's too: how many rows, and a checksum of all of them. */

@@ -14,11 +14,15 @@ export interface Tools {
 }
 
 export interface Cluster {
-  /** Of the database `kohort`. */
+  /** Of the database `kohort`, as its owner, the service's role, which is no superuser. */
   readonly url: string;
   readonly port: number;
   readonly folder: string;
+  /** Of another database, as the same role. */
   urlOf(database: string): string;
+  /** What tells PostgreSQL's own clients where it is and who its superuser is. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** As the superuser. */
   connected<T>(work: (client: pg.Client) => Promise<T>, database?: string): Promise<T>;
   /** Starts it again after whatever happened to it; resolves when it takes connections. */
   start(): Promise<void>;
@@ -33,33 +37,32 @@ export interface Cluster {
 
 export interface ClusterOptions {
   readonly tools?: Tools;
+  /** Of the cluster's templates; `SQL_ASCII` is what `initdb` chooses under LC_ALL=C. The database is in UTF-8 always. */
+  readonly encoding?: 'UTF8' | 'SQL_ASCII';
   readonly settings?: Readonly<Record<string, string>>;
   /** The size of a memory file system for the data, or for the log that is written ahead; the rest is on disk. */
   readonly small?: { readonly what: 'data' | 'wal'; readonly mebibytes: number };
 }
 
 const MAX_STARTS = 40;
+const TOOLS = ['initdb', 'pg_ctl', 'pg_dump', 'createdb', 'pg_restore'];
+const SUPERUSER = 'postgres';
+/** Role of the service, and its database. */
+const SERVICE = 'kohort';
 
 export class Unsupported extends Error {}
 
 /** What a Debian-like machine has installed: server and clients of one version, or undefined. */
 export async function installedTools(): Promise<
-  (Tools & { readonly version: string; readonly pg_dump: string; readonly pg_restore: string }) | undefined
+  (Tools & { readonly version: string; readonly bin: string }) | undefined
 > {
   const root = '/usr/lib/postgresql';
   const versions = await readdir(root).catch((): string[] => []);
   for (const version of versions.sort((a, b) => Number(b) - Number(a))) {
     const bin = join(root, version, 'bin');
     const names = await readdir(bin).catch((): string[] => []);
-    if (Number(version) >= 15 && ['initdb', 'pg_ctl', 'pg_dump', 'pg_restore'].every((name) => names.includes(name))) {
-      const at = (name: string) => join(bin, name);
-      return {
-        version,
-        initdb: at('initdb'),
-        pg_ctl: at('pg_ctl'),
-        pg_dump: at('pg_dump'),
-        pg_restore: at('pg_restore'),
-      };
+    if (Number(version) >= 15 && TOOLS.every((name) => names.includes(name))) {
+      return { version, bin, initdb: join(bin, 'initdb'), pg_ctl: join(bin, 'pg_ctl') };
     }
   }
   return undefined;
@@ -76,7 +79,12 @@ async function mountSmall(folder: string, mebibytes: number): Promise<void> {
 }
 
 /** A PostgreSQL of our own that the harness, not the service, starts, kills and starts again. */
-export async function createCluster({ tools, settings = {}, small }: ClusterOptions = {}): Promise<Cluster> {
+export async function createCluster({
+  tools,
+  encoding = 'UTF8',
+  settings = {},
+  small,
+}: ClusterOptions = {}): Promise<Cluster> {
   const { initdb, pg_ctl } = tools ?? (await findBinaries());
   const identity = await systemUser();
   const base = await mkdtemp(join(tmpdir(), 'kohort-faults-'));
@@ -91,7 +99,13 @@ export async function createCluster({ tools, settings = {}, small }: ClusterOpti
   const runAs = await runnerFor(identity, [folder, pg_ctl]);
   const port = await freePort();
 
-  const options = ['--username=kohort', `--pwfile=${pwfile}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C'];
+  const options = [
+    `--username=${SUPERUSER}`,
+    `--pwfile=${pwfile}`,
+    '--auth=scram-sha-256',
+    `--encoding=${encoding}`,
+    '--locale=C',
+  ];
   const segments = small ? ['--wal-segsize=1'] : [];
   await runAs(initdb, [`--pgdata=${folder}`, `--waldir=${wal}`, '--no-sync', ...options, ...segments]);
   const all = {
@@ -106,12 +120,13 @@ export async function createCluster({ tools, settings = {}, small }: ClusterOpti
   const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
   await appendFile(join(folder, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
 
-  const urlOf = (database: string) => `postgres://kohort:${password}@127.0.0.1:${port}/${database}`;
+  const urlAs = (role: string, database: string) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
+  const urlOf = (database: string) => urlAs(SERVICE, database);
   let frozen: number[] = [];
 
-  async function connected<T>(work: (client: pg.Client) => Promise<T>, database = 'kohort'): Promise<T> {
+  async function connected<T>(work: (client: pg.Client) => Promise<T>, database = SERVICE): Promise<T> {
     const client = new pg.Client({
-      connectionString: urlOf(database),
+      connectionString: urlAs(SUPERUSER, database),
       application_name: 'faults',
       connectionTimeoutMillis: 3_000,
       query_timeout: 60_000,
@@ -168,11 +183,15 @@ export async function createCluster({ tools, settings = {}, small }: ClusterOpti
   await writeFile(join(base, 'postgres.log'), '');
   if (identity) await chown(join(base, 'postgres.log'), identity.uid, identity.gid);
   await start();
-  await connected(async (client) => void (await client.query('CREATE DATABASE kohort')), 'postgres');
+  await connected(async (client) => {
+    await client.query(`CREATE ROLE ${SERVICE} LOGIN PASSWORD '${password}'`);
+    await client.query(`CREATE DATABASE ${SERVICE} OWNER ${SERVICE} ENCODING 'UTF8' TEMPLATE template0`);
+  }, 'postgres');
 
   return {
-    url: urlOf('kohort'),
+    url: urlOf(SERVICE),
     port,
+    environment: { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: SUPERUSER, PGPASSWORD: password },
     folder: small?.what === 'wal' ? wal : folder,
     urlOf,
     connected,
@@ -180,14 +199,17 @@ export async function createCluster({ tools, settings = {}, small }: ClusterOpti
     isRunning: answers,
     async kill() {
       const pids = await family();
-      for (const pid of pids) signalPid(pid, 'SIGKILL');
+      const [postmasterPid] = pids;
+      if (postmasterPid === undefined || !signalPid(postmasterPid, 'SIGKILL'))
+        throw new Error('there is nothing to kill');
+      for (const pid of pids.slice(1)) signalPid(pid, 'SIGKILL');
       for (let i = 0; i < 100 && pids.some((pid) => signalPid(pid, 0)); i++) await sleep(20);
     },
     async freeze() {
       const pid = await postmaster();
       if (pid === undefined) throw new Error('there is nothing to freeze');
       // The postmaster first, so that it cannot start one that we would not see.
-      signalPid(pid, 'SIGSTOP');
+      if (!signalPid(pid, 'SIGSTOP')) throw new Error('there is nothing to freeze');
       frozen = [pid, ...(await childrenOf(pid))];
       for (const one of frozen) signalPid(one, 'SIGSTOP');
     },

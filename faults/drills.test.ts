@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, createCluster } from './cluster.ts';
 import { endAll } from './processes.ts';
@@ -56,17 +57,38 @@ it('and a write that is missing, done twice or not in the history would have bee
   await traffic.pause();
   const clean = await verifyWhenSettled(cluster, ledger);
   expect([clean.lost, clean.wrong, clean.unfolded]).toEqual([[], [], 0]);
-  await cluster.connected((client) =>
-    client.query(`
+  await cluster.connected(async (client) => {
+    await client.query(`
       WITH gone AS (SELECT user_id, segment_id FROM memberships ORDER BY user_id, segment_id LIMIT 2)
-      DELETE FROM memberships m USING gone g WHERE (m.user_id, m.segment_id) = (g.user_id, g.segment_id)`),
-  );
-  await cluster.connected((client) =>
-    client.query(`
+      DELETE FROM memberships m USING gone g WHERE (m.user_id, m.segment_id) = (g.user_id, g.segment_id)`);
+    await client.query(`
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
       SELECT m.user_id, m.segment_id, 'update', m.mode, clock_timestamp(), m.expires_at, 'twice'
-      FROM memberships m ORDER BY m.user_id, m.segment_id LIMIT 1`),
-  );
+      FROM memberships m ORDER BY m.user_id, m.segment_id LIMIT 1`);
+    await client.query(`DELETE FROM users WHERE id = (SELECT max(id) FROM users WHERE name LIKE 'drill %')`);
+  });
   const { lost, wrong, unfolded } = await verifyWhenSettled(cluster, ledger);
-  expect([lost.length, wrong.length, unfolded]).toEqual([2, 1, 2]);
+  expect([lost.length, wrong.length, unfolded]).toEqual([3, 1, 2]);
+});
+
+it('and so would a service that does everything twice', async () => {
+  const { cluster, ledger, traffic } = scene;
+  await cluster.connected((client) =>
+    client.query(`
+      CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        INSERT INTO users (external_id, name, attributes) VALUES (NEW.external_id, NEW.name, NEW.attributes);
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER twice AFTER INSERT ON users FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION twice()`),
+  );
+  traffic.take();
+  traffic.resume();
+  await traffic.untilAcknowledged(5_000);
+  await sleep(1_000);
+  await traffic.pause();
+  const { wrong } = await verifyWhenSettled(cluster, ledger);
+  expect(traffic.seen.unexpected).toEqual([]);
+  expect(wrong.length).toBeGreaterThan(5);
+  for (const one of wrong) expect(one).toMatch(/was registered 2 times by one call$/);
 });

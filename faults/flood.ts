@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net';
 
 /**
- * A process of its own: so many callers, each with one connection and one request at a time, each asking again as soon as it was
- * answered, or after as long as it was told to. Its settings are one JSON argument, its findings one JSON line.
+ * A process of its own: so many connections with one request at a time on each. Without a rate each asks again as soon as it was
+ * answered; with one, requests come due whatever becomes of them, and one that is due while no connection is free is not sent.
+ * Who is told to wait waits as long. Its settings are one JSON argument, its findings one JSON line.
  */
 interface Settings {
   readonly port: number;
@@ -14,10 +15,14 @@ interface Settings {
   readonly users: readonly [number, number];
   /** Slugs to add users to and remove them from; otherwise it reads. */
   readonly slugs?: readonly string[];
+  /** Requests a second that come due. */
+  readonly rate?: number;
 }
 
 export interface Flooded {
   readonly seconds: number;
+  /** Requests that came due; without a rate, those that were sent. */
+  readonly offered: number;
   readonly sent: number;
   readonly answered: number;
   readonly shed: number;
@@ -31,22 +36,28 @@ export interface Flooded {
 
 /** So many connect at once, as the queue of those who wait to be let in is only so long. */
 const CONNECT_AT_ONCE = 100;
+const TICK = 5;
+const DAY = 86_400_000;
 const END = Buffer.from('\r\n\r\n');
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
 const times: number[] = [];
-const counts = { sent: 0, answered: 0, shed: 0, shedWithoutRetryAfter: 0, other: 0, broken: 0 };
+const counts = { offered: 0, sent: 0, answered: 0, shed: 0, shedWithoutRetryAfter: 0, other: 0, broken: 0 };
+/** Connections that wait for a request to come due. */
+const free: Line[] = [];
 let turn = 0;
 let over = false;
 
+/** Each write changes something: all users are added with an end of their own, then all are removed, and so on. */
 function requestOf(): string {
   const [first, count] = settings.users;
+  const round = Math.floor(turn / count);
   const user = first + (turn++ % count);
   const head = `Host: 127.0.0.1\r\nAuthorization: Bearer ${settings.token}\r\n`;
-  const slug = settings.slugs?.[turn % settings.slugs.length];
+  const slug = settings.slugs?.[user % settings.slugs.length];
   if (slug === undefined) return `GET /api/users/${user}/segments HTTP/1.1\r\n${head}\r\n`;
-  if (turn % 2) return `DELETE /api/users/${user}/segments/${slug} HTTP/1.1\r\n${head}\r\n`;
-  const body = JSON.stringify({ slug });
+  if (round % 2) return `DELETE /api/users/${user}/segments/${slug} HTTP/1.1\r\n${head}\r\n`;
+  const body = JSON.stringify({ slug, expires_at: new Date(Date.now() + DAY).toISOString() });
   return `POST /api/users/${user}/segments HTTP/1.1\r\n${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
@@ -61,6 +72,24 @@ function ask(line: Line): void {
   line.sentAt = performance.now();
   counts.sent++;
   line.socket.write(requestOf());
+}
+
+function rest(line: Line): void {
+  if (settings.rate === undefined) {
+    counts.offered++;
+    ask(line);
+  } else free.push(line);
+}
+
+/** Offers what has come due since. */
+function offer(rate: number, since: number, offered: number): number {
+  const due = Math.floor(((performance.now() - since) * rate) / 1000);
+  for (let i = offered; i < due; i++) {
+    const line = free.pop();
+    if (line) ask(line);
+  }
+  counts.offered += due - offered;
+  return due;
 }
 
 function take(line: Line, chunk: Buffer): void {
@@ -81,8 +110,8 @@ function take(line: Line, chunk: Buffer): void {
     counts.shed++;
     if (retryAfter === undefined) counts.shedWithoutRetryAfter++;
   } else counts.other++;
-  if (retryAfter === undefined) ask(line);
-  else setTimeout(() => ask(line), Number(retryAfter) * 1000 * (0.5 + Math.random()));
+  if (retryAfter === undefined) rest(line);
+  else setTimeout(() => rest(line), Number(retryAfter) * 1000 * (0.5 + Math.random()));
 }
 
 async function call(): Promise<Line> {
@@ -105,9 +134,17 @@ while (lines.length < settings.sockets) {
   const some = Math.min(CONNECT_AT_ONCE, settings.sockets - lines.length);
   lines.push(...(await Promise.all(Array.from({ length: some }, call))));
 }
-for (const line of lines) ask(line);
+for (const line of lines) rest(line);
+const { rate } = settings;
+if (rate !== undefined) {
+  const since = performance.now();
+  let offered = 0;
+  setInterval(() => {
+    offered = offer(rate, since, offered);
+  }, TICK);
+}
 await new Promise((resolve) => setTimeout(resolve, settings.warmUp * 1000));
-Object.assign(counts, { sent: 0, answered: 0, shed: 0, other: 0 });
+Object.assign(counts, { offered: 0, sent: 0, answered: 0, shed: 0, shedWithoutRetryAfter: 0, other: 0 });
 times.length = 0;
 const began = performance.now();
 await new Promise((resolve) => setTimeout(resolve, settings.seconds * 1000));

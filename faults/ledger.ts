@@ -1,36 +1,9 @@
 import type pg from 'pg';
-import type { Ask } from './http.ts';
+import { countUnfolded } from './fold.ts';
+import { createOverrides, OUT, type Overriding, type Pair, stateOf } from './overrides.ts';
+import { createRegistrations, type Registration } from './registrations.ts';
 
-/**
- * What an override is: `out`, or mode and end. Each write that sets an end sets one of its own, so the state names the write
- * that made it: one that is missing, or was done twice, or came late shows.
- */
-type State = string;
-
-export interface Pair {
-  readonly user: number;
-  readonly externalId: string;
-  readonly slug: string;
-  readonly segmentId: number;
-  state: State;
-  /** History rows there must be. */
-  rows: number;
-  /** Grows with each write; a read that saw no growth saw a settled pair. */
-  version: number;
-  busy: boolean;
-}
-
-interface Change {
-  readonly pair: Pair;
-  readonly from: State;
-  readonly to: State;
-}
-
-/** One write: what it asks, and what it makes of its pairs, all or nothing. */
-export interface Write {
-  readonly ask: Ask;
-  readonly changes: readonly Change[];
-}
+export type Write = Overriding | Registration;
 
 export interface Verdict {
   /** Acknowledged writes that are not there, or states that nobody asked for. */
@@ -44,12 +17,8 @@ export interface Verdict {
   readonly vanished: number;
 }
 
-const OUT = 'out';
-const DAY = 86_400_000;
-
-function stateOf(mode: string, until: string | null): State {
-  return until === null ? mode : `${mode} until ${until}`;
-}
+/** Share of the writes that register a user. */
+const REGISTERING = 0.2;
 
 export interface Ledger {
   readonly slugs: readonly string[];
@@ -69,9 +38,11 @@ export interface LedgerOptions {
   readonly segments: readonly { readonly id: number; readonly slug: string }[];
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Share of the registrations that carry an Idempotency-Key, from 0 to 1. */
+  readonly keyed?: number;
 }
 
-export function createLedger({ users, segments, random }: LedgerOptions): Ledger {
+export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOptions): Ledger {
   const pairsOf = users.map(({ id, externalId }) =>
     segments.map(
       (segment): Pair => ({
@@ -86,66 +57,20 @@ export function createLedger({ users, segments, random }: LedgerOptions): Ledger
       }),
     ),
   );
-  const unknown = new Set<Write>();
-  let drawn = 0;
+  const unknown = new Set<Overriding>();
+  const overrides = createOverrides(random);
+  const registrations = createRegistrations(random, keyed);
 
   const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
-  const until = () => new Date(Date.now() + DAY + ++drawn * 7).toISOString();
-
-  function writeTo(pair: Pair, others: readonly Pair[]): Write {
-    const { state, slug } = pair;
-    const name = random() < 0.5 ? String(pair.user) : `ext:${pair.externalId}`;
-    const path = `/api/users/${name}/segments`;
-    const one = (ask: Ask, to: State): Write => ({ ask, changes: [{ pair, from: state, to }] });
-    // To remove somebody who is excluded changes nothing: they are out already.
-    const removed = state.startsWith('exclude') ? state : OUT;
-    const other = pick(others);
-    switch (Math.floor(random() * (other ? 8 : 7))) {
-      case 0:
-        return one({ method: 'POST', path, body: { slug } }, 'include');
-      case 1:
-      case 2: {
-        const end = until();
-        return one({ method: 'POST', path, body: { slug, expires_at: end } }, stateOf('include', end));
-      }
-      case 3:
-        return one({ method: 'DELETE', path: `${path}/${slug}` }, removed);
-      case 4: {
-        const end = until();
-        return one(
-          { method: 'PUT', path: `${path}/${slug}`, body: { mode: 'include', expires_at: end } },
-          stateOf('include', end),
-        );
-      }
-      case 5: {
-        const end = until();
-        return one(
-          { method: 'PUT', path: `${path}/${slug}`, body: { mode: 'exclude', expires_at: end } },
-          stateOf('exclude', end),
-        );
-      }
-      case 6:
-        return one({ method: 'PUT', path: `${path}/${slug}`, body: { mode: 'auto' } }, OUT);
-      default: {
-        const end = until();
-        const add = [slug, ...(other ? [other.slug] : [])].map((one) => ({ slug: one, expires_at: end }));
-        const changes = [pair, ...(other ? [other] : [])].map((each) => ({
-          pair: each,
-          from: each.state,
-          to: stateOf('include', end),
-        }));
-        return { ask: { method: 'PATCH', path, body: { add } }, changes };
-      }
-    }
-  }
 
   function draw(): Write | undefined {
+    if (random() < REGISTERING) return registrations.draw();
     for (let attempt = 0; attempt < 20; attempt++) {
       const pairs = pick(pairsOf) ?? [];
       const free = pairs.filter(({ busy }) => !busy);
       const pair = pick(free);
       if (!pair) continue;
-      const write = writeTo(
+      const write = overrides.draw(
         pair,
         free.filter((one) => one !== pair),
       );
@@ -158,7 +83,7 @@ export function createLedger({ users, segments, random }: LedgerOptions): Ledger
     return undefined;
   }
 
-  function apply({ changes }: Write): void {
+  function apply({ changes }: Overriding): void {
     for (const { pair, from, to } of changes) {
       pair.state = to;
       if (from !== to) pair.rows++;
@@ -166,6 +91,7 @@ export function createLedger({ users, segments, random }: LedgerOptions): Ledger
   }
 
   function settle(write: Write, outcome: 'done' | 'not done' | 'unknown'): void {
+    if ('name' in write) return void registrations.settle(write, outcome);
     // What is unknown may still happen: nobody writes to its pairs until the database was asked.
     if (outcome === 'unknown') return void unknown.add(write);
     if (outcome === 'done') apply(write);
@@ -223,7 +149,14 @@ export function createLedger({ users, segments, random }: LedgerOptions): Ledger
       pair.state = state;
       pair.rows = rows;
     }
-    return { lost, wrong, unfolded: await countUnfolded(client), happened, vanished };
+    const registered = await registrations.verify(client);
+    return {
+      lost: [...lost, ...registered.lost],
+      wrong: [...wrong, ...registered.wrong],
+      unfolded: await countUnfolded(client),
+      happened: happened + registered.happened,
+      vanished: vanished + registered.vanished,
+    };
   }
 
   return {
@@ -238,23 +171,4 @@ export function createLedger({ users, segments, random }: LedgerOptions): Ledger
     },
     verify,
   };
-}
-
-/** Pairs whose state is not the fold of their history, and history rows that cannot follow the row before them. */
-export async function countUnfolded(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ gaps: string; breaks: string }>(`
-    WITH last AS (SELECT DISTINCT ON (user_id, segment_id) * FROM history ORDER BY user_id, segment_id, seq DESC),
-    gaps AS (
-      SELECT FROM memberships m FULL JOIN (SELECT * FROM last WHERE op IN ('add', 'update')) l USING (user_id, segment_id)
-      WHERE m.user_id IS NULL OR l.op IS NULL OR (m.mode, m.expires_at) IS DISTINCT FROM (l.mode, l.expires_at)
-    ),
-    breaks AS (
-      SELECT FROM (
-        SELECT op, at, lag(op) OVER pair AS before_op, lag(at) OVER pair AS before_at
-        FROM history WINDOW pair AS (PARTITION BY user_id, segment_id ORDER BY seq)
-      ) h
-      WHERE (op = 'add') <> (before_op IS NULL OR before_op IN ('remove', 'expire')) OR at < before_at
-    )
-    SELECT (SELECT count(*) FROM gaps) AS gaps, (SELECT count(*) FROM breaks) AS breaks`);
-  return Number(rows[0]?.gaps) + Number(rows[0]?.breaks);
 }

@@ -32,7 +32,7 @@ const LONG = ['soak'];
 const usage = `npm run faults -- [options]
 
   --only a,b     of: ${Object.keys(scenarios).join(', ')}; the soak runs only when asked for
-  --quick        each a little, in about two minutes
+  --quick        each a little, in about five minutes
   --seed N       the chance of an earlier run (but not its timing)
   --minutes N    length of the soak (10)
 

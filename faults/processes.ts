@@ -50,7 +50,8 @@ export interface Child {
   readonly hasEnded: () => boolean;
   /** The exit code; null when a signal ended it. */
   readonly ended: Promise<number | null>;
-  signal(name: NodeJS.Signals): void;
+  /** False when it was not there to be told. */
+  signal(name: NodeJS.Signals): boolean;
   stop(): Promise<void>;
 }
 
@@ -79,7 +80,7 @@ export async function startChild(args: readonly string[], env: Readonly<Record<s
     await ended;
     clearTimeout(late);
   });
-  return { pid, output: () => output, hasEnded, ended, signal: (name) => void child.kill(name), stop };
+  return { pid, output: () => output, hasEnded, ended, signal: (name) => child.kill(name), stop };
 }
 
 /** The processes whose parent is `pid`. */
@@ -93,6 +94,8 @@ export async function childrenOf(pid: number): Promise<number[]> {
 
 /** False when there is no such process any more. */
 export function signalPid(pid: number, signal: NodeJS.Signals | 0): boolean {
+  // To the system 0 and less are groups, our own among them, and 1 is everybody's parent.
+  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${pid} is no process of ours`);
   try {
     process.kill(pid, signal);
     return true;

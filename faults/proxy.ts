@@ -21,12 +21,17 @@ export interface CuttableProxy {
   readonly url: string;
   /** How many connections were cut by a rule. */
   readonly cuts: () => number;
+  /** How many pieces were held back or vanished. */
+  readonly hampered: () => number;
   readonly connections: () => number;
   rule(rules: Rules): void;
   /** Drops all rules; connections that were swallowed stay dead, as those behind a forgetful firewall do. */
   heal(): void;
-  /** From now on what comes over `count` of the open connections vanishes, while the others are fine. */
-  silence(count: number): number;
+  /**
+   * The next `count` connections to be used of those that said this name when they were opened go deaf in that moment, while the
+   * others are fine. Answers how many have.
+   */
+  silence(count: number, name: string): () => number;
   close(): Promise<void>;
 }
 
@@ -35,7 +40,13 @@ interface Link {
   readonly server: Socket;
   dead: boolean;
   fromServer: number;
+  /** Its first piece, in which it says who it is. */
+  opening: Buffer | undefined;
+  fromClient: number;
 }
+
+/** So many pieces of the client's, and it is past its sign-in: what goes deaf is a connection in use. */
+const SIGNED_IN = 5;
 
 /** Stands between the service and its PostgreSQL and does to their connections what networks do. */
 export async function startProxy(target: string): Promise<CuttableProxy> {
@@ -43,6 +54,15 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
   const links = new Set<Link>();
   let rules: Rules = {};
   let cuts = 0;
+  let hampered = 0;
+  let silencing = { left: 0, parameter: '' };
+
+  function isNextToSilence({ dead, opening, fromClient }: Link): boolean {
+    const { left, parameter } = silencing;
+    if (dead || left === 0 || fromClient <= SIGNED_IN || !opening?.includes(parameter)) return false;
+    silencing.left--;
+    return true;
+  }
 
   function end(link: Link): void {
     links.delete(link);
@@ -66,22 +86,33 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
     const write = () => {
       if (!to.destroyed && !link.dead) to.write(piece, () => then?.());
     };
-    if (delay > 0) setTimeout(write, delay);
-    else write();
+    if (delay > 0) {
+      hampered++;
+      setTimeout(write, delay);
+    } else write();
   }
 
   const listener = createServer((client) => {
     if (rules.refuse) return void client.resetAndDestroy();
     const server = connect({ host: database.hostname, port: Number(database.port) });
-    const link: Link = { client, server, dead: false, fromServer: 0 };
+    const link: Link = {
+      client,
+      server,
+      dead: false,
+      fromServer: 0,
+      opening: undefined,
+      fromClient: 0,
+    };
     links.add(link);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
     }
     client.on('data', (piece: Buffer) => {
-      if (rules.swallow) link.dead = true;
-      if (link.dead) return;
+      link.opening ??= piece;
+      link.fromClient++;
+      if (rules.swallow || isNextToSilence(link)) link.dead = true;
+      if (link.dead) return void hampered++;
       const verdict = rules.judge?.(piece) ?? 'pass';
       if (verdict === 'cut before') return cut(link);
       pass(link, server, piece, verdict === 'cut after' ? () => cut(link) : undefined);
@@ -121,6 +152,7 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
     port: address.port,
     url: url.href,
     cuts: () => cuts,
+    hampered: () => hampered,
     connections: () => links.size,
     rule(next) {
       rules = next;
@@ -129,11 +161,10 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
     heal() {
       rules = {};
     },
-    silence(count) {
-      // The newest: the oldest is the probe's, whose silence is that of the whole server.
-      const chosen = [...links].filter(({ dead }) => !dead).slice(-count);
-      for (const link of chosen) link.dead = true;
-      return chosen.length;
+    silence(count, name) {
+      const order = { left: count, parameter: `application_name\0${name}\0` };
+      silencing = order;
+      return () => count - order.left;
     },
     close,
   };

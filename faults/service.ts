@@ -17,7 +17,8 @@ export interface Supervised {
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
   readonly output: () => string;
-  signal(name: NodeJS.Signals): void;
+  /** False when it was not there to be told. */
+  signal(name: NodeJS.Signals): boolean;
   /** Ends it gracefully and starts it anew; the exit code of the one that ended. */
   replace(): Promise<number | null>;
   ready(within?: number): Promise<void>;

@@ -16,9 +16,10 @@ export interface Prepared {
 export async function prepare(
   cluster: Pick<Cluster, 'connected'>,
   port: number,
-  { users: count, random, prefix = 'drill' }: { users: number; random: () => number; prefix?: string },
+  { users: count, random, keyed }: { users: number; random: () => number; keyed?: number },
 ): Promise<Prepared> {
   const token = await signIn(port, 'admin', ADMIN_PASSWORD);
+  const prefix = 'drill';
   const segments = [];
   for (let i = 0; i < SEGMENTS; i++) {
     const slug = `${prefix}-${i}`;
@@ -37,7 +38,7 @@ export async function prepare(
     );
     return rows.map(({ id, external_id }) => ({ id: Number(id), externalId: external_id }));
   });
-  return { ledger: createLedger({ users, segments, random }), token };
+  return { ledger: createLedger({ users, segments, random, ...(keyed !== undefined && { keyed }) }), token };
 }
 
 /**

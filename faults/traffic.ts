@@ -13,6 +13,9 @@ export interface Seen {
   unreachable: number;
   /** Connections that broke with a call on them. */
   lost: number;
+  /** Calls of unknown outcome that were asked again with their Idempotency-Key, and how many of those were told in the end. */
+  repeated: number;
+  told: number;
   /** In what ways they broke. */
   readonly breaks: Map<string, number>;
   /** Sent once more, since a kept connection ended under them. */
@@ -61,6 +64,9 @@ export interface TrafficOptions {
 const MAX_UNDER_WAY = 2_000;
 const TICK = 10;
 const MAX_KEPT = 50;
+/** Between two askings with one Idempotency-Key, and how long it is asked once everything else has come to rest. */
+const ASK_AGAIN_AFTER = 200;
+const ASK_AGAIN_FOR = 3_000;
 
 function nothing(): Seen {
   return {
@@ -69,6 +75,8 @@ function nothing(): Seen {
     unknown: 0,
     unreachable: 0,
     lost: 0,
+    repeated: 0,
+    told: 0,
     breaks: new Map(),
     again: 0,
     reads: 0,
@@ -89,6 +97,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
   let turn = 0;
   let sent = 0;
   let since = performance.now();
+  let restingSince = Number.POSITIVE_INFINITY;
   const waiting = new Set<(sentAt: number) => void>();
 
   const nextCaller = () => callers[turn++ % callers.length] ?? createCaller(options.token);
@@ -108,7 +117,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
       outcome.kind !== 'hung' &&
       (outcome.kind !== 'answer' ||
         outcome.status < 300 ||
-        (outcome.status === 503 && outcome.retryAfter !== undefined));
+        ((outcome.status === 503 || outcome.code === 'idempotency_in_flight') && outcome.retryAfter !== undefined));
     if (!fine && seen.unexpected.length < MAX_KEPT) {
       const words =
         outcome.kind === 'answer' ? `answered ${outcome.status} ${outcome.text.slice(0, 300)}` : 'was never answered';
@@ -118,28 +127,51 @@ export function startTraffic(options: TrafficOptions): Traffic {
 
   async function call(port: number, ask: Ask): Promise<Outcome> {
     if (!options.retryKept) return nextCaller().call(port, ask);
-    const ports = [port];
-    const { outcome, again } = await callAgain(nextCaller(), () => ports.pop() ?? options.port(), ask);
+    let isFirst = true;
+    const nextPort = () => {
+      if (isFirst) {
+        isFirst = false;
+        return port;
+      }
+      // Whoever ends connections is about to go: the second time the other one is asked, where there is one.
+      options.onFailure?.(port);
+      return options.port();
+    };
+    const { outcome, again } = await callAgain(nextCaller(), nextPort, ask);
     if (again) seen.again++;
     return outcome;
   }
 
-  async function send(write: Write): Promise<void> {
+  /** Asks once and says how it went. */
+  async function ask(write: Write): Promise<'done' | 'not done' | 'unknown'> {
     const started = performance.now();
     const port = options.port();
     const outcome = await call(port, write.ask);
     note(started, `${write.ask.method} ${write.ask.path}`, outcome);
     if (outcome.kind === 'answer' && outcome.status < 300) {
       seen.acknowledged++;
-      ledger.settle(write, 'done');
       for (const one of waiting) one(started);
-      return;
+      return 'done';
     }
     options.onFailure?.(port);
     const isRefused = outcome.kind === 'answer' && outcome.code !== 'outcome_unknown' && outcome.status !== 500;
     if (isRefused) seen.refused++;
     else if (outcome.kind !== 'refused') seen.unknown++;
-    ledger.settle(write, isRefused || outcome.kind === 'refused' ? 'not done' : 'unknown');
+    return isRefused || outcome.kind === 'refused' ? 'not done' : 'unknown';
+  }
+
+  async function send(write: Write): Promise<void> {
+    let outcome = await ask(write);
+    if (outcome === 'unknown' && 'name' in write && write.isKeyed) {
+      seen.repeated++;
+      // A refusal now tells nothing about the first asking: it stays unknown until there is an answer.
+      while (outcome === 'unknown' && performance.now() - restingSince < ASK_AGAIN_FOR) {
+        await sleep(ASK_AGAIN_AFTER);
+        if ((await ask(write)) === 'done') outcome = 'done';
+      }
+      if (outcome === 'done') seen.told++;
+    }
+    ledger.settle(write, outcome);
   }
 
   async function read(): Promise<void> {
@@ -179,6 +211,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
 
   async function pause(): Promise<void> {
     sending = false;
+    restingSince = performance.now();
     while (underWay > 0) await sleep(10);
   }
 
@@ -190,6 +223,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
     resume() {
       since = performance.now();
       sent = 0;
+      restingSince = Number.POSITIVE_INFINITY;
       sending = true;
     },
     untilAcknowledged(within) {

@@ -60,6 +60,7 @@ export function rowOf(cause: Cause, trials: readonly Trial[], { slowest = 4_000 
   const unfolded = sum(({ verdict }) => verdict.unfolded);
   const longest = Math.max(...trials.map(({ seen }) => seen.slowest));
   const restarts = sum((trial) => trial.restarts);
+  const repeated = sum(({ seen }) => seen.repeated);
   const wanted = (cause.restarts ?? 0) * trials.length;
   const worst = Math.max(...recoveries);
   const faults = [
@@ -76,6 +77,7 @@ export function rowOf(cause: Cause, trials: readonly Trial[], { slowest = 4_000 
   const counts = [
     `${sum(({ seen }) => seen.acknowledged)} acknowledged, ${lost.length} lost`,
     `${sum(({ seen }) => seen.refused + seen.unreachable)} refused, ${sum(({ seen }) => seen.unknown)} unknown (${sum(({ verdict }) => verdict.happened)} of them there)`,
+    ...(repeated > 0 ? [`${sum(({ seen }) => seen.told)} of ${repeated} told when asked again with their key`] : []),
     `recovery ${seconds(quantile(recoveries, 0.5))}, at most ${seconds(worst)}`,
     `slowest answer ${seconds(longest)}`,
   ];

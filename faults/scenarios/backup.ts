@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { collidingSequences, dump, fingerprint, restore } from '../backup.ts';
 import { type Cluster, createCluster, installedTools } from '../cluster.ts';
+import { countUnfolded } from '../fold.ts';
 import { demand, fieldOf, signIn } from '../http.ts';
-import { countUnfolded } from '../ledger.ts';
 import { atEnd } from '../processes.ts';
 import { type Row, type Scenario, skipped } from '../report.ts';
 import { ADMIN_PASSWORD, startService } from '../service.ts';
 import { prepare, settled } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 
-const QUIET = 'Backup with pg_dump, restore with pg_restore';
+const QUIET = 'Backup and restore by the very commands of docs/operations.md';
 const BUSY = 'Backup under 200 writes/s, restore';
 
 /** One of everything that has a table of its own. */
@@ -71,11 +71,18 @@ async function useAgain(cluster: Cluster, database: string): Promise<string[]> {
 export const backup: Scenario = async ({ random, quick }) => {
   const tools = await installedTools();
   if (!tools) {
-    return [skipped(QUIET, 'pg_dump and a server of its version are not installed (in /usr/lib/postgresql)')];
+    return [
+      skipped(
+        QUIET,
+        'the clients of PostgreSQL and a server of their version are not installed (in /usr/lib/postgresql)',
+      ),
+    ];
   }
   const folder = await mkdtemp(join(tmpdir(), 'kohort-faults-dump-'));
   atEnd(() => rm(folder, { recursive: true, force: true }));
-  const cluster = await createCluster({ tools });
+  // As on a machine with LC_ALL=C, where no template is in UTF-8.
+  const cluster = await createCluster({ tools, encoding: 'SQL_ASCII' });
+  const drill = { cluster, bin: tools.bin, folder };
   const service = await startService({ databaseUrl: cluster.url });
   const { ledger, token } = await prepare(cluster, service.port, { users: 200, random });
   await furnish(service.port, token);
@@ -90,9 +97,9 @@ export const backup: Scenario = async ({ random, quick }) => {
     Number((await client.query<{ n: string }>('SELECT count(*) AS n FROM history')).rows[0]?.n),
   );
   traffic.resume();
-  const busyDump = await dump(tools, cluster.url, folder);
+  await dump(drill);
   await traffic.pause();
-  await restore(tools, cluster, 'busy', busyDump);
+  await restore(drill, 'busy');
   const [unfolded, dumped] = await cluster.connected(async (client) => {
     const { rows: found } = await client.query<{ n: string }>('SELECT count(*) AS n FROM history');
     return [await countUnfolded(client), Number(found[0]?.n)] as const;
@@ -109,7 +116,8 @@ export const backup: Scenario = async ({ random, quick }) => {
   await traffic.stop();
   await service.stop();
   const source = await fingerprint(cluster, 'kohort');
-  await restore(tools, cluster, 'quiet', await dump(tools, cluster.url, folder));
+  await dump(drill);
+  await restore(drill, 'quiet');
   const restored = await fingerprint(cluster, 'quiet');
   const different = [...source].filter(([name, sum]) => restored.get(name) !== sum).map(([name]) => name);
   const colliding = await collidingSequences(cluster, 'quiet');
@@ -121,7 +129,7 @@ export const backup: Scenario = async ({ random, quick }) => {
     scenario: `${QUIET} (PostgreSQL ${tools.version})`,
     times: 1,
     promised:
-      'same counts and checksums, the state is the fold of the history, next ids do not collide, a service runs on it',
+      'same counts and checksums, the state is the fold of the history, next ids do not collide, a service whose role is no superuser runs on it',
     seen: `${source.size} tables with ${count} rows, ${different.length} different ${different.join(', ')}; ${folded} not the fold; ${colliding.length} sequences collide ${colliding.join(', ')}; ${faults.length === 0 ? 'a service made new users, segments, keys and memberships' : faults.join(', ')}`,
     held: different.length + folded + colliding.length + faults.length === 0 && restored.size === source.size,
   });

@@ -46,7 +46,9 @@ export const embedded: Scenario = async ({ quick, random }) => {
     name: 'Evaluation mode: SIGKILL of the whole PostgreSQL, which the service starts again itself',
     async strike() {
       const { pid } = await postmasterOf(join(folder, 'a'));
-      for (const one of [pid, ...(await childrenOf(pid))]) signalPid(one, 'SIGKILL');
+      const children = await childrenOf(pid);
+      if (!signalPid(pid, 'SIGKILL')) throw new Error('there is nothing to kill');
+      for (const one of children) signalPid(one, 'SIGKILL');
     },
   };
   const trials = [];

@@ -1,13 +1,13 @@
 import { fuzz as fuzzService } from '../../server/test/fuzz/fuzz.ts';
 import { sendTo } from '../../server/test/fuzz/http.ts';
 import { createCluster } from '../cluster.ts';
-import { countUnfolded } from '../ledger.ts';
+import { countUnfolded } from '../fold.ts';
 import { say } from '../processes.ts';
 import type { Scenario } from '../report.ts';
 import { ADMIN_PASSWORD, startService } from '../service.ts';
 
 /** Requests for each operation; a quarter of it where passwords are hashed. CI makes 60. */
-const RUNS = 400;
+const RUNS = 200;
 const QUICK_RUNS = 40;
 
 /** Every operation of the service's own document, drawn from its schemas and broken on purpose, over real sockets. */

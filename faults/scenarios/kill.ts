@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
 import { type Cluster, createCluster } from '../cluster.ts';
 import { say, signalPid } from '../processes.ts';
 import { type Row, type Scenario, seconds } from '../report.ts';
@@ -8,17 +9,23 @@ import { startTraffic } from '../traffic.ts';
 import { type Cause, rowOf, type Scene, type Trial, tryCause } from '../trial.ts';
 
 const RATE = 200;
+const HIT_WITHIN = 10_000;
 
 interface KillScene extends Scene {
   readonly cluster: Cluster;
 }
 
-async function backend({ cluster, random }: Scene): Promise<number> {
-  return cluster.connected(async (client) => {
-    const { rows } = await client.query<{ pid: number }>(
-      `SELECT pid FROM pg_stat_activity WHERE application_name IN ('kohort', 'kohort-probe', 'kohort-jobs')`,
-    );
-    return rows[Math.floor(random() * rows.length)]?.pid ?? 0;
+/** Asks again until `find` has met a backend that is at work on a write; strikes that hit nobody at work prove nothing. */
+async function untilHit(
+  { cluster }: Scene,
+  find: (client: pg.Client, atWork: string) => Promise<boolean>,
+): Promise<void> {
+  await cluster.connected(async (client) => {
+    for (const began = performance.now(); performance.now() - began < HIT_WITHIN; await sleep(1)) {
+      // One that writes has a number for its transaction.
+      if (await find(client, `application_name = 'kohort' AND state = 'active' AND backend_xid IS NOT NULL`)) return;
+    }
+    throw new Error('no backend was met at work');
   });
 }
 
@@ -38,20 +45,29 @@ export function causesOf(scene: KillScene) {
       restarts: 1,
       // A start is all there is to it; where others use the machine as well, it takes as long as it takes.
       recovered: Math.max(5_000, 2 * service.startTook),
-      strike: async () => service.signal('SIGKILL'),
+      async strike() {
+        if (!service.signal('SIGKILL')) throw new Error('the service was not there to be killed');
+      },
     },
     terminated: {
-      name: 'pg_terminate_backend of one backend',
-      async strike() {
-        const pid = await backend(scene);
-        await cluster.connected((client) => client.query('SELECT pg_terminate_backend($1)', [pid]));
-      },
+      name: 'pg_terminate_backend of one backend that is writing',
+      strike: () =>
+        untilHit(scene, async (client, atWork) => {
+          const { rows } = await client.query<{ hit: boolean }>(
+            `SELECT pg_terminate_backend(pid) AS hit FROM (SELECT pid FROM pg_stat_activity WHERE ${atWork} LIMIT 1) one`,
+          );
+          return rows[0]?.hit === true;
+        }),
     },
     backend: {
-      name: 'SIGKILL of one PostgreSQL backend (all of them restart)',
-      async strike() {
-        signalPid(await backend(scene), 'SIGKILL');
-      },
+      name: 'SIGKILL of one PostgreSQL backend that is writing (all of them restart)',
+      strike: () =>
+        untilHit(scene, async (client, atWork) => {
+          const { rows } = await client.query<{ pid: number }>(
+            `SELECT pid FROM pg_stat_activity WHERE ${atWork} LIMIT 1`,
+          );
+          return rows[0] !== undefined && signalPid(rows[0].pid, 'SIGKILL');
+        }),
     },
     postgres: {
       name: 'SIGKILL of the whole PostgreSQL, started again after up to 2 s',

@@ -35,7 +35,7 @@ export const loss: Scenario = async ({ random }) => {
       scenario: 'The harness sees loss: synchronous_commit=off, SIGKILL of the whole PostgreSQL',
       times: 1,
       promised: 'some loss is seen',
-      seen: `${acknowledged} acknowledged, ${lost.length} pairs not as acknowledged (${lost[0] ?? 'none'})`,
+      seen: `${acknowledged} acknowledged, ${lost.length} pairs and users not as acknowledged (${lost[0] ?? 'none'})`,
       held: lost.length > 0,
     },
   ];

@@ -9,33 +9,46 @@ import { startTraffic } from '../traffic.ts';
 import { type Cause, rowOf, tryCause } from '../trial.ts';
 
 const COMMIT = 'COMMIT\0';
+const HIT_WITHIN = 10_000;
+const DEAF = 3;
 
-function during(proxy: CuttableProxy, name: string, milliseconds: number, rules: Rules): Cause {
+interface During {
+  readonly proxy: CuttableProxy;
+  readonly rules: () => Rules;
+  /** What the rule is to raise. */
+  readonly hits: () => number;
+}
+
+/** At least so long, and until something was hit: a rule that met no connection has tried nothing. */
+function during(name: string, milliseconds: number, { proxy, rules, hits }: During): Cause {
   return {
     name,
     async strike() {
-      proxy.rule(rules);
+      const before = hits();
+      const began = performance.now();
+      proxy.rule(rules());
       await sleep(milliseconds);
+      while (hits() === before && performance.now() - began < milliseconds + HIT_WITHIN) await sleep(50);
       proxy.heal();
+      if (hits() === before) throw new Error(`${name}: no connection was hit`);
     },
   };
 }
 
 export function networkCauses(proxy: CuttableProxy, random: () => number) {
-  const cutting = (name: string, rules: Rules): Cause => during(proxy, name, 3_000, rules);
+  const cuttingBy = (name: string, rules: () => Rules): Cause =>
+    during(name, 3_000, { proxy, rules, hits: proxy.cuts });
+  const cutting = (name: string, rules: Rules): Cause => cuttingBy(name, () => rules);
+  const hampering = (name: string, milliseconds: number, rules: Rules): Cause =>
+    during(name, milliseconds, { proxy, rules: () => rules, hits: proxy.hampered });
   return {
-    delay: during(proxy, 'Network: 30 ms more each way', 3_000, { delay: 30 }),
-    stall: during(proxy, 'Network: 8 s more each way', 5_000, { delay: 8_000 }),
-    halfOpen: during(proxy, 'Network: half-open, everything vanishes for 5 s', 5_000, { swallow: true }),
-    refuse: during(proxy, 'Network: all connections reset, new ones refused, for 3 s', 3_000, { refuse: true }),
-    bytes: {
-      name: 'Network: each connection cut after 200 to 3,000 bytes of answers, for 3 s',
-      async strike() {
-        proxy.rule({ cutAfterBytes: 200 + Math.floor(random() * 2_800) });
-        await sleep(3_000);
-        proxy.heal();
-      },
-    },
+    delay: hampering('Network: 30 ms more each way', 3_000, { delay: 30 }),
+    stall: hampering('Network: 8 s more each way', 5_000, { delay: 8_000 }),
+    halfOpen: hampering('Network: half-open, everything vanishes for 5 s', 5_000, { swallow: true }),
+    refuse: cutting('Network: all connections reset, new ones refused, for 3 s', { refuse: true }),
+    bytes: cuttingBy('Network: each connection cut after 200 to 3,000 bytes of answers, for 3 s', () => ({
+      cutAfterBytes: 200 + Math.floor(random() * 2_800),
+    })),
     beforeCommit: cutting('Network: cut before COMMIT is passed on', {
       judge: (piece) => (piece.includes(COMMIT) && random() < 0.3 ? 'cut before' : 'pass'),
     }),
@@ -51,10 +64,11 @@ export function networkCauses(proxy: CuttableProxy, random: () => number) {
 /** A few connections go deaf while the others, the probe's among them, are fine: nobody can tell but by waiting. */
 function deaf(proxy: CuttableProxy): Cause {
   return {
-    name: 'Network: 3 of the pool’s connections deaf, the others fine',
+    name: `Network: ${DEAF} of the pool’s connections deaf, the others fine`,
     async strike() {
-      proxy.silence(3);
+      const hit = proxy.silence(DEAF, 'kohort');
       await sleep(13_000);
+      if (hit() < DEAF) throw new Error(`only ${hit()} of ${DEAF} connections were used, and went deaf`);
     },
   };
 }
@@ -69,7 +83,7 @@ export const network: Scenario = async ({ quick, random }) => {
   const causes = networkCauses(proxy, random);
   const rows: Row[] = [];
   for (const [name, cause] of Object.entries(causes)) {
-    const times = quick || ['delay', 'stall', 'refuse'].includes(name) ? 1 : 2;
+    const times = quick || ['delay', 'stall', 'halfOpen', 'refuse', 'bytes'].includes(name) ? 1 : 2;
     const trials = [];
     const before = proxy.cuts();
     for (let i = 0; i < times; i++) {

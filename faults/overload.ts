@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import type { Flooded } from './flood.ts';
+import { startChild } from './processes.ts';
+import type { Supervised } from './service.ts';
+
+const FLOOD = join(import.meta.dirname, 'flood.ts');
+
+export interface Place {
+  readonly service: Supervised;
+  readonly token: string;
+  /** The first user's id, and how many there are. */
+  readonly users: readonly [number, number];
+}
+
+/** What is asked: reads, or additions and removals. */
+export interface Kind {
+  readonly name: 'reads' | 'writes';
+  readonly slugs?: readonly string[];
+}
+
+export interface Offering {
+  readonly sockets: number;
+  readonly seconds: number;
+  readonly warmUp: number;
+  /** Requests a second that come due; without it each caller asks again when it was answered. */
+  readonly rate?: number;
+}
+
+export async function flood({ service, token, users }: Place, { slugs }: Kind, offering: Offering): Promise<Flooded> {
+  const settings = { port: service.port, token, users, slugs, ...offering };
+  const child = await startChild([FLOOD, JSON.stringify(settings)]);
+  const code = await child.ended;
+  if (code !== 0) throw new Error(`the flood ended with ${code}: ${child.output()}`);
+  return JSON.parse(child.output()) as Flooded;
+}
+
+export interface Capacity {
+  /** The most that were answered in a second. */
+  readonly rate: number;
+  /** By so many callers at once. */
+  readonly callers: number;
+}
+
+/** What is answered in a second when so many callers ask again and again. */
+export async function rateOf(place: Place, kind: Kind, callers: number): Promise<number> {
+  const { answered, seconds } = await flood(place, kind, { sockets: callers, warmUp: 1, seconds: 3 });
+  return answered / seconds;
+}
+
+/** Adds callers until no more is answered. */
+export async function measureCapacity(place: Place, kind: Kind, steps: readonly number[]): Promise<Capacity> {
+  let best: Capacity = { rate: 0, callers: 0 };
+  for (const callers of steps) {
+    const rate = await rateOf(place, kind, callers);
+    if (rate > best.rate) best = { rate, callers };
+  }
+  return best;
+}
