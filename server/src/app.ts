@@ -113,7 +113,11 @@ export async function createService(
     },
   });
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
-  const answers = createAnswers({ db, definitions, observe: watch('segments') });
+  const answers = createAnswers({
+    db,
+    definitions,
+    observe: { one: watch('segments'), many: watch('resolve') },
+  });
   const reads = createMembershipReads({ db, definitions, observe: watch('memberships') });
   const overrides = createOverrides({
     db,
@@ -122,6 +126,7 @@ export async function createService(
     observe: watch('overrides'),
   });
   follow('segments', answers.segmentsOf);
+  follow('resolve', answers.segmentsOfMany);
   follow('memberships', reads.coalesced);
   follow('overrides', overrides.coalesced);
   const members = createMembers({ db, cursors, definitions });

@@ -27,7 +27,13 @@ export interface HotLane {
   /** Answers such calls from now on; one for each method. */
   open(call: HotCall): void;
   /** What a call came to that failed here and was handed over: the framework is to answer it, not to try it again. */
-  failureOf(request: IncomingMessage): Error | undefined;
+  failureOf(request: IncomingMessage): HotFailure | undefined;
+}
+
+export interface HotFailure {
+  readonly error: Error;
+  /** When the call began, by `performance.now()`. */
+  readonly started: number;
 }
 
 const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
@@ -45,7 +51,7 @@ export function createHotLane(
   guard: (handler: RequestListener) => RequestListener,
 ): HotLane {
   const calls = new Map<string, HotCall>();
-  const failures = new WeakMap<IncomingMessage, Error>();
+  const failures = new WeakMap<IncomingMessage, HotFailure>();
 
   function send(request: IncomingMessage, response: ServerResponse, body: string): void {
     // A flat list of headers, and latin1 for a text of ASCII, spare node a good part of its work.
@@ -87,7 +93,7 @@ export function createHotLane(
         call.observe((performance.now() - started) / 1000);
       },
       (error: unknown) => {
-        failures.set(request, error instanceof Error ? error : new Error(String(error)));
+        failures.set(request, { error: error instanceof Error ? error : new Error(String(error)), started });
         handler(request, response);
       },
     );

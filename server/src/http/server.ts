@@ -105,7 +105,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    done(headRefusal(request.raw) ?? lane.failureOf(request.raw));
+    done(headRefusal(request.raw) ?? lane.failureOf(request.raw)?.error);
   });
   traffic.follow(app.server);
   drainGracefully(app, traffic);

@@ -49,6 +49,23 @@ function world(options: { capacity?: number } = {}) {
 }
 
 describe('the map of callers', () => {
+  it('lets nobody join a read that began before what counts for them', async () => {
+    const { callers, good, pass, close } = world();
+    good.set('t1', known(1));
+    const open = close();
+    const early = callers.authenticate('t1');
+    await Promise.resolve();
+    good.delete('t1');
+    pass(899);
+    // Revoked less than that ago: it may or may not count yet.
+    const soon = callers.authenticate('t1');
+    pass(1);
+    const late = callers.authenticate('t1');
+    open();
+    expect([(await early)?.userId, (await soon)?.userId, await late]).toEqual([1, 1, undefined]);
+    expect(await callers.authenticate('t1')).toBeUndefined();
+  });
+
   it('reads a token once, and again when what it knows is too old', async () => {
     const { callers, good, reads, pass } = world();
     good.set('t1', known(1));

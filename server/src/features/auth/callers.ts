@@ -40,7 +40,7 @@ export interface Callers {
  */
 export function createCallers({ read, capacity, maxAge, now, elapsed }: CallersOptions): Callers {
   const entries = new Map<string, Entry>();
-  let underWay = new Map<string, Promise<Known | undefined>>();
+  let underWay = new Map<string, { readonly reading: Promise<Known | undefined>; readonly since: number }>();
 
   async function readAnew(token: string): Promise<Known | undefined> {
     // The age counts from before the read: what it saw may have changed since then.
@@ -50,6 +50,8 @@ export function createCallers({ read, capacity, maxAge, now, elapsed }: CallersO
       const known = await read(token);
       // Something was revoked meanwhile: this read may have been before, and must not outlive the callers who await it.
       if (era !== underWay) return known;
+      // Overtaken by a read that began later.
+      if ((entries.get(token)?.readAt ?? readAt) > readAt) return known;
       entries.delete(token);
       if (known) {
         const [oldest] = entries.keys();
@@ -67,12 +69,13 @@ export function createCallers({ read, capacity, maxAge, now, elapsed }: CallersO
       const entry = entries.get(token);
       let known: Known | undefined = entry;
       if (!entry || elapsed() - entry.readAt >= maxAge) {
-        let reading = underWay.get(token);
-        if (!reading) {
-          reading = readAnew(token);
-          underWay.set(token, reading);
+        let joined = underWay.get(token);
+        // A read that takes long may have seen what was revoked since: who comes later than that begins one of their own.
+        if (!joined || elapsed() - joined.since >= maxAge) {
+          joined = { reading: readAnew(token), since: elapsed() };
+          underWay.set(token, joined);
         }
-        known = await reading;
+        known = await joined.reading;
       }
       return known && known.expiresAt > now() ? known.caller : undefined;
     },

@@ -114,6 +114,16 @@ describe('an import of users', () => {
     expect((await client.call('GET', '/api/users/ext:before-it')).status).toBe(404);
   });
 
+  it('tried dry it looks, and is in the way of nobody who changes its users', async () => {
+    const id = await client.user({ external_id: 'busy', name: 'Old' });
+    const text = lines({ external_id: 'busy', name: 'New' });
+    await service.db.transaction(async (tx) => {
+      await tx.query(sql`SELECT FROM users u WHERE u.id = ${id} FOR UPDATE`);
+      // It would wait for that lock if it took one itself.
+      expect(await files.run(`${PATH}?dry_run=true`, text, NDJSON)).toMatchObject({ state: 'done', updated: 1 });
+    });
+  });
+
   it('refuses or skips unknown users where it should, and can be tried dry', async () => {
     const text = lines({ external_id: 'known', name: 'Newer' }, { external_id: 'stranger' });
     const refused = await files.run(`${PATH}?unknown=reject`, text, NDJSON);

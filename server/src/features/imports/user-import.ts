@@ -11,9 +11,9 @@ import {
   countDifferent,
   createUserPlan,
   insertUsers,
-  lockUsers,
   type NewState,
   type PlannedUser,
+  selectCurrent,
   selectIds,
   selectPlanned,
   selectUnknownUsers,
@@ -73,9 +73,13 @@ export function createUserImport({ db }: { db: Database }): Work {
     if (held.length > 0) await visit([held], held.length);
   }
 
-  async function settleAll(tx: Tx, users: readonly PlannedUser[][]): Promise<{ fresh: NewState[]; known: NewState[] }> {
+  async function settleAll(
+    tx: Tx,
+    users: readonly PlannedUser[][],
+    options: { lock: boolean },
+  ): Promise<{ fresh: NewState[]; known: NewState[] }> {
     const ids = users.flatMap(([row]) => (row && !row.fresh && row.user_id !== null ? [row.user_id] : []));
-    const current = new Map((await lockUsers(tx, ids)).map((user) => [user.id, user]));
+    const current = new Map((await selectCurrent(tx, ids, options)).map((user) => [user.id, user]));
     const settled = { fresh: [] as NewState[], known: [] as NewState[] };
     const errors: JobError[] = [];
     for (const rows of users) {
@@ -92,7 +96,7 @@ export function createUserImport({ db }: { db: Database }): Work {
 
   /** Applies a stretch. Those to be created whom somebody else has registered meanwhile are changed like all who were there. */
   async function applyStretch(tx: Tx, users: readonly PlannedUser[][]): Promise<Omit<JobCounts, 'removed'>> {
-    const { fresh, known } = await settleAll(tx, users);
+    const { fresh, known } = await settleAll(tx, users, { lock: true });
     const made = new Set(await insertUsers(tx, fresh));
     const taken = fresh.filter(({ id }) => !made.has(id)).map(({ externalId }) => externalId);
     if (taken.length > 0) {
@@ -101,7 +105,7 @@ export function createUserImport({ db }: { db: Database }): Work {
       const again = users
         .filter(([row]) => row?.fresh && ids.has(row.external_id))
         .map((rows) => rows.map((row) => ({ ...row, fresh: false, user_id: ids.get(row.external_id) ?? null })));
-      known.push(...(await settleAll(tx, again)).known);
+      known.push(...(await settleAll(tx, again, { lock: true })).known);
     }
     const updated = await updateUsers(tx, known);
     return { added: made.size, updated, unchanged: known.length - updated };
@@ -123,7 +127,7 @@ export function createUserImport({ db }: { db: Database }): Work {
       return db.transaction(async (tx) => {
         const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
         await eachStretch(tx, job, async (users) => {
-          const { fresh, known } = await settleAll(tx, users);
+          const { fresh, known } = await settleAll(tx, users, { lock: false });
           const updated = await countDifferent(tx, known);
           counts.added += fresh.length;
           counts.updated += updated;

@@ -58,13 +58,13 @@ export interface CurrentUser {
   readonly attributes: object;
 }
 
-/** In order of their ids, as everybody locks them. */
-export function lockUsers(tx: Tx, ids: readonly number[]): Promise<CurrentUser[]> {
+/** To change them, in order of their ids, as everybody locks them; to look at them, without being in anybody's way. */
+export function selectCurrent(tx: Tx, ids: readonly number[], { lock }: { lock: boolean }): Promise<CurrentUser[]> {
   return tx.query<CurrentUser>(sql`
     SELECT u.id, u.name, u.attributes FROM users u
     WHERE u.id = ANY(${ids}::bigint[])
     ORDER BY u.id
-    FOR NO KEY UPDATE`);
+    ${lock ? sql`FOR NO KEY UPDATE` : sql``}`);
 }
 
 export interface NewState {

@@ -15,13 +15,16 @@ export interface SegmentList {
 export interface Answers {
   /** Undefined for an unknown user. */
   segmentsOf: Coalesced<UserRef, SegmentList | undefined>;
-  /** Of many, in one statement, in the order asked. */
-  segmentsOfMany(refs: readonly UserRef[]): Promise<(SegmentList | undefined)[]>;
+  /** Of many, in the order asked: those of one call always in one statement. */
+  segmentsOfMany: Coalesced<readonly UserRef[], (SegmentList | undefined)[]>;
 }
 
 const MAX_READS = 10;
-const REMEMBERED_LISTS = 25_000;
-const REMEMBERED_USERS = 60_000;
+/** Bytes, twice: some hundred thousand users who are in ten segments each, some thousand who are in a thousand. */
+const REMEMBERED = 32 * 1024 * 1024;
+/** What an entry costs besides its texts, roughly; and a slug, of which only a pointer is its own. */
+const ENTRY = 200;
+const SLUG = 8;
 
 interface RememberedUser {
   readonly id: number;
@@ -44,6 +47,11 @@ function listOf(slugs: string[]): SegmentList {
   return { slugs, json: JSON.stringify({ segments: slugs }) };
 }
 
+/** A text of ASCII takes a byte a character, as ours nearly always are. */
+function sizeOf(overrides: string, { slugs, json }: SegmentList): number {
+  return ENTRY + overrides.length + json.length + SLUG * slugs.length;
+}
+
 function nameOf(ref: UserRef): string | number {
   return ref.id ?? `ext:${ref.externalId}`;
 }
@@ -59,12 +67,16 @@ export function createAnswers({
 }: {
   db: Db;
   definitions: DefinitionCache;
-  observe: (callers: number, waitedMs: number) => void;
+  observe: Readonly<Record<'one' | 'many', (callers: number, waitedMs: number) => void>>;
 }): Answers {
   let worked = workedUnder(definitions.current());
 
   function workedUnder(current: Definitions): Worked {
-    return { definitions: current, byOverrides: new Memory(REMEMBERED_LISTS), byUser: new Memory(REMEMBERED_USERS) };
+    return {
+      definitions: current,
+      byOverrides: new Memory(REMEMBERED, sizeOf),
+      byUser: new Memory(REMEMBERED, (_, { overrides, segments }) => sizeOf(overrides, segments)),
+    };
   }
 
   function fromLists({ definitions: held, byOverrides }: Worked, { overrides }: Found): SegmentList {
@@ -127,8 +139,18 @@ export function createAnswers({
     throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
   }
 
+  async function readMany(asks: readonly (readonly UserRef[])[]): Promise<(SegmentList | undefined)[][]> {
+    const lists = await read(asks.flat());
+    let from = 0;
+    return asks.map((refs) => {
+      from += refs.length;
+      return lists.slice(from - refs.length, from);
+    });
+  }
+
   return {
-    segmentsOf: coalesce({ run: read, maxBatch: 256, concurrency: 3, maxWaiting: 10_000, observe }),
-    segmentsOfMany: read,
+    segmentsOf: coalesce({ run: read, maxBatch: 256, concurrency: 3, maxWaiting: 10_000, observe: observe.one }),
+    // So large that few share a statement; bounded all the same, or they would take all connections from everybody.
+    segmentsOfMany: coalesce({ run: readMany, maxBatch: 4, concurrency: 2, maxWaiting: 500, observe: observe.many }),
   };
 }

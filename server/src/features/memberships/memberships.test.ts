@@ -614,6 +614,23 @@ describe('memberships', () => {
 describe('resolve', () => {
   const resolve = (body: unknown) => client.call('POST', '/api/resolve', body);
 
+  it('many at once take turns at few connections, and each gets their own answer', async () => {
+    const ids: number[] = [];
+    for (let i = 0; i < 30; i++) ids.push(await client.user({ external_id: `at once ${i}` }));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async (_, i) => {
+        const users = [String(ids[i % 30]), ...(i % 2 === 0 ? ['ext:nobody'] : []), `ext:at once ${(i * 7) % 30}`];
+        const { status, body } = await resolve({ users });
+        expect(status).toBe(200);
+        return [users, body.results.map((one: { user: string }) => one.user)];
+      }),
+    );
+    for (const [asked, answered] of answers) expect(answered).toEqual(asked);
+    const { text } = await service.call('GET', '/metrics');
+    const statements = /^kohort_coalesced_callers_count\{statement="resolve"\} ([0-9]+)$/m.exec(text)?.[1];
+    expect(Number(statements)).toBeLessThan(60);
+  });
+
   it('answers in the order asked, duplicates and unknown users included', async () => {
     const other = await client.user({ external_id: 'resolved one' });
     await client.add(other, 'list');

@@ -1,14 +1,17 @@
 /**
- * Remembers what was used lately, at most twice `half` entries: a new half is begun when one is full, and the half before
- * the last is dropped whole. What is found in the older half moves over. Cheaper per use than a list in order of use.
+ * Remembers what was used lately, at most twice `half` bytes, roughly: a new half is begun when one is full, and the half
+ * before the last is dropped whole. What is found in the older half moves over. Cheaper per use than a list in order of use.
  */
 export class Memory<Key, Value> {
   readonly #half: number;
+  readonly #sizeOf: (key: Key, value: Value) => number;
   #young = new Map<Key, Value>();
   #old = new Map<Key, Value>();
+  #bytes = 0;
 
-  constructor(half: number) {
+  constructor(half: number, sizeOf: (key: Key, value: Value) => number) {
     this.#half = half;
+    this.#sizeOf = sizeOf;
   }
 
   get(key: Key): Value | undefined {
@@ -20,10 +23,14 @@ export class Memory<Key, Value> {
   }
 
   set(key: Key, value: Value): void {
-    if (this.#young.size >= this.#half && !this.#young.has(key)) {
+    if (this.#bytes >= this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
+      this.#bytes = 0;
     }
+    const before = this.#young.get(key);
+    if (before !== undefined) this.#bytes -= this.#sizeOf(key, before);
+    this.#bytes += this.#sizeOf(key, value);
     this.#young.set(key, value);
   }
 

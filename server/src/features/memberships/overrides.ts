@@ -126,7 +126,8 @@ export function createOverrides({
     maxBatch: 256,
     concurrency: 3,
     maxWaiting: 10_000,
-    // Two changes of one pair never share a statement, and happen in the order they were asked for.
+    // Two changes of one pair never share a statement, and go out in the order they were asked for. What one statement cannot
+    // do is done after it, so there a later change that did not wait for the answer may come first.
     keyOf: ({ user, slug }) => `${user.id ?? `ext:${user.externalId}`} ${slug}`,
     observe,
   });
