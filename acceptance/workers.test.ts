@@ -1,5 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, dataFolder, eventually, familyOf, launch, type Running } from './process.ts';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { call, dataFolder, eventually, familyOf, launch, postmasterOf, type Running, runToEnd } from './process.ts';
 
 let data: Awaited<ReturnType<typeof dataFolder>>;
 let service: Running;
@@ -12,8 +16,39 @@ afterAll(async () => {
   await data.remove();
 });
 
-const workers = async () => (await familyOf(service.pid)).filter((pid) => pid !== service.pid);
+const workers = () => workersOf(service, data.folder);
 const WITHIN = 20_000;
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** The workers among the children of a supervisor; the others are PostgreSQL. */
+async function workersOf({ pid }: Running, folder: string): Promise<number[]> {
+  const postmaster = await postmasterOf(folder);
+  return (await familyOf(pid)).filter((one) => one !== pid && one !== postmaster);
+}
+
+/** Holds user 1, so that what is to change their memberships waits until it is let go. */
+async function holdUser(folder: string): Promise<{ letGo: () => Promise<void> }> {
+  const port = (await readFile(join(folder, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[3];
+  const password = (await readFile(join(folder, 'postgres', 'kohort-password'), 'utf8')).trim();
+  const client = new pg.Client({ connectionString: `postgres://kohort:${password}@127.0.0.1:${port}/kohort` });
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query('BEGIN');
+  await client.query('SELECT 1 FROM users WHERE id = 1 FOR UPDATE');
+  return {
+    async letGo() {
+      await client.query('ROLLBACK');
+      await client.end();
+    },
+  };
+}
 
 describe('WORKERS=2', () => {
   it('serves one port with two processes, and says once what there is to say', async () => {
@@ -41,21 +76,115 @@ describe('WORKERS=2', () => {
     expect(Number(line?.[1])).toBe(20);
   });
 
-  it('replaces a worker that was killed', async () => {
+  it('does not start where another listens', async () => {
+    const other = await dataFolder();
+    const { code, stderr } = await runToEnd({ DATA_DIR: other.folder, WORKERS: '2', PORT: String(service.port) });
+    await other.remove();
+    expect(code).toBe(1);
+    expect(stderr).toBe(`Port ${service.port} on 127.0.0.1 is taken. Stop what uses it, or set PORT.\n`);
+  });
+
+  it('replaces a worker that was killed, by one that takes no call before it can answer it', async () => {
     const [victim = 0] = await workers();
     process.kill(victim, 'SIGKILL');
+    await eventually(async () => !isAlive(victim), WITHIN);
+    const seen = new Set<number>();
+    const asking = { done: false };
+    const asked = (async () => {
+      while (!asking.done) {
+        seen.add((await call(service.url, 'GET', '/readyz', { headers: { connection: 'close' } })).status);
+      }
+    })();
     await eventually(async () => {
       const now = await workers();
       return now.length === 2 && !now.includes(victim);
     }, WITHIN);
-    await eventually(async () => (await call(service.url, 'GET', '/readyz')).status === 200, WITHIN);
+    await sleep(3_000);
+    asking.done = true;
+    await asked;
+    expect([...seen]).toEqual([200]);
+  });
+
+  it('tells the database as available once, not once a worker', async () => {
+    expect((await call(service.url, 'GET', '/metrics')).text).toContain('\nkohort_database_available 1\n');
+  });
+
+  it('gives one that dies again and again more and more time', async () => {
+    const waits: number[] = [];
+    for (let n = 0; n < 4; n++) {
+      const before = await workers();
+      process.kill(before.at(-1) ?? 0, 'SIGKILL');
+      waits.push(await eventually(async () => (await workers()).some((pid) => !before.includes(pid)), WITHIN));
+    }
+    expect(waits[2]).toBeGreaterThan(900);
+    expect(waits[3]).toBeGreaterThan(1_900);
+    await eventually(async () => (await workers()).length === 2, WITHIN);
   });
 });
 
-it('WORKERS=2 stops gracefully, all of it, with exit code 0', async () => {
-  const folder = await dataFolder();
-  const other = await launch({ DATA_DIR: folder.folder, WORKERS: '2' });
-  expect(await other.kill('SIGTERM')).toMatchObject({ code: 0 });
-  await expect(call(other.url, 'GET', '/healthz')).rejects.toThrow();
-  await folder.remove();
+describe('WORKERS=2 stops gracefully', () => {
+  let folder: Awaited<ReturnType<typeof dataFolder>>;
+  let other: Running;
+  beforeEach(async () => {
+    folder = await dataFolder();
+    other = await launch({ DATA_DIR: folder.folder, WORKERS: '2' });
+    await eventually(async () => (await workersOf(other, folder.folder)).length === 2, WITHIN);
+    await call(other.url, 'POST', '/api/segments', { body: '{"slug":"S"}' });
+    await call(other.url, 'POST', '/api/users/1/segments', { body: '{"slug":"S"}' });
+    // Until the second serves too.
+    await sleep(2_000);
+  });
+  afterEach(async () => {
+    await other.kill('SIGTERM');
+    await folder.remove();
+  });
+
+  /** Twelve calls under way, which end after `tell` has told the service to stop. */
+  async function callsThrough(tell: (pids: number[]) => void): Promise<{ statuses: number[]; pids: number[] }> {
+    const pids = await workersOf(other, folder.folder);
+    const held = await holdUser(folder.folder);
+    const calls = Array.from({ length: 12 }, () =>
+      call(other.url, 'POST', '/api/users/1/segments', {
+        body: '{"slug":"S"}',
+        headers: { connection: 'close' },
+      }).then(({ status }) => status),
+    );
+    const all = Promise.all(calls).catch(() => [0]);
+    await sleep(300);
+    tell(pids);
+    await sleep(1_000);
+    await held.letGo();
+    return { statuses: await all, pids };
+  }
+
+  it('all of it, with exit code 0', async () => {
+    expect(await other.kill('SIGTERM')).toMatchObject({ code: 0 });
+    await expect(call(other.url, 'GET', '/healthz')).rejects.toThrow();
+  });
+
+  it.runIf(process.platform === 'linux')('as each of them listens on a socket of its own', async () => {
+    const port = other.port.toString(16).toUpperCase().padStart(4, '0');
+    const sockets = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
+    expect(sockets.filter(([, local, , state]) => local?.endsWith(`:${port}`) && state === '0A')).toHaveLength(2);
+  });
+
+  it('and finishes what is under way when all its processes are sent SIGTERM', async () => {
+    const { statuses } = await callsThrough((pids) => {
+      for (const pid of [...pids, other.pid]) process.kill(pid, 'SIGTERM');
+    });
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await other.exit).toMatchObject({ code: 0 });
+  });
+
+  it('and finishes what is under way when its supervisor is killed', async () => {
+    const postmaster = await postmasterOf(folder.folder);
+    try {
+      const { statuses, pids } = await callsThrough(() => process.kill(other.pid, 'SIGKILL'));
+      expect(new Set(statuses)).toEqual(new Set([200]));
+      await eventually(async () => !pids.some(isAlive), WITHIN);
+    } finally {
+      process.kill(postmaster, 'SIGINT');
+      await eventually(async () => !isAlive(postmaster), WITHIN);
+    }
+  });
 });

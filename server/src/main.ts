@@ -8,7 +8,16 @@ import { createService, type Service } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
 import { CommitUnknown, isConnectionLost, sqlState } from './postgres/sqlstate.ts';
-import { metricsOfAll, reportReady, startWorkers, type Workers } from './workers.ts';
+import {
+  claimPort,
+  joinsOthers,
+  listenOptions,
+  metricsOfAll,
+  reportReady,
+  startWorkers,
+  type Workers,
+  whenOrphaned,
+} from './workers.ts';
 
 const STOP_WITHIN = 25_000;
 const RETRY_EVERY = 1_000;
@@ -90,24 +99,35 @@ async function serve(config: Config): Promise<void> {
   const jwtSecret = config.jwtSecret ?? (await drawSecret(config.dataDir));
   const service = await createService({ ...config, jwtSecret }, cluster.isWorker ? metricsOfAll : undefined);
   let postgres: Promise<EmbeddedPostgres> | undefined;
+  let listening: Promise<unknown> | undefined;
   const { stop, isStopping } = stopper(async () => {
+    // A port that opened after the service has stopped would take calls that nobody answers.
+    await listening?.catch(() => undefined);
     await Promise.race([service.stop().catch(complain), sleep(STOP_WITHIN, undefined, { ref: false })]);
     await stopEmbedded(postgres);
   });
-  process.on('SIGTERM', () => stop());
+  // Where all processes are sent it, a worker has it from its supervisor once more.
+  process.on('SIGTERM', () => (cluster.isWorker && isStopping() ? undefined : stop()));
   // A terminal's Ctrl-C reaches all processes; workers are stopped by their supervisor, or when it is gone.
   process.on('SIGINT', () => (cluster.isWorker ? undefined : stop()));
-  if (cluster.isWorker) process.on('disconnect', () => stop());
+  whenOrphaned(() => stop());
 
-  try {
-    // The port first: when it is taken, nothing else has been touched.
-    await service.app.listen({ host: config.host, port: config.port });
-  } catch (error) {
-    throw asConfigError(error, config);
-  }
+  const listen = async () => {
+    if (isStopping()) return;
+    listening = service.app.listen({ host: config.host, port: config.port, ...listenOptions });
+    await listening.catch((error) => {
+      throw asConfigError(error, config);
+    });
+  };
+  // The port first: when it is taken, nothing else has been touched. One that joins others takes no call before it can
+  // answer it.
+  if (!joinsOthers()) await listen();
   try {
     if (config.databaseUrl === undefined) postgres = startEmbedded({ folder: config.dataDir });
-    const greeting = await connect(service, config, (await postgres)?.url ?? config.databaseUrl ?? '', isStopping);
+    const url = (await postgres)?.url ?? config.databaseUrl ?? '';
+    const { adminPassword } = await connect(service, url, isStopping);
+    if (joinsOthers()) await listen();
+    const greeting = greetingOf(service, config, adminPassword);
     if (cluster.isWorker) reportReady(greeting);
     else for (const line of greeting) say(line);
   } catch (error) {
@@ -137,10 +157,18 @@ async function supervise(config: Config): Promise<void> {
   process.on('SIGTERM', () => stop());
   process.on('SIGINT', () => stop());
 
+  const port = await claimPort(config.host, config.port).catch((error) => {
+    throw asConfigError(error, config);
+  });
   if (config.databaseUrl === undefined) postgres = startEmbedded({ folder: config.dataDir });
   workers = startWorkers({
     count: config.workers,
-    env: { MODE: config.mode, DATABASE_URL: (await postgres)?.url ?? config.databaseUrl ?? '', JWT_SECRET: jwtSecret },
+    env: {
+      MODE: config.mode,
+      PORT: String(port),
+      DATABASE_URL: (await postgres)?.url ?? config.databaseUrl ?? '',
+      JWT_SECRET: jwtSecret,
+    },
     onReady: (greeting) => {
       for (const line of greeting) say(line);
     },
@@ -148,22 +176,25 @@ async function supervise(config: Config): Promise<void> {
   if (!(await workers.ended)) await stop(1);
 }
 
-/** Connects, however long the database takes to come up; answers what there is to say then. */
-async function connect(service: Service, config: Config, url: string, isStopping: () => boolean): Promise<string[]> {
+function greetingOf({ app }: Service, config: Config, adminPassword: string | undefined): string[] {
+  return [
+    `Kohort listens on ${addressOf(app.server)} (documentation at /docs).`,
+    ...(config.mode === 'evaluation'
+      ? [
+          'This is evaluation mode: the seven calls of the seed need no token. Set DATABASE_URL and JWT_SECRET for production.',
+        ]
+      : []),
+    ...(adminPassword === undefined
+      ? []
+      : [`The account "admin" was created with the password ${adminPassword}  (shown this once).`]),
+  ];
+}
+
+/** Connects, however long the database takes to come up. */
+async function connect(service: Service, url: string, isStopping: () => boolean): ReturnType<Service['connect']> {
   for (;;) {
     try {
-      const { adminPassword } = await service.connect(url);
-      return [
-        `Kohort listens on ${addressOf(service.app.server)} (documentation at /docs).`,
-        ...(config.mode === 'evaluation'
-          ? [
-              'This is evaluation mode: the seven calls of the seed need no token. Set DATABASE_URL and JWT_SECRET for production.',
-            ]
-          : []),
-        ...(adminPassword === undefined
-          ? []
-          : [`The account "admin" was created with the password ${adminPassword}  (shown this once).`]),
-      ];
+      return await service.connect(url);
     } catch (error) {
       // A database that is still starting, or away for a moment, is waited for; /readyz says 503 meanwhile.
       if (isRefusedByDatabase(error)) {

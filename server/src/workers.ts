@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AggregatorRegistry, type Registry } from 'prom-client';
 
@@ -20,6 +21,10 @@ export interface Workers {
 }
 
 const RESTART_AFTER = 250;
+const RESTART_AFTER_AT_MOST = 10_000;
+/** One that dies this soon after its start has found something it cannot live with, and is given longer each time. */
+const SOON = 5_000;
+const JOINS = 'join';
 const METRICS_WITHIN = 5_000;
 
 interface Ready {
@@ -43,15 +48,20 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
   const metrics = new AggregatorRegistry();
   let stopping = false;
   let serving = false;
+  const ready = new Set<Worker>();
   let end: (told: boolean) => void = () => undefined;
   const ended = new Promise<boolean>((resolve) => {
     end = resolve;
   });
 
-  function fork(): void {
+  function fork(pause = RESTART_AFTER): void {
+    cluster.setupPrimary({ args: ready.size > 0 ? [JOINS] : [] });
     const worker = cluster.fork(env);
+    const started = performance.now();
     worker.on('message', (message: unknown) => {
-      if (isMessage(message, 'ready') && !serving) {
+      if (isMessage(message, 'ready')) {
+        ready.add(worker);
+        if (serving) return;
         serving = true;
         onReady((message as Ready).greeting);
         // The others follow the first, who has seen to the schema and the admin; a fault of the settings is told once.
@@ -61,11 +71,12 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
       }
     });
     worker.on('exit', async () => {
+      ready.delete(worker);
       if (stopping) return;
       if (!serving) return end(false);
-      // A pause, so that one that cannot live does not spin.
-      await sleep(RESTART_AFTER);
-      if (!stopping) fork();
+      const wait = performance.now() - started < SOON ? pause : RESTART_AFTER;
+      await sleep(wait);
+      if (!stopping) fork(Math.min(2 * wait, RESTART_AFTER_AT_MOST));
     });
   }
 
@@ -92,19 +103,52 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
   };
 }
 
+/** The port the workers are to share, found free: a socket that is open to sharing would not notice another service. */
+export async function claimPort(host: string, port: number): Promise<number> {
+  const server = createServer().listen({ host, port });
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : port;
+}
+
+// Each worker has a socket of its own on the port, so it can let in whoever waits there before it closes it. What the
+// supervisor hands out, as node:cluster does by itself, is lost when it comes to a worker that stops. Linux alone can.
+export const listenOptions = { reusePort: cluster.isWorker && process.platform === 'linux' };
+
+/** Whether this is a worker, and others serve already: then calls are theirs until this one can answer. */
+export function joinsOthers(): boolean {
+  return cluster.isWorker && process.argv.includes(JOINS);
+}
+
+/** In a worker: calls `stop` when the supervisor is gone. */
+export function whenOrphaned(stop: () => void): void {
+  if (!cluster.worker) return;
+  // Has to be set beforehand: node ends a worker at once that loses its supervisor unexpectedly, calls and all.
+  cluster.worker.exitedAfterDisconnect = true;
+  process.on('disconnect', stop);
+}
+
+let counted: Registry[] = [];
+
 /** In a worker: tells the supervisor that it serves. */
 export function reportReady(greeting: readonly string[]): void {
-  process.send?.({ kind: 'ready', greeting } satisfies Ready);
+  AggregatorRegistry.setRegistries(counted);
+  if (process.connected) process.send?.({ kind: 'ready', greeting } satisfies Ready);
 }
 
 let asked = 0;
 
 /** In a worker: the metrics of all workers, summed by the supervisor. */
 export function metricsOfAll(own: Registry): () => Promise<string> {
-  AggregatorRegistry.setRegistries([own]);
+  counted = [own];
+  // One that joins is not counted while it starts: it would tell of a database that is away.
+  AggregatorRegistry.setRegistries(joinsOthers() ? [] : counted);
   // Making one is what has prom-client answer the supervisor's questions in this process.
   void new AggregatorRegistry();
   return async () => {
+    if (!process.connected) return own.metrics();
     const id = ++asked;
     const told = new Promise<string>((resolve) => {
       const listen = (message: unknown) => {

@@ -24,6 +24,8 @@ export function measureDatabase(
   new Gauge({
     name: 'kohort_database_available',
     help: '1 while PostgreSQL answers the probe.',
+    // Of several workers, the one that is worst off.
+    aggregator: 'min',
     registers,
     collect() {
       this.set(db.available ? 1 : 0);
