@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isLinearizable, type Operation } from './linearizable.ts';
+import { createRegister } from './linearizable-register.ts';
 
 const add = (sent: number, answered: number): Operation => ({ sent, answered, kind: 'add' });
 const remove = (sent: number, answered: number): Operation => ({ sent, answered, kind: 'remove' });
@@ -22,5 +23,39 @@ describe('linearizability of one pair', () => {
     ['a change that was lost', [add(0, 1), remove(2, 3), read(4, 5, true)]],
   ])('fails for %s', (_, operations) => {
     expect(isLinearizable(operations)).toBe(false);
+  });
+});
+
+describe('a register with one writer', () => {
+  const is = (shown: number) => (version: number) => version === shown;
+
+  it('shows a write that is under way, or does not', () => {
+    const register = createRegister();
+    const [early, late, between] = [register.read(), register.read(), register.read()];
+    register.begin();
+    expect(early(is(0))).toBe(true);
+    expect(late(is(1))).toBe(true);
+    register.acknowledge();
+    // Sent before anything was acknowledged: either will do.
+    expect(between(is(0))).toBe(true);
+    expect(register.read()(is(1))).toBe(true);
+  });
+
+  it('never shows less than was acknowledged, less than was shown, or more than was sent', () => {
+    const register = createRegister();
+    expect(register.read()(is(1))).toBe(false);
+    register.begin();
+    register.acknowledge();
+    expect(register.read()(is(0))).toBe(false);
+    register.begin();
+    expect(register.read()(is(2))).toBe(true);
+    expect(register.read()(is(1))).toBe(false);
+  });
+
+  it('takes the least of what an answer may stand for', () => {
+    const register = createRegister();
+    register.begin();
+    expect(register.read()(() => true)).toBe(true);
+    expect(register.read()(is(0))).toBe(true);
   });
 });

@@ -1,0 +1,62 @@
+import { vi } from 'vitest';
+import type { coalesce as sound } from '../src/postgres/coalesce.ts';
+import type { listen } from './wire.ts';
+
+type Coalesce = typeof sound;
+export type Break = (coalesce: Coalesce) => Coalesce;
+
+/** Only writes have keys that keep them in order. */
+const isOfWrites = (options: { readonly keyOf?: unknown }) => options.keyOf !== undefined;
+
+/** An answer in flight, or one of a moment ago, serves whoever asks the same. */
+function sharing(forMs: number): Break {
+  return (coalesce) => (options) => {
+    const call = coalesce(options);
+    if (isOfWrites(options)) return call;
+    const shared = new Map<string, ReturnType<typeof call>>();
+    const share: (...asked: Parameters<typeof call>) => ReturnType<typeof call> = (ask) => {
+      const key = JSON.stringify(ask);
+      const found = shared.get(key);
+      if (found) return found;
+      const answer = call(ask);
+      shared.set(key, answer);
+      const forget = () => void (forMs === 0 ? shared.delete(key) : setTimeout(() => shared.delete(key), forMs));
+      answer.then(forget, forget);
+      return answer;
+    };
+    return Object.assign(share, { waiting: call.waiting, inFlight: call.inFlight });
+  };
+}
+
+const acknowledgingTooSoon: Break = (coalesce) => (options) => {
+  if (!isOfWrites(options)) return coalesce(options);
+  return coalesce({
+    ...options,
+    run: async (asks) => {
+      options.run(asks).catch(() => undefined);
+      return asks.map(() => 'applied' as never);
+    },
+  });
+};
+
+/** Ways to get coalescing wrong that look right: each is a build of its own, to show that a test would notice it. */
+export const broken = {
+  'joins a statement in flight': sharing(0),
+  'remembers answers for 20 ms': sharing(20),
+  'acknowledges before the commit': acknowledgingTooSoon,
+} satisfies Record<string, Break>;
+
+/** `listen` of a build that is all the same but for how it coalesces. */
+export async function listenBroken(how: Break): Promise<typeof listen> {
+  vi.resetModules();
+  vi.doMock('../src/postgres/coalesce.ts', async (original) => {
+    const right = await original<{ coalesce: Coalesce }>();
+    return { ...right, coalesce: how(right.coalesce) };
+  });
+  try {
+    return (await import('./wire.ts')).listen;
+  } finally {
+    vi.doUnmock('../src/postgres/coalesce.ts');
+    vi.resetModules();
+  }
+}
