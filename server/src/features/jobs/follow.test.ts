@@ -1,11 +1,13 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import sql from 'sql-template-tag';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { open } from '../../../test/wire.ts';
 import type { Caller } from '../../http/caller.ts';
 import { createRouter } from '../../http/route.ts';
 import { createWebServer } from '../../http/server.ts';
-import type { Db } from '../../postgres/database.ts';
+import { Database, type Db } from '../../postgres/database.ts';
 import { jobRoutes } from './jobs.routes.ts';
 import { createJobs } from './jobs.ts';
 
@@ -14,21 +16,24 @@ const EVENTS = 'GET /api/jobs/1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bea
 
 /** A job that is being received for good, and how often it was looked at. */
 let looks = 0;
-const job = { id: 1, kind: 'user_import', state: 'receiving', rows: 0, processed: 0, added: 0, updated: 0, removed: 0 };
-const row = { ...job, unchanged: 0, errors: [], created_at: new Date(0), finished_at: null };
-const db = {
-  query: async () => {
+const real = new Database({ maxConnections: 8, statementTimeout: 10_000, onError: () => undefined });
+const db: Db = {
+  query: (statement) => {
     looks++;
-    await sleep(Math.random() * 4);
-    return [row];
+    return real.query(statement);
   },
-} as unknown as Db;
+  rows: (statement) => real.rows(statement),
+};
 
 const viewer: Caller = { kind: 'key', role: 'viewer', userId: undefined, sessionId: undefined, actor: 'key:1' };
 const web = createWebServer({ logLevel: 'silent', trustProxy: [], translate: () => undefined });
-const jobs = createJobs(db, { lookEvery: 2 });
+const jobs = createJobs(db, { lookEvery: 20 });
 let port = 0;
+let database: TestDatabase;
 beforeAll(async () => {
+  database = await createDatabase();
+  await real.start(database.url);
+  await real.query(sql`INSERT INTO jobs (kind, options, actor) VALUES ('user_import', '{}', 'user:1')`);
   // Takes a while, so that some have left before we even begin.
   const authenticate = () => sleep(Math.random() * 8, viewer);
   const settings = { authenticate, known: () => undefined, seedIsOpen: false, host: '127.0.0.1' };
@@ -40,13 +45,15 @@ beforeAll(async () => {
 afterAll(async () => {
   jobs.close();
   await web.app.close();
+  await real.close();
+  await database.drop();
 });
 
 /** All places are free again when nobody looks any more. */
 async function expectNobodyLooks(): Promise<void> {
   await vi.waitFor(async () => {
     const before = looks;
-    await sleep(50);
+    await sleep(100);
     expect(looks).toBe(before);
   });
 }
