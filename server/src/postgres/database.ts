@@ -45,6 +45,18 @@ export interface DatabaseOptions {
   readonly onError: (error: Error, what: string) => void;
 }
 
+/**
+ * Means of PostgreSQL that can cost more than they save: just-in-time compilation, a second core for one statement, and
+ * bitmaps of rows, which have to be gone through whole and sorted where an index would give the first ones in order.
+ */
+export type Means = 'jit' | 'parallel' | 'bitmaps';
+
+const WITHOUT: Readonly<Record<Means, string>> = {
+  jit: 'SET LOCAL jit = off',
+  parallel: 'SET LOCAL max_parallel_workers_per_gather = 0',
+  bitmaps: 'SET LOCAL enable_bitmapscan = off',
+};
+
 export interface TransactionOptions {
   readonly isolation?: 'read committed' | 'repeatable read';
   readonly readOnly?: boolean;
@@ -52,8 +64,8 @@ export interface TransactionOptions {
   readonly statementTimeout?: number;
   /** Milliseconds a statement of this transaction may wait for a lock; otherwise as long as it may take. */
   readonly lockTimeout?: number;
-  /** False keeps PostgreSQL from compiling expressions just in time. */
-  readonly jit?: boolean;
+  /** What PostgreSQL is to do without, for statements of this transaction. */
+  readonly without?: readonly Means[];
 }
 
 const CONNECT_TIMEOUT = 2_000;
@@ -243,10 +255,6 @@ export class Database implements Transactor {
     let committing = false;
     try {
       await run(beginText(options));
-      if (options.statementTimeout !== undefined) {
-        await run(`SET LOCAL statement_timeout = ${Math.trunc(options.statementTimeout)}`);
-      }
-      if (options.jit === false) await run('SET LOCAL jit = off');
       const tx: Tx = {
         inTransaction: true,
         transaction: (part) => part(tx),
@@ -277,10 +285,11 @@ export class Database implements Transactor {
   }
 
   /** Sends lines in the text format to a `COPY … FROM STDIN`. */
-  copyIn(statement: string, lines: string): Promise<void> {
+  copyIn(statement: string, pieces: readonly Buffer[]): Promise<void> {
     return this.#with(async (client) => {
       const copy = client.query(copyFrom(statement));
-      copy.end(lines);
+      for (const piece of pieces) copy.write(piece);
+      copy.end();
       await this.#unlessAway(finished(copy));
     });
   }
@@ -298,8 +307,7 @@ export class Database implements Transactor {
       this.#unlessAway(client.query<Row>(configOf({ text: statement, values: parameters }, statementTimeout)));
     let healthy = false;
     try {
-      await run(beginText({ isolation: 'repeatable read', readOnly: true }));
-      await run(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
+      await run(beginText({ isolation: 'repeatable read', readOnly: true, statementTimeout }));
       await run(`DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values);
       for (;;) {
         const { rows } = await run(`FETCH ${Math.trunc(batch)} FROM streamed`);
@@ -338,13 +346,19 @@ export async function retrying<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function beginText(options: TransactionOptions): string {
-  const isolation = options.isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
-  const begin = `BEGIN${isolation}${options.readOnly ? ' READ ONLY' : ''}`;
-  // In the same round trip.
-  return options.lockTimeout === undefined
-    ? begin
-    : `${begin}; SET LOCAL lock_timeout = ${Math.trunc(options.lockTimeout)}`;
+/** All in one round trip. */
+function beginText({
+  isolation,
+  readOnly = false,
+  statementTimeout,
+  lockTimeout,
+  without = [],
+}: TransactionOptions): string {
+  const level = isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
+  const statements = [`BEGIN${level}${readOnly ? ' READ ONLY' : ''}`];
+  if (statementTimeout !== undefined) statements.push(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
+  if (lockTimeout !== undefined) statements.push(`SET LOCAL lock_timeout = ${Math.trunc(lockTimeout)}`);
+  return [...statements, ...without.map((means) => WITHOUT[means])].join('; ');
 }
 
 /** The timeout on our side is for a backend that is stuck itself and cannot cancel the statement. */

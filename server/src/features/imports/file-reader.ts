@@ -21,9 +21,6 @@ export interface RowReader {
   object(value: Readonly<Record<string, unknown>>): Staged;
 }
 
-/** What sockets bring at once; one that brings more is no reason to hold more. */
-const PIECE = 64 * 1024;
-
 const NEEDS_ESCAPE = /[\\\n\r\t]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
@@ -72,9 +69,7 @@ export class FileReader {
 
   /** Lines for COPY. */
   push(chunk: Buffer): string {
-    return this.#guard(() => {
-      for (let at = 0; at < chunk.length; at += PIECE) this.#read(this.#lines.push(chunk.subarray(at, at + PIECE)));
-    });
+    return this.#guard(() => this.#read(this.#lines.push(chunk)));
   }
 
   end(): string {

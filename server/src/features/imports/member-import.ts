@@ -1,5 +1,5 @@
 import { maxJobErrors } from '@kohort/contract';
-import type { Database, Tx } from '../../postgres/database.ts';
+import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
 import type { JobCounts, JobRow } from '../jobs/jobs.ts';
 import type { Members } from '../members/members.ts';
 import { sweepExpired } from '../memberships/tidy.ts';
@@ -65,7 +65,7 @@ export function createMemberImport({
   members: Members;
   definitions: DefinitionCache;
 }): Work {
-  const long = { statementTimeout: STATEMENT_TIMEOUT, jit: false };
+  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, without: ['jit', 'parallel'] };
 
   /** Reads the file's users; fails the job when it names any who cannot be meant. */
   async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<void> {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
 import {
@@ -26,8 +27,12 @@ export interface Upload {
 
 const MAX_AT_ONCE = 8;
 const BEAT_EVERY = 1_000;
-/** Characters that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
+/** Bytes that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
 const BATCH = 1024 * 1024;
+/** Bytes read in one go: well under a millisecond's work. */
+const PIECE = 4 * 1024;
+/** Milliseconds that reading goes on before calls that have come in meanwhile get their turn. */
+const SPELL = 1;
 
 export interface Receiver {
   /** Takes a whole upload in; the number of its job, which is queued by then, has failed for what is in the file, or was cancelled. */
@@ -47,10 +52,18 @@ export function createReceiver({
 
   /** Reads the upload into the table of its job. While a batch is on its way, the next one is read, and no more. */
   async function stage(id: number, { kind, source }: Upload, file: FileReader): Promise<void> {
-    let lines = '';
+    // As bytes: text that is put together bit by bit is gone through by the garbage collector, bit by bit.
+    let lines: Buffer[] = [];
+    let size = 0;
     let isCancelled = false;
     let sending: Promise<void> = Promise.resolve();
-    const copy = async (batch: string) => {
+    const keep = (text: string) => {
+      if (text === '') return;
+      const bytes = Buffer.from(text);
+      lines.push(bytes);
+      size += bytes.length;
+    };
+    const copy = async (batch: readonly Buffer[]) => {
       try {
         await copyRows(db, id, kind, batch);
       } catch (error) {
@@ -63,17 +76,23 @@ export function createReceiver({
       await sending;
       sending = copy(lines);
       sending.catch(() => undefined);
-      lines = '';
+      lines = [];
+      size = 0;
     };
     try {
       // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
+      let began = performance.now();
       for await (const chunk of source) {
-        if (isCancelled) continue;
-        lines += file.push(chunk);
-        if (lines.length >= BATCH) await send();
+        for (let at = 0; at < chunk.length && !isCancelled; at += PIECE) {
+          keep(file.push(chunk.subarray(at, at + PIECE)));
+          if (size >= BATCH) await send();
+          if (performance.now() - began < SPELL) continue;
+          await nextTurn();
+          began = performance.now();
+        }
       }
-      if (!isCancelled) lines += file.end();
-      if (lines.length > 0 && file.errors.length === 0) await send();
+      if (!isCancelled) keep(file.end());
+      if (size > 0 && file.errors.length === 0) await send();
     } finally {
       // Nothing may still be writing when the table is dropped.
       await sending.catch(() => undefined);

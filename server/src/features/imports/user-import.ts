@@ -1,5 +1,5 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
-import type { Database, Tx } from '../../postgres/database.ts';
+import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
 import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
@@ -52,7 +52,7 @@ function settle(
 }
 
 export function createUserImport({ db }: { db: Database }): Work {
-  const long = { statementTimeout: STATEMENT_TIMEOUT, jit: false };
+  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, without: ['jit', 'parallel'] };
 
   /** The users of the plan, stretch by stretch; one whose rows go over the end of a stretch comes with the next. */
   async function eachStretch(

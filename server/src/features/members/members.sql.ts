@@ -1,5 +1,5 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
-import type { Db } from '../../postgres/database.ts';
+import type { Db, Means } from '../../postgres/database.ts';
 import { bucketSql } from '../conditions/bucket.ts';
 import type { Json, JsonObject } from '../conditions/json.ts';
 import { conditionSql } from '../conditions/sql.ts';
@@ -11,13 +11,25 @@ const MAX_PARAMETERS = 65_000;
 /** Each referenced segment is one more join; past this many the users are streamed and decided in process. */
 const MAX_REFERENCES = 24;
 
+/**
+ * What pages are better read without: of a segment that has just been filled PostgreSQL believes that it is small, and would
+ * gather and sort all of it for each page.
+ */
+export const pagesWithout: readonly Means[] = ['jit', 'bitmaps'];
+
 const stands = (membership: Sql) =>
   sql`(${membership}.expires_at IS NULL OR ${membership}.expires_at > statement_timestamp())`;
+/**
+ * The override of `u` in a segment. Of one side of a join the planner concludes nothing about the other when it is a range
+ * that it knows: without the bound on both it would merge the two from the first user on, for each page again.
+ */
+const overrideOf = (membership: Sql, segmentId: number, after: number) =>
+  sql`${membership}.user_id = u.id AND ${membership}.user_id > ${after} AND ${membership}.segment_id = ${segmentId} AND ${stands(membership)}`;
 const key = sql`coalesce(u.external_id, u.id::text)`;
 
-/** Who is in, as SQL over `users u`: the joins it needs, and a boolean expression that is never null. */
+/** Who is in, as SQL over `users u`: the joins it needs for users past an id, and a boolean expression that is never null. */
 export interface MemberSql {
-  readonly joins: Sql;
+  readonly joins: (after: number) => Sql;
   readonly rule: Sql;
 }
 
@@ -52,23 +64,29 @@ function ruleSql({ percentage, salt, condition }: Definition): Sql | undefined {
 export function memberSql(definitions: Definitions, definition: Definition): MemberSql | undefined {
   const referenced = inOrder(definitions.byId, [definition]).slice(0, -1);
   if (referenced.length > MAX_REFERENCES) return undefined;
-  const joins: Sql[] = [];
+  const columns: { m: Sql; id: number; column: Sql }[] = [];
   for (const one of referenced) {
     const rule = isList(one) ? sql`false` : ruleSql(one);
     if (!rule) return undefined;
     const [m, s] = [alias('m', one.id), alias('s', one.id)];
     // OFFSET 0 keeps the planner from copying the expression into every place that names it.
-    joins.push(sql`
-      LEFT JOIN memberships ${m} ON ${m}.user_id = u.id AND ${m}.segment_id = ${one.id} AND ${stands(m)}
+    const column = sql`
       CROSS JOIN LATERAL (
         SELECT CASE ${m}.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END AS is_in OFFSET 0
-      ) ${s}`);
+      ) ${s}`;
+    columns.push({ m, id: one.id, column });
   }
+  const joins = (after: number) =>
+    columns.length === 0
+      ? empty
+      : join(
+          columns.map(({ m, id, column }) => sql`LEFT JOIN memberships ${m} ON ${overrideOf(m, id, after)} ${column}`),
+          '\n',
+        );
   const rule = ruleSql(definition);
   if (!rule) return undefined;
-  const parameters = [...joins, rule].reduce((sum, { values }) => sum + values.length, 0);
-  if (parameters > MAX_PARAMETERS) return undefined;
-  return { joins: joins.length === 0 ? empty : join(joins, '\n'), rule };
+  if (joins(0).values.length + rule.values.length > MAX_PARAMETERS) return undefined;
+  return { joins, rule };
 }
 
 /** Which definitions are current for the moment that this transaction sees. */
@@ -91,13 +109,18 @@ export interface PageOfIds {
   readonly limit: number;
 }
 
+/** The page is cut out of the memberships, in the order of their index, before their users are looked up: each has one. */
 export function selectListMembers(db: Db, segmentId: number, { after, limit }: PageOfIds): Promise<MemberRow[]> {
   return db.query<MemberRow>(sql`
     SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
-    FROM memberships m JOIN users u ON u.id = m.user_id
-    WHERE m.segment_id = ${segmentId} AND m.user_id > ${after} AND m.mode = 'include' AND ${stands(sql`m`)}
-    ORDER BY m.user_id
-    LIMIT ${limit}`);
+    FROM (
+      SELECT m.user_id, m.mode, m.since, m.expires_at
+      FROM memberships m
+      WHERE m.segment_id = ${segmentId} AND m.user_id > ${after} AND m.mode = 'include' AND ${stands(sql`m`)}
+      ORDER BY m.user_id
+      LIMIT ${limit}
+    ) m JOIN users u ON u.id = m.user_id AND u.id > ${after}
+    ORDER BY u.id`);
 }
 
 export async function countListMembers(db: Db, segmentId: number): Promise<number> {
@@ -107,8 +130,8 @@ export async function countListMembers(db: Db, segmentId: number): Promise<numbe
   return rows[0]?.count ?? 0;
 }
 
-const ownOverride = (segmentId: number) =>
-  sql`LEFT JOIN memberships m ON m.user_id = u.id AND m.segment_id = ${segmentId} AND ${stands(sql`m`)}`;
+const ownOverride = (segmentId: number, after = 0) =>
+  sql`LEFT JOIN memberships m ON ${overrideOf(sql`m`, segmentId, after)}`;
 const isIn = (rule: Sql) => sql`CASE m.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END`;
 
 export function selectMembers(
@@ -119,7 +142,7 @@ export function selectMembers(
 ): Promise<MemberRow[]> {
   return db.query<MemberRow>(sql`
     SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
-    FROM users u ${ownOverride(segmentId)} ${member.joins}
+    FROM users u ${ownOverride(segmentId, after)} ${member.joins(after)}
     WHERE u.id > ${after} AND ${isIn(member.rule)}
     ORDER BY u.id
     LIMIT ${limit}`);
@@ -128,7 +151,7 @@ export function selectMembers(
 export async function countMembers(db: Db, segmentId: number, member: MemberSql): Promise<number> {
   const rows = await db.query<{ count: number }>(sql`
     SELECT count(*) AS count
-    FROM users u ${ownOverride(segmentId)} ${member.joins}
+    FROM users u ${ownOverride(segmentId)} ${member.joins(0)}
     WHERE ${isIn(member.rule)}`);
   return rows[0]?.count ?? 0;
 }
@@ -143,14 +166,14 @@ export interface SampleRow {
 
 export async function countMatches(db: Db, { joins, rule }: MemberSql): Promise<{ count: number; total: number }> {
   const rows = await db.query<{ count: number; total: number }>(sql`
-    SELECT count(*) FILTER (WHERE ${rule}) AS count, count(*) AS total FROM users u ${joins}`);
+    SELECT count(*) FILTER (WHERE ${rule}) AS count, count(*) AS total FROM users u ${joins(0)}`);
   return rows[0] ?? { count: 0, total: 0 };
 }
 
 /** Any few of those who match: whichever are found first. */
 export function sampleMatches(db: Db, { joins, rule }: MemberSql, limit: number): Promise<SampleRow[]> {
   return db.query<SampleRow>(sql`
-    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at FROM users u ${joins} WHERE ${rule} LIMIT ${limit}`);
+    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at FROM users u ${joins(0)} WHERE ${rule} LIMIT ${limit}`);
 }
 
 /** What a user has to show to be decided about in process. */

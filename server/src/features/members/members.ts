@@ -21,6 +21,7 @@ import {
   memberSql,
   type Needed,
   type PageOfIds,
+  pagesWithout,
   type SampleRow,
   sampleMatches,
   selectDecided,
@@ -58,6 +59,8 @@ export interface Members {
 const MAX_READS = 10;
 const SAMPLE = 10;
 const STREAM_BATCH = 5_000;
+/** Of those who are handed on. To read a batch and write it out takes a few milliseconds, in which nobody else is served. */
+const EACH_BATCH = 1_000;
 /** Attributes that are read one by one; where a condition looks at more, all are read. */
 const MAX_FIELDS = 8;
 /** Milliseconds until a set question is given up with 503 rather than holding the database. */
@@ -76,8 +79,7 @@ export function createMembers({
 }): Members {
   /**
    * One moment for all statements, and the definitions of that very moment: where memory does not hold those, it is brought
-   * up and the work begun again. With a bound on each statement, and without the just-in-time compilation that costs more
-   * than it saves.
+   * up and the work begun again. With a bound on each statement.
    */
   async function inOneMoment<T>(work: (tx: Db, held: Definitions) => Promise<T>): Promise<T> {
     for (let attempt = 1; attempt <= MAX_READS; attempt++) {
@@ -87,7 +89,7 @@ export function createMembers({
           const revision = await selectRevision(tx);
           return revision === held.revision ? { answer: await work(tx, held) } : { revision };
         },
-        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, jit: false },
+        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, without: pagesWithout },
       );
       if ('answer' in seen) return seen.answer;
       await definitions.at(seen.revision);
@@ -169,9 +171,9 @@ export function createMembers({
     take: (batch: Member[]) => Promise<void>,
   ): Promise<void> {
     for (let after = 0; ; ) {
-      const batch = await pageOfMembers(tx, held, definition, { after, limit: STREAM_BATCH });
+      const batch = await pageOfMembers(tx, held, definition, { after, limit: EACH_BATCH });
       await take(batch);
-      if (batch.length < STREAM_BATCH) return;
+      if (batch.length < EACH_BATCH) return;
       after = batch.at(-1)?.id ?? after;
     }
   }
