@@ -1,10 +1,18 @@
 import { expect, it } from 'vitest';
-import { descendantsOf, parseStat } from './cpu.ts';
+import { descendantsOf, parseMachineTime, parseStat } from './cpu.ts';
 
 it('reads parent and times after a name that may hold anything', () => {
   const line = '4711 (a b) (c) S 42 4711 4711 0 -1 4194560 1 2 3 4 150 75 0 0 20 0 11 0 0';
   expect(parseStat(line)).toEqual({ parent: 42, ticks: 225 });
   expect(parseStat('')).toBeUndefined();
+});
+
+it('reads how much of the machine others had', () => {
+  expect(parseMachineTime('cpu  10 20 30 400 5 6 7 22 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n')).toEqual({
+    all: 500,
+    stolen: 22,
+  });
+  expect(parseMachineTime('')).toBeUndefined();
 });
 
 it('finds a process and all under it', () => {

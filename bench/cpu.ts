@@ -17,6 +17,23 @@ export function parseStat(line: string): Stat | undefined {
   return Number.isInteger(parent + user + system) ? { parent, ticks: user + system } : undefined;
 }
 
+export interface MachineTime {
+  readonly all: number;
+  /** What the host gave to other machines while ours would have had use for it. */
+  readonly stolen: number;
+}
+
+/** Of the first line of `/proc/stat`, which counts the ticks of all cores by what they were spent on. */
+export function parseMachineTime(text: string): MachineTime | undefined {
+  const fields = /^cpu +(.+)$/m.exec(text)?.[1]?.split(' ').map(Number).slice(0, 8) ?? [];
+  const all = fields.reduce((sum, field) => sum + field, 0);
+  return fields.length === 8 && Number.isInteger(all) ? { all, stolen: fields[7] ?? 0 } : undefined;
+}
+
+async function machineTime(): Promise<MachineTime | undefined> {
+  return parseMachineTime(await readFile('/proc/stat', 'utf8').catch(() => ''));
+}
+
 async function readStats(): Promise<Map<number, Stat>> {
   const stats = new Map<number, Stat>();
   const entries = await readdir('/proc').catch(() => []);
@@ -76,6 +93,8 @@ export interface Usage {
   readonly background: number | undefined;
   /** MiB, at the highest. */
   readonly resident: number;
+  /** The share of the machine's time that went to other machines of its host; not a number where that is not told. */
+  readonly stolen: number;
 }
 
 export interface Watched {
@@ -92,6 +111,7 @@ export async function watch({ server, postmaster, backends }: Watched): Promise<
   let resident = 0;
   const used = { server: 0, own: 0, background: 0 };
   let own: ReadonlySet<number> = await backends();
+  const atFirst = await machineTime();
 
   // By many small steps, so that what a process did before it ended is counted.
   async function step(): Promise<void> {
@@ -116,12 +136,14 @@ export async function watch({ server, postmaster, backends }: Watched): Promise<
     await stepping;
     own = new Set([...own, ...(await backends())]);
     await step();
+    const atLast = await machineTime();
     const cores = (ticks: number) => ticks / TICKS_A_SECOND / ((performance.now() - began) / 1000);
     return {
       server: server === undefined ? Number.NaN : cores(used.server),
       database: postmaster === undefined ? undefined : cores(used.own + used.background),
       background: postmaster === undefined ? undefined : cores(used.background),
       resident: server === undefined ? Number.NaN : resident,
+      stolen: atFirst && atLast ? (atLast.stolen - atFirst.stolen) / (atLast.all - atFirst.all) : Number.NaN,
     };
   };
 }

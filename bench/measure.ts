@@ -36,6 +36,8 @@ export interface Sample {
   readonly background: number | undefined;
   /** MiB. */
   readonly resident: number;
+  /** The share of the machine's time that others had. */
+  readonly stolen: number;
 }
 
 export interface Row {
@@ -51,7 +53,7 @@ export interface Rounds {
 }
 
 export function medianSample(samples: readonly Sample[]): Sample {
-  const of = (name: 'rate' | 'p50' | 'p99' | 'refused' | 'broken' | 'server' | 'resident') =>
+  const of = (name: 'rate' | 'p50' | 'p99' | 'refused' | 'broken' | 'server' | 'resident' | 'stolen') =>
     median(samples.map((sample) => sample[name]));
   return {
     rate: of('rate'),
@@ -63,6 +65,7 @@ export function medianSample(samples: readonly Sample[]): Sample {
     database: medianOfKnown(samples.map(({ database }) => database)),
     background: medianOfKnown(samples.map(({ background }) => background)),
     resident: of('resident'),
+    stolen: of('stolen'),
   };
 }
 
@@ -78,7 +81,7 @@ async function measureOnce(contestant: Contestant, seconds: number, postgres: Po
         : postgres.backendsOf(connection.application, connection.database),
   });
   const outcome = await contestant.load(seconds);
-  const { server, database, background, resident } = await stopWatching();
+  const { server, database, background, resident, stolen } = await stopWatching();
   return {
     rate: (outcome.requests - outcome.refused) / outcome.seconds,
     p50: outcome.p50,
@@ -90,6 +93,7 @@ async function measureOnce(contestant: Contestant, seconds: number, postgres: Po
     database: connection ? database : 0,
     background: connection ? (connection.application === undefined ? undefined : background) : 0,
     resident,
+    stolen,
   };
 }
 

@@ -12,6 +12,7 @@ const sample = (figures: Partial<Sample>): Sample => ({
   database: 1,
   background: 0,
   resident: 100,
+  stolen: 0,
   ...figures,
 });
 

@@ -1,5 +1,6 @@
 import type { Rounds, Row } from './measure.ts';
 import { type Findings, isReached, type Ratio } from './ratio.ts';
+import { median } from './statistics.ts';
 import { formatCount, formatDecimal, renderTable } from './table.ts';
 
 export interface Machine {
@@ -42,6 +43,14 @@ function measured(scenario: string, { contestant, median }: Row): string[] {
   ];
 }
 
+/** How much of the machine others had while it was measured: where that is much, figures of different runs cannot be compared. */
+function stolenBy(all: readonly Findings[]): string {
+  const shares = all.flatMap(({ rows }) => rows.flatMap(({ samples }) => samples.map(({ stolen }) => stolen * 100)));
+  if (!shares.every(Number.isFinite) || shares.length === 0) return '';
+  const [usual, most] = [median(shares), Math.max(...shares)].map((share) => Math.round(share));
+  return `\n- Other machines of the same host had ${usual} % of the processors' time (median of all runs; at most ${most} %).`;
+}
+
 /** The one table, the figures to reach beside those that were, and what else there is to know; as Markdown. */
 export function renderReport({ at, commit, machine, node, postgres, dataset, load, findings }: Report): string {
   const all = Object.entries(findings);
@@ -74,7 +83,7 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
 
 - ${machine.processor}, ${machine.cores} cores, ${machine.memory} GiB, Linux ${machine.kernel}; Node ${node}, PostgreSQL ${postgres}. Everything runs on this one machine.
 - ${formatCount(dataset.users)} users with ${formatCount(dataset.memberships)} memberships in ${dataset.segments} segments, each with its history row; random users.
-- ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.
+- ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.${stolenBy(Object.values(findings))}
 
 ${figures}
 
