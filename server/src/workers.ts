@@ -70,14 +70,17 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
         void tellMetrics(worker, (message as MetricsAsked).id);
       }
     });
-    worker.on('exit', async () => {
+    const replace = async () => {
       ready.delete(worker);
       if (stopping) return;
       if (!serving) return end(false);
       const wait = performance.now() - started < SOON ? pause : RESTART_AFTER;
       await sleep(wait);
       if (!stopping) fork(Math.min(2 * wait, RESTART_AFTER_AT_MOST));
-    });
+    };
+    worker.on('exit', replace);
+    // For want of memory or processes one may not even start, and then tells only this; nobody else is to end for it.
+    worker.on('error', () => void (worker.process.pid === undefined && replace()));
   }
 
   async function tellMetrics(worker: Worker, id: number): Promise<void> {
