@@ -6,50 +6,57 @@ import { type Found, selectLists, selectSubjects } from './answers.sql.ts';
 import { decideAll, keyOf, readOverrides } from './decide.ts';
 import { Memory } from './memory.ts';
 
-/** The segments of a user: as a list, and as the body that answers the hot call. */
-export interface SegmentList {
-  readonly slugs: readonly string[];
-  readonly json: string;
+/**
+ * The segments of a user as the body that answers the hot call, `{"segments":["A","B"]}`, sorted: a text of its own is half of
+ * what it takes to remember it as a list, and a list is quickly made of it.
+ */
+export type SegmentsBody = string;
+
+const OPENING = '{"segments":["';
+const CLOSING = '"]}';
+const NONE = '{"segments":[]}';
+
+function bodyOf(slugs: readonly string[]): SegmentsBody {
+  return slugs.length === 0 ? NONE : JSON.stringify({ segments: slugs.toSorted() });
+}
+
+/** No slug holds anything that JSON would escape. */
+export function slugsOf(body: SegmentsBody): string[] {
+  return body === NONE ? [] : body.slice(OPENING.length, -CLOSING.length).split('","');
 }
 
 export interface Answers {
   /** Undefined for an unknown user. */
-  segmentsOf: Coalesced<UserRef, SegmentList | undefined>;
+  segmentsOf: Coalesced<UserRef, SegmentsBody | undefined>;
   /** Of many, in the order asked: those of one call always in one statement. */
-  segmentsOfMany: Coalesced<readonly UserRef[], (SegmentList | undefined)[]>;
+  segmentsOfMany: Coalesced<readonly UserRef[], (SegmentsBody | undefined)[]>;
 }
 
 const MAX_READS = 10;
-/** Bytes, twice: some hundred thousand users who are in ten segments each, some thousand who are in a thousand. */
-const REMEMBERED = 32 * 1024 * 1024;
-/** What an entry costs besides its texts, roughly; and a slug, of which only a pointer is its own. */
-const ENTRY = 200;
-const SLUG = 8;
+/** Bytes, twice: some hundred thousand users who are in twenty segments each, some thousand who are in a thousand. */
+const REMEMBERED = 64 * 1024 * 1024;
+/** What an entry costs besides its texts, roughly. */
+const ENTRY = 150;
 
 interface RememberedUser {
   readonly id: number;
   readonly version: number;
   readonly overrides: string;
-  readonly segments: SegmentList;
+  readonly body: SegmentsBody;
 }
 
 /** What was worked out under one revision of the definitions. With the next one it is forgotten, whole. */
 interface Worked {
   readonly definitions: Definitions;
   /** Where all segments are lists, the overrides decide alone. */
-  readonly byOverrides: Memory<string, SegmentList>;
+  readonly byOverrides: Memory<string, SegmentsBody>;
   /** Otherwise key and attributes have a say; both are fixed by id and version. */
   readonly byUser: Memory<string | number, RememberedUser>;
 }
 
-function listOf(slugs: string[]): SegmentList {
-  slugs.sort();
-  return { slugs, json: JSON.stringify({ segments: slugs }) };
-}
-
 /** A text of ASCII takes a byte a character, as ours nearly always are. */
-function sizeOf(overrides: string, { slugs, json }: SegmentList): number {
-  return ENTRY + overrides.length + json.length + SLUG * slugs.length;
+function sizeOf(overrides: string, body: SegmentsBody): number {
+  return ENTRY + overrides.length + body.length;
 }
 
 function nameOf(ref: UserRef): string | number {
@@ -75,11 +82,11 @@ export function createAnswers({
     return {
       definitions: current,
       byOverrides: new Memory(REMEMBERED, sizeOf),
-      byUser: new Memory(REMEMBERED, (_, { overrides, segments }) => sizeOf(overrides, segments)),
+      byUser: new Memory(REMEMBERED, (_, { overrides, body }) => sizeOf(overrides, body)),
     };
   }
 
-  function fromLists({ definitions: held, byOverrides }: Worked, { overrides }: Found): SegmentList {
+  function fromLists({ definitions: held, byOverrides }: Worked, { overrides }: Found): SegmentsBody {
     const remembered = byOverrides.get(overrides);
     if (remembered) return remembered;
     const slugs: string[] = [];
@@ -87,9 +94,9 @@ export function createAnswers({
       const definition = held.byId.get(id);
       if (definition && mode === 'include') slugs.push(definition.slug);
     }
-    const list = listOf(slugs);
-    byOverrides.set(overrides, list);
-    return list;
+    const body = bodyOf(slugs);
+    byOverrides.set(overrides, body);
+    return body;
   }
 
   /** Undefined when what was remembered does not serve and the statement left out what it takes to work anew. */
@@ -98,16 +105,16 @@ export function createAnswers({
     ref: UserRef,
     known: RememberedUser | undefined,
     { overrides, subject }: Found,
-  ): SegmentList | undefined {
-    if (!subject) return known?.overrides === overrides ? known.segments : undefined;
+  ): SegmentsBody | undefined {
+    if (!subject) return known?.overrides === overrides ? known.body : undefined;
     const { id, version, attributes } = subject;
     const decided = decideAll(held, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) });
-    const segments = listOf(decided.map(({ definition }) => definition.slug));
-    byUser.set(nameOf(ref), { id, version, overrides, segments });
-    return segments;
+    const body = bodyOf(decided.map(({ definition }) => definition.slug));
+    byUser.set(nameOf(ref), { id, version, overrides, body });
+    return body;
   }
 
-  async function read(refs: readonly UserRef[]): Promise<(SegmentList | undefined)[]> {
+  async function read(refs: readonly UserRef[]): Promise<(SegmentsBody | undefined)[]> {
     if (refs.length === 0) return [];
     let remember = true;
     for (let attempt = 1; attempt <= MAX_READS; attempt++) {
@@ -125,26 +132,26 @@ export function createAnswers({
         continue;
       }
       let complete = true;
-      const lists = users.map((found, i) => {
+      const bodies = users.map((found, i) => {
         const ref = refs[i];
         if (!found || !ref) return undefined;
-        const list = isDynamic ? fromSubject(under, ref, known[i], found) : fromLists(under, found);
-        if (!list) complete = false;
-        return list;
+        const body = isDynamic ? fromSubject(under, ref, known[i], found) : fromLists(under, found);
+        if (body === undefined) complete = false;
+        return body;
       });
-      if (complete) return lists;
+      if (complete) return bodies;
       // Somebody's overrides changed since they were remembered: once more, and this time with everything.
       remember = false;
     }
     throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
   }
 
-  async function readMany(asks: readonly (readonly UserRef[])[]): Promise<(SegmentList | undefined)[][]> {
-    const lists = await read(asks.flat());
+  async function readMany(asks: readonly (readonly UserRef[])[]): Promise<(SegmentsBody | undefined)[][]> {
+    const bodies = await read(asks.flat());
     let from = 0;
     return asks.map((refs) => {
       from += refs.length;
-      return lists.slice(from - refs.length, from);
+      return bodies.slice(from - refs.length, from);
     });
   }
 

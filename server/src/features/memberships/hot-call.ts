@@ -42,9 +42,9 @@ export function hotCallsOf({ answers, overrides, known, seedIsOpen, observerOf }
   }
 
   async function listOf(user: UserRef): Promise<string> {
-    const list = await answers.segmentsOf(user);
-    if (!list) throw unknownUser();
-    return list.json;
+    const body = await answers.segmentsOf(user);
+    if (body === undefined) throw unknownUser();
+    return body;
   }
 
   async function add(user: UserRef, slug: string, { actor }: Caller): Promise<string> {

@@ -1,7 +1,7 @@
 import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
-import type { Answers, SegmentList } from './answers.ts';
+import { type Answers, slugsOf } from './answers.ts';
 import type { SegmentsAt } from './as-of.ts';
 import type { Overrides, Wanted } from './overrides.ts';
 import type { MembershipReads } from './reads.ts';
@@ -22,11 +22,6 @@ function removal(slug: string): Wanted {
   return { slug, kind: 'remove', expiresAt: null, ttl: null, path: '' };
 }
 
-function existing(list: SegmentList | undefined): SegmentList {
-  if (!list) throw unknownUser();
-  return list;
-}
-
 export function membershipRoutes(
   { route }: Router,
   answers: Answers,
@@ -37,8 +32,10 @@ export function membershipRoutes(
   route(contract.listUserSegments, async ({ params, query }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
-    const segments = at ? await segmentsAt(user, at) : existing(await answers.segmentsOf(user)).slugs;
-    return { segments: [...segments] };
+    if (at) return { segments: await segmentsAt(user, at) };
+    const body = await answers.segmentsOf(user);
+    if (body === undefined) throw unknownUser();
+    return { segments: slugsOf(body) };
   });
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
@@ -98,11 +95,11 @@ export function membershipRoutes(
   route(contract.resolve, async ({ body }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
     const wanted = body.segments && new Set(body.segments);
-    const lists = await answers.segmentsOfMany(users);
+    const found = await answers.segmentsOfMany(users);
     return {
       results: body.users.map((user, i) => {
-        const slugs = lists[i]?.slugs;
-        return { user, segments: slugs ? slugs.filter((slug) => wanted?.has(slug) ?? true) : null };
+        const slugs = found[i] === undefined ? null : slugsOf(found[i]);
+        return { user, segments: wanted && slugs ? slugs.filter((slug) => wanted.has(slug)) : slugs };
       }),
     };
   });
