@@ -77,6 +77,13 @@ export async function countUnfolded(client: pg.Client): Promise<number> {
   return rows[0]?.count ?? Number.NaN;
 }
 
+/** Reads once what the reads of random users read, in the order of their index, so that it is in memory as far as it fits. */
+export async function warmMemory(client: pg.Client): Promise<void> {
+  await client.query('SET enable_seqscan = off; SET enable_bitmapscan = off; SET max_parallel_workers_per_gather = 0');
+  await client.query('SELECT count(m.mode) FROM memberships m WHERE m.user_id > 0');
+  await client.query('SELECT count(u.attributes_version) FROM users u WHERE u.id > 0');
+}
+
 /** Deleted segments whose members have yet to be taken out. */
 export async function countUnpurged(client: pg.Client): Promise<number> {
   const { rowCount } = await client.query(`

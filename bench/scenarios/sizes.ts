@@ -1,3 +1,4 @@
+import { warmMemory } from '../dataset.sql.ts';
 import { prepareDataset } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, rate } from '../ratio.ts';
@@ -22,11 +23,16 @@ export async function sizes(stage: Stage): Promise<Findings> {
         const larger = await prepareDataset(postgres, { users, complete: false }, { folder, newestSchema });
         const { service, tokens } = await startAnother(stage, larger.database);
         services.push(service);
+        const load = readLoad(stage, service, { tokens, users });
         contestants.push({
           name: label(larger.memberships),
           target: () => service,
           connection: { application: 'kohort', database: larger.database },
-          load: readLoad(stage, service, { tokens, users }),
+          load,
+          warmUp: async () => {
+            await postgres.connected(larger.database, warmMemory);
+            await load(options.warmUp);
+          },
         });
       } catch (error) {
         notes.push(`sizes: ${millions} M left out: ${error instanceof Error ? error.message : error}`);
