@@ -56,7 +56,15 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
 
   function fork(pause = RESTART_AFTER): void {
     cluster.setupPrimary({ args: ready.size > 0 ? [JOINS] : [] });
-    const worker = cluster.fork(env);
+    let worker: Worker;
+    try {
+      worker = cluster.fork(env);
+    } catch (error) {
+      // For want of memory. Those who serve are not to end for it.
+      if (!serving) throw error;
+      void forkLater(pause);
+      return;
+    }
     const started = performance.now();
     worker.on('message', (message: unknown) => {
       if (isMessage(message, 'ready')) {
@@ -81,6 +89,11 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
     worker.on('exit', replace);
     // For want of memory or processes one may not even start, and then tells only this; nobody else is to end for it.
     worker.on('error', () => void (worker.process.pid === undefined && replace()));
+  }
+
+  async function forkLater(wait: number): Promise<void> {
+    await sleep(wait);
+    if (!stopping) fork(Math.min(2 * wait, RESTART_AFTER_AT_MOST));
   }
 
   async function tellMetrics(worker: Worker, id: number): Promise<void> {

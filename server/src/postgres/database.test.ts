@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import sql from 'sql-template-tag';
@@ -221,3 +223,53 @@ describe('connections', () => {
     expect(complaints).toContain('idle connection lost');
   });
 });
+
+describe('a COPY', () => {
+  it('that is refused while it is still being sent fails, and nothing else does', async () => {
+    await direct.query(`
+      CREATE TABLE refusing (text text);
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no such lines'; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON refusing FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    // The network takes the lines in more slowly than the server refuses them.
+    const slow = await startSlowProxy(test.url);
+    const far = new Database(options);
+    await far.start(slow.url);
+    const lines = Buffer.from('a line\n'.repeat(4_000_000));
+    expect(await failure(far.copyIn('COPY refusing (text) FROM STDIN', lines))).toMatchObject({
+      message: 'no such lines',
+    });
+    slow.hurry();
+    expect(await far.query(sql`SELECT FROM refusing`)).toHaveLength(0);
+    await far.close();
+    slow.close();
+  });
+});
+
+/** Passes on what the server says at once, and of what comes from the client a piece every few milliseconds. */
+async function startSlowProxy(target: string): Promise<{ url: string; hurry: () => void; close: () => void }> {
+  const { hostname, port } = new URL(target);
+  let pause = 5;
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    upstream.pipe(client);
+    client.on('data', (piece) => {
+      upstream.write(piece);
+      client.pause();
+      setTimeout(() => client.resume(), pause);
+    });
+    client.on('close', () => upstream.destroy());
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(target);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    hurry: () => {
+      pause = 0;
+    },
+    close: () => server.close(),
+  };
+}

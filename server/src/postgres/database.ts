@@ -285,11 +285,12 @@ export class Database implements Transactor {
   }
 
   /** Sends lines in the text format to a `COPY … FROM STDIN`. */
-  copyIn(statement: string, pieces: readonly Buffer[]): Promise<void> {
+  copyIn(statement: string, lines: Buffer): Promise<void> {
     return this.#with(async (client) => {
       const copy = client.query(copyFrom(statement));
-      for (const piece of pieces) copy.write(piece);
-      copy.end();
+      // In one piece: of several, the library would go on with the next one, and throw where nobody catches it, when the
+      // server has refused while the socket was full.
+      copy.end(lines);
       await this.#unlessAway(finished(copy));
     });
   }

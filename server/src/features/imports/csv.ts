@@ -25,8 +25,12 @@ type Quoted =
  */
 export class CsvReader {
   readonly #visitor: CsvVisitor;
-  #held = '';
+  /** What belongs to a record whose end has not come, and what has come since. */
+  #held: string[] = [];
+  #heldSize = 0;
   #heldLine = 0;
+  /** A record is looked at again when twice as much of it is there, so that a long one is not gone through for each block. */
+  #lookAgainAt = 0;
 
   constructor(visitor: CsvVisitor) {
     this.#visitor = visitor;
@@ -34,9 +38,28 @@ export class CsvReader {
 
   /** @throws Unreadable */
   read(block: Block): void {
-    const text = this.#held + block.text;
-    let line = this.#held === '' ? block.line : this.#heldLine;
-    this.#held = '';
+    if (this.#held.length === 0) {
+      this.#scan(block.text, block.line);
+      return;
+    }
+    this.#hold(block.text);
+    if (this.#heldSize >= this.#lookAgainAt) this.#scanHeld('');
+  }
+
+  #hold(text: string): void {
+    this.#held.push(text);
+    this.#heldSize += text.length;
+  }
+
+  #scanHeld(ending: string): void {
+    const text = this.#held.join('') + ending;
+    this.#held = [];
+    this.#heldSize = 0;
+    this.#scan(text, this.#heldLine);
+  }
+
+  #scan(text: string, from: number): void {
+    let line = from;
     let quote = -2;
     for (let at = 0; at < text.length; ) {
       if (quote !== -1 && quote < at) quote = text.indexOf(QUOTE, at);
@@ -53,8 +76,9 @@ export class CsvReader {
       const record = takeQuoted(text, at);
       if (record === undefined) {
         if (text.length - at > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
-        this.#held = text.slice(at);
+        this.#hold(text.slice(at));
         this.#heldLine = line;
+        this.#lookAgainAt = Math.min(2 * this.#heldSize, maxLineBytes + 1);
         return;
       }
       if ('message' in record) {
@@ -71,12 +95,10 @@ export class CsvReader {
 
   /** @throws Unreadable */
   end(): void {
-    if (this.#held === '') return;
+    if (this.#held.length === 0) return;
     // The last line of a file may lack its line break.
-    const record = takeQuoted(`${this.#held}\n`, 0);
-    if (record === undefined) throw new Unreadable(this.#heldLine, 'a quote is never closed');
-    if ('message' in record) this.#visitor.fault(this.#heldLine, record.message);
-    else this.#visitor.record(record.cells, this.#heldLine);
+    this.#scanHeld('\n');
+    if (this.#held.length > 0) throw new Unreadable(this.#heldLine, 'a quote is never closed');
   }
 }
 

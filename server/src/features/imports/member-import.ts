@@ -5,6 +5,7 @@ import type { Members } from '../members/members.ts';
 import { sweepExpired } from '../memberships/tidy.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { isList } from '../segments/definitions.ts';
+import { joinByHash, workInMemory } from './bulk.ts';
 import { dropHolds, placeHolds, takeTurn } from './holds.sql.ts';
 import {
   addMembers,
@@ -47,8 +48,6 @@ export interface MemberImportOptions {
 
 /** Pages of the plan that one statement goes through: about 25,000 users. */
 const SLICE = 200;
-/** Up to so many rows it does not matter how they are joined, and to look each up is quickest. */
-const FEW = 2_000;
 /** Milliseconds; the sorting of a large file is one statement. */
 const STATEMENT_TIMEOUT = 900_000;
 
@@ -67,20 +66,26 @@ export function createMemberImport({
 }): Work {
   const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, without: ['jit', 'parallel'] };
 
+  /** What goes through all rows of a file. */
+  function overAll<T>(job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
+    return db.transaction(async (tx) => {
+      await joinByHash(tx, job);
+      await workInMemory(tx);
+      return work(tx);
+    }, long);
+  }
+
   /** Reads the file's users; fails the job when it names any who cannot be meant. */
   async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<void> {
     const { mode, unknown, expires_at } = options;
     const create = unknown === 'create' && mode !== 'remove';
-    const past = mode === 'remove' ? [] : await db.transaction((tx) => selectPastRows(tx, job.id, maxJobErrors), long);
+    const past = mode === 'remove' ? [] : await overAll(job, (tx) => selectPastRows(tx, job.id, maxJobErrors));
     if (past.length > 0) throw new JobFailed(past);
-    await db.transaction(async (tx) => {
-      await workInMemory(tx);
-      await createPlan(tx, job.id, { mode, create, expiresAt: expires_at });
-    }, long);
+    await overAll(job, (tx) => createPlan(tx, job.id, { mode, create, expiresAt: expires_at }));
     // There is nobody to be created in order to be removed: unknown users are out already.
     const isRefused = unknown === 'reject' || create;
-    if (isRefused && (await db.transaction((tx) => hasUnknown(tx, job.id), long))) {
-      throw new JobFailed(await db.transaction((tx) => selectUnknownRows(tx, job.id, maxJobErrors), long));
+    if (isRefused && (await overAll(job, (tx) => hasUnknown(tx, job.id)))) {
+      throw new JobFailed(await overAll(job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors)));
     }
     const definition = (await definitions.fresh()).byId.get(segmentId);
     if (!definition) throw deleted();
@@ -93,10 +98,7 @@ export function createMemberImport({
         batch.map(({ id }) => id),
       ),
     );
-    await db.transaction(async (tx) => {
-      await workInMemory(tx);
-      await settleRule(tx, job.id, mode);
-    }, long);
+    await overAll(job, (tx) => settleRule(tx, job.id, mode));
   }
 
   /** Counts users: who is put out by an `exclude` has gone, though a row has come. */
@@ -129,7 +131,7 @@ export function createMemberImport({
     },
 
     preview(job) {
-      return db.transaction((tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode), long);
+      return overAll(job, (tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode));
     },
 
     /**
@@ -142,7 +144,7 @@ export function createMemberImport({
       const { mode } = options;
       return db
         .transaction(async (tx) => {
-          if (job.rows > FEW) await joinByHash(tx);
+          await joinByHash(tx, job);
           await takeTurn(tx, segmentId);
           if (!(await keepSegment(tx, segmentId))) throw deleted();
           await placeHolds(db, job.id, segmentId, { all: mode === 'replace' });
@@ -184,18 +186,6 @@ export function createMemberImport({
         });
     },
   };
-}
-
-/**
- * What the planner knows of a segment that is only just filling is nothing, and for nobody it would go through a slice again
- * and again.
- */
-async function joinByHash(tx: Tx): Promise<void> {
-  await tx.query({ text: 'SET LOCAL enable_nestloop = off', values: [] });
-}
-
-async function workInMemory(tx: Tx): Promise<void> {
-  await tx.query({ text: "SET LOCAL work_mem = '128MB'", values: [] });
 }
 
 function segmentOf(job: JobRow): number {

@@ -60,16 +60,11 @@ export function selectUnknownRows(db: Db, job: number, limit: number): Promise<J
   return db.query<JobError>(sql`
     SELECT r.line, CASE WHEN r.external_id IS NULL THEN 'there is no user ' || r.user_id
       ELSE 'there is no user with this external_id' END AS message
-    FROM (
-      SELECT r.line, r.external_id, r.user_id
-      FROM ${tableOf(job, 'rows')} r
-        LEFT JOIN user_keys k ON k.external_id = r.external_id
-        LEFT JOIN users u ON u.id = r.user_id
-      WHERE k.user_id IS NULL AND u.id IS NULL
-    ) r
-    WHERE r.external_id IS NULL OR NOT EXISTS (
-      SELECT FROM ${tableOf(job, 'plan')} p WHERE p.fresh AND p.external_id = r.external_id
-    )
+    FROM ${tableOf(job, 'rows')} r
+      LEFT JOIN user_keys k ON k.external_id = r.external_id
+      LEFT JOIN users u ON u.id = r.user_id
+      LEFT JOIN ${tableOf(job, 'plan')} p ON p.fresh AND p.external_id = r.external_id
+    WHERE k.user_id IS NULL AND u.id IS NULL AND p.external_id IS NULL
     ORDER BY r.line
     LIMIT ${limit}`);
 }

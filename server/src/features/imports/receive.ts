@@ -34,6 +34,45 @@ const PIECE = 4 * 1024;
 /** Milliseconds that reading goes on before calls that have come in meanwhile get their turn. */
 const SPELL = 1;
 
+/** Characters that are put together before they become bytes. */
+const TEXT = 16 * 1024;
+
+/**
+ * Gathers text as bytes: text that has been put together bit by bit is gone through by the garbage collector bit by bit,
+ * again and again.
+ */
+class Lines {
+  #bytes: Buffer[] = [];
+  #text = '';
+  #size = 0;
+
+  /** Roughly, in bytes. */
+  get size(): number {
+    return this.#size + this.#text.length;
+  }
+
+  add(text: string): void {
+    this.#text += text;
+    if (this.#text.length >= TEXT) this.#settle();
+  }
+
+  #settle(): void {
+    const bytes = Buffer.from(this.#text);
+    this.#bytes.push(bytes);
+    this.#size += bytes.length;
+    this.#text = '';
+  }
+
+  /** All that there is, which is then forgotten. */
+  take(): Buffer {
+    this.#settle();
+    const all = Buffer.concat(this.#bytes);
+    this.#bytes = [];
+    this.#size = 0;
+    return all;
+  }
+}
+
 export interface Receiver {
   /** Takes a whole upload in; the number of its job, which is queued by then, has failed for what is in the file, or was cancelled. */
   receive(upload: Upload): Promise<number>;
@@ -52,18 +91,10 @@ export function createReceiver({
 
   /** Reads the upload into the table of its job. While a batch is on its way, the next one is read, and no more. */
   async function stage(id: number, { kind, source }: Upload, file: FileReader): Promise<void> {
-    // As bytes: text that is put together bit by bit is gone through by the garbage collector, bit by bit.
-    let lines: Buffer[] = [];
-    let size = 0;
+    const lines = new Lines();
     let isCancelled = false;
     let sending: Promise<void> = Promise.resolve();
-    const keep = (text: string) => {
-      if (text === '') return;
-      const bytes = Buffer.from(text);
-      lines.push(bytes);
-      size += bytes.length;
-    };
-    const copy = async (batch: readonly Buffer[]) => {
+    const copy = async (batch: Buffer) => {
       try {
         await copyRows(db, id, kind, batch);
       } catch (error) {
@@ -74,25 +105,23 @@ export function createReceiver({
     };
     const send = async () => {
       await sending;
-      sending = copy(lines);
+      sending = copy(lines.take());
       sending.catch(() => undefined);
-      lines = [];
-      size = 0;
     };
     try {
       // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
       let began = performance.now();
       for await (const chunk of source) {
         for (let at = 0; at < chunk.length && !isCancelled; at += PIECE) {
-          keep(file.push(chunk.subarray(at, at + PIECE)));
-          if (size >= BATCH) await send();
+          lines.add(file.push(chunk.subarray(at, at + PIECE)));
+          if (lines.size >= BATCH) await send();
           if (performance.now() - began < SPELL) continue;
           await nextTurn();
           began = performance.now();
         }
       }
-      if (!isCancelled) keep(file.end());
-      if (size > 0 && file.errors.length === 0) await send();
+      if (!isCancelled) lines.add(file.end());
+      if (lines.size > 0 && file.errors.length === 0) await send();
     } finally {
       // Nothing may still be writing when the table is dropped.
       await sending.catch(() => undefined);

@@ -24,7 +24,7 @@ export async function createRows(db: Db, job: number, kind: JobKind): Promise<vo
   await db.query(sql`CREATE TABLE ${tableOf(job, 'rows')} (${SHAPES[kind].types})`);
 }
 
-export function copyRows(db: Database, job: number, kind: JobKind, lines: readonly Buffer[]): Promise<void> {
+export function copyRows(db: Database, job: number, kind: JobKind, lines: Buffer): Promise<void> {
   return db.copyIn(`COPY ${tableOf(job, 'rows').text} (${SHAPES[kind].columns}) FROM STDIN`, lines);
 }
 

@@ -2,6 +2,7 @@ import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
+import { joinByHash, workInMemory } from './bulk.ts';
 import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
 import type { Unknown } from './members.sql.ts';
 import { Outrun } from './outrun.ts';
@@ -115,7 +116,8 @@ export function createUserImport({ db }: { db: Database }): Work {
     async prepare(job) {
       const { unknown } = job.options as UserImportOptions;
       await db.transaction(async (tx) => {
-        await tx.query({ text: "SET LOCAL work_mem = '128MB'", values: [] });
+        await joinByHash(tx, job);
+        await workInMemory(tx);
         await createUserPlan(tx, job.id, { create: unknown === 'create' });
       }, long);
       if (unknown !== 'reject') return;

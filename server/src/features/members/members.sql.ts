@@ -109,18 +109,18 @@ export interface PageOfIds {
   readonly limit: number;
 }
 
-/** The page is cut out of the memberships, in the order of their index, before their users are looked up: each has one. */
+/** The page is cut out of the memberships, in the order of their index, before their users are looked up. */
 export function selectListMembers(db: Db, segmentId: number, { after, limit }: PageOfIds): Promise<MemberRow[]> {
   return db.query<MemberRow>(sql`
-    SELECT u.id, u.external_id, u.name, m.mode, m.since, m.expires_at
+    SELECT m.user_id AS id, u.external_id, u.name, m.mode, m.since, m.expires_at
     FROM (
       SELECT m.user_id, m.mode, m.since, m.expires_at
       FROM memberships m
       WHERE m.segment_id = ${segmentId} AND m.user_id > ${after} AND m.mode = 'include' AND ${stands(sql`m`)}
       ORDER BY m.user_id
       LIMIT ${limit}
-    ) m JOIN users u ON u.id = m.user_id AND u.id > ${after}
-    ORDER BY u.id`);
+    ) m LEFT JOIN users u ON u.id = m.user_id AND u.id > ${after}
+    ORDER BY m.user_id`);
 }
 
 export async function countListMembers(db: Db, segmentId: number): Promise<number> {

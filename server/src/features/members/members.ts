@@ -1,6 +1,6 @@
 import { Problem } from '@kohort/contract';
 import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
-import type { Database, Db } from '../../postgres/database.ts';
+import type { Database, Db, Means } from '../../postgres/database.ts';
 import type { JsonObject } from '../conditions/json.ts';
 import { fieldsOf } from '../conditions/segments.ts';
 import { deciderOf, keyOf, readOverrides, ruleSource, type Source } from '../memberships/decide.ts';
@@ -58,9 +58,8 @@ export interface Members {
 
 const MAX_READS = 10;
 const SAMPLE = 10;
-const STREAM_BATCH = 5_000;
-/** Of those who are handed on. To read a batch and write it out takes a few milliseconds, in which nobody else is served. */
-const EACH_BATCH = 1_000;
+/** Users at a time: to go through so many takes a few milliseconds, in which nobody else is served. */
+const BATCH = 1_000;
 /** Attributes that are read one by one; where a condition looks at more, all are read. */
 const MAX_FIELDS = 8;
 /** Milliseconds until a set question is given up with 503 rather than holding the database. */
@@ -81,7 +80,10 @@ export function createMembers({
    * One moment for all statements, and the definitions of that very moment: where memory does not hold those, it is brought
    * up and the work begun again. With a bound on each statement.
    */
-  async function inOneMoment<T>(work: (tx: Db, held: Definitions) => Promise<T>): Promise<T> {
+  async function inOneMoment<T>(
+    work: (tx: Db, held: Definitions) => Promise<T>,
+    without: readonly Means[] = ['jit'],
+  ): Promise<T> {
     for (let attempt = 1; attempt <= MAX_READS; attempt++) {
       const held = definitions.current();
       const seen = await db.transaction(
@@ -89,7 +91,7 @@ export function createMembers({
           const revision = await selectRevision(tx);
           return revision === held.revision ? { answer: await work(tx, held) } : { revision };
         },
-        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, without: pagesWithout },
+        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, without },
       );
       if ('answer' in seen) return seen.answer;
       await definitions.at(seen.revision);
@@ -104,64 +106,75 @@ export function createMembers({
   }
 
   /**
-   * For conditions that SQL cannot say exactly: every user in turn, decided in process, while the next ones are being read.
-   * Calls `visit` with each until it says no.
+   * For conditions that SQL cannot say exactly: every user past an id in turn, decided in process, while the next ones are
+   * being read. A batch at a time.
    */
-  async function stream(
+  async function* decided(
     tx: Db,
     held: Definitions,
     definition: Definition,
     from: number,
-    visit: (id: number, isMember: boolean) => boolean,
-  ): Promise<void> {
+  ): AsyncGenerator<{ members: number[]; of: number }, void, undefined> {
     const decide = deciderOf(held, definition);
     const needed = neededFor(held, definition);
-    const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: STREAM_BATCH });
-    const deadline = performance.now() + SET_TIMEOUT;
-    for (let next: Promise<UserToDecide[]> | undefined = fetch(from); next; ) {
-      const users: UserToDecide[] = await next;
-      const last = users.at(-1);
-      next = users.length === STREAM_BATCH && last ? fetch(last.id) : undefined;
-      for (const user of users) {
-        const { member } = decide({
-          key: keyOf(user),
-          attributes: user.attributes,
-          overrides: readOverrides(user.overrides),
-        });
-        if (!visit(user.id, member)) {
-          await next;
-          return;
-        }
+    const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: BATCH });
+    let next: Promise<UserToDecide[]> | undefined = fetch(from);
+    try {
+      while (next) {
+        const users: UserToDecide[] = await next;
+        const last = users.at(-1);
+        next = users.length === BATCH && last ? fetch(last.id) : undefined;
+        // It is heard of when its turn comes.
+        next?.catch(() => undefined);
+        const members = users.filter(
+          ({ overrides, ...user }) =>
+            decide({ key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) }).member,
+        );
+        yield { members: members.map(({ id }) => id), of: users.length };
       }
-      if (next && performance.now() > deadline) {
-        await next;
-        throw new Problem('overloaded', 'There are too many users to put this condition to in time.', {
-          retryAfter: 10,
-        });
-      }
+    } finally {
+      // Nothing of the transaction may be under way when it ends.
+      await next?.catch(() => undefined);
     }
   }
 
-  async function streamPage(
+  /** Throws once it has taken too long. */
+  function deadline(): () => void {
+    const end = performance.now() + SET_TIMEOUT;
+    return () => {
+      if (performance.now() <= end) return;
+      throw new Problem('overloaded', 'There are too many users to put this condition to in time.', { retryAfter: 10 });
+    };
+  }
+
+  async function decidedPage(
     tx: Db,
     held: Definitions,
     definition: Definition,
     { after, limit }: PageOfIds,
   ): Promise<MemberRow[]> {
+    const check = deadline();
     const ids: number[] = [];
-    await stream(tx, held, definition, after, (id, isMember) => {
-      if (isMember) ids.push(id);
-      return ids.length < limit;
-    });
-    return selectDecided(tx, definition.id, ids);
+    for await (const { members } of decided(tx, held, definition, after)) {
+      ids.push(...members);
+      if (ids.length >= limit) break;
+      check();
+    }
+    return selectDecided(tx, definition.id, ids.slice(0, limit));
   }
 
-  async function pageOfMembers(tx: Db, held: Definitions, definition: Definition, page: PageOfIds): Promise<Member[]> {
-    const withSource = ({ mode, ...row }: MemberRow): Member => ({ ...row, source: mode ?? ruleSource(definition) });
-    if (isList(definition)) return (await selectListMembers(tx, definition.id, page)).map(withSource);
+  function withSource(definition: Definition, rows: readonly MemberRow[]): Member[] {
+    return rows.map(({ mode, ...row }) => ({ ...row, source: mode ?? ruleSource(definition) }));
+  }
+
+  /** How a page is read in SQL; undefined where SQL cannot say who is in. */
+  function pagesInSql(
+    held: Definitions,
+    definition: Definition,
+  ): ((tx: Db, page: PageOfIds) => Promise<MemberRow[]>) | undefined {
+    if (isList(definition)) return (tx, page) => selectListMembers(tx, definition.id, page);
     const member = memberSql(held, definition);
-    if (member) return (await selectMembers(tx, definition.id, member, page)).map(withSource);
-    return (await streamPage(tx, held, definition, page)).map(withSource);
+    return member && ((tx, page) => selectMembers(tx, definition.id, member, page));
   }
 
   async function eachOf(
@@ -170,17 +183,25 @@ export function createMembers({
     definition: Definition,
     take: (batch: Member[]) => Promise<void>,
   ): Promise<void> {
+    const inSql = pagesInSql(held, definition);
+    if (!inSql) {
+      for await (const { members } of decided(tx, held, definition, 0)) {
+        const batch = members.length === 0 ? [] : await selectDecided(tx, definition.id, members);
+        await take(withSource(definition, batch));
+      }
+      return;
+    }
     for (let after = 0; ; ) {
-      const batch = await pageOfMembers(tx, held, definition, { after, limit: EACH_BATCH });
-      await take(batch);
-      if (batch.length < EACH_BATCH) return;
+      const batch = await inSql(tx, { after, limit: BATCH });
+      await take(withSource(definition, batch));
+      if (batch.length < BATCH) return;
       after = batch.at(-1)?.id ?? after;
     }
   }
 
   return {
     each(slug, take) {
-      return inOneMoment((tx, held) => eachOf(tx, held, find(held, slug), take));
+      return inOneMoment((tx, held) => eachOf(tx, held, find(held, slug), take), pagesWithout);
     },
 
     eachLetIn(segmentId, take) {
@@ -188,7 +209,7 @@ export function createMembers({
         const definition = held.byId.get(segmentId);
         // Under the number of a draft it has no overrides.
         if (definition) await eachOf(tx, held, { ...definition, id: DRAFT.id }, take);
-      });
+      }, pagesWithout);
     },
 
     async page(slug, { limit = 100, cursor }) {
@@ -196,12 +217,14 @@ export function createMembers({
       return inOneMoment(async (tx, held) => {
         const definition = find(held, slug);
         const [place] = placeWithin(definition.id, decoded) ?? [0];
-        const found = await pageOfMembers(tx, held, definition, { after: Number(place), limit: limit + 1 });
-        const { rows, next_cursor } = pageOf(found, limit, (last) =>
+        const page = { after: Number(place), limit: limit + 1 };
+        const inSql = pagesInSql(held, definition);
+        const found = await (inSql ? inSql(tx, page) : decidedPage(tx, held, definition, page));
+        const { rows, next_cursor } = pageOf(withSource(definition, found), limit, (last) =>
           cursors.encode('members', [definition.id, last.id]),
         );
         return { users: rows, next_cursor };
-      });
+      }, pagesWithout);
     },
 
     count(slug) {
@@ -210,11 +233,12 @@ export function createMembers({
         if (isList(definition)) return countListMembers(tx, definition.id);
         const member = memberSql(held, definition);
         if (member) return countMembers(tx, definition.id, member);
+        const check = deadline();
         let count = 0;
-        await stream(tx, held, definition, 0, (_, isMember) => {
-          if (isMember) count++;
-          return true;
-        });
+        for await (const { members } of decided(tx, held, definition, 0)) {
+          count += members.length;
+          check();
+        }
         return count;
       });
     },
@@ -228,13 +252,15 @@ export function createMembers({
           // Where nobody matches, looking for a few would go through everybody again.
           return { ...counted, sample: counted.count === 0 ? [] : await sampleMatches(tx, member, SAMPLE) };
         }
+        const check = deadline();
         let [count, total] = [0, 0];
         const shown: number[] = [];
-        await stream(tx, held, draft, 0, (id, isMember) => {
-          total++;
-          if (isMember && ++count <= SAMPLE) shown.push(id);
-          return true;
-        });
+        for await (const { members, of } of decided(tx, held, draft, 0)) {
+          total += of;
+          count += members.length;
+          shown.push(...members.slice(0, SAMPLE - shown.length));
+          check();
+        }
         return { count, total, sample: await selectSample(tx, shown) };
       });
     },
