@@ -186,8 +186,7 @@ export function createMembers({
     const inSql = pagesInSql(held, definition);
     if (!inSql) {
       for await (const { members } of decided(tx, held, definition, 0)) {
-        const batch = members.length === 0 ? [] : await selectDecided(tx, definition.id, members);
-        await take(withSource(definition, batch));
+        await take(withSource(definition, await selectDecided(tx, definition.id, members)));
       }
       return;
     }
