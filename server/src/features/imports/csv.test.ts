@@ -92,9 +92,18 @@ describe('CSV', () => {
       ],
       [1, 2, 3],
     ],
+    ['a carriage return alone at the end', 'a\n"1"\r', [['a'], ['1']], [1, 2]],
     ['nothing', '', [], []],
   ])('takes %s', (_, text, records, lines) => {
     for (const size of [1, 2, 1000]) expect(read(text, size)).toEqual({ records, lines, faults: [] });
+  });
+
+  it('with long records, and faults after them, is the same however it is cut', () => {
+    const long = (letter: string, lines: number) => `"${`${letter}\n`.repeat(lines)}"`;
+    const text = `a,b\n${long('x', 9_000)},1\n2,3\n${long('y', 40_000)},4\na"b,5\n6,${long('z', 100)}\n"7"8,9\n10,11`;
+    const whole = read(text, text.length);
+    expect([whole.lines, whole.faults.length]).toEqual([[1, 2, 9_003, 9_004, 49_006, 49_108], 2]);
+    for (const size of [50, 4_096, 65_536]) expect(read(text, size)).toEqual(whole);
   });
 
   it.each<[what: string, text: string | Buffer, fault: string]>([

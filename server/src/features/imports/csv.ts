@@ -29,7 +29,10 @@ export class CsvReader {
   #held: string[] = [];
   #heldSize = 0;
   #heldLine = 0;
-  /** A record is looked at again when twice as much of it is there, so that a long one is not gone through for each block. */
+  /**
+   * A record is looked at again when a quarter more of it is there: a long one is not gone through for each block, and not
+   * much waits behind it.
+   */
   #lookAgainAt = 0;
 
   constructor(visitor: CsvVisitor) {
@@ -78,7 +81,7 @@ export class CsvReader {
         if (text.length - at > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
         this.#hold(text.slice(at));
         this.#heldLine = line;
-        this.#lookAgainAt = Math.min(2 * this.#heldSize, maxLineBytes + 1);
+        this.#lookAgainAt = Math.min(1.25 * this.#heldSize, maxLineBytes + 1);
         return;
       }
       if ('message' in record) {
@@ -106,6 +109,7 @@ export class CsvReader {
 function takeQuoted(text: string, from: number): Quoted {
   const cells: string[] = [];
   let breaks = 0;
+  let nl = -1;
   for (let at = from; ; ) {
     if (text[at] === QUOTE) {
       let cell = '';
@@ -119,15 +123,17 @@ function takeQuoted(text: string, from: number): Quoted {
         cell += QUOTE;
         start++;
       }
-      for (let nl = cell.indexOf('\n'); nl !== -1; nl = cell.indexOf('\n', nl + 1)) breaks++;
+      for (let found = cell.indexOf('\n'); found !== -1; found = cell.indexOf('\n', found + 1)) breaks++;
       cells.push(cell);
       if (text[at] === '\r') at++;
+      if (at === text.length) return undefined;
       if (text[at] !== COMMA && text[at] !== '\n') return { message: 'has text after a closing quote' };
     } else {
-      const nl = text.indexOf('\n', at);
-      const comma = text.indexOf(COMMA, at);
-      const end = comma !== -1 && (comma < nl || nl === -1) ? comma : nl;
-      if (end === -1) return undefined;
+      if (nl < at) nl = text.indexOf('\n', at);
+      if (nl === -1) return undefined;
+      // Looked for within the line: in the rest of the text there may be none for long.
+      const comma = text.slice(at, nl).indexOf(COMMA);
+      const end = comma === -1 ? nl : at + comma;
       const cell = end === nl ? trimmed(text, at, end) : text.slice(at, end);
       if (cell.includes(QUOTE)) return { message: 'has a quote within a cell that does not begin with one' };
       cells.push(cell);

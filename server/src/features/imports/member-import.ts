@@ -5,7 +5,7 @@ import type { Members } from '../members/members.ts';
 import { sweepExpired } from '../memberships/tidy.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { isList } from '../segments/definitions.ts';
-import { joinByHash, workInMemory } from './bulk.ts';
+import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
 import { dropHolds, placeHolds, takeTurn } from './holds.sql.ts';
 import {
   addMembers,
@@ -69,7 +69,7 @@ export function createMemberImport({
   /** What goes through all rows of a file. */
   function overAll<T>(job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
     return db.transaction(async (tx) => {
-      await joinByHash(tx, job);
+      await joinUsersByHash(tx, job);
       await workInMemory(tx);
       return work(tx);
     }, long);

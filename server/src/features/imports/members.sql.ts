@@ -80,7 +80,8 @@ export async function createRule(db: Db, job: number): Promise<void> {
 }
 
 export async function insertRule(db: Db, job: number, ids: readonly number[]): Promise<void> {
-  await db.query(sql`INSERT INTO ${tableOf(job, 'rule')} (user_id) SELECT unnest(${ids}::bigint[])`);
+  if (ids.length > 0)
+    await db.query(sql`INSERT INTO ${tableOf(job, 'rule')} (user_id) SELECT unnest(${ids}::bigint[])`);
 }
 
 /**

@@ -2,7 +2,7 @@ import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
-import { joinByHash, workInMemory } from './bulk.ts';
+import { joinUsersByHash, workInMemory } from './bulk.ts';
 import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
 import type { Unknown } from './members.sql.ts';
 import { Outrun } from './outrun.ts';
@@ -116,7 +116,7 @@ export function createUserImport({ db }: { db: Database }): Work {
     async prepare(job) {
       const { unknown } = job.options as UserImportOptions;
       await db.transaction(async (tx) => {
-        await joinByHash(tx, job);
+        await joinUsersByHash(tx, job);
         await workInMemory(tx);
         await createUserPlan(tx, job.id, { create: unknown === 'create' });
       }, long);

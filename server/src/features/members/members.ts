@@ -67,6 +67,10 @@ const SET_TIMEOUT = 15_000;
 /** No segment has this id: a draft has no overrides. The salt is the draft's own, since the saved one draws another. */
 const DRAFT = { id: 0, slug: 'preview', salt: 'preview' };
 
+function tooManyUsers(): Problem {
+  return new Problem('overloaded', 'There are too many users to put this condition to in time.', { retryAfter: 10 });
+}
+
 export function createMembers({
   db,
   cursors,
@@ -107,20 +111,22 @@ export function createMembers({
 
   /**
    * For conditions that SQL cannot say exactly: every user past an id in turn, decided in process, while the next ones are
-   * being read. A batch at a time.
+   * being read. A batch at a time; `bounded` gives up when that goes on for too long.
    */
   async function* decided(
     tx: Db,
     held: Definitions,
     definition: Definition,
-    from: number,
+    { from = 0, bounded }: { from?: number; bounded: boolean },
   ): AsyncGenerator<{ members: number[]; of: number }, void, undefined> {
     const decide = deciderOf(held, definition);
     const needed = neededFor(held, definition);
     const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: BATCH });
+    const end = performance.now() + SET_TIMEOUT;
     let next: Promise<UserToDecide[]> | undefined = fetch(from);
     try {
       while (next) {
+        if (bounded && performance.now() > end) throw tooManyUsers();
         const users: UserToDecide[] = await next;
         const last = users.at(-1);
         next = users.length === BATCH && last ? fetch(last.id) : undefined;
@@ -138,27 +144,16 @@ export function createMembers({
     }
   }
 
-  /** Throws once it has taken too long. */
-  function deadline(): () => void {
-    const end = performance.now() + SET_TIMEOUT;
-    return () => {
-      if (performance.now() <= end) return;
-      throw new Problem('overloaded', 'There are too many users to put this condition to in time.', { retryAfter: 10 });
-    };
-  }
-
   async function decidedPage(
     tx: Db,
     held: Definitions,
     definition: Definition,
     { after, limit }: PageOfIds,
   ): Promise<MemberRow[]> {
-    const check = deadline();
     const ids: number[] = [];
-    for await (const { members } of decided(tx, held, definition, after)) {
+    for await (const { members } of decided(tx, held, definition, { from: after, bounded: true })) {
       ids.push(...members);
       if (ids.length >= limit) break;
-      check();
     }
     return selectDecided(tx, definition.id, ids.slice(0, limit));
   }
@@ -185,7 +180,7 @@ export function createMembers({
   ): Promise<void> {
     const inSql = pagesInSql(held, definition);
     if (!inSql) {
-      for await (const { members } of decided(tx, held, definition, 0)) {
+      for await (const { members } of decided(tx, held, definition, { bounded: false })) {
         await take(withSource(definition, await selectDecided(tx, definition.id, members)));
       }
       return;
@@ -232,12 +227,8 @@ export function createMembers({
         if (isList(definition)) return countListMembers(tx, definition.id);
         const member = memberSql(held, definition);
         if (member) return countMembers(tx, definition.id, member);
-        const check = deadline();
         let count = 0;
-        for await (const { members } of decided(tx, held, definition, 0)) {
-          count += members.length;
-          check();
-        }
+        for await (const { members } of decided(tx, held, definition, { bounded: true })) count += members.length;
         return count;
       });
     },
@@ -251,14 +242,12 @@ export function createMembers({
           // Where nobody matches, looking for a few would go through everybody again.
           return { ...counted, sample: counted.count === 0 ? [] : await sampleMatches(tx, member, SAMPLE) };
         }
-        const check = deadline();
         let [count, total] = [0, 0];
         const shown: number[] = [];
-        for await (const { members, of } of decided(tx, held, draft, 0)) {
+        for await (const { members, of } of decided(tx, held, draft, { bounded: true })) {
           total += of;
           count += members.length;
           shown.push(...members.slice(0, SAMPLE - shown.length));
-          check();
         }
         return { count, total, sample: await selectSample(tx, shown) };
       });
