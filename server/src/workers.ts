@@ -82,12 +82,10 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
       ready.delete(worker);
       if (stopping) return;
       if (!serving) return end(false);
-      const wait = performance.now() - started < SOON ? pause : RESTART_AFTER;
-      await sleep(wait);
-      if (!stopping) fork(Math.min(2 * wait, RESTART_AFTER_AT_MOST));
+      await forkLater(performance.now() - started < SOON ? pause : RESTART_AFTER);
     };
     worker.on('exit', replace);
-    // For want of memory or processes one may not even start, and then tells only this; nobody else is to end for it.
+    // For want of processes or files one may not even start, and then tells only this.
     worker.on('error', () => void (worker.process.pid === undefined && replace()));
   }
 

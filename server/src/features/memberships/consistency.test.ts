@@ -4,6 +4,7 @@ import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { isLinearizable, type Operation } from '../../../test/linearizable.ts';
 import { broken, listenBroken } from '../../../test/linearizable-builds.ts';
+import type { Answer } from '../../../test/service.ts';
 import { type Listening, listen } from '../../../test/wire.ts';
 
 /** Two instances on one database, behind real sockets: the hot lane and the coalesced statements are what is tried here. */
@@ -22,11 +23,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-interface Reply {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever came back; the tests say what it should be.
-  readonly body: any;
-}
+type Reply = Pick<Answer, 'status' | 'body'>;
 
 async function call(instance: number, method: string, path: string, body?: object, headers = {}): Promise<Reply> {
   const response = await fetch(`http://127.0.0.1:${instances[instance === 0 ? 0 : 1].port}${path}`, {

@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { broken, listenBroken } from '../../../test/linearizable-builds.ts';
 import { createRegister } from '../../../test/linearizable-register.ts';
-import { ADMIN_PASSWORD } from '../../../test/service.ts';
+import { ADMIN_PASSWORD, type Answer } from '../../../test/service.ts';
 import { type Listening, listen, open, type Wire } from '../../../test/wire.ts';
 import type { Database, Statement } from '../../postgres/database.ts';
 
@@ -48,8 +48,7 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 
 interface Client {
-  // biome-ignore lint/suspicious/noExplicitAny: whatever came back; the contract's tests say what it should be.
-  (method: string, path: string, body?: object): Promise<any>;
+  (method: string, path: string, body?: object): Promise<Answer['body']>;
   close(): void;
 }
 
