@@ -5,7 +5,7 @@ CREATE TABLE memberships (
   mode text NOT NULL,
   since timestamptz NOT NULL,
   expires_at timestamptz,
-  -- What the hot path asks lies in the index itself: no visit to the table, however large it is.
+  -- What the fast path asks lies in the index itself: no visit to the table, however large it is.
   CONSTRAINT memberships_pkey PRIMARY KEY (user_id, segment_id) INCLUDE (mode, expires_at),
   CONSTRAINT memberships_segment_fkey FOREIGN KEY (segment_id) REFERENCES segments,
   CONSTRAINT memberships_mode_known CHECK (mode IN ('include', 'exclude'))

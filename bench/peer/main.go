@@ -1,4 +1,4 @@
-// The peer that Kohort is measured against: the two hot calls as a careful Go developer writes them, with gin, a pgx pool of as
+// The peer that Kohort is measured against: the two fast calls as a careful Go developer writes them, with gin, a pgx pool of as
 // many connections as Kohort opens, statements prepared by pgx, and the right indexes. It asks for no credential and keeps no
 // history, so that each of its calls has less to do than ours.
 package main

@@ -13,22 +13,22 @@ import { createExports } from './features/exports/exports.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { createHistory } from './features/history/history.ts';
 import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
-import { createHolds, refuseErasureOfHeld } from './features/imports/holds.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
 import { createImports } from './features/imports/imports.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
 import { createJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
 import { createKeys } from './features/keys/keys.ts';
-import { memberRoutes } from './features/members/members.routes.ts';
-import { createMembers } from './features/members/members.ts';
-import { createAnswers } from './features/memberships/answers.ts';
-import { createAsOf } from './features/memberships/as-of.ts';
-import { hotCallsOf } from './features/memberships/hot-call.ts';
+import { fastCallsOf } from './features/memberships/fast-calls.ts';
+import { memberRoutes } from './features/memberships/members.routes.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
-import { createOverrides, dropAllOverrides } from './features/memberships/overrides.ts';
-import { createMembershipReads } from './features/memberships/reads.ts';
-import { purgeSegment, purgeSome, sweepExpired } from './features/memberships/tidy.ts';
+import { createAsOf } from './features/memberships/read/at.ts';
+import { createMembershipReads } from './features/memberships/read/explain.ts';
+import { createMembers } from './features/memberships/read/members-of-segment.ts';
+import { createAnswers } from './features/memberships/read/segments-of-user.ts';
+import { purgeSegment, purgeSome, sweepExpired } from './features/memberships/write/expiry-and-purge.ts';
+import { createHolds, refuseErasureOfHeld } from './features/memberships/write/fence.ts';
+import { createOverrides, dropAllOverrides } from './features/memberships/write/ledger.ts';
 import { reportRoutes } from './features/reports/reports.routes.ts';
 import { createReports } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
@@ -36,20 +36,20 @@ import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
 import { createUsers } from './features/users/users.ts';
-import { createCursors } from './http/cursor.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
 import { loggable } from './http/log.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
+import { answerUnknown } from './http/not-found.ts';
 import { openApiOf } from './http/openapi.ts';
 import { createRouter } from './http/route.ts';
 import { createWebServer } from './http/server.ts';
-import { answerUnknown } from './http/unknown.ts';
 import { enqueue, migrateQueue, startWorker } from './jobs/worker.ts';
+import { createCursors } from './paging/cursors.ts';
 import { Database, type Db } from './postgres/database.ts';
+import { problemOfDatabase } from './postgres/errors.ts';
 import { measureDatabase } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
-import { problemOfDatabase } from './postgres/sqlstate.ts';
 import { version } from './version.ts';
 
 export interface Service {
@@ -80,7 +80,7 @@ export async function createService(
     trustProxy: config.trustProxy,
     translate: problemOfDatabase,
   });
-  const { app, lane } = web;
+  const { app, fastPath } = web;
   const onError = (error: unknown, what: string) => app.log.error({ err: loggable(error) }, what);
   let draining = false;
   let serving = false;
@@ -143,7 +143,8 @@ export async function createService(
     seedIsOpen,
     host: config.host,
   });
-  for (const call of hotCallsOf({ answers, overrides, known: auth.known, seedIsOpen, observerOf })) lane.open(call);
+  for (const call of fastCallsOf({ answers, overrides, known: auth.known, seedIsOpen, observerOf }))
+    fastPath.open(call);
   authRoutes(router, auth);
   accountRoutes(router, accounts);
   keyRoutes(router, keys, once);

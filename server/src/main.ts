@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createService, type Service } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
-import { CommitUnknown, isConnectionLost, sqlState } from './postgres/sqlstate.ts';
+import { CommitUnknown, isConnectionLost, sqlState } from './postgres/errors.ts';
 import {
   claimPort,
   joinsOthers,
@@ -17,7 +17,7 @@ import {
   startWorkers,
   type Workers,
   whenOrphaned,
-} from './workers.ts';
+} from './process/supervise.ts';
 
 const STOP_WITHIN = 25_000;
 const RETRY_EVERY = 1_000;

@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import type { coalesce as sound } from '../src/postgres/coalesce.ts';
+import type { coalesce as sound } from '../src/postgres/batch.ts';
 import type { listen } from './wire.ts';
 
 type Coalesce = typeof sound;
@@ -49,14 +49,14 @@ export const broken = {
 /** `listen` of a build that is all the same but for how it coalesces. */
 export async function listenBroken(how: Break): Promise<typeof listen> {
   vi.resetModules();
-  vi.doMock('../src/postgres/coalesce.ts', async (original) => {
+  vi.doMock('../src/postgres/batch.ts', async (original) => {
     const right = await original<{ coalesce: Coalesce }>();
     return { ...right, coalesce: how(right.coalesce) };
   });
   try {
     return (await import('./wire.ts')).listen;
   } finally {
-    vi.doUnmock('../src/postgres/coalesce.ts');
+    vi.doUnmock('../src/postgres/batch.ts');
     vi.resetModules();
   }
 }

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { type Endpoint, Problem } from '@kohort/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { isRepeated } from './head.ts';
+import { isRepeated } from './host.ts';
 import { uploadOf } from './uploads.ts';
 
 /** A call that is to have its effect once, however often it is sent. */

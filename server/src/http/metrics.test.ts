@@ -12,7 +12,7 @@ const observe = measureRequests(web, registry, () => registry.metrics())('GET', 
 let port = 0;
 beforeAll(async () => {
   web.app.get('/slow', async () => 'never reached by the framework');
-  web.lane.open({
+  web.fastPath.open({
     method: 'GET',
     pattern: /^\/slow$/,
     observe,
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => web.app.close());
 
-it('a call that failed in the hot lane has taken the time since it came in', async () => {
+it('a call that failed in the fast path has taken the time since it came in', async () => {
   expect((await exchange(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(503);
   const { text } = await exchange(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
   const sum = /_sum\{method="GET",route="\/slow",status="503"\} ([0-9.]+)/.exec(text)?.[1];

@@ -10,7 +10,7 @@ export function createMetrics(): Registry {
 
 /** Answers how to observe a call that does not pass through the framework, in seconds. */
 export function measureRequests(
-  { app, lane, gate, traffic }: WebServer,
+  { app, fastPath, gate, traffic }: WebServer,
   registry: Registry,
   render: () => Promise<string>,
 ): (method: string, route: string) => (seconds: number) => void {
@@ -49,7 +49,7 @@ export function measureRequests(
       observer = durations.labels({ method, route, status: reply.statusCode });
       observers.set(key, observer);
     }
-    const failure = lane.failureOf(request.raw);
+    const failure = fastPath.failureOf(request.raw);
     observer.observe((failure ? performance.now() - failure.started : reply.elapsedTime) / 1000);
     done();
   });

@@ -11,7 +11,7 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
-import { isOfForeignPage } from './head.ts';
+import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
 import { takeUploads } from './uploads.ts';
 

@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { boundDepartures } from './departures.ts';
-import { drainGracefully } from './drain.ts';
-import { createGate, type Gate } from './gate.ts';
-import { headRefusal } from './head.ts';
-import { createHotLane, type HotLane } from './hot-lane.ts';
+import { boundArrivals } from './connections/body-timeout.ts';
+import { drainGracefully } from './connections/drain.ts';
+import { createGate, type Gate } from './connections/load-shedding.ts';
+import { boundDepartures } from './connections/slow-readers.ts';
+import { createTraffic, type Traffic } from './connections/tracker.ts';
+import { createFastPath, type FastPath } from './fast-path.ts';
+import { headRefusal } from './host.ts';
 import { acceptJson } from './json.ts';
 import { FaultsOnly, wordless } from './log.ts';
-import { boundArrivals } from './patience.ts';
 import {
   answerBrokenRequest,
   answerConnect,
@@ -18,12 +19,11 @@ import {
   sendProblem,
   toProblem,
 } from './problems.ts';
-import { createTraffic, type Traffic } from './traffic.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
 export interface WebServer {
   readonly app: FastifyInstance;
-  readonly lane: HotLane;
+  readonly fastPath: FastPath;
   readonly gate: Gate;
   readonly traffic: Traffic;
 }
@@ -65,10 +65,10 @@ export function createWebServer(settings: ServerSettings): WebServer {
   const gate = createGate(MAX_UNDER_WAY, traffic, requestIdOf);
   // Of repeated lines node would keep the first and drop the rest; joined, they are no host and no credential.
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false, joinDuplicateHeaders: true };
-  const lane = createHotLane(options, requestIdOf, gate.guard);
+  const fastPath = createFastPath(options, requestIdOf, gate.guard);
   let quiet: FastifyBaseLogger | undefined;
   const app = fastify({
-    serverFactory: lane.serverFactory,
+    serverFactory: fastPath.serverFactory,
     logger: {
       level: settings.logLevel,
       base: null,
@@ -105,7 +105,7 @@ export function createWebServer(settings: ServerSettings): WebServer {
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    done(headRefusal(request.raw) ?? lane.failureOf(request.raw)?.error);
+    done(headRefusal(request.raw) ?? fastPath.failureOf(request.raw)?.error);
   });
   traffic.follow(app.server);
   drainGracefully(app, traffic);
@@ -113,5 +113,5 @@ export function createWebServer(settings: ServerSettings): WebServer {
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
-  return { app, lane, gate, traffic };
+  return { app, fastPath, gate, traffic };
 }

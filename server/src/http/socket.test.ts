@@ -48,7 +48,7 @@ describe('what is no HTTP/1.1 gets a problem document with a request id all the 
     ['an unknown version', 'GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n', 400],
     ['an unknown method', request('BREW', '/healthz'), 400],
     ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
-    ['no Host on the hot path', 'GET /api/users/1/segments HTTP/1.1\r\n\r\n', 400],
+    ['no Host on the fast path', 'GET /api/users/1/segments HTTP/1.1\r\n\r\n', 400],
     ['a header without a colon', 'GET /healthz HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n', 400],
     ['a space before the colon', 'GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n', 400],
     ['NUL in a header', 'GET /healthz HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n', 400],
@@ -285,7 +285,7 @@ describe('pipelined calls', () => {
   });
 });
 
-describe('the hot path answers as the framework would', () => {
+describe('the fast path answers as the framework would', () => {
   const users = [
     '1',
     '2',
@@ -484,7 +484,7 @@ describe('the hot path answers as the framework would', () => {
 });
 
 describe('the metrics', () => {
-  it('tell what is under way, what was refused, and the calls of the hot lane', async () => {
+  it('tell what is under way, what was refused, and the calls of the fast path', async () => {
     const { text } = await exchange(production.port, request('GET', '/metrics'));
     expect(text).toMatch(/^kohort_http_requests_under_way 1$/m);
     expect(text).toMatch(/^kohort_http_requests_refused_total 0$/m);

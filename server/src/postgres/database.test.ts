@@ -6,7 +6,7 @@ import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { Database, retrying } from './database.ts';
-import { CommitUnknown, DatabaseAway, isConnectionLost } from './sqlstate.ts';
+import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
 
 let test: TestDatabase;
 let db: Database;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
-import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable } from './sqlstate.ts';
+import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable } from './errors.ts';
 
 // bigint: our ids and counts stay below 2^53 by constraint. numeric: percentages only, three decimals.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);

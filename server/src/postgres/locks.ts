@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Tx } from './database.ts';
-import { sqlState } from './sqlstate.ts';
+import { sqlState } from './errors.ts';
 
 /** Milliseconds: what takes turns at one user is done sooner; a bulk change, which may lock them for minutes, is not. */
 const LOCK_TIMEOUT = 250;

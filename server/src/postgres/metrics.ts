@@ -1,5 +1,5 @@
 import { Gauge, Histogram, type Registry } from 'prom-client';
-import type { Coalesced } from './coalesce.ts';
+import type { Coalesced } from './batch.ts';
 import type { Database } from './database.ts';
 
 /** How a coalesced statement is watched: told about each one that goes out, and asked after those that wait. */

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import type { Client } from 'pg';
 import sql from 'sql-template-tag';
-import { compileCondition } from '../../src/features/conditions/evaluate.ts';
-import type { Json, JsonObject } from '../../src/features/conditions/json.ts';
-import { parseStoredCondition } from '../../src/features/conditions/parse.ts';
-import { conditionSql } from '../../src/features/conditions/sql.ts';
+import { compileCondition } from '../../src/segmentation/conditions/evaluate.ts';
+import type { Json, JsonObject } from '../../src/segmentation/conditions/json.ts';
+import { parseStoredCondition } from '../../src/segmentation/conditions/parse.ts';
+import { conditionSql } from '../../src/segmentation/conditions/sql/compile.ts';
 import { attributes, type Choice, condition, EVERYTHING, SMALL } from './random.ts';
 
 /** What was compared: pairs of a condition and a user, and conditions that SQL left to the stream. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Scalar } from '../../src/features/conditions/condition.ts';
-import { isArray, isObject, type Json, type JsonObject } from '../../src/features/conditions/json.ts';
+import type { Scalar } from '../../src/segmentation/conditions/condition.ts';
+import { isArray, isObject, type Json, type JsonObject } from '../../src/segmentation/conditions/json.ts';
 
 /**
  * Random attributes and conditions for the property tests. Names and values come from small pools full of edges: numbers

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../src/features/conditions/json.ts';
+import type { JsonObject } from '../../src/segmentation/conditions/json.ts';
 
 /** A condition, attributes, and whether they match. */
 export type Row = [query: JsonObject, user: JsonObject, expected: boolean];

@@ -1,7 +1,7 @@
 import { Problem, type Role } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
+import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
-import { violatedConstraint } from '../../postgres/sqlstate.ts';
+import { violatedConstraint } from '../../postgres/errors.ts';
 import {
   type AccountRow,
   deleteAccount,

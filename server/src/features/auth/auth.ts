@@ -2,7 +2,7 @@ import { auth as contract, Problem, type Role } from '@kohort/contract';
 import type { Mode } from '../../config.ts';
 import type { Caller } from '../../http/caller.ts';
 import type { Database, Db } from '../../postgres/database.ts';
-import { violatedConstraint } from '../../postgres/sqlstate.ts';
+import { violatedConstraint } from '../../postgres/errors.ts';
 import {
   type CredentialRow,
   deleteExpiredSessions,

@@ -1,5 +1,5 @@
 import type { Authenticate, Caller } from '../../http/caller.ts';
-import { type Coalesced, coalesce } from '../../postgres/coalesce.ts';
+import { type Coalesced, coalesce } from '../../postgres/batch.ts';
 import type { Database } from '../../postgres/database.ts';
 import { type ApiKey, findApiKeys, isApiKey } from '../keys/keys.ts';
 import { type CredentialRow, findSessions, insertSession, type SessionRow } from './auth.sql.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { Problem } from '@kohort/contract';
-import type { Member, Members } from '../members/members.ts';
+import type { Member, Members } from '../memberships/read/members-of-segment.ts';
 import { quote } from '../reports/csv.ts';
 
 export type ExportFormat = 'csv' | 'ndjson';

@@ -1,7 +1,7 @@
 import { invalid, type UserRef } from '@kohort/contract';
-import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
+import { type Cursors, pageOf, placeWithin } from '../../paging/cursors.ts';
 import type { Database } from '../../postgres/database.ts';
-import { completeHistory } from '../memberships/tidy.ts';
+import { completeHistory } from '../memberships/write/expiry-and-purge.ts';
 import type { Users } from '../users/users.ts';
 import { type HistoryRow, selectHistory } from './history.sql.ts';
 

@@ -6,7 +6,7 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import type { Tx } from '../../postgres/database.ts';
-import { everySegment, takeTurn } from './holds.sql.ts';
+import { everySegment, takeTurn } from '../memberships/write/fence.sql.ts';
 
 /** What happens to single calls beside an import, and to the import beside them. */
 

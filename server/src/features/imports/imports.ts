@@ -1,7 +1,7 @@
 import { invalid } from '@kohort/contract';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { failAllOfSegment } from '../jobs/jobs.ts';
-import type { Members } from '../members/members.ts';
+import type { Members } from '../memberships/read/members-of-segment.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';

@@ -1,12 +1,12 @@
 import { maxJobErrors } from '@kohort/contract';
 import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
+import { isList } from '../../segmentation/definition.ts';
 import type { JobCounts, JobRow } from '../jobs/jobs.ts';
-import type { Members } from '../members/members.ts';
-import { sweepExpired } from '../memberships/tidy.ts';
+import type { Members } from '../memberships/read/members-of-segment.ts';
+import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
+import { dropHolds, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
-import { isList } from '../segments/definitions.ts';
 import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
-import { dropHolds, placeHolds, takeTurn } from './holds.sql.ts';
 import {
   addMembers,
   type Changed,

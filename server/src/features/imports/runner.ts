@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
-import { sqlState } from '../../postgres/sqlstate.ts';
+import { sqlState } from '../../postgres/errors.ts';
 import {
   beat,
   claim,
@@ -14,7 +14,7 @@ import {
   release,
   selectWaiting,
 } from '../jobs/jobs.ts';
-import { dropHoldsOfEnded } from './holds.sql.ts';
+import { dropHoldsOfEnded } from '../memberships/write/fence.sql.ts';
 import { Outrun } from './outrun.ts';
 import { dropTables, selectLeftovers } from './staging.sql.ts';
 

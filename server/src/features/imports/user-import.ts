@@ -1,9 +1,9 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
+import { dropHolds, everySegment, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
 import { joinUsersByHash, workInMemory } from './bulk.ts';
-import { dropHolds, everySegment, placeHolds, takeTurn } from './holds.sql.ts';
 import type { Unknown } from './members.sql.ts';
 import { Outrun } from './outrun.ts';
 import { JobFailed, type Work } from './runner.ts';

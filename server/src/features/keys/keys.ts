@@ -1,5 +1,5 @@
 import { invalid, Problem, parseTime } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
+import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Db } from '../../postgres/database.ts';
 import {
   deleteKey,

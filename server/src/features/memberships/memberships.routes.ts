@@ -1,10 +1,10 @@
 import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
-import { type Answers, slugsOf } from './answers.ts';
-import type { SegmentsAt } from './as-of.ts';
-import type { Overrides, Wanted } from './overrides.ts';
-import type { MembershipReads } from './reads.ts';
+import type { SegmentsAt } from './read/at.ts';
+import type { MembershipReads } from './read/explain.ts';
+import { type Answers, slugsOf } from './read/segments-of-user.ts';
+import type { Overrides, Wanted } from './write/ledger.ts';
 
 const ok = { status: 'ok' } as const;
 

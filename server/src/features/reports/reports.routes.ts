@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
-import { originOf } from '../../http/head.ts';
+import { originOf } from '../../http/host.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import type { Reports } from './reports.ts';

@@ -1,7 +1,7 @@
 import { invalid, Problem, type UserRef } from '@kohort/contract';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
-import { sweepExpired } from '../memberships/tidy.ts';
+import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Users } from '../users/users.ts';
 import { csvLine } from './csv.ts';

@@ -1,5 +1,5 @@
 import type { Db } from '../../postgres/database.ts';
-import { compileDefinition, type Definitions, definitionsOf } from './definitions.ts';
+import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
 import { selectDefinitionsAt, selectVersionMark } from './segments.sql.ts';
 
 const MAX_KEPT = 8;

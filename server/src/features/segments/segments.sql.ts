@@ -1,6 +1,6 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { JsonObject } from '../conditions/json.ts';
+import type { JsonObject } from '../../segmentation/conditions/json.ts';
 
 /** As the database keeps it: the condition names other segments by id. */
 export interface SegmentRow {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { Problem } from '@kohort/contract';
-import { type Cursors, pageOf, placeWithin } from '../../http/cursor.ts';
+import { type Cursors, pageOf, placeWithin } from '../../paging/cursors.ts';
 import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
-import { violatedConstraint } from '../../postgres/sqlstate.ts';
-import { isPercentage } from '../conditions/bucket.ts';
-import { equals, type JsonObject } from '../conditions/json.ts';
-import { parseCondition } from '../conditions/parse.ts';
-import { references, toStored, toWire } from '../conditions/segments.ts';
+import { violatedConstraint } from '../../postgres/errors.ts';
+import { isPercentage } from '../../segmentation/bucket.ts';
+import { equals, type JsonObject } from '../../segmentation/conditions/json.ts';
+import { parseCondition } from '../../segmentation/conditions/parse.ts';
+import { references, toStored, toWire } from '../../segmentation/conditions/references.ts';
 import {
   type DefinitionFields,
   insertSegment,

@@ -1,7 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { JsonObject } from '../conditions/json.ts';
+import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import type { AnyObject } from './merge-patch.ts';
 
 export interface UserRow {

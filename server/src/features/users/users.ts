@@ -1,5 +1,5 @@
 import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../http/cursor.ts';
+import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { transactionBesideBulk } from '../../postgres/locks.ts';
 import { type AnyObject, mergePatch } from './merge-patch.ts';

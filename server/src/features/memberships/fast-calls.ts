@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { memberships as contract, type Endpoint, parseUserRef, slugPattern, type UserRef } from '@kohort/contract';
+import { recognise, refusalOf } from '../../http/access.ts';
+import type { Caller } from '../../http/caller.ts';
+import type { FastCall } from '../../http/fast-path.ts';
+import { fastifyPath } from '../../http/route.ts';
+import { unknownUser } from '../users/users.ts';
+import type { Answers } from './read/segments-of-user.ts';
+import type { Overrides } from './write/ledger.ts';
+
+const { listUserSegments, addToSegment } = contract;
+
+export interface FastCallSettings {
+  readonly answers: Answers;
+  readonly overrides: Overrides;
+  readonly known: (token: string) => Caller | undefined;
+  readonly seedIsOpen: boolean;
+  readonly observerOf: (method: string, route: string) => (seconds: number) => void;
+}
+
+// No query string, and no character that would have to be looked at twice.
+const SEGMENTS_OF_USER = /^\/api\/users\/([1-9][0-9]{0,15}|ext:[A-Za-z0-9._~@:%-]+)\/segments$/;
+// JSON's own white space, which is less than a regular expression's.
+const ONLY_SLUG = new RegExp(
+  ['^', '\\{', '"slug"', ':', `"(${slugPattern.slice(1, -1)})"`, '\\}', '$'].join('[ \\t\\n\\r]*'),
+);
+
+function readUser(text: string): UserRef | undefined {
+  try {
+    return parseUserRef(text.includes('%') ? decodeURIComponent(text) : text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `GET` and `POST` of `/api/users/{user}/segments` for the fast path: whatever is not plainly right is left to the framework. */
+export function fastCallsOf({ answers, overrides, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
+  /** Who calls, if it is plain that they may. */
+  function admit(endpoint: Endpoint, headers: IncomingHttpHeaders, user: string): Caller | undefined {
+    const caller = recognise(headers, known);
+    return caller && !refusalOf(endpoint, caller, { user, seedIsOpen }) ? caller : undefined;
+  }
+
+  async function listOf(user: UserRef): Promise<string> {
+    const body = await answers.segmentsOf(user);
+    if (body === undefined) throw unknownUser();
+    return body;
+  }
+
+  async function add(user: UserRef, slug: string, { actor }: Caller): Promise<string> {
+    await overrides.apply(user, { slug, kind: 'include', expiresAt: null, ttl: null, path: '/body' }, actor);
+    return '{"status":"ok"}';
+  }
+
+  return [
+    {
+      method: 'GET',
+      pattern: SEGMENTS_OF_USER,
+      observe: observerOf('GET', fastifyPath(listUserSegments.path)),
+      answer([, text = ''], { headers }) {
+        const user = admit(listUserSegments, headers, text) && readUser(text);
+        return user && listOf(user);
+      },
+    },
+    {
+      method: 'POST',
+      pattern: SEGMENTS_OF_USER,
+      observe: observerOf('POST', fastifyPath(addToSegment.path)),
+      answer([, text = ''], { headers }, body) {
+        const slug = ONLY_SLUG.exec(body)?.[1];
+        const caller = slug === undefined ? undefined : admit(addToSegment, headers, text);
+        const user = caller && readUser(text);
+        return slug !== undefined && caller && user ? add(user, slug, caller) : undefined;
+      },
+    },
+  ];
+}

@@ -1,0 +1,224 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sql } from 'sql-template-tag';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../../../test/database.ts';
+import { expectFold } from '../../../../test/fold.ts';
+import { broken, listenBroken } from '../../../../test/linearizable-builds.ts';
+import { createRegister } from '../../../../test/linearizable-register.ts';
+import { ADMIN_PASSWORD, type Answer } from '../../../../test/service.ts';
+import { type Listening, listen, open, type Wire } from '../../../../test/wire.ts';
+import type { Database, Statement } from '../../../postgres/database.ts';
+
+/**
+ * Few users, each with one writer and many readers who never pause, on two instances. The memberships of a user count in
+ * Gray code: each write changes one pair, and a list tells which write it saw, of the last sixteen.
+ */
+const DIGITS = ['DIGIT_0', 'DIGIT_1', 'DIGIT_2', 'DIGIT_3'];
+const USERS = 2;
+const READERS = 16;
+const WAYS = ['list by id', 'list by ext:', 'resolve', 'why'] as const;
+type Way = (typeof WAYS)[number];
+type Tally = Record<Way, number>;
+type Instances = readonly [Listening, Listening];
+
+const PLAIN = { name: 'with lists only', percentage: null, statement: 'memberships-lists' };
+const DYNAMIC = { name: 'with a dynamic segment', percentage: 0, statement: 'memberships-subjects' };
+
+const codeOf = (version: number): number => (version % 16) ^ ((version % 16) >> 1);
+const codeIn = (slugs: readonly string[]): number =>
+  DIGITS.reduce((code, slug, digit) => code | (slugs.includes(slug) ? 1 << digit : 0), 0);
+/** Which digit a version changed, and what to. */
+function changeOf(version: number): { digit: number; isSet: boolean } {
+  const digit = Math.log2(codeOf(version) ^ codeOf(version + 15));
+  return { digit, isSet: ((codeOf(version) >> digit) & 1) === 1 };
+}
+const none = (): Tally => ({ 'list by id': 0, 'list by ext:': 0, resolve: 0, why: 0 });
+
+let database: TestDatabase;
+let people = 0;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const instance = await listen(database.url);
+  const client = await connect(instance);
+  for (const slug of DIGITS) await client('POST', '/api/segments', { slug });
+  client.close();
+  await instance.stop();
+});
+afterAll(() => database.drop());
+
+interface Client {
+  (method: string, path: string, body?: object): Promise<Answer['body']>;
+  close(): void;
+}
+
+/** One connection, one call at a time: far cheaper than `fetch`, and it is the service that is to be kept busy. */
+function clientOn(wire: Wire, token?: string): Client {
+  const send = async (method: string, path: string, body?: object) => {
+    const text = body ? JSON.stringify(body) : '';
+    const headers = [
+      `${method} ${path} HTTP/1.1`,
+      'host: kohort',
+      ...(token ? [`authorization: Bearer ${token}`] : []),
+      ...(body ? ['content-type: application/json', `content-length: ${text.length}`] : []),
+    ];
+    wire.write(`${headers.join('\r\n')}\r\n\r\n${text}`);
+    const answer = await wire.next();
+    if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.text}`);
+    return JSON.parse(answer.text);
+  };
+  return Object.assign(send, { close: () => void wire.socket.destroy() });
+}
+
+async function tokenFor({ port }: Listening): Promise<string> {
+  const client = clientOn(await open(port));
+  const { token } = await client('POST', '/auth/sign-in', { username: 'admin', password: ADMIN_PASSWORD });
+  client.close();
+  return token;
+}
+
+async function connect(instance: Listening, token?: string): Promise<Client> {
+  return clientOn(await open(instance.port), token ?? (await tokenFor(instance)));
+}
+
+/**
+ * Makes the window in which a build goes wrong wide enough to be hit: often a write takes a while to begin, or the answer
+ * of a read, taken already, a while to come. Counts the statements by name.
+ */
+function slowDown(db: Database, counts: Map<string, number>): void {
+  const [query, rows] = [db.query.bind(db), db.rows.bind(db)];
+  const linger = (most: number) => (Math.random() < 0.5 ? undefined : sleep(Math.random() * most));
+  const slowly = async <T>(statement: Sql | Statement, run: () => Promise<T>): Promise<T> => {
+    const name = ('name' in statement && statement.name) || '';
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    if (name === 'overrides-apply') await linger(10);
+    const found = await run();
+    if (name.startsWith('memberships-')) await linger(30);
+    return found;
+  };
+  db.query = <Row extends object>(statement: Sql | Statement) => slowly(statement, () => query<Row>(statement));
+  db.rows = <Row extends unknown[]>(statement: Sql | Statement) => slowly(statement, () => rows<Row>(statement));
+}
+
+interface Contention {
+  readonly percentage: number | null;
+  readonly ms: number;
+  /** Ends as soon as stale answers came in each of these ways. */
+  readonly untilStaleIn?: readonly Way[];
+}
+
+async function contend(instances: Instances, { percentage, ms, untilStaleIn }: Contention) {
+  const token = await tokenFor(instances[0]);
+  const [reads, stale] = [none(), none()];
+  const counts = new Map<string, number>();
+  const setup = await connect(instances[0], token);
+  // The digit that every other write changes.
+  await setup('PATCH', '/api/segments/DIGIT_0', { percentage });
+  const users = await Promise.all(
+    Array.from({ length: USERS }, async () => {
+      const external = `contended-${++people}`;
+      const client = await connect(instances[0], token);
+      const { id } = await client('POST', '/api/users', { name: external, external_id: external });
+      client.close();
+      return { id: `${id}`, external: `ext:${external}`, register: createRegister() };
+    }),
+  );
+  setup.close();
+  for (const { db } of instances) slowDown(db, counts);
+
+  const end = performance.now() + ms;
+  const isOver = () => performance.now() > end || (untilStaleIn?.every((way) => stale[way] > 0) ?? false);
+  type User = (typeof users)[number];
+
+  async function write({ id, external, register }: User, clients: readonly [Client, Client]): Promise<void> {
+    while (!isOver()) {
+      const version = register.begin();
+      const { digit, isSet } = changeOf(version);
+      const client = clients[version % 2 === 0 ? 0 : 1];
+      const path = `/api/users/${version % 3 === 0 ? external : id}`;
+      await (isSet
+        ? client('POST', `${path}/segments`, { slug: DIGITS[digit] })
+        : client('DELETE', `${path}/${DIGITS[digit]}`));
+      register.acknowledge();
+    }
+  }
+
+  /** What the answer says of a version: whether it may be the one that was seen. */
+  async function ask(way: Way, { id, external }: User, client: Client, latest: number) {
+    if (way === 'why') {
+      // The digit of the write acknowledged last: the one under way leaves it as it is.
+      const { digit } = changeOf(latest + 15);
+      const { member } = await client(
+        'GET',
+        `/api/users/${latest % 2 === 0 ? id : external}/segments/${DIGITS[digit]}`,
+      );
+      return (version: number) => ((codeOf(version) >> digit) & 1) === (member ? 1 : 0);
+    }
+    if (way === 'resolve') {
+      const { results } = await client('POST', '/api/resolve', { users: [id, external] });
+      const [one, other] = results.map(({ segments }: { segments: string[] }) => codeIn(segments));
+      return (version: number) => codeOf(version) === one && codeOf(version) === other;
+    }
+    const { segments } = await client('GET', `/api/users/${way === 'list by id' ? id : external}/segments`);
+    return (version: number) => codeOf(version) === codeIn(segments);
+  }
+
+  async function read(user: User, clients: readonly [Client, Client], first: number): Promise<void> {
+    for (let turn = first; !isOver(); turn++) {
+      const way = WAYS[turn % WAYS.length] ?? 'why';
+      // By chance which: in turn, the readers fall into step and hardly meet.
+      const client = clients[Math.random() < 0.5 ? 0 : 1];
+      const judge = user.register.read();
+      const mayBe = await ask(way, user, client, user.register.latest());
+      reads[way]++;
+      if (!judge(mayBe)) stale[way]++;
+    }
+  }
+
+  const all: Client[] = [];
+  const both = async (): Promise<readonly [Client, Client]> => {
+    const pair = [await connect(instances[0], token), await connect(instances[1], token)] as const;
+    all.push(...pair);
+    return pair;
+  };
+  await Promise.all(
+    users.flatMap((user) => [
+      both().then((clients) => write(user, clients)),
+      ...Array.from({ length: READERS }, (_, i) => both().then((clients) => read(user, clients, i))),
+    ]),
+  );
+  for (const client of all) client.close();
+  return { reads, stale, counts, writes: users.map(({ register }) => register.latest()) };
+}
+
+async function among<T>(start: typeof listen, work: (instances: Instances) => Promise<T>): Promise<T> {
+  const instances = [await start(database.url), await start(database.url)] as const;
+  try {
+    return await work(instances);
+  } finally {
+    await Promise.all(instances.map((one) => one.stop()));
+  }
+}
+
+describe('under contention', () => {
+  it.each([PLAIN, DYNAMIC])('no read shows less than was acknowledged before it, $name', async (kind) => {
+    await among(listen, async (instances) => {
+      const { reads, stale, counts, writes } = await contend(instances, { ...kind, ms: 2_000 });
+      expect(stale).toEqual(none());
+      // That there was something to find, and that the statement in question is the one that was tried.
+      expect(Math.min(...Object.values(reads), ...writes)).toBeGreaterThan(5);
+      const [lists = 0, subjects = 0] = [PLAIN, DYNAMIC].map(({ statement }) => counts.get(statement));
+      expect(lists > subjects).toBe(kind === PLAIN);
+      await expectFold(instances[0].db);
+    });
+  });
+
+  describe.each(Object.entries(broken))('a build that %s', (_, how) => {
+    it.each([PLAIN, DYNAMIC])('is found out in every way of reading, $name', async ({ percentage }) => {
+      await among(await listenBroken(how), async (instances) => {
+        const { stale } = await contend(instances, { percentage, ms: 10_000, untilStaleIn: WAYS });
+        expect(WAYS.filter((way) => stale[way] === 0)).toEqual([]);
+      });
+    });
+  });
+});

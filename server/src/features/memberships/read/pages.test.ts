@@ -1,0 +1,89 @@
+import sql from 'sql-template-tag';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Client, clientOf } from '../../../../test/client.ts';
+import { type Service, startService } from '../../../../test/service.ts';
+import type { Db } from '../../../postgres/database.ts';
+import type { Definitions } from '../../../segmentation/definition.ts';
+import { createDefinitionCache } from '../../segments/definitions.ts';
+import { memberSql, pagesWithout, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
+
+const USERS = 30_000;
+const LIMIT = 500;
+const OTHERS = 150;
+
+let service: Service;
+let client: Client;
+let held: Definitions;
+beforeAll(async () => {
+  service = await startService();
+  client = clientOf(service);
+  await service.db.query(sql`INSERT INTO users (external_id) SELECT 'u' || n FROM generate_series(1, ${USERS}::int) n`);
+  for (let n = 0; n < OTHERS; n++) await client.segment(`OTHER-${n}`);
+  await client.segment('FILLED');
+  await client.segment('HALF', { percentage: 50 });
+  await client.segment('NAMES', { condition: { $inSegment: 'FILLED' } });
+  // What PostgreSQL knows of the memberships is from before the segment was filled, as it is after every large import: to
+  // gather and sort the few that it expects seems cheap.
+  await service.db.query(sql`ALTER TABLE memberships SET (autovacuum_enabled = off)`);
+  await service.db.query(sql`
+    INSERT INTO memberships (user_id, segment_id, mode, since)
+    SELECT u.id, s.id, 'include', s.created_at
+    FROM users u, segments s
+    WHERE u.external_id IS NOT NULL AND s.slug LIKE 'OTHER-%' AND (u.id + s.id) % ${OTHERS / 2}::bigint = 0
+    ORDER BY md5(u.id || s.slug)`);
+  await service.db.query(sql`ANALYZE users, memberships`);
+  await service.db.query(sql`
+    INSERT INTO memberships (user_id, segment_id, mode, since)
+    SELECT u.id, s.id, 'include', s.created_at
+    FROM users u, segments s
+    WHERE u.external_id IS NOT NULL AND s.slug = 'FILLED'`);
+  held = await createDefinitionCache(service.db).fresh();
+});
+afterAll(() => service.stop());
+
+interface Plan {
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly Plan[];
+}
+
+/** Rows that the leaves of a plan went through. */
+function gone(plan: Plan): number {
+  if (plan.Plans) return plan.Plans.reduce((sum, part) => sum + gone(part), 0);
+  return plan['Actual Loops'] * (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0));
+}
+
+/** How many rows PostgreSQL goes through for what `select` asks, in the kind of transaction that pages are read in. */
+function rowsReadBy(select: (db: Db) => Promise<unknown>): Promise<number> {
+  return service.db.transaction(
+    async (tx) => {
+      let read = 0;
+      await select({
+        async query({ text, values }) {
+          const explained = { text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`, values };
+          const [found] = await tx.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(explained);
+          read += found ? gone(found['QUERY PLAN'][0].Plan) : Number.NaN;
+          return [];
+        },
+        rows: () => Promise.reject(new Error('not asked for')),
+      });
+      return read;
+    },
+    { without: pagesWithout },
+  );
+}
+
+it.each(['FILLED', 'HALF', 'NAMES'])('a page of %s costs the same wherever it is', async (slug) => {
+  const definition = held.bySlug.get(slug);
+  if (!definition) throw new Error('there is no such segment');
+  const member = memberSql(held, definition);
+  const page = (after: number) =>
+    rowsReadBy((db) =>
+      slug === 'FILLED'
+        ? selectListMembers(db, definition.id, { after, limit: LIMIT })
+        : // A condition that SQL cannot say would be another test.
+          selectMembers(db, definition.id, member ?? expect.fail('not in SQL'), { after, limit: LIMIT }),
+    );
+  for (const after of [1, USERS / 2, USERS - LIMIT]) expect(await page(after)).toBeLessThan(10 * LIMIT);
+});

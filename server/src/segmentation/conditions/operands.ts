@@ -1,0 +1,80 @@
+import type { Path, Scalar } from './condition.ts';
+import { isArray, isObject, isStorableText, type Json } from './json.ts';
+import { MAX_LEVELS, MAX_LIST } from './limits.ts';
+import { type Findings, pointer } from './parse-errors.ts';
+
+const UNSTORABLE = 'NUL and lone surrogates are not allowed';
+
+/** Reads a dotted path. */
+export function readPath(name: string, findings: Findings, at: string): Path | undefined {
+  if (!isStorableText(name)) return findings.refuse(at, UNSTORABLE);
+  const path = name.split('.');
+  if (path.length > MAX_LEVELS) return findings.refuse(at, `a path has at most ${MAX_LEVELS} names`);
+  for (const part of path) {
+    if (part === '') return findings.refuse(at, 'a path has no empty name');
+    if (part === '__proto__') return findings.refuse(at, '__proto__ is not allowed');
+    if (part.startsWith('$')) return findings.refuse(at, 'a name in a path does not start with $');
+  }
+  return path;
+}
+
+/** Reads a value to be compared with by equality. Copied, so the tree never changes with its source. */
+export function readValue(value: unknown, findings: Findings, at: string, level = 0): Json | undefined {
+  if (typeof value === 'object' && value !== null) {
+    if (level === MAX_LEVELS) return findings.refuse(at, `a value has at most ${MAX_LEVELS} levels`);
+    return isArray(value) ? readArray(value, findings, at, level) : readDocument(value, findings, at, level);
+  }
+  return readScalar(value, findings, at);
+}
+
+/** Reads a value that has an order. */
+export function readScalar(value: unknown, findings: Findings, at: string): Scalar | undefined {
+  switch (typeof value) {
+    case 'boolean':
+      return value;
+    case 'string':
+      return isStorableText(value) ? value : findings.refuse(at, UNSTORABLE);
+    case 'number':
+      if (!Number.isFinite(value)) return findings.refuse(at, 'the number is out of range');
+      return value === 0 ? 0 : value; // never -0: jsonb knows one zero
+    default:
+      return value === null ? null : findings.refuse(at, 'expected a number, a string, a boolean or null');
+  }
+}
+
+function readArray(value: readonly unknown[], findings: Findings, at: string, level: number): Json | undefined {
+  const copy: Json[] = [];
+  for (const [index, entry] of value.entries()) {
+    const json = readValue(entry, findings, pointer(at, index), level + 1);
+    if (json === undefined) return undefined;
+    copy.push(json);
+  }
+  return copy;
+}
+
+function readDocument(value: object, findings: Findings, at: string, level: number): Json | undefined {
+  const copy: Record<string, Json> = {};
+  for (const [name, entry] of Object.entries(value)) {
+    const here = pointer(at, name);
+    if (!isStorableText(name)) return findings.refuse(here, UNSTORABLE);
+    if (name === '__proto__') return findings.refuse(here, '__proto__ is not allowed');
+    // MongoDB would compare with a document that has such a key; it is always a misplaced operator.
+    if (name.startsWith('$')) return findings.refuse(here, `${name} is not allowed inside a value`);
+    const json = readValue(entry, findings, here, level + 1);
+    if (json === undefined) return undefined;
+    copy[name] = json;
+  }
+  return copy;
+}
+
+/** Reads a list of at most 1,000 entries. */
+export function readList(value: unknown, findings: Findings, at: string): readonly unknown[] | undefined {
+  if (!isArray(value)) return findings.refuse(at, 'expected a list');
+  if (value.length > MAX_LIST) return findings.refuse(at, `a list has at most ${MAX_LIST} entries`);
+  return value;
+}
+
+/** Whether a value is an operator document (`{"$gt": 1}`) and not a value to be equal to. */
+export function isOperators(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && Object.keys(value).some((name) => name.startsWith('$'));
+}

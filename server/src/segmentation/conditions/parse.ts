@@ -1,0 +1,259 @@
+import type { Condition, Path, Test } from './condition.ts';
+import { isObject } from './json.ts';
+import { MAX_DEPTH } from './limits.ts';
+import { isOperators, readList, readPath, readScalar, readValue } from './operands.ts';
+import { type ConditionError, Findings, pointer } from './parse-errors.ts';
+import { parseVersion } from './version.ts';
+
+export type Parsed<Ref> =
+  | { readonly ok: true; readonly condition: Condition<Ref> }
+  | { readonly ok: false; readonly errors: readonly ConditionError[] };
+
+/**
+ * Parses a condition as it stands on the wire, where segments are named by slug.
+ * `at` is the pointer to the condition within the request, and begins the path of every error.
+ */
+export function parseCondition(input: unknown, at = ''): Parsed<string> {
+  return parse(input, at, (operand) => (typeof operand === 'string' && SLUG.test(operand) ? operand : undefined));
+}
+
+/** Parses a condition as it is stored, where segments are named by id. */
+export function parseStoredCondition(input: unknown, at = ''): Parsed<number> {
+  return parse(input, at, (operand) =>
+    typeof operand === 'number' && Number.isSafeInteger(operand) && operand > 0 ? operand : undefined,
+  );
+}
+
+const SLUG = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
+
+function parse<Ref>(input: unknown, at: string, toRef: (operand: unknown) => Ref | undefined): Parsed<Ref> {
+  const findings = new Findings();
+  const condition = parseQuery(input, { findings, depth: 0, toRef }, at);
+  return findings.errors.length === 0 ? { ok: true, condition } : { ok: false, errors: findings.errors };
+}
+
+/** `toRef` reads the operand of `$inSegment`; it is undefined inside `$elemMatch`. */
+interface Scope<Ref> {
+  readonly findings: Findings;
+  readonly depth: number;
+  readonly toRef: ((operand: unknown) => Ref | undefined) | undefined;
+}
+
+// After a refusal the parser goes on with a condition that is never used, to find the other errors too.
+const NOTHING = { kind: 'or', of: [] } as const satisfies Condition<never>;
+
+function refuse(scope: Scope<unknown>, at: string, message: string): typeof NOTHING {
+  scope.findings.refuse(at, message);
+  return NOTHING;
+}
+
+function deeper<Ref>(scope: Scope<Ref>): Scope<Ref> {
+  return { ...scope, depth: scope.depth + 1 };
+}
+
+function parseQuery<Ref>(input: unknown, scope: Scope<Ref>, at: string): Condition<Ref> {
+  if (scope.depth > MAX_DEPTH) return refuse(scope, at, `operators stand at most ${MAX_DEPTH} deep in each other`);
+  if (!isObject(input)) return refuse(scope, at, 'expected a query object');
+  return all(Object.entries(input).map(([name, operand]) => parseEntry(name, operand, scope, pointer(at, name))));
+}
+
+function parseEntry<Ref>(name: string, operand: unknown, scope: Scope<Ref>, at: string): Condition<Ref> {
+  switch (name) {
+    case '$and':
+      return { kind: 'and', of: parseQueries(operand, scope, at) };
+    case '$or':
+      return { kind: 'or', of: parseQueries(operand, scope, at) };
+    case '$nor':
+      return not({ kind: 'or', of: parseQueries(operand, scope, at) });
+    case '$inSegment':
+      return parseSegment(operand, scope, at);
+    case '$notInSegment':
+      return not(parseSegment(operand, scope, at));
+  }
+  if (FIELD_OPERATORS.has(name)) return refuse(scope, at, `${name} stands inside a field: {"age": {"${name}": …}}`);
+  if (name.startsWith('$')) return refuse(scope, at, `unknown operator ${quote(name)}`);
+  const path = readPath(name, scope.findings, at);
+  if (path === undefined) return NOTHING;
+  return isOperators(operand) ? parseOperators(operand, path, scope, at) : equal(operand, path, scope, at);
+}
+
+function parseQueries<Ref>(operand: unknown, scope: Scope<Ref>, at: string): readonly Condition<Ref>[] {
+  if (!scope.findings.node(at)) return [];
+  const queries = readList(operand, scope.findings, at);
+  if (queries?.length === 0) scope.findings.refuse(at, 'expected a list of at least one query');
+  return (queries ?? []).map((query, index) => parseQuery(query, deeper(scope), pointer(at, index)));
+}
+
+function parseSegment<Ref>(operand: unknown, scope: Scope<Ref>, at: string): Condition<Ref> {
+  if (!scope.findings.node(at)) return NOTHING;
+  if (scope.toRef === undefined) return refuse(scope, at, 'segments hold users, so they stand outside of $elemMatch');
+  const segment = scope.toRef(operand);
+  return segment === undefined ? refuse(scope, at, 'expected the slug of a segment') : { kind: 'segment', segment, at };
+}
+
+const FIELD_OPERATORS: ReadonlySet<string> = new Set(
+  (
+    '$eq $ne $gt $gte $lt $lte $in $nin $exists $size $all $elemMatch $regex $options $not ' +
+    '$vgt $vgte $vlt $vlte $veq $vne'
+  ).split(' '),
+);
+
+/** Parses what stands inside a field, e.g. `{"$gt": 1, "$lt": 5}`: every operator must say yes. */
+function parseOperators<Ref>(
+  operators: Readonly<Record<string, unknown>>,
+  path: Path,
+  scope: Scope<Ref>,
+  at: string,
+): Condition<Ref> {
+  const found: Condition<Ref>[] = [];
+  for (const [name, operand] of Object.entries(operators)) {
+    const here = pointer(at, name);
+    if (name === '$options') {
+      if (!Object.hasOwn(operators, '$regex')) refuse(scope, here, '$options goes with $regex');
+      if (operand !== 'i') refuse(scope, here, 'expected "i"');
+    } else if (!FIELD_OPERATORS.has(name)) {
+      refuse(scope, here, name.startsWith('$') ? `unknown operator ${quote(name)}` : 'expected operators only');
+    } else if (scope.findings.node(here)) {
+      found.push(parseOperator(name, operand, operators, path, scope, here));
+    }
+  }
+  return all(found);
+}
+
+function parseOperator<Ref>(
+  name: string,
+  operand: unknown,
+  siblings: Readonly<Record<string, unknown>>,
+  path: Path,
+  scope: Scope<Ref>,
+  at: string,
+): Condition<Ref> {
+  const { findings } = scope;
+  const field = (test: Test | undefined): Condition<Ref> =>
+    test === undefined ? NOTHING : { kind: 'field', path, test };
+  switch (name) {
+    case '$eq':
+      return field(equalTest(operand, scope, at));
+    case '$ne':
+      return not(field(equalTest(operand, scope, at)));
+    case '$gt':
+    case '$gte':
+    case '$lt':
+    case '$lte': {
+      const value = readScalar(operand, findings, at);
+      return field(value === undefined ? undefined : { kind: 'compare', operator: COMPARISONS[name], value });
+    }
+    case '$in':
+      return field(inTest(operand, scope, at));
+    case '$nin':
+      return not(field(inTest(operand, scope, at)));
+    case '$exists':
+      if (typeof operand !== 'boolean') return refuse(scope, at, 'expected true or false');
+      return operand ? field({ kind: 'exists' }) : not(field({ kind: 'exists' }));
+    case '$size':
+      if (typeof operand !== 'number' || !Number.isSafeInteger(operand) || operand < 0) {
+        return refuse(scope, at, 'expected a whole number from 0');
+      }
+      return field({ kind: 'size', size: operand === 0 ? 0 : operand });
+    case '$all':
+      return parseAll(operand, path, scope, at);
+    case '$elemMatch':
+      return field(elementsTest(operand, scope, at));
+    case '$regex': {
+      if (typeof operand !== 'string') return refuse(scope, at, 'expected a pattern');
+      if (operand.includes('\0') || !operand.isWellFormed())
+        return refuse(scope, at, 'NUL and lone surrogates are not allowed');
+      const pattern = findings.pattern(operand, Object.hasOwn(siblings, '$options'), at);
+      return field(pattern === undefined ? undefined : { kind: 'pattern', pattern });
+    }
+    case '$not': {
+      if (scope.depth === MAX_DEPTH)
+        return refuse(scope, at, `operators stand at most ${MAX_DEPTH} deep in each other`);
+      if (!isOperators(operand)) return refuse(scope, at, 'expected operators, e.g. {"$not": {"$gt": 1}}');
+      return not(parseOperators(operand, path, deeper(scope), at));
+    }
+    case '$vne':
+      return not(field(versionTest('eq', operand, scope, at)));
+    case '$veq':
+    case '$vgt':
+    case '$vgte':
+    case '$vlt':
+    case '$vlte':
+      return field(versionTest(VERSION_COMPARISONS[name], operand, scope, at));
+    default:
+      return refuse(scope, at, `unknown operator ${quote(name)}`);
+  }
+}
+
+const COMPARISONS = { $gt: 'gt', $gte: 'gte', $lt: 'lt', $lte: 'lte' } as const;
+const VERSION_COMPARISONS = { $veq: 'eq', $vgt: 'gt', $vgte: 'gte', $vlt: 'lt', $vlte: 'lte' } as const;
+
+function equal<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
+  if (!scope.findings.node(at)) return NOTHING;
+  const test = equalTest(operand, scope, at);
+  return test === undefined ? NOTHING : { kind: 'field', path, test };
+}
+
+function equalTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  const value = readValue(operand, findings, at);
+  return value === undefined ? undefined : { kind: 'equal', value };
+}
+
+function inTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  const entries = readList(operand, findings, at);
+  if (entries === undefined) return undefined;
+  const values = entries.map((entry, index) => readValue(entry, findings, pointer(at, index)));
+  return { kind: 'in', values: values.filter((value) => value !== undefined) };
+}
+
+function versionTest(
+  operator: 'eq' | 'gt' | 'gte' | 'lt' | 'lte',
+  operand: unknown,
+  { findings }: Scope<unknown>,
+  at: string,
+): Test | undefined {
+  const version = parseVersion(operand);
+  if (version === undefined) return findings.refuse(at, 'expected a version, e.g. "1.2.3"');
+  return { kind: 'version', operator, version };
+}
+
+/** `$all` is an `$and` of equalities, or of `$elemMatch`; an empty one matches nobody, as in MongoDB. */
+function parseAll<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
+  const entries = readList(operand, scope.findings, at);
+  if (entries === undefined || entries.length === 0) return NOTHING;
+  const nested = entries.some(isOperators);
+  const found = entries.map((entry, index): Condition<Ref> => {
+    const here = pointer(at, index);
+    if (!nested) return equal(entry, path, scope, here);
+    if (!isOperators(entry) || Object.keys(entry).join() !== '$elemMatch') {
+      return refuse(scope, here, 'expected values only, or {"$elemMatch": …} only');
+    }
+    return parseOperators(entry, path, scope, here);
+  });
+  return { kind: 'and', of: found };
+}
+
+/** `$elemMatch` holds operators for each element itself, or else a query for each element that is a document. */
+function elementsTest(operand: unknown, scope: Scope<unknown>, at: string): Test | undefined {
+  const inner: Scope<never> = { findings: scope.findings, depth: scope.depth + 1, toRef: undefined };
+  if (isOperators(operand) && Object.keys(operand).every((name) => FIELD_OPERATORS.has(name))) {
+    if (inner.depth > MAX_DEPTH)
+      return scope.findings.refuse(at, `operators stand at most ${MAX_DEPTH} deep in each other`);
+    return { kind: 'elements', as: 'values', condition: parseOperators(operand, [], inner, at) };
+  }
+  return { kind: 'elements', as: 'documents', condition: parseQuery(operand, inner, at) };
+}
+
+function all<Ref>(conditions: readonly Condition<Ref>[]): Condition<Ref> {
+  const [only] = conditions;
+  return conditions.length === 1 && only !== undefined ? only : { kind: 'and', of: conditions };
+}
+
+function not<Ref>(condition: Condition<Ref>): Condition<Ref> {
+  return { kind: 'not', of: condition };
+}
+
+/** An unknown name as it may be shown: short. */
+function quote(name: string): string {
+  return JSON.stringify(name.length > 40 ? `${name.slice(0, 40)}…` : name);
+}

@@ -1,0 +1,153 @@
+import sql, { type Sql } from 'sql-template-tag';
+import { type Condition, indexOf, type Path, type Test } from '../condition.ts';
+import { compileCondition } from '../evaluate.ts';
+import type { Json } from '../json.ts';
+import type { Literal } from '../regex.ts';
+import { matchesMissing } from './matchers.ts';
+
+/**
+ * Tests of arrays as jsonpath. Unlike a subquery it leaves PostgreSQL free to scan in parallel; undefined wherever it
+ * could not be exact. What it is built on, and what it has to step around:
+ * - Lax mode leads through arrays as MongoDB does, but knows neither missing values nor indexes by name.
+ * - A filter is put to the elements of an array. A comparison would look into an array in the array once more, so every
+ *   filter asks for the type first.
+ * - A comparison of two types is unknown, and stays so when denied. A filter takes unknown for no, so whatever may be
+ *   denied is an `exists` of a filter, or asks for the type first.
+ */
+type Says = string | undefined;
+
+/** Lists longer than this are left to a hash. */
+const SHORT_LIST = 32;
+
+const OPERATORS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
+
+/** Puts a test to the values a path leads to from a document, and to their elements where they are arrays. */
+export function pathExistsSql(document: Sql, path: Path, test: Test): Sql | undefined {
+  const variables = new Variables();
+  const filter = test.kind === 'exists' ? '' : optional(valueFilter(test, variables), (says) => ` ? (${says})`);
+  return filter === undefined ? undefined : variables.sql(document, `lax $${steps(path)}${filter}`);
+}
+
+/** Puts `$elemMatch` to the elements of an array. */
+export function elementExistsSql(array: Sql, test: Extract<Test, { kind: 'elements' }>): Sql | undefined {
+  const variables = new Variables();
+  const says =
+    test.as === 'values'
+      ? conditionFilter(test.condition, (_, inner) => elementFilter(inner, variables))
+      : optional(
+          conditionFilter(test.condition, (path, inner) => fieldFilter(path, inner, variables)),
+          // An array in the array is a document that has none of these names: what then holds is known beforehand.
+          (inner) =>
+            compileCondition(test.condition)({}, () => false)
+              ? `@.type() == "array" || (@.type() == "object" && ${inner})`
+              : `@.type() == "object" && ${inner}`,
+        );
+  return says === undefined ? undefined : variables.sql(array, `lax $ ? (${says})`);
+}
+
+/** The values of a test go as variables; a jsonpath holds names and, where it must, a text. Both are one parameter. */
+class Variables {
+  readonly #values: Record<string, Json> = {};
+  #count = 0;
+
+  add(value: Json): string {
+    const name = `x${this.#count++}`;
+    this.#values[name] = value;
+    return `$${name}`;
+  }
+
+  sql(target: Sql, jsonpath: string): Sql {
+    return sql`jsonb_path_exists(${target}, ${jsonpath}::jsonpath, ${JSON.stringify(this.#values)}::jsonb)`;
+  }
+}
+
+function steps(path: Path): string {
+  return path.map((name) => `.${JSON.stringify(name)}`).join('');
+}
+
+function conditionFilter(condition: Condition<never>, field: (path: Path, test: Test) => Says): Says {
+  switch (condition.kind) {
+    case 'and':
+    case 'or': {
+      const parts = condition.of.map((part) => conditionFilter(part, field));
+      if (parts.includes(undefined)) return undefined;
+      if (parts.length === 0) return condition.kind === 'and' ? '(1 == 1)' : '(1 == 2)';
+      return `(${parts.join(condition.kind === 'and' ? ' && ' : ' || ')})`;
+    }
+    case 'not':
+      return optional(conditionFilter(condition.of, field), (says) => `(!${says})`);
+    case 'field':
+      return optional(field(condition.path, condition.test), (says) => `(${says})`);
+    default:
+      return undefined;
+  }
+}
+
+/** A field of an element that is a document. */
+function fieldFilter(path: Path, test: Test, variables: Variables): Says {
+  const [first = ''] = path;
+  if (path.some((name) => indexOf(name) >= 0)) return undefined;
+  if (test.kind === 'exists') return `exists(@${steps(path)})`;
+  const found = optional(valueFilter(test, variables), (says) => `exists(@${steps(path)} ? (${says}))`);
+  if (!matchesMissing(test)) return found;
+  // The last of several names may be missing in one document of many, which `exists` of the whole path would not tell.
+  return path.length === 1 ? optional(found, (says) => `!exists(@${steps([first])}) || ${says}`) : undefined;
+}
+
+/** An element itself, where an array in the array is not looked into. */
+function elementFilter(test: Test, variables: Variables): Says {
+  switch (test.kind) {
+    case 'exists':
+      return '1 == 1';
+    case 'size':
+      return `@.type() == "array" && @.size() == ${variables.add(test.size)}`;
+    default:
+      return optional(valueFilter(test, variables), (says) => `@.type() != "array" && exists(@ ? (${says}))`);
+  }
+}
+
+/** A filter for values that are there, scalars or the elements of an array. */
+function valueFilter(test: Test, variables: Variables): Says {
+  switch (test.kind) {
+    case 'equal':
+      return comparison('==', test.value, variables);
+    case 'compare':
+      return test.value === null ? undefined : comparison(OPERATORS[test.operator], test.value, variables);
+    case 'in':
+      if (test.values.length > SHORT_LIST || !test.values.every(isPlain)) return undefined;
+      return `@.type() != "array" && @ == ${variables.add(test.values)}[*]`;
+    case 'pattern':
+      return test.pattern.literal && literal(test.pattern.literal, variables);
+    default:
+      return undefined;
+  }
+}
+
+function comparison(operator: string, value: Json, variables: Variables): Says {
+  if (!isPlain(value)) return undefined;
+  const type = value === null ? 'null' : typeof value;
+  return `@.type() == "${type}" && @ ${operator} ${variables.add(value)}`;
+}
+
+function literal({ text, anchor }: Literal, variables: Variables): Says {
+  switch (anchor) {
+    case 'none':
+      // The flag q is for "quote": the pattern is plain text. It cannot be a variable.
+      return `@.type() == "string" && @ like_regex ${JSON.stringify(text)} flag "q"`;
+    case 'start':
+      return `@.type() == "string" && @ starts with ${variables.add(text)}`;
+    case 'both':
+      return comparison('==', text, variables);
+    case 'end':
+      return undefined;
+  }
+}
+
+/** jsonpath compares scalars only. */
+function isPlain(value: Json): boolean {
+  return typeof value !== 'object' || value === null;
+}
+
+function optional(says: Says, wrap: (says: string) => string): Says {
+  return says === undefined ? undefined : wrap(says);
+}
