@@ -38,6 +38,13 @@ it.each<[what: string, text: string | Buffer, line: number, reason: RegExp]>([
   ],
   ['NUL', 'external_id\nu1\nu\x002\n', 3, /holds NUL/],
   ['a line of 10 MB', `external_id\nu1\n${'x'.repeat(10_000_000)}\n`, 3, /longer than 1 MiB/],
+  [
+    '150,000 columns',
+    `external_id,${rows(150_000, String).replaceAll('\n', ',')}\nu1\n`,
+    1,
+    /has more than 1000 cells/,
+  ],
+  ['a row of 1,001 cells', `external_id\nu1${','.repeat(1_000)}\n`, 2, /has more than 1000 cells/],
   ['no header', '1\n2\n', 1, /first line must name the columns, among user_id, external_id, expires_at; "1" is none/],
   ['nothing at all', '', 1, /empty/],
   ['unknown columns', 'external_id,colour\nu1,red\n', 1, /"colour" is none of them/],
@@ -79,6 +86,7 @@ it.each<[what: string, text: string | Buffer, line: number, reason: RegExp]>([
 
 it.each<[what: string, line: string, reason: RegExp]>([
   ['no JSON', '{"external_id":', /not JSON/],
+  ['more than 256 KiB', `{${rows(30_000, (i) => `"k${i}":0`).replaceAll('\n', ',')}}`, /longer than 256 KiB/],
   ['a list', '["u1"]', /not a JSON object/],
   ['an unknown field', '{"external_id":"u1","slug":"L"}', /"slug" is not a known field/],
   ['a __proto__', '{"external_id":"u1","__proto__":{}}', /"__proto__" is not a known field/],

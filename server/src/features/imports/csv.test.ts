@@ -106,12 +106,19 @@ describe('CSV', () => {
     for (const size of [50, 4_096, 65_536]) expect(read(text, size)).toEqual(whole);
   });
 
+  it.each([',', '"",'])('takes a thousand cells (%j), and no more', (cell) => {
+    expect(read(`${cell.repeat(999)}\n`)).toMatchObject({ records: [Array(1_000).fill('')], faults: [] });
+    expect(read(`${cell.repeat(1_000)}\n`)).toMatchObject({ records: [], faults: ['1: has more than 1000 cells'] });
+  });
+
   it.each<[what: string, text: string | Buffer, fault: string]>([
     ['text after a quote', 'a\n"x"y\n', '2: has text after a closing quote'],
     ['a quote within a cell', 'a\nx"y\n', '2: has a quote within a cell that does not begin with one'],
     ['a quote that is never closed', 'a\n1\n"x\n2\n', '3: a quote is never closed'],
     ['a quote that is not closed for long', `a\n"${'x\n'.repeat(600_000)}`, '2: a quote is not closed within 1 MiB'],
     ['a line of 10 MB', `a\n1\n${'x'.repeat(10_000_000)}\n`, '3: is longer than 1 MiB'],
+    ['a row of 1,001 cells', `a\n1\n${','.repeat(1_000)}\n2\n`, '3: has more than 1000 cells'],
+    ['a row of 1,001 cells in quotes', `a\n1\n${'"",'.repeat(1_000)}\n2\n`, '3: has more than 1000 cells'],
     ['NUL', 'a\n1\n\0\n', '3: holds NUL: is the file UTF-16? Save it as UTF-8'],
     ['UTF-16 LE', Buffer.from('\ufeffa\n1\n', 'utf16le'), '1: the file is UTF-16: save it as UTF-8'],
     ['UTF-16 BE', Buffer.from('\ufeffa\n1\n', 'utf16le').swap16(), '1: the file is UTF-16: save it as UTF-8'],

@@ -6,8 +6,12 @@ export interface CsvVisitor {
   fault(line: number, message: string): void;
 }
 
+/** Cells of a record, its empty ones included. With the bound on a line it bounds the work that one record makes. */
+export const maxCells = 1_000;
+
 const COMMA = ',';
 const QUOTE = '"';
+const TOO_WIDE = { message: `has more than ${maxCells} cells` } as const;
 
 /** The end of a line, without its line break. */
 function trimmed(text: string, from: number, to: number): string {
@@ -71,7 +75,7 @@ export class CsvReader {
       if (quote === -1 || quote > end) {
         const row = trimmed(text, at, end);
         // Blank lines say nothing.
-        if (row !== '') this.#visitor.record(row.includes(COMMA) ? row.split(COMMA) : [row], line);
+        if (row !== '') this.#record(row.includes(COMMA) ? row.split(COMMA, maxCells + 1) : [row], line);
         at = end + 1;
         line++;
         continue;
@@ -94,6 +98,11 @@ export class CsvReader {
         line += record.breaks;
       }
     }
+  }
+
+  #record(cells: readonly string[], line: number): void {
+    if (cells.length > maxCells) this.#visitor.fault(line, TOO_WIDE.message);
+    else this.#visitor.record(cells, line);
   }
 
   /** @throws Unreadable */
@@ -140,6 +149,7 @@ function takeQuoted(text: string, from: number): Quoted {
       at = end;
     }
     if (text[at] === '\n') return { cells, next: at + 1, breaks: breaks + 1 };
+    if (cells.length === maxCells) return TOO_WIDE;
     at++;
   }
 }

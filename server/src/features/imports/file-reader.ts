@@ -21,6 +21,9 @@ export interface RowReader {
   object(value: Readonly<Record<string, unknown>>): Staged;
 }
 
+/** Characters of a line of NDJSON: it is parsed, checked and written again in one turn of the event loop. */
+const maxObjectChars = 256 * 1024;
+
 const NEEDS_ESCAPE = /[\\\n\r\t]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
@@ -54,7 +57,10 @@ export class FileReader {
     this.#reader = reader;
     this.#csv = new CsvReader({
       record: (cells, line) => this.#record(cells, line),
-      fault: (line, message) => this.#fault(line, message),
+      fault: (line, message) => {
+        if (!this.#hasHeader) throw new Unreadable(line, message);
+        this.#fault(line, message);
+      },
     });
   }
 
@@ -108,6 +114,7 @@ export class FileReader {
   }
 
   #objectOf(text: string): Staged {
+    if (text.length > maxObjectChars) return { fault: 'is longer than 256 KiB, the most that an object may have' };
     try {
       const value: unknown = JSON.parse(text);
       return isPlainObject(value) ? this.#reader.object(value) : { fault: 'is not a JSON object' };
@@ -157,7 +164,8 @@ export function widthFault(cells: readonly string[], width: number): string | un
 export function readHeader(names: readonly string[]): { names: readonly string[] } | { fault: string } {
   const last = names.findLastIndex((name) => name !== '');
   const used = names.slice(0, last + 1);
-  const twice = used.find((name, i) => used.indexOf(name) !== i);
+  const seen = new Set<string>();
+  const twice = used.find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) return { fault: `names the column ${quoted(twice)} twice` };
   if (used.includes('')) return { fault: 'has a column without a name' };
   return { names: used };
