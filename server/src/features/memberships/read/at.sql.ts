@@ -3,6 +3,7 @@ import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
+import { stands } from '../stands.sql.ts';
 
 export interface PastUser {
   readonly id: number;
@@ -44,7 +45,7 @@ export async function selectPastUser(db: Db, ref: UserRef, at: Date): Promise<(P
           WHERE h.user_id = u.id AND h.at <= ${at}
           ORDER BY h.segment_id, h.seq DESC
         ) l
-        WHERE l.op IN ('add', 'update') AND (l.expires_at IS NULL OR l.expires_at > ${at})
+        WHERE l.op IN ('add', 'update') AND ${stands(sql`l`, sql`${at}::timestamptz`)}
       ) AS overrides
     FROM users u
     WHERE u.id = ${id}`);

@@ -3,6 +3,7 @@ import sql from 'sql-template-tag';
 import { type Db, named } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
+import { stands } from '../stands.sql.ts';
 
 export interface OverrideRow {
   readonly segment_id: number;
@@ -69,7 +70,7 @@ export async function selectStates(
             || (extract(epoch FROM m.since) * 1000)::bigint || ':'
             || coalesce((extract(epoch FROM m.expires_at) * 1000)::bigint::text, ''), ',')
         FROM memberships m
-        WHERE m.user_id = u.id AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())) AS overrides
+        WHERE m.user_id = u.id AND ${stands(sql`m`)}) AS overrides
     FROM definitions d CROSS JOIN asked a LEFT JOIN users u ON u.id = a.id
     ORDER BY a.ord`;
   // The arrays are hidden from the planner as in segments-of-user.sql.ts.

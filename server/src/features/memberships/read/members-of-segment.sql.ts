@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../../segmentation/conditions/json.ts'
 import { conditionSql } from '../../../segmentation/conditions/sql/compile.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder, isList } from '../../../segmentation/definition.ts';
+import { stands } from '../stands.sql.ts';
 
 /** A statement carries at most 65,535 parameters; what stands around a rule needs a few. */
 const MAX_PARAMETERS = 65_000;
@@ -17,8 +18,6 @@ const MAX_REFERENCES = 24;
  */
 export const pagesWithout: readonly Means[] = ['jit', 'bitmaps'];
 
-const stands = (membership: Sql) =>
-  sql`(${membership}.expires_at IS NULL OR ${membership}.expires_at > statement_timestamp())`;
 /**
  * The override of `u` in a segment. Of one side of a join the planner concludes nothing about the other when it is a range
  * that it knows: without the bound on both it would merge the two from the first user on, for each page again.

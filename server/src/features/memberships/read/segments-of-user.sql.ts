@@ -1,6 +1,8 @@
 import type { UserRef } from '@kohort/contract';
+import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
+import { stands } from '../stands.sql.ts';
 
 /** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
 export interface Found {
@@ -34,7 +36,7 @@ const ASKED = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.externa
 const OVERRIDES = `
   SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
   FROM memberships m
-  WHERE m.user_id = q.id AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())`;
+  WHERE m.user_id = q.id AND ${stands(sql`m`).text}`;
 
 const LISTS = `
   SELECT d.revision, coalesce(o.overrides, CASE WHEN EXISTS (SELECT FROM users u WHERE u.id = q.id) THEN '{}' END)

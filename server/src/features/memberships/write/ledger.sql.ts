@@ -2,6 +2,7 @@ import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import { type Db, named, type Tx } from '../../../postgres/database.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
+import { stands } from '../stands.sql.ts';
 
 /**
  * What can be done to an override. `include` and `exclude` set it; `auto` drops it; `leave` drops it if it is an include;
@@ -90,13 +91,13 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         since = CASE WHEN m.mode = excluded.mode THEN m.since ELSE excluded.since END,
         expires_at = excluded.expires_at
       WHERE (m.mode, m.expires_at) IS DISTINCT FROM (excluded.mode, excluded.expires_at)
-        AND (m.expires_at IS NULL OR m.expires_at > excluded.since)
+        AND ${stands(sql`m`, sql`excluded.since`)}
       RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, CASE WHEN m.xmax = 0 THEN 'add' ELSE 'update' END AS op
     ), dropped AS (
       DELETE FROM memberships m USING locked l
       WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id
         AND (l.kind = 'auto' OR m.mode = 'include' AND (l.kind = 'leave' OR l.kind = 'remove' AND NOT l.dynamic))
-        AND (m.expires_at IS NULL OR m.expires_at > l.now)
+        AND ${stands(sql`m`, sql`l.now`)}
       RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, 'remove' AS op
     ), changed AS (
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
@@ -114,7 +115,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN l.kind IN ('include', 'exclude') AND NOT EXISTS (
           SELECT FROM memberships m
           WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
-            AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND coalesce(m.expires_at > l.now, true)
+            AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND ${stands(sql`m`, sql`l.now`)}
         ) THEN 'expired'
         WHEN l.ord IS NOT NULL THEN 'unchanged'
         WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
@@ -143,7 +144,7 @@ export async function selectPast(db: Db, times: readonly (Date | null)[]): Promi
 export async function selectStanding(tx: Tx, userId: number): Promise<Map<number, Mode>> {
   const rows = await tx.query<{ segment_id: number; mode: Mode }>(sql`
     SELECT m.segment_id, m.mode FROM memberships m
-    WHERE m.user_id = ${userId} AND (m.expires_at IS NULL OR m.expires_at > statement_timestamp())`);
+    WHERE m.user_id = ${userId} AND ${stands(sql`m`)}`);
   return new Map(rows.map(({ segment_id, mode }) => [segment_id, mode]));
 }
 
