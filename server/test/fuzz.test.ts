@@ -26,7 +26,7 @@ beforeAll(async () => {
     adminPassword: ADMIN_PASSWORD,
     seed,
     runs,
-    forgive: async () => void (await service.db.query(sql`DELETE FROM throttles`)),
+    forgive: async () => void (await service.db.write(sql`DELETE FROM throttles`)),
   });
 });
 afterAll(async () => {

@@ -5,8 +5,9 @@ import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../test/database.ts';
-import { Database, retrying } from './database.ts';
+import { Database } from './database.ts';
 import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
+import { retrying } from './transaction.ts';
 
 let test: TestDatabase;
 let db: Database;
@@ -52,7 +53,7 @@ describe('a transaction', () => {
     for (let i = 0; i < 10; i++) {
       const error = await failure(
         db.transaction(async (tx) => {
-          await tx.query(sql`INSERT INTO notes VALUES (${i}, 'x')`);
+          await tx.write(sql`INSERT INTO notes VALUES (${i}, 'x')`);
           throw new Error('changed my mind');
         }),
       );
@@ -65,7 +66,7 @@ describe('a transaction', () => {
   it('is not acknowledged when PostgreSQL rolled it back at commit', async () => {
     const error = await failure(
       db.transaction(async (tx) => {
-        await tx.query(sql`INSERT INTO notes VALUES (1, 'x')`);
+        await tx.write(sql`INSERT INTO notes VALUES (1, 'x')`);
         await tx.query(sql`SELECT 1/0`).catch(() => undefined);
       }),
     );
@@ -79,9 +80,9 @@ describe('a transaction', () => {
     const cross = (first: number, second: number) =>
       db.transaction(async (tx) => {
         attempts++;
-        await tx.query(sql`UPDATE notes SET text = text || 'x' WHERE id = ${first}`);
+        await tx.write(sql`UPDATE notes SET text = text || 'x' WHERE id = ${first}`);
         await sleep(50);
-        await tx.query(sql`UPDATE notes SET text = text || 'x' WHERE id = ${second}`);
+        await tx.write(sql`UPDATE notes SET text = text || 'x' WHERE id = ${second}`);
       });
     await Promise.all([cross(11, 12), cross(12, 11)]);
     expect(attempts).toBeGreaterThan(2);
@@ -110,7 +111,7 @@ describe('a transaction', () => {
       db.transaction(async (tx) => {
         const [row] = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
         pid = row?.pid ?? 0;
-        await tx.query(sql`INSERT INTO slow VALUES (1)`);
+        await tx.write(sql`INSERT INTO slow VALUES (1)`);
       }),
     );
     await eventually(
@@ -126,7 +127,7 @@ describe('a transaction', () => {
   it('whose connection is lost before is failed', async () => {
     const error = await failure(
       db.transaction(async (tx) => {
-        await tx.query(sql`INSERT INTO notes VALUES (99, 'x')`);
+        await tx.write(sql`INSERT INTO notes VALUES (99, 'x')`);
         const [row] = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
         await direct.query('SELECT pg_terminate_backend($1)', [row?.pid]);
         await tx.query(sql`SELECT 1`);
@@ -135,6 +136,24 @@ describe('a transaction', () => {
     expect(error).not.toBeInstanceOf(CommitUnknown);
     expect(isConnectionLost(error)).toBe(true);
     expect(await db.query(sql`SELECT FROM notes WHERE id = 99`)).toHaveLength(0);
+  });
+
+  it('of one statement is unknown when its connection is lost, where a read is only failed', async () => {
+    for (const [run, isUnknown] of [
+      [() => db.write(sql`UPDATE notes SET text = text FROM pg_sleep(5)`), true],
+      // The text does not matter, only that the caller said that it changes nothing.
+      [() => db.query(sql`SELECT 'UPDATE notes SET' FROM pg_sleep(5)`), false],
+    ] as const) {
+      const lost = failure(run());
+      await eventually(async () => {
+        const { rowCount } = await direct.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(5)' AND pid <> pg_backend_pid() AND state = 'active'",
+        );
+        return rowCount === 1;
+      }, 3_000);
+      expect((await lost) instanceof CommitUnknown).toBe(isUnknown);
+    }
+    expect(await works()).toBe(true);
   });
 
   it('can have a longer time for its statements than others', async () => {

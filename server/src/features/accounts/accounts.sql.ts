@@ -24,7 +24,7 @@ export function updateAccount(
   id: number,
   { role, disabled }: { readonly role?: Role; readonly disabled?: boolean },
 ): Promise<AccountRow[]> {
-  return tx.query<AccountRow>(sql`
+  return tx.write<AccountRow>(sql`
     WITH changed AS (
       UPDATE accounts SET role = COALESCE(${role}, role), disabled = COALESCE(${disabled}, disabled)
       WHERE user_id = ${id}
@@ -35,7 +35,7 @@ export function updateAccount(
 }
 
 export function deleteSessionsOf(tx: Tx, userId: number): Promise<object[]> {
-  return tx.query(sql`DELETE FROM sessions WHERE user_id = ${userId}`);
+  return tx.write(sql`DELETE FROM sessions WHERE user_id = ${userId}`);
 }
 
 /** Also keeps the account as it is until the transaction ends. */
@@ -45,5 +45,5 @@ export function findRoleForUpdate(tx: Tx, userId: number): Promise<{ role: Role 
 
 /** Their sessions go with it. */
 export function deleteAccount(tx: Tx, userId: number): Promise<object[]> {
-  return tx.query(sql`DELETE FROM accounts WHERE user_id = ${userId}`);
+  return tx.write(sql`DELETE FROM accounts WHERE user_id = ${userId}`);
 }

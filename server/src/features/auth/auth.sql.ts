@@ -23,7 +23,7 @@ export function insertAccount(
     readonly role: Role;
   },
 ): Promise<{ id: number }[]> {
-  return db.query<{ id: number }>(sql`
+  return db.write<{ id: number }>(sql`
     WITH person AS (
       INSERT INTO users (name)
       SELECT ${account.name} WHERE NOT EXISTS (SELECT FROM accounts WHERE lower(username) = ${account.lowered})
@@ -45,7 +45,7 @@ export function insertSession(
   { user_id, password_hash }: CredentialRow,
   ttl: number,
 ): Promise<{ id: string; expires_at: number }[]> {
-  return db.query<{ id: string; expires_at: number }>(sql`
+  return db.write<{ id: string; expires_at: number }>(sql`
     INSERT INTO sessions (id, user_id, expires_at)
     SELECT gen_random_uuid(), user_id, date_trunc('second', statement_timestamp()) + make_interval(secs => ${ttl}::int)
     FROM accounts
@@ -69,15 +69,15 @@ export function findSessions(db: Db, ids: readonly string[]): Promise<SessionRow
 }
 
 export function deleteSession(db: Db, id: string): Promise<object[]> {
-  return db.query(sql`DELETE FROM sessions WHERE id = ${id}`);
+  return db.write(sql`DELETE FROM sessions WHERE id = ${id}`);
 }
 
 export function deleteOtherSessions(tx: Tx, userId: number, kept: string): Promise<object[]> {
-  return tx.query(sql`DELETE FROM sessions WHERE user_id = ${userId} AND id <> ${kept}`);
+  return tx.write(sql`DELETE FROM sessions WHERE user_id = ${userId} AND id <> ${kept}`);
 }
 
 export function deleteExpiredSessions(db: Db): Promise<object[]> {
-  return db.query(sql`DELETE FROM sessions WHERE expires_at <= statement_timestamp()`);
+  return db.write(sql`DELETE FROM sessions WHERE expires_at <= statement_timestamp()`);
 }
 
 export interface ProfileRow {
@@ -100,7 +100,7 @@ export function updatePassword(
   { user_id, password_hash }: CredentialRow,
   newHash: string,
 ): Promise<{ user_id: number }[]> {
-  return tx.query<{ user_id: number }>(sql`
+  return tx.write<{ user_id: number }>(sql`
     UPDATE accounts SET password_hash = ${newHash}
     WHERE user_id = ${user_id} AND password_hash = ${password_hash} AND NOT disabled
     RETURNING user_id`);

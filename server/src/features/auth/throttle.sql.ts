@@ -24,7 +24,7 @@ export function readSignInThrottles(db: Db, account: string, address: string): P
 
 /** Counts an attempt before it is made, where the free failures are used up: of many at once, one gets a row. */
 export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[]> {
-  return db.query<{ attempts: number }>(sql`
+  return db.write<{ attempts: number }>(sql`
     UPDATE throttles SET
       attempts = attempts + 1,
       blocked_until = statement_timestamp()
@@ -39,7 +39,7 @@ export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[
 
 /** The block begins when the failure is known. An attempt that took its turn has been counted already. */
 export function countAccountFailure(db: Db, account: string, alreadyCounted: boolean): Promise<{ attempts: number }[]> {
-  return db.query<{ attempts: number }>(sql`
+  return db.write<{ attempts: number }>(sql`
     INSERT INTO throttles AS t (kind, subject, attempts, window_ends_at)
     VALUES ('sign_in_account', ${account}, 1, statement_timestamp() + make_interval(secs => ${accountMemory}::int))
     ON CONFLICT ON CONSTRAINT throttles_pkey DO UPDATE SET (attempts, blocked_until, window_ends_at) = (
@@ -64,7 +64,7 @@ export function countInWindow(
   subject: string,
   seconds: number,
 ): Promise<{ attempts: number; window_left: number }[]> {
-  return db.query<{ attempts: number; window_left: number }>(sql`
+  return db.write<{ attempts: number; window_left: number }>(sql`
     INSERT INTO throttles AS t (kind, subject, attempts, window_ends_at)
     VALUES (${kind}, ${subject}, 1, statement_timestamp() + make_interval(secs => ${seconds}::int))
     ON CONFLICT ON CONSTRAINT throttles_pkey DO UPDATE SET
@@ -75,11 +75,11 @@ export function countInWindow(
 }
 
 export function deleteAccountThrottle(db: Db, account: string): Promise<object[]> {
-  return db.query(sql`DELETE FROM throttles WHERE kind = 'sign_in_account' AND subject = ${account}`);
+  return db.write(sql`DELETE FROM throttles WHERE kind = 'sign_in_account' AND subject = ${account}`);
 }
 
 export function deleteEndedThrottles(db: Db): Promise<object[]> {
-  return db.query(sql`
+  return db.write(sql`
     DELETE FROM throttles
     WHERE window_ends_at <= statement_timestamp() AND (blocked_until IS NULL OR blocked_until <= statement_timestamp())`);
 }

@@ -88,7 +88,7 @@ describe('throttling', () => {
     const guesses = (await burst()).filter(({ status }) => status === 401).length;
     expect(guesses).toBeGreaterThanOrEqual(6);
     expect(guesses).toBeLessThanOrEqual(8);
-    await service.db.query(sql`UPDATE throttles SET blocked_until = statement_timestamp() WHERE attempts >= 6`);
+    await service.db.write(sql`UPDATE throttles SET blocked_until = statement_timestamp() WHERE attempts >= 6`);
     const second = await burst();
     expect(second.filter(({ status }) => status === 401)).toHaveLength(1);
     expect(second.filter(({ status }) => status === 429)).toHaveLength(29);
@@ -130,7 +130,7 @@ describe('throttling', () => {
       expect((await tryIn('many', 'right')).status, 'from elsewhere').toBe(200);
       expect((await tryIn('many', 'right', at(40))).status, 'a success elsewhere does not free the address').toBe(429);
     }
-    await service.db.query(sql`
+    await service.db.write(sql`
       UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_address' AND attempts >= 30`);
     expect((await tryIn('many', 'right', '192.0.2.1')).status).toBe(200);
     expect(await fail('stranger', 1, '192.0.2.1')).toEqual([401]);
@@ -139,7 +139,7 @@ describe('throttling', () => {
 
   it('forgets failures of an account in the end', async () => {
     await fail('decayed', 5);
-    await service.db.query(sql`
+    await service.db.write(sql`
       UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_account' AND attempts = 5`);
     expect(await fail('decayed', 5)).toEqual(Array(5).fill(401));
     expect((await tryIn('decayed', 'right')).status).toBe(200);
@@ -149,7 +149,7 @@ describe('throttling', () => {
     await fail('doubled', 6);
     const waits = [];
     for (let i = 0; i < 11; i++) {
-      await service.db.query(sql`UPDATE throttles SET blocked_until = NULL WHERE attempts >= 6`);
+      await service.db.write(sql`UPDATE throttles SET blocked_until = NULL WHERE attempts >= 6`);
       expect((await tryIn('doubled', 'wrong')).status).toBe(401);
       waits.push((await tryIn('doubled', 'wrong')).retryAfter);
     }
@@ -176,9 +176,9 @@ describe('throttling', () => {
     const rows = await service.db.query<{ subject: string }>(sql`SELECT subject FROM throttles`);
     expect(rows.length).toBeGreaterThan(10);
     expect(JSON.stringify(rows)).not.toMatch(/patient|stranger|nobody/);
-    await service.db.query(sql`
+    await service.db.write(sql`
       UPDATE throttles SET window_ends_at = statement_timestamp(), blocked_until = NULL WHERE kind <> 'sign_in_account'`);
-    await service.db.query(sql`UPDATE sessions SET expires_at = statement_timestamp() WHERE user_id = 2`);
+    await service.db.write(sql`UPDATE sessions SET expires_at = statement_timestamp() WHERE user_id = 2`);
     await sweepAuth(service.db);
     const kinds = await service.db.query<{ kind: string }>(sql`SELECT DISTINCT kind FROM throttles`);
     expect(kinds).toEqual([{ kind: 'sign_in_account' }]);

@@ -94,7 +94,7 @@ it('of an unknown user is 404', async () => {
 describe('page by page', () => {
   it('gives the same as all at once, also where many rows have one time', async () => {
     for (let i = 0; i < 4; i++) await client.patch(user, { [i % 2 ? 'remove' : 'add']: ['a', 'b', 'c'] });
-    await service.db.query(sql`
+    await service.db.write(sql`
       UPDATE history SET at = (SELECT min(at) FROM history WHERE user_id = ${user}) WHERE user_id = ${user}`);
     const all = await history();
     expect(all).toHaveLength(12);

@@ -47,7 +47,7 @@ export async function insertAnswer(
   { actor, keyHash }: CallName,
   { requestHash, answer }: { requestHash: Buffer; answer: Buffer },
 ): Promise<boolean> {
-  const rows = await tx.query(sql`
+  const rows = await tx.write(sql`
     INSERT INTO idempotent_calls AS c (actor, key_hash, request_hash, answer)
     VALUES (${actor}, ${keyHash}, ${requestHash}, ${answer})
     ON CONFLICT ON CONSTRAINT idempotent_calls_pkey DO UPDATE
@@ -64,7 +64,7 @@ export async function insertHold(
   { actor, keyHash }: CallName,
   { requestHash, holder }: { requestHash: Buffer; holder: string },
 ): Promise<boolean> {
-  const rows = await tx.query(sql`
+  const rows = await tx.write(sql`
     INSERT INTO idempotent_calls AS c (actor, key_hash, request_hash, holder, held_until)
     VALUES (${actor}, ${keyHash}, ${requestHash}, ${holder}, ${heldUntil})
     ON CONFLICT ON CONSTRAINT idempotent_calls_pkey DO UPDATE
@@ -76,7 +76,7 @@ export async function insertHold(
 }
 
 export async function renewHold(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     UPDATE idempotent_calls c SET held_until = ${heldUntil}
     WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
@@ -87,7 +87,7 @@ export async function answerHold(
   { actor, keyHash }: CallName,
   { holder, contentHash, answer }: { holder: string; contentHash: Buffer; answer: Buffer },
 ): Promise<boolean> {
-  const rows = await tx.query(sql`
+  const rows = await tx.write(sql`
     UPDATE idempotent_calls c
     SET answer = ${answer}, content_hash = ${contentHash}, holder = NULL, held_until = NULL, created_at = ${now}
     WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}
@@ -96,13 +96,13 @@ export async function answerHold(
 }
 
 export async function deleteHold(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     DELETE FROM idempotent_calls c WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
 
 /** Some of those whose day is over; true when there may be more. */
 export async function deleteOver(db: Db): Promise<boolean> {
-  const rows = await db.query(sql`
+  const rows = await db.write(sql`
     DELETE FROM idempotent_calls c
     USING (
       SELECT o.actor, o.key_hash FROM idempotent_calls o

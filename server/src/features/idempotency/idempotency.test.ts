@@ -157,10 +157,10 @@ describe.each(each)('%s', (_, creating) => {
     const key = randomUUID();
     const before = await count(creating);
     expect((await post(creating, key, body(fresh()))).status).toBeLessThan(300);
-    await service.db.query(sql`UPDATE idempotent_calls SET created_at = created_at - interval '23 hours 59 minutes'`);
+    await service.db.write(sql`UPDATE idempotent_calls SET created_at = created_at - interval '23 hours 59 minutes'`);
     // A report has no word in it: its body is the same one again.
     expect((await post(creating, key, body(fresh()))).status).toBe(creating.id === 'createReport' ? 201 : 422);
-    await service.db.query(sql`UPDATE idempotent_calls SET created_at = created_at - interval '1 minute'`);
+    await service.db.write(sql`UPDATE idempotent_calls SET created_at = created_at - interval '1 minute'`);
     const later = await post(creating, key, body(fresh()));
     expect([later.status < 300, later.headers['idempotent-replayed']]).toEqual([true, undefined]);
     if (creating.id !== 'createReport') expect(await count(creating)).toBeGreaterThan(before + 1);
@@ -184,7 +184,7 @@ describe.each(each)('%s', (_, creating) => {
   });
 
   it.each(['!', '~', 'a b', '"quoted"', '{"json":1}', 'x'.repeat(255)])('a key like %j will do', async (key) => {
-    await service.db.query(sql`DELETE FROM idempotent_calls`);
+    await service.db.write(sql`DELETE FROM idempotent_calls`);
     const asked = body(fresh());
     const first = await post(creating, key, asked);
     expect(first.status).toBeLessThan(300);
@@ -310,7 +310,7 @@ describe('effect and answer are kept together or not at all', () => {
     const key = randomUUID();
     const body = { name: fresh() };
     expect((await post({ path: '/api/users' }, key, body)).status).toBe(201);
-    const [row] = await service.db.query<{ key_hash: Buffer }>(sql`
+    const [row] = await service.db.write<{ key_hash: Buffer }>(sql`
       DELETE FROM idempotent_calls WHERE created_at = (SELECT max(created_at) FROM idempotent_calls) RETURNING key_hash`);
     const other = new pg.Client({ connectionString: service.url });
     other.on('error', () => undefined);
@@ -355,7 +355,7 @@ describe('what the database holds', () => {
   it('is swept when its day is over, and only then', async () => {
     const rows = async () =>
       (await service.db.query<{ n: number }>(sql`SELECT count(*) AS n FROM idempotent_calls`))[0]?.n;
-    await service.db.query(sql`UPDATE idempotent_calls SET created_at = created_at - interval '25 hours'`);
+    await service.db.write(sql`UPDATE idempotent_calls SET created_at = created_at - interval '25 hours'`);
     const key = randomUUID();
     const first = await post({ path: '/api/users' }, key, { name: 'stays' });
     await sweepIdempotency(service.db);

@@ -94,7 +94,7 @@ it('a hold lapses with its process; should that one come back, it has lost the k
   const [key, before] = [randomUUID(), await jobs()];
   const frozen = await begin(key);
   await expect.poll(holds).toBe(1);
-  await service.db.query(sql`UPDATE idempotent_calls SET held_until = statement_timestamp() WHERE holder IS NOT NULL`);
+  await service.db.write(sql`UPDATE idempotent_calls SET held_until = statement_timestamp() WHERE holder IS NOT NULL`);
   const taken = await whole(key);
   expect(taken.status).toBe(202);
   const late = await finish(frozen);

@@ -122,7 +122,7 @@ describe('calls that meet what an import keeps locked wait without a connection,
       { path: '/api/segments/Created/import?unknown=create', text: `external_id\nwas-there\n${users.join('\n')}\n` },
       // The import meets this membership at the primary key, and waits for what becomes of it.
       (tx) =>
-        tx.query(sql`
+        tx.write(sql`
           INSERT INTO memberships (user_id, segment_id, mode, since) VALUES (${old}, ${id}, 'include', now())`),
       (letGo) =>
         expectOthersServed(
@@ -213,7 +213,7 @@ describe('what an import that died has left behind', () => {
   ])(
     'holds nobody for long: %s',
     async (_, block, offsets) => {
-      await service.db.query(sql`
+      await service.db.write(sql`
       INSERT INTO import_holds (segment_id, block, job, offsets)
       VALUES (${everySegment}, ${block}, 999999, ${offsets}::smallint[])`);
       const id = await client.user({ external_id: `innocent${block}` });

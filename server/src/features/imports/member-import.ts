@@ -1,5 +1,6 @@
 import { maxJobErrors } from '@kohort/contract';
-import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
+import type { Database, Tx } from '../../postgres/database.ts';
+import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { isList } from '../../segmentation/definition.ts';
 import type { JobCounts, JobRow } from '../jobs/jobs.ts';
 import type { Members } from '../memberships/read/members-of-segment.ts';
@@ -64,7 +65,7 @@ export function createMemberImport({
   members: Members;
   definitions: DefinitionCache;
 }): Work {
-  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, without: ['jit', 'parallel'] };
+  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, plannerOff: ['jit', 'parallel'] };
 
   /** What goes through all rows of a file. */
   function overAll<T>(job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {

@@ -81,7 +81,7 @@ export async function createRule(db: Db, job: number): Promise<void> {
 
 export async function insertRule(db: Db, job: number, ids: readonly number[]): Promise<void> {
   if (ids.length > 0)
-    await db.query(sql`INSERT INTO ${tableOf(job, 'rule')} (user_id) SELECT unnest(${ids}::bigint[])`);
+    await db.write(sql`INSERT INTO ${tableOf(job, 'rule')} (user_id) SELECT unnest(${ids}::bigint[])`);
 }
 
 /**
@@ -204,7 +204,7 @@ async function count(db: Db, statement: Sql): Promise<Changed> {
 
 /** Writes down what is over, so that it is not in the way. Its rows tell when it ended, and that nobody did it. */
 export async function expireAll(tx: Tx, segmentId: number, now: string): Promise<void> {
-  await tx.query(sql`
+  await tx.write(sql`
     WITH gone AS (
       DELETE FROM memberships m
       WHERE m.segment_id = ${segmentId} AND m.expires_at <= ${now}::timestamptz
@@ -220,7 +220,7 @@ export async function expireAll(tx: Tx, segmentId: number, now: string): Promise
  * @returns whether there were any.
  */
 export async function createUsersOf(tx: Tx, part: Pick<Slice, 'job' | 'pages'>): Promise<boolean> {
-  const rows = await tx.query<{ taken: number }>(sql`
+  const rows = await tx.write<{ taken: number }>(sql`
     WITH keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT p.external_id, p.user_id FROM ${slice(part)} AND p.fresh
       ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
@@ -233,7 +233,7 @@ export async function createUsersOf(tx: Tx, part: Pick<Slice, 'job' | 'pages'>):
   const taken = rows[0]?.taken ?? 0;
   if (taken === 0) return false;
   const plan = tableOf(part.job, 'plan');
-  const moved = await tx.query<{ user_id: number }>(sql`
+  const moved = await tx.write<{ user_id: number }>(sql`
     WITH taken AS (
       DELETE FROM ${slice(part)} AND p.fresh AND NOT EXISTS (SELECT FROM users u WHERE u.id = p.user_id)
       RETURNING p.line, p.external_id, p.op, p.expires_at

@@ -116,7 +116,7 @@ it.each([
   watchLog();
   const wire = await begin();
   const id = await jobBeingReceived();
-  await service.db.query({ text: 'DELETE FROM jobs WHERE id = $1', values: [id] });
+  await service.db.write({ text: 'DELETE FROM jobs WHERE id = $1', values: [id] });
   send(wire, rest);
   wire.write('0\r\n\r\n');
   const answer = await wire.next();

@@ -1,5 +1,6 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
-import type { Database, TransactionOptions, Tx } from '../../postgres/database.ts';
+import type { Database, Tx } from '../../postgres/database.ts';
+import type { TransactionOptions } from '../../postgres/transaction.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import { dropHolds, everySegment, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
 import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
@@ -53,7 +54,7 @@ function settle(
 }
 
 export function createUserImport({ db }: { db: Database }): Work {
-  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, without: ['jit', 'parallel'] };
+  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, plannerOff: ['jit', 'parallel'] };
 
   /** The users of the plan, stretch by stretch; one whose rows go over the end of a stretch comes with the next. */
   async function eachStretch(

@@ -84,7 +84,7 @@ const unnested = (users: readonly NewState[]) => sql`unnest(
  * @returns the ids of those that were made; the external ids of the others are somebody's already.
  */
 export async function insertUsers(tx: Tx, users: readonly NewState[]): Promise<number[]> {
-  const rows = await tx.query<{ id: number }>(sql`
+  const rows = await tx.write<{ id: number }>(sql`
     WITH n AS MATERIALIZED (SELECT * FROM ${unnested(users)}), keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT n.external_id, n.id FROM n
       ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
@@ -110,7 +110,7 @@ export async function selectIds(tx: Tx, externalIds: readonly string[]): Promise
 
 /** Of those who differ; how many did. */
 export async function updateUsers(tx: Tx, users: readonly NewState[]): Promise<number> {
-  const rows = await tx.query<{ count: number }>(sql`
+  const rows = await tx.write<{ count: number }>(sql`
     WITH changed AS (
       UPDATE users u
       SET name = n.name, attributes = n.attributes,

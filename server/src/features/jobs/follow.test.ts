@@ -23,6 +23,7 @@ const db: Db = {
     return real.query(statement);
   },
   rows: (statement) => real.rows(statement),
+  write: (statement) => real.write(statement),
 };
 
 const viewer: Caller = { kind: 'key', role: 'viewer', userId: undefined, sessionId: undefined, actor: 'key:1' };

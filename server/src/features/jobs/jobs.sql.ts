@@ -45,7 +45,7 @@ export async function insertJob(
   db: Db,
   job: { kind: JobKind; segmentId: number | null; options: object; actor: string; owner: string },
 ): Promise<number> {
-  const rows = await db.query<{ id: number }>(sql`
+  const rows = await db.write<{ id: number }>(sql`
     INSERT INTO jobs (kind, segment_id, options, actor, owner)
     VALUES (${job.kind}, ${job.segmentId}, ${JSON.stringify(job.options)}, ${job.actor}, ${job.owner})
     RETURNING id`);
@@ -65,7 +65,7 @@ export async function beat(
   owner: string,
   { rows, processed }: { rows: number; processed: number },
 ): Promise<boolean> {
-  const found = await db.query(sql`
+  const found = await db.write(sql`
     UPDATE jobs j SET seen_at = clock_timestamp(), rows = ${rows}, processed = ${processed}
     WHERE j.id = ${id} AND j.owner = ${owner} AND j.state IN ('receiving', 'running')
     RETURNING j.id`);
@@ -74,7 +74,7 @@ export async function beat(
 
 /** The upload is complete. False when the job was cancelled meanwhile. */
 export async function markQueued(db: Db, id: number, rows: number): Promise<boolean> {
-  const found = await db.query(sql`
+  const found = await db.write(sql`
     UPDATE jobs j SET state = 'queued', owner = NULL, rows = ${rows}
     WHERE j.id = ${id} AND j.state = 'receiving'
     RETURNING j.id`);
@@ -83,7 +83,7 @@ export async function markQueued(db: Db, id: number, rows: number): Promise<bool
 
 /** Takes a job that waits, or whose process has died, unless another has the turn at what it changes. */
 export async function claim(db: Db, id: number, owner: string): Promise<JobRow | undefined> {
-  const rows = await db.query<JobRow>(sql`
+  const rows = await db.write<JobRow>(sql`
     UPDATE jobs j
     SET state = 'running', owner = ${owner}, seen_at = clock_timestamp(), attempts = j.attempts + 1, processed = 0
     WHERE j.id = ${id} AND (j.state = 'queued' OR j.state = 'running' AND ${abandoned})
@@ -98,7 +98,7 @@ export async function claim(db: Db, id: number, owner: string): Promise<JobRow |
 
 /** Gives a job back, for another process to begin anew. */
 export async function release(db: Db, id: number, owner: string): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     UPDATE jobs j SET state = 'queued', owner = NULL, processed = 0
     WHERE j.id = ${id} AND j.owner = ${owner} AND j.state = 'running'`);
 }
@@ -106,7 +106,7 @@ export async function release(db: Db, id: number, owner: string): Promise<void> 
 /** Ends a job that is still ours; false when it was cancelled, or taken over, before. */
 export async function finish(db: Db, id: number, owner: string, counts: JobCounts): Promise<boolean> {
   const { added, updated, removed, unchanged } = counts;
-  const found = await db.query(sql`
+  const found = await db.write(sql`
     UPDATE jobs j
     SET state = 'done', finished_at = ${now}, owner = NULL, processed = j.rows, added = ${added}, updated = ${updated},
       removed = ${removed}, unchanged = ${unchanged}
@@ -126,7 +126,7 @@ export async function fail(
   errors: readonly JobError[],
   rows?: number,
 ): Promise<boolean> {
-  const found = await db.query(sql`
+  const found = await db.write(sql`
     UPDATE jobs j SET ${failing(errors)}, rows = coalesce(${rows ?? null}::bigint, j.rows)
     WHERE j.id = ${id} AND j.owner = ${owner} AND j.state IN ('receiving', 'running')
     RETURNING j.id`);
@@ -135,14 +135,14 @@ export async function fail(
 
 /** Fails whatever is under way for a segment; whoever is at it notices and lets go. */
 export async function failAllOfSegment(db: Db, segmentId: number, message: string): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     UPDATE jobs j SET ${failing([{ line: null, message }])}
     WHERE j.segment_id = ${segmentId} AND j.finished_at IS NULL AND j.state <> 'receiving'`);
 }
 
 /** From this moment on nothing of the job will happen: to apply it takes its row. Undefined when it had ended. */
 export async function markCancelled(db: Db, id: number): Promise<JobRow | undefined> {
-  const rows = await db.query<JobRow>(sql`
+  const rows = await db.write<JobRow>(sql`
     UPDATE jobs j SET state = 'cancelled', finished_at = ${now}, owner = NULL, processed = 0
     WHERE j.id = ${id} AND j.finished_at IS NULL
     RETURNING ${columns}`);
@@ -160,11 +160,11 @@ export async function selectWaiting(db: Db): Promise<number[]> {
 
 /** Uploads that broke off, because their process died: nothing is left of them. */
 export async function deleteBroken(db: Db): Promise<number> {
-  const rows = await db.query(sql`
+  const rows = await db.write(sql`
     DELETE FROM jobs j WHERE j.finished_at IS NULL AND j.state = 'receiving' AND ${brokenOff} RETURNING j.id`);
   return rows.length;
 }
 
 export async function deleteReceiving(db: Db, id: number): Promise<void> {
-  await db.query(sql`DELETE FROM jobs j WHERE j.id = ${id} AND j.state = 'receiving'`);
+  await db.write(sql`DELETE FROM jobs j WHERE j.id = ${id} AND j.state = 'receiving'`);
 }

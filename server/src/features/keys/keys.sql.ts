@@ -16,7 +16,7 @@ export function insertKey(
   db: Db,
   key: { readonly name: string; readonly role: KeyRole; readonly hash: Buffer; readonly expiresAt: Date | null },
 ): Promise<KeyRow[]> {
-  return db.query<KeyRow>(sql`
+  return db.write<KeyRow>(sql`
     INSERT INTO api_keys (name, role, key_hash, expires_at)
     SELECT ${key.name}, ${key.role}, ${key.hash}, ${key.expiresAt}::timestamptz
     WHERE ${key.expiresAt}::timestamptz IS NULL OR ${key.expiresAt}::timestamptz > statement_timestamp()
@@ -30,7 +30,7 @@ export function listKeysAfter(db: Db, after: number, limit: number): Promise<Key
 }
 
 export function deleteKey(db: Db, id: number): Promise<{ id: number }[]> {
-  return db.query<{ id: number }>(sql`DELETE FROM api_keys WHERE id = ${id} RETURNING id`);
+  return db.write<{ id: number }>(sql`DELETE FROM api_keys WHERE id = ${id} RETURNING id`);
 }
 
 export interface KeyByHashRow {

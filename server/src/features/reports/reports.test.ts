@@ -63,7 +63,7 @@ describe('a report', () => {
 
   it('covers a month in UTC, its first moment included, its last not', async () => {
     const [{ id } = { id: 0 }] = await service.db.query<{ id: number }>(sql`SELECT id FROM segments WHERE slug = 'S2'`);
-    await service.db.query(sql`
+    await service.db.write(sql`
       INSERT INTO history (user_id, segment_id, op, mode, at, actor)
       SELECT 99, ${id}, op, 'include', at::timestamptz, 'system' FROM (VALUES
         ('add', '2020-01-31T23:59:59.999Z'), ('remove', '2020-02-01T00:00:00.000Z'),

@@ -35,7 +35,7 @@ function json(value: JsonObject | null): string | null {
 
 /** Makes every writer of definitions wait until this transaction ends, and gives it its place in their order. */
 export async function raiseRevision(tx: Tx): Promise<number> {
-  const rows = await tx.query<{ revision: number }>(sql`
+  const rows = await tx.write<{ revision: number }>(sql`
     UPDATE definitions d SET revision = d.revision + 1 RETURNING d.revision`);
   if (!rows[0]) throw new Error('the definitions row is missing');
   return rows[0].revision;
@@ -54,7 +54,7 @@ export async function insertSegment(
   { slug, description, tags, percentage, condition }: DefinitionFields,
   { salt, revision, now }: { salt: string; revision: number; now: Date },
 ): Promise<number | undefined> {
-  const rows = await tx.query<{ id: number }>(sql`
+  const rows = await tx.write<{ id: number }>(sql`
     INSERT INTO segments (slug, description, tags, percentage, condition, salt, revision, created_at, updated_at)
     SELECT ${slug}, ${description}, ${tags}::text[], ${percentage}::numeric, ${json(condition)}::jsonb, ${salt}, ${revision}::bigint,
       ${now}::timestamptz, ${now}::timestamptz
@@ -69,7 +69,7 @@ export async function updateSegment(
   { slug, description, tags, percentage, condition }: DefinitionFields,
   { revision, now }: { revision: number; now: Date },
 ): Promise<SegmentRow | undefined> {
-  const rows = await tx.query<SegmentRow>(sql`
+  const rows = await tx.write<SegmentRow>(sql`
     UPDATE segments s
     SET slug = ${slug}, description = ${description}, tags = ${tags}::text[], percentage = ${percentage}::numeric,
       condition = ${json(condition)}::jsonb, version = s.version + 1, revision = ${revision}, updated_at = ${now}
@@ -83,7 +83,7 @@ export async function markDeleted(
   id: number,
   { revision, now, actor }: { revision: number; now: Date; actor: string },
 ): Promise<void> {
-  await tx.query(sql`
+  await tx.write(sql`
     UPDATE segments s
     SET deleted_at = ${now}, deleted_by = ${actor}, revision = ${revision}, version = s.version + 1, updated_at = ${now}
     WHERE s.id = ${id}`);
@@ -94,7 +94,7 @@ export async function insertVersion(
   id: number,
   { at, actor, action }: { at: Date; actor: string; action: 'create' | 'update' | 'delete' },
 ): Promise<void> {
-  await tx.query(sql`
+  await tx.write(sql`
     INSERT INTO segment_versions (segment_id, version, at, actor, action, slug, description, tags, percentage, condition)
     SELECT s.id, s.version, ${at}::timestamptz, ${actor}, ${action}, s.slug, s.description, s.tags, s.percentage, s.condition
     FROM segments s
@@ -102,8 +102,8 @@ export async function insertVersion(
 }
 
 export async function replaceReferences(tx: Tx, id: number, referenced: readonly number[]): Promise<void> {
-  await tx.query(sql`DELETE FROM segment_references r WHERE r.segment_id = ${id}`);
-  await tx.query(sql`
+  await tx.write(sql`DELETE FROM segment_references r WHERE r.segment_id = ${id}`);
+  await tx.write(sql`
     INSERT INTO segment_references (segment_id, referenced_id)
     SELECT ${id}::bigint, r.id FROM unnest(${referenced}::bigint[]) AS r(id)`);
 }

@@ -46,7 +46,7 @@ export async function selectUserForUpdate(tx: Tx, ref: UserRef): Promise<UserRow
 
 /** Undefined when the external id is taken, by a committed user or by a rival that was quicker. */
 export async function insertUser(db: Db, user: NewUser): Promise<number | undefined> {
-  const rows = await db.query<{ id: number }>(sql`
+  const rows = await db.write<{ id: number }>(sql`
     WITH fresh AS (
       SELECT nextval(pg_get_serial_sequence('users', 'id')) AS id
       WHERE NOT EXISTS (SELECT FROM user_keys k WHERE k.external_id = ${user.external_id})
@@ -74,7 +74,7 @@ export async function updateUser(
   id: number,
   change: { name: string | null; attributes: AnyObject },
 ): Promise<UserRow | undefined> {
-  const rows = await tx.query<UserRow>(sql`
+  const rows = await tx.write<UserRow>(sql`
     WITH changed AS (
       UPDATE users u
       SET name = ${change.name},
@@ -112,7 +112,7 @@ export function selectUsers(
 
 /** The user and everything that says who they are. Their overrides are taken away before, with history. */
 export async function deleteUser(tx: Tx, id: number): Promise<void> {
-  await tx.query(sql`
+  await tx.write(sql`
     WITH keys AS (DELETE FROM user_keys k USING users u WHERE u.id = ${id} AND k.external_id = u.external_id),
       versions AS (DELETE FROM attribute_versions v WHERE v.user_id = ${id})
     DELETE FROM users u WHERE u.id = ${id}`);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   database = await createDatabase();
   instances = [await listen(database.url), await listen(database.url)];
   for (const slug of ['LIST', 'HALF', 'OTHER']) await call(0, 'POST', '/api/segments', { slug });
-  await instances[0].db.query(sql`
+  await instances[0].db.write(sql`
     INSERT INTO users (name) SELECT 'user ' || g FROM generate_series(1, 300) g`);
 });
 afterAll(async () => {

@@ -7,7 +7,8 @@ import { broken, listenBroken } from '../../../../test/linearizable-builds.ts';
 import { createRegister } from '../../../../test/linearizable-register.ts';
 import { ADMIN_PASSWORD, type Answer } from '../../../../test/service.ts';
 import { type Listening, listen, open, type Wire } from '../../../../test/wire.ts';
-import type { Database, Statement } from '../../../postgres/database.ts';
+import type { Database } from '../../../postgres/database.ts';
+import type { Statement } from '../../../postgres/statement.ts';
 
 /**
  * Few users, each with one writer and many readers who never pause, on two instances. The memberships of a user count in

@@ -1,6 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
-import { type Db, named } from '../../../postgres/database.ts';
+import type { Db } from '../../../postgres/database.ts';
+import { named } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { stands } from '../stands.sql.ts';

@@ -1,5 +1,6 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
-import type { Db, Means } from '../../../postgres/database.ts';
+import type { Db } from '../../../postgres/database.ts';
+import type { PlannerFeature } from '../../../postgres/transaction.ts';
 import { bucketSql } from '../../../segmentation/bucket.ts';
 import type { Json, JsonObject } from '../../../segmentation/conditions/json.ts';
 import { conditionSql } from '../../../segmentation/conditions/sql/compile.ts';
@@ -12,11 +13,8 @@ const MAX_PARAMETERS = 65_000;
 /** Each referenced segment is one more join; past this many the users are streamed and decided in process. */
 const MAX_REFERENCES = 24;
 
-/**
- * What pages are better read without: of a segment that has just been filled PostgreSQL believes that it is small, and would
- * gather and sort all of it for each page.
- */
-export const pagesWithout: readonly Means[] = ['jit', 'bitmaps'];
+/** Of a segment that has just been filled PostgreSQL believes that it is small, and would gather and sort all of it for each page. */
+export const pagesPlannerOff: readonly PlannerFeature[] = ['jit', 'bitmapscan'];
 
 /**
  * The override of `u` in a segment. Of one side of a join the planner concludes nothing about the other when it is a range

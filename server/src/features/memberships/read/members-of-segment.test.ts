@@ -119,7 +119,7 @@ describe('the members of a segment', () => {
 
 describe('a percentage', () => {
   it('raised drops nobody, lowered adds nobody, and covers who comes later', async () => {
-    await service.db.query(sql`
+    await service.db.write(sql`
       WITH made AS (
         INSERT INTO users (external_id) SELECT 'many-' || i FROM generate_series(1, 2000) i RETURNING id, external_id
       )

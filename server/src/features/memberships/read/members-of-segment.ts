@@ -1,6 +1,7 @@
 import { Problem } from '@kohort/contract';
 import { type Cursors, pageOf, placeWithin } from '../../../paging/cursors.ts';
-import type { Database, Db, Means } from '../../../postgres/database.ts';
+import type { Database, Db } from '../../../postgres/database.ts';
+import type { PlannerFeature } from '../../../postgres/transaction.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
 import { deciderOf, keyOf, readOverrides, ruleSource, type Source } from '../../../segmentation/decide.ts';
@@ -21,7 +22,7 @@ import {
   memberSql,
   type Needed,
   type PageOfIds,
-  pagesWithout,
+  pagesPlannerOff,
   type SampleRow,
   sampleMatches,
   selectDecided,
@@ -86,7 +87,7 @@ export function createMembers({
    */
   async function inOneMoment<T>(
     work: (tx: Db, held: Definitions) => Promise<T>,
-    without: readonly Means[] = ['jit'],
+    plannerOff: readonly PlannerFeature[] = ['jit'],
   ): Promise<T> {
     for (let attempt = 1; attempt <= MAX_READS; attempt++) {
       const held = definitions.current();
@@ -95,7 +96,7 @@ export function createMembers({
           const revision = await selectRevision(tx);
           return revision === held.revision ? { answer: await work(tx, held) } : { revision };
         },
-        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, without },
+        { isolation: 'repeatable read', readOnly: true, statementTimeout: SET_TIMEOUT, plannerOff },
       );
       if ('answer' in seen) return seen.answer;
       await definitions.at(seen.revision);
@@ -195,7 +196,7 @@ export function createMembers({
 
   return {
     each(slug, take) {
-      return inOneMoment((tx, held) => eachOf(tx, held, find(held, slug), take), pagesWithout);
+      return inOneMoment((tx, held) => eachOf(tx, held, find(held, slug), take), pagesPlannerOff);
     },
 
     eachLetIn(segmentId, take) {
@@ -203,7 +204,7 @@ export function createMembers({
         const definition = held.byId.get(segmentId);
         // Under the number of a draft it has no overrides.
         if (definition) await eachOf(tx, held, { ...definition, id: DRAFT.id }, take);
-      }, pagesWithout);
+      }, pagesPlannerOff);
     },
 
     async page(slug, { limit = 100, cursor }) {
@@ -218,7 +219,7 @@ export function createMembers({
           cursors.encode('members', [definition.id, last.id]),
         );
         return { users: rows, next_cursor };
-      }, pagesWithout);
+      }, pagesPlannerOff);
     },
 
     count(slug) {

@@ -5,7 +5,7 @@ import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { createDefinitionCache } from '../../segments/definitions.ts';
-import { memberSql, pagesWithout, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
+import { memberSql, pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
 
 const USERS = 30_000;
 const LIMIT = 500;
@@ -17,7 +17,7 @@ let held: Definitions;
 beforeAll(async () => {
   service = await startService();
   client = clientOf(service);
-  await service.db.query(sql`INSERT INTO users (external_id) SELECT 'u' || n FROM generate_series(1, ${USERS}::int) n`);
+  await service.db.write(sql`INSERT INTO users (external_id) SELECT 'u' || n FROM generate_series(1, ${USERS}::int) n`);
   for (let n = 0; n < OTHERS; n++) await client.segment(`OTHER-${n}`);
   await client.segment('FILLED');
   await client.segment('HALF', { percentage: 50 });
@@ -25,14 +25,14 @@ beforeAll(async () => {
   // What PostgreSQL knows of the memberships is from before the segment was filled, as it is after every large import: to
   // gather and sort the few that it expects seems cheap.
   await service.db.query(sql`ALTER TABLE memberships SET (autovacuum_enabled = off)`);
-  await service.db.query(sql`
+  await service.db.write(sql`
     INSERT INTO memberships (user_id, segment_id, mode, since)
     SELECT u.id, s.id, 'include', s.created_at
     FROM users u, segments s
     WHERE u.external_id IS NOT NULL AND s.slug LIKE 'OTHER-%' AND (u.id + s.id) % ${OTHERS / 2}::bigint = 0
     ORDER BY md5(u.id || s.slug)`);
   await service.db.query(sql`ANALYZE users, memberships`);
-  await service.db.query(sql`
+  await service.db.write(sql`
     INSERT INTO memberships (user_id, segment_id, mode, since)
     SELECT u.id, s.id, 'include', s.created_at
     FROM users u, segments s
@@ -67,10 +67,11 @@ function rowsReadBy(select: (db: Db) => Promise<unknown>): Promise<number> {
           return [];
         },
         rows: () => Promise.reject(new Error('not asked for')),
+        write: () => Promise.reject(new Error('not asked for')),
       });
       return read;
     },
-    { without: pagesWithout },
+    { plannerOff: pagesPlannerOff },
   );
 }
 

@@ -8,7 +8,7 @@ import type { Db } from '../../../postgres/database.ts';
  * @returns how many were tidied.
  */
 async function tidy(db: Db, over: Sql): Promise<number> {
-  const rows = await db.query<{ count: number }>(sql`
+  const rows = await db.write<{ count: number }>(sql`
     WITH over AS MATERIALIZED (${over}), gone AS (
       DELETE FROM memberships m USING over o
       WHERE m.user_id = o.user_id AND m.segment_id = o.segment_id

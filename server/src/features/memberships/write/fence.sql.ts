@@ -21,7 +21,7 @@ export async function takeTurn(tx: Db, segmentId: number): Promise<void> {
 
 /** Makes single changes of the users of a plan wait. Committed at once, so on another connection than the turn. */
 export async function placeHolds(db: Db, job: number, segmentId: number, { all }: { all: boolean }): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     INSERT INTO import_holds (segment_id, block, job, offsets)
     SELECT ${segmentId}::bigint, p.user_id >> 10, ${job}::bigint, array_agg((p.user_id & 1023)::smallint)
     FROM ${tableOf(job, 'plan')} p
@@ -37,12 +37,12 @@ export async function placeHolds(db: Db, job: number, segmentId: number, { all }
 }
 
 export async function dropHolds(db: Db, job: number): Promise<void> {
-  await db.query(sql`DELETE FROM import_holds h WHERE h.job = ${job}`);
+  await db.write(sql`DELETE FROM import_holds h WHERE h.job = ${job}`);
 }
 
 /** Drops the holds of jobs that are over, whose process died before it could. */
 export async function dropHoldsOfEnded(db: Db): Promise<void> {
-  await db.query(sql`
+  await db.write(sql`
     DELETE FROM import_holds h
     WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = h.job AND j.finished_at IS NULL)`);
 }
@@ -51,7 +51,7 @@ export async function dropHoldsOfEnded(db: Db): Promise<void> {
 export async function dropStaleHolds(tx: Db, segmentId: number): Promise<boolean> {
   const rows = await tx.query<{ free: boolean }>(sql`SELECT pg_try_advisory_xact_lock(${turnOf(segmentId)}) AS free`);
   if (!rows[0]?.free) return false;
-  await tx.query(sql`DELETE FROM import_holds h WHERE h.segment_id = ${segmentId}`);
+  await tx.write(sql`DELETE FROM import_holds h WHERE h.segment_id = ${segmentId}`);
   return true;
 }
 

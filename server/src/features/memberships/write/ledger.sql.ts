@@ -1,6 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
-import { type Db, named, type Tx } from '../../../postgres/database.ts';
+import type { Db, Tx } from '../../../postgres/database.ts';
+import { named } from '../../../postgres/statement.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { stands } from '../stands.sql.ts';
 
@@ -127,7 +128,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
       LEFT JOIN locked l ON l.ord = i.ord
       LEFT JOIN changed c ON c.user_id = l.user_id AND c.segment_id = l.segment_id
     ORDER BY i.ord`;
-  const rows = await db.query<{ outcome: Outcome }>(named('overrides-apply', statement));
+  const rows = await db.write<{ outcome: Outcome }>(named('overrides-apply', statement));
   return rows.map(({ outcome }) => outcome);
 }
 
@@ -150,7 +151,7 @@ export async function selectStanding(tx: Tx, userId: number): Promise<Map<number
 
 /** All overrides of a user, taken away with their history rows. The user is locked by the transaction. */
 export async function dropAllOfUser(tx: Tx, userId: number, actor: string): Promise<void> {
-  await tx.query(sql`
+  await tx.write(sql`
     WITH dropped AS (
       DELETE FROM memberships m WHERE m.user_id = ${userId} RETURNING m.user_id, m.segment_id, m.mode, m.expires_at
     )

@@ -1,7 +1,8 @@
 import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import { type Database, retrying, type Tx } from '../../../postgres/database.ts';
+import type { Database, Tx } from '../../../postgres/database.ts';
 import { transactionBesideBulk } from '../../../postgres/locks.ts';
+import { retrying } from '../../../postgres/transaction.ts';
 import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
 import type { DefinitionCache } from '../../segments/definitions.ts';

@@ -22,12 +22,12 @@ async function fill(segment: number, members: number): Promise<void> {
     async (tx) => {
       // Without the triggers that look up the segment for each row.
       await tx.query(sql`SET LOCAL session_replication_role = replica`);
-      await tx.query(sql`
+      await tx.write(sql`
         INSERT INTO memberships (user_id, segment_id, mode, since, expires_at)
         SELECT 1000 + i, ${segment}::bigint, CASE i % 10 WHEN 0 THEN 'exclude' ELSE 'include' END,
           date_trunc('milliseconds', now()), CASE i % 10 WHEN 1 THEN date_trunc('milliseconds', now()) + interval '1 hour' END
         FROM generate_series(1, ${members}::int) i`);
-      await tx.query(sql`
+      await tx.write(sql`
         INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
         SELECT user_id, segment_id, 'add', mode, since, expires_at, 'user:1' FROM memberships WHERE segment_id = ${segment}`);
     },
@@ -45,7 +45,7 @@ it('deleting a segment of 200,000 is answered at once and shown at once; the rem
   annotate,
 }) => {
   const members = 200_000;
-  await service.db.query(sql`
+  await service.db.write(sql`
     INSERT INTO users (id) OVERRIDING SYSTEM VALUE SELECT 1000 + i FROM generate_series(1, ${members}::int) i`);
   const segment = await client.segment('large');
   await fill(segment, members);

@@ -1,0 +1,127 @@
+import pg from 'pg';
+import { DatabaseAway } from './errors.ts';
+
+const probeEveryMs = 500;
+const probeTimeoutMs = 1_500;
+/** Timers of a busy event loop fire before answers that already lie in the socket, so a late answer gets one more turn. */
+const busyLoopGraceMs = 250;
+
+export type OnError = (error: Error, what: string) => void;
+
+/**
+ * Asks the server on a connection of its own, twice a second, and so notices within about two seconds when it stops
+ * answering, also when it is frozen rather than gone.
+ */
+export class Probe {
+  readonly #onError: OnError;
+  #config: pg.ClientConfig = {};
+  #client: pg.Client | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #isAway = false;
+  /** Rejects everything that waits for the server. */
+  readonly #waiting = new Set<(error: DatabaseAway) => void>();
+  readonly #onAway = new Set<() => void>();
+
+  constructor(onError: OnError) {
+    this.#onError = onError;
+  }
+
+  get isAway(): boolean {
+    return this.#isAway || this.#closed;
+  }
+
+  onAway(listener: () => void): void {
+    this.#onAway.add(listener);
+  }
+
+  /** Rejects when the server does not answer; otherwise keeps asking until {@link close}. */
+  async start(config: pg.ClientConfig): Promise<void> {
+    this.#config = config;
+    await this.#check();
+    const heartbeat = async () => {
+      await this.#check().catch(() => undefined);
+      if (!this.#closed) this.#timer = setTimeout(heartbeat, probeEveryMs);
+    };
+    this.#timer = setTimeout(heartbeat, probeEveryMs);
+  }
+
+  /** Rejects as soon as the server is found to be away, whatever the work is waiting for. */
+  unlessAway<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#isAway) {
+        work.catch(() => undefined);
+        return reject(new DatabaseAway('the database is away'));
+      }
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#client?.end().catch(() => undefined);
+    this.#client = undefined;
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      this.#client ??= await this.#connect();
+      await withTimeout(this.#client.query('SELECT 1'), probeTimeoutMs);
+    } catch (error) {
+      this.#client?.end().catch(() => undefined);
+      this.#client = undefined;
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({
+      ...this.#config,
+      connectionTimeoutMillis: probeTimeoutMs,
+      application_name: 'kohort-probe',
+    });
+    client.on('error', () => {
+      if (this.#client === client) this.#client = undefined;
+    });
+    await client.connect();
+    return client;
+  }
+
+  async #check(): Promise<void> {
+    const isReused = this.#client !== undefined;
+    try {
+      // A connection that was cut says nothing about the server: a new one is tried before the server counts as away.
+      await this.#ask().catch((error) => {
+        if (!isReused || error instanceof DatabaseAway) throw error;
+        return this.#ask();
+      });
+      this.#isAway = false;
+    } catch (error) {
+      this.#markAway(error);
+      throw error;
+    }
+  }
+
+  #markAway(cause: unknown): void {
+    if (this.isAway) return;
+    this.#isAway = true;
+    for (const reject of this.#waiting) reject(new DatabaseAway('the database went away'));
+    for (const listener of this.#onAway) listener();
+    this.#onError(cause instanceof Error ? cause : new Error(String(cause)), 'database away');
+  }
+}
+
+async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const expire = () => reject(new DatabaseAway('the probe was not answered'));
+    timer = setTimeout(() => setTimeout(expire, busyLoopGraceMs), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,32 @@
+import pg from 'pg';
+import type { Sql } from 'sql-template-tag';
+
+// bigint: our ids and counts stay below 2^53 by constraint. numeric: percentages only, three decimals.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+pg.types.setTypeParser(pg.types.builtins.NUMERIC, Number);
+
+/** A statement with a name is prepared once per connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+const cancelGraceMs = 1_000;
+
+/** Names a statement whose text never varies. */
+export function named(name: string, { text, values }: Sql): Statement {
+  return { name, text, values };
+}
+
+/** `statement_timeout` cannot fire in a backend that is stuck, so the client has a timeout of its own, a little later. */
+export function queryConfig(statement: Sql | Statement, timeoutMs: number): pg.QueryConfig {
+  const { text, values } = statement;
+  const config = { text, values, query_timeout: timeoutMs + cancelGraceMs };
+  return 'name' in statement && statement.name !== undefined ? { name: statement.name, ...config } : config;
+}
+
+/** The same, with each row as a tuple of its columns. */
+export function tupleConfig(statement: Sql | Statement, timeoutMs: number): pg.QueryArrayConfig {
+  return { ...queryConfig(statement, timeoutMs), rowMode: 'array' };
+}

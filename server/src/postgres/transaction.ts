@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Tx } from './database.ts';
+import { CommitUnknown, isConnectionLost, isRetryable } from './errors.ts';
+import type { Probe } from './probe.ts';
+import { queryConfig, tupleConfig } from './statement.ts';
+
+/**
+ * Features of PostgreSQL that can cost more than they save: just-in-time compilation, a second core for one statement, and
+ * bitmap scans, which read and sort all matching rows where an index would return the first ones in order.
+ */
+export type PlannerFeature = 'jit' | 'parallel' | 'bitmapscan';
+
+const switchOff: Readonly<Record<PlannerFeature, string>> = {
+  jit: 'SET LOCAL jit = off',
+  parallel: 'SET LOCAL max_parallel_workers_per_gather = 0',
+  bitmapscan: 'SET LOCAL enable_bitmapscan = off',
+};
+
+export interface TransactionOptions {
+  readonly isolation?: 'read committed' | 'repeatable read';
+  readonly readOnly?: boolean;
+  /** Milliseconds; replaces the database's own for statements of this transaction. */
+  readonly statementTimeout?: number;
+  /** Milliseconds a statement of this transaction may wait for a lock; otherwise as long as it may take. */
+  readonly lockTimeout?: number;
+  /** Switched off for statements of this transaction. */
+  readonly plannerOff?: readonly PlannerFeature[];
+}
+
+const maxAttempts = 4;
+const jitterMs = 20;
+
+/** `BEGIN` with its settings, in one round trip. */
+export function beginText({
+  isolation,
+  readOnly = false,
+  statementTimeout,
+  lockTimeout,
+  plannerOff = [],
+}: TransactionOptions): string {
+  const level = isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
+  const statements = [`BEGIN${level}${readOnly ? ' READ ONLY' : ''}`];
+  if (statementTimeout !== undefined) statements.push(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
+  if (lockTimeout !== undefined) statements.push(`SET LOCAL lock_timeout = ${Math.trunc(lockTimeout)}`);
+  return [...statements, ...plannerOff.map((feature) => switchOff[feature])].join('; ');
+}
+
+/**
+ * Runs `work` in one transaction on `client` and commits it.
+ * @throws CommitUnknown when the connection was lost while the commit was under way.
+ */
+export async function runTransaction<T>(
+  client: pg.PoolClient,
+  probe: Probe,
+  work: (tx: Tx) => Promise<T>,
+  timeoutMs: number,
+  options: TransactionOptions,
+): Promise<T> {
+  const run = (text: string) => probe.unlessAway(client.query(queryConfig({ text, values: [] }, timeoutMs)));
+  let committing = false;
+  try {
+    await run(beginText(options));
+    const result = await work(transactionOn(client, probe, timeoutMs));
+    committing = true;
+    const { command } = await run('COMMIT');
+    // A transaction that failed inside answers COMMIT with ROLLBACK; acknowledging it would lose the write.
+    if (command !== 'COMMIT') throw new Error('the transaction was rolled back at commit');
+    client.release();
+    return result;
+  } catch (error) {
+    if (isConnectionLost(error)) {
+      client.release(true);
+      throw committing ? new CommitUnknown('connection lost at commit', { cause: error }) : error;
+    }
+    const rolledBack = await run('ROLLBACK').then(
+      () => true,
+      () => false,
+    );
+    client.release(!rolledBack);
+    throw error;
+  }
+}
+
+function transactionOn(client: pg.PoolClient, probe: Probe, timeoutMs: number): Tx {
+  const query: Tx['query'] = async <Row extends object>(statement: Parameters<Tx['query']>[0]) =>
+    (await probe.unlessAway(client.query<Row>(queryConfig(statement, timeoutMs)))).rows;
+  const tx: Tx = {
+    inTransaction: true,
+    transaction: (part) => part(tx),
+    query,
+    // Whether it happened is decided by the COMMIT that follows.
+    write: query,
+    rows: async <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
+      (await probe.unlessAway(client.query<Row>(tupleConfig(statement, timeoutMs)))).rows,
+  };
+  return tx;
+}
+
+/** Retries work that failed by a deadlock or a serialization failure, whole, with jitter, three times. */
+export async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRetryable(error) || attempt >= maxAttempts) throw error;
+      await sleep(Math.random() * jitterMs * attempt);
+    }
+  }
+}
