@@ -9,9 +9,8 @@ import { authRoutes } from './features/auth/auth.routes.ts';
 import { createAuth, sweepAuth } from './features/auth/auth.ts';
 import { ensureAdmin } from './features/auth/first-admin.ts';
 import { exportRoutes } from './features/exports/exports.routes.ts';
-import { createExports } from './features/exports/exports.ts';
+import { exportContext } from './features/exports/exports.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
-import { createHistory } from './features/history/history.ts';
 import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
 import { createImports } from './features/imports/imports.ts';
@@ -22,16 +21,19 @@ import { createKeys } from './features/keys/keys.ts';
 import { fastCallsOf } from './features/memberships/fast-calls.ts';
 import { memberRoutes } from './features/memberships/members.routes.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
-import { createAsOf } from './features/memberships/read/at.ts';
-import { createMembershipReads } from './features/memberships/read/explain.ts';
-import { createMembers } from './features/memberships/read/members-of-segment.ts';
-import { createAnswers } from './features/memberships/read/segments-of-user.ts';
+import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
+import {
+  coalesceSegmentsOfUser,
+  coalesceSegmentsOfUsers,
+  segmentsContext,
+} from './features/memberships/read/segments-of-user.ts';
 import { purgeSegment, purgeSome, sweepExpired } from './features/memberships/write/expiry-and-purge.ts';
 import { createHolds, refuseErasureOfHeld } from './features/memberships/write/fence.ts';
 import { createOverrides, dropAllOverrides } from './features/memberships/write/ledger.ts';
 import { reportRoutes } from './features/reports/reports.routes.ts';
-import { createReports } from './features/reports/reports.ts';
+import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
+import { createPastDefinitions } from './features/segments/past-definitions.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
@@ -113,27 +115,26 @@ export async function createService(
     },
   });
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
-  const answers = createAnswers({
-    db,
-    definitions,
-    observe: { one: watch('segments'), many: watch('resolve') },
-  });
-  const reads = createMembershipReads({ db, definitions, observe: watch('memberships') });
+  const reading = { db, definitions, cursors };
+  const fastReads = segmentsContext(reading);
+  const reads = {
+    segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
+    segmentsOfMany: coalesceSegmentsOfUsers(fastReads, watch('resolve')),
+    stateOf: coalesceStateOfUser(reading, watch('memberships')),
+    past: { db, definitionsAt: createPastDefinitions() },
+  };
   const overrides = createOverrides({
     db,
     definitions,
     untilLifted,
     observe: watch('overrides'),
   });
-  follow('segments', answers.segmentsOf);
-  follow('resolve', answers.segmentsOfMany);
-  follow('memberships', reads.coalesced);
+  follow('segments', reads.segmentsOf);
+  follow('resolve', reads.segmentsOfMany);
+  follow('memberships', reads.stateOf);
   follow('overrides', overrides.coalesced);
-  const members = createMembers({ db, cursors, definitions });
-  const history = createHistory({ db, cursors, users });
   const jobs = createJobs(db);
-  const imports = createImports({ db, definitions, members, offer: offerImport, onError });
-  const reports = createReports({ db, users, secret: config.jwtSecret });
+  const imports = createImports({ db, definitions, offer: offerImport, onError });
 
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
@@ -143,19 +144,19 @@ export async function createService(
     seedIsOpen,
     host: config.host,
   });
-  for (const call of fastCallsOf({ answers, overrides, known: auth.known, seedIsOpen, observerOf }))
+  for (const call of fastCallsOf({ ...reads, overrides, known: auth.known, seedIsOpen, observerOf }))
     fastPath.open(call);
   authRoutes(router, auth);
   accountRoutes(router, accounts);
   keyRoutes(router, keys, once);
   userRoutes(router, users, once, auth.forgetUser);
   segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSome(db, id) });
-  memberRoutes(router, members, db);
-  membershipRoutes(router, answers, reads, overrides, createAsOf(db));
-  historyRoutes(router, history);
-  reportRoutes(router, reports, once);
+  memberRoutes(router, reading);
+  membershipRoutes(router, reads, overrides);
+  historyRoutes(router, { db, cursors, users });
+  reportRoutes(router, reportContext({ db, users, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);
-  exportRoutes(router, createExports(members));
+  exportRoutes(router, exportContext(reading));
   jobRoutes(router, jobs);
   answerHealth(app, () => serving && !draining && db.available);
   await answerDocs(app, openApiOf(endpoints, version));

@@ -1,13 +1,13 @@
 import { imports as contract } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
-import type { ExportFormat, Exports } from './exports.ts';
+import { type ExportContext, type ExportFormat, openExport } from './exports.ts';
 
-const TYPES: Readonly<Record<ExportFormat, string>> = {
+const types: Readonly<Record<ExportFormat, string>> = {
   csv: 'text/csv; charset=utf-8',
   ndjson: 'application/x-ndjson; charset=utf-8',
 };
 
-/** How much a type is wanted: 0 to 1, by RFC 9110, 12.5.1, as far as two types need it. */
+/** The weight of a type, 0 to 1: as much of RFC 9110, 12.5.1 as two types need. */
 function weightOf(accept: string, type: string): number {
   const [group] = type.split('/');
   const ranges = accept.split(',').map((range) => {
@@ -25,12 +25,12 @@ export function formatFor(accept: string | undefined): ExportFormat {
   return weightOf(accept, 'application/x-ndjson') > weightOf(accept, 'text/csv') ? 'ndjson' : 'csv';
 }
 
-export function exportRoutes({ route }: Router, exports: Exports): void {
+export function exportRoutes({ route }: Router, context: ExportContext): void {
   route(contract.exportMembers, async ({ params, request, reply }) => {
     const format = formatFor(request.headers.accept);
-    const stream = await exports.open(params.slug, format);
+    const stream = await openExport(context, params.slug, format);
     reply
-      .type(TYPES[format])
+      .type(types[format])
       .header('vary', 'accept')
       .header('content-disposition', `attachment; filename="${params.slug}.${format}"`)
       .header('cache-control', 'no-store');

@@ -1,10 +1,10 @@
 import { history as contract, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
-import type { History } from './history.ts';
+import { type HistoryContext, historyOfUser } from './history.ts';
 
-export function historyRoutes({ route }: Router, history: History): void {
+export function historyRoutes({ route }: Router, context: HistoryContext): void {
   route(contract.userHistory, async ({ params, query: { from, to, ...query } }) => {
-    const { events, next_cursor } = await history.ofUser(parseUserRef(params.user), {
+    const { events, next_cursor } = await historyOfUser(context, parseUserRef(params.user), {
       ...query,
       segment: query.segment,
       from: from === undefined ? undefined : parseTime(from),

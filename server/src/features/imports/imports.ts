@@ -1,7 +1,6 @@
 import { invalid } from '@kohort/contract';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { failAllOfSegment } from '../jobs/jobs.ts';
-import type { Members } from '../memberships/read/members-of-segment.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
@@ -32,19 +31,17 @@ export interface Imports extends Pick<Runner, 'run' | 'watch' | 'stop'> {
 export function createImports({
   db,
   definitions,
-  members,
   offer,
   onError,
 }: {
   db: Database;
   definitions: DefinitionCache;
-  members: Members;
   /** Has some process run a job, if the transaction commits. */
   offer: (db: Db, job: number) => Promise<void>;
   onError: (error: unknown, what: string) => void;
 }): Imports {
   const works = {
-    segment_import: createMemberImport({ db, members, definitions }),
+    segment_import: createMemberImport({ db, definitions }),
     user_import: createUserImport({ db }),
   };
   const runner = createRunner({ db, works, offer, onError });

@@ -3,7 +3,7 @@ import type { Database, Tx } from '../../postgres/database.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { isList } from '../../segmentation/definition.ts';
 import type { JobCounts, JobRow } from '../jobs/jobs.ts';
-import type { Members } from '../memberships/read/members-of-segment.ts';
+import { eachLetIn } from '../memberships/read/members-of-segment.ts';
 import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
 import { dropHolds, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
@@ -56,15 +56,7 @@ const NONE: Changed = { include: 0, exclude: 0 };
 
 const deleted = () => new JobFailed([{ line: null, message: 'the segment was deleted' }]);
 
-export function createMemberImport({
-  db,
-  members,
-  definitions,
-}: {
-  db: Database;
-  members: Members;
-  definitions: DefinitionCache;
-}): Work {
+export function createMemberImport({ db, definitions }: { db: Database; definitions: DefinitionCache }): Work {
   const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, plannerOff: ['jit', 'parallel'] };
 
   /** What goes through all rows of a file. */
@@ -92,7 +84,7 @@ export function createMemberImport({
     if (!definition) throw deleted();
     if (mode === 'add' || isList(definition)) return;
     await createRule(db, job.id);
-    await members.eachLetIn(segmentId, (batch) =>
+    await eachLetIn({ db, definitions }, segmentId, (batch) =>
       insertRule(
         db,
         job.id,

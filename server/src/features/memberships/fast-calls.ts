@@ -5,20 +5,20 @@ import type { Caller } from '../../http/caller.ts';
 import type { FastCall } from '../../http/fast-path.ts';
 import { fastifyPath } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
-import type { Answers } from './read/segments-of-user.ts';
+import type { SegmentsOfUser } from './read/segments-of-user.ts';
 import type { Overrides } from './write/ledger.ts';
 
 const { listUserSegments, addToSegment } = contract;
 
 export interface FastCallSettings {
-  readonly answers: Answers;
+  readonly segmentsOf: SegmentsOfUser;
   readonly overrides: Overrides;
   readonly known: (token: string) => Caller | undefined;
   readonly seedIsOpen: boolean;
   readonly observerOf: (method: string, route: string) => (seconds: number) => void;
 }
 
-// No query string, and no character that would have to be looked at twice.
+// No query string, and no character that needs a second look.
 const SEGMENTS_OF_USER = /^\/api\/users\/([1-9][0-9]{0,15}|ext:[A-Za-z0-9._~@:%-]+)\/segments$/;
 // JSON's own white space, which is less than a regular expression's.
 const ONLY_SLUG = new RegExp(
@@ -33,16 +33,16 @@ function readUser(text: string): UserRef | undefined {
   }
 }
 
-/** `GET` and `POST` of `/api/users/{user}/segments` for the fast path: whatever is not plainly right is left to the framework. */
-export function fastCallsOf({ answers, overrides, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
-  /** Who calls, if it is plain that they may. */
+/** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Whatever is not plainly right is left to the framework. */
+export function fastCallsOf({ segmentsOf, overrides, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
+  /** The caller, where it is plain that they may make this call. */
   function admit(endpoint: Endpoint, headers: IncomingHttpHeaders, user: string): Caller | undefined {
     const caller = recognise(headers, known);
     return caller && !refusalOf(endpoint, caller, { user, seedIsOpen }) ? caller : undefined;
   }
 
   async function listOf(user: UserRef): Promise<string> {
-    const body = await answers.segmentsOf(user);
+    const body = await segmentsOf(user);
     if (body === undefined) throw unknownUser();
     return body;
   }

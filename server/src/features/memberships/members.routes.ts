@@ -1,12 +1,14 @@
 import { segments as contract } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
-import type { Db } from '../../postgres/database.ts';
+import type { Cursors } from '../../paging/cursors.ts';
 import { checkPercentage, storeCondition } from '../segments/segments.ts';
-import type { Members } from './read/members-of-segment.ts';
+import { countOfMembers, membersPage } from './read/members-of-segment.ts';
+import { previewOf } from './read/preview.ts';
+import type { ReadContext } from './read/with-definitions.ts';
 
-export function memberRoutes({ route }: Router, members: Members, db: Db): void {
+export function memberRoutes({ route }: Router, context: ReadContext & { readonly cursors: Cursors }): void {
   route(contract.listMembers, async ({ params, query }) => {
-    const { users, next_cursor } = await members.page(params.slug, query);
+    const { users, next_cursor } = await membersPage(context, params.slug, query);
     return {
       users: users.map(({ since, expires_at, ...user }) => ({
         ...user,
@@ -17,12 +19,12 @@ export function memberRoutes({ route }: Router, members: Members, db: Db): void 
     };
   });
 
-  route(contract.countMembers, async ({ params }) => ({ count: await members.count(params.slug) }));
+  route(contract.countMembers, async ({ params }) => ({ count: await countOfMembers(context, params.slug) }));
 
   route(contract.previewSegment, async ({ body: { percentage = null, condition = null } }) => {
     checkPercentage(percentage);
-    const { stored } = await storeCondition(db, condition);
-    const { sample, ...counted } = await members.preview({ percentage, condition: stored });
+    const { stored } = await storeCondition(context.db, condition);
+    const { sample, ...counted } = await previewOf(context, { percentage, condition: stored });
     return {
       ...counted,
       sample: sample.map(({ id, external_id, name, attributes, created_at }) => ({

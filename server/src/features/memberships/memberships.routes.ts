@@ -1,9 +1,9 @@
 import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
-import type { SegmentsAt } from './read/at.ts';
-import type { MembershipReads } from './read/explain.ts';
-import { type Answers, slugsOf } from './read/segments-of-user.ts';
+import { type PastContext, segmentsAt } from './read/at.ts';
+import { explain, membershipsOf, type StateOfUser } from './read/explain.ts';
+import { type SegmentsOfUser, type SegmentsOfUsers, slugsOf } from './read/segments-of-user.ts';
 import type { Overrides, Wanted } from './write/ledger.ts';
 
 const ok = { status: 'ok' } as const;
@@ -22,18 +22,24 @@ function removal(slug: string): Wanted {
   return { slug, kind: 'remove', expiresAt: null, ttl: null, path: '' };
 }
 
+/** The ways to ask about users; the coalesced ones share their statements with the fast path. */
+export interface MembershipReads {
+  readonly segmentsOf: SegmentsOfUser;
+  readonly segmentsOfMany: SegmentsOfUsers;
+  readonly stateOf: StateOfUser;
+  readonly past: PastContext;
+}
+
 export function membershipRoutes(
   { route }: Router,
-  answers: Answers,
-  reads: MembershipReads,
+  { segmentsOf, segmentsOfMany, stateOf, past }: MembershipReads,
   overrides: Overrides,
-  segmentsAt: SegmentsAt,
 ): void {
   route(contract.listUserSegments, async ({ params, query }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
-    if (at) return { segments: await segmentsAt(user, at) };
-    const body = await answers.segmentsOf(user);
+    if (at) return { segments: await segmentsAt(past, user, at) };
+    const body = await segmentsOf(user);
     if (body === undefined) throw unknownUser();
     return { segments: slugsOf(body) };
   });
@@ -77,12 +83,12 @@ export function membershipRoutes(
   });
 
   route(contract.explainPair, async ({ params }) => {
-    const { expires_at, ...why } = await reads.explain(parseUserRef(params.user), params.slug);
+    const { expires_at, ...why } = await explain(stateOf, parseUserRef(params.user), params.slug);
     return { ...why, expires_at: expires_at?.toISOString() ?? null };
   });
 
   route(contract.listMemberships, async ({ params }) => {
-    const memberships = await reads.membershipsOf(parseUserRef(params.user));
+    const memberships = await membershipsOf(stateOf, parseUserRef(params.user));
     return {
       memberships: memberships.map(({ since, expires_at, ...one }) => ({
         ...one,
@@ -95,7 +101,7 @@ export function membershipRoutes(
   route(contract.resolve, async ({ body }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
     const wanted = body.segments && new Set(body.segments);
-    const found = await answers.segmentsOfMany(users);
+    const found = await segmentsOfMany(users);
     return {
       results: body.users.map((user, i) => {
         const slugs = found[i] === undefined ? null : slugsOf(found[i]);

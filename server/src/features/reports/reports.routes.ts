@@ -3,13 +3,13 @@ import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
 import { originOf } from '../../http/host.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
-import type { Reports } from './reports.ts';
+import { createReport, linesOfReport, type ReportContext } from './reports.ts';
 
-export function reportRoutes({ route }: Router, reports: Reports, once: Once): void {
+export function reportRoutes({ route }: Router, context: ReportContext, once: Once): void {
   route(contract.createReport, ({ body: { from, to, user, ...body }, idempotent, request }) => {
     const [first, last] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
     return once(idempotent, async (db) => {
-      const { link, expiresAt } = await reports.create(db, {
+      const { link, expiresAt } = await createReport(context, db, {
         ...body,
         ...(first && { from: first }),
         ...(last && { to: last }),
@@ -20,7 +20,7 @@ export function reportRoutes({ route }: Router, reports: Reports, once: Once): v
   });
 
   route(contract.downloadReport, async ({ params, reply }) => {
-    const lines = reports.open(params.report)[Symbol.asyncIterator]();
+    const lines = linesOfReport(context, params.report);
     // The first line is drawn before the answer begins: whatever is wrong by then still has a status of its own.
     const first = await lines.next();
     reply
@@ -32,11 +32,11 @@ export function reportRoutes({ route }: Router, reports: Reports, once: Once): v
   });
 }
 
-async function* resume(first: IteratorResult<string>, rest: AsyncIterator<string>): AsyncGenerator<string> {
+async function* resume(first: IteratorResult<string>, rest: AsyncGenerator<string>): AsyncGenerator<string> {
   try {
     for (let next = first; !next.done; next = await rest.next()) yield next.value;
   } finally {
     // A reader that went away must not keep a connection to the database.
-    await rest.return?.();
+    await rest.return(undefined);
   }
 }

@@ -1,11 +1,12 @@
 import { invalid, Problem, type UserRef } from '@kohort/contract';
+import { Limit } from '../../limit.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
 import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Users } from '../users/users.ts';
 import { csvLine } from './csv.ts';
-import { createReportLinks } from './links.ts';
+import { createReportLinks, type ReportLinks } from './links.ts';
 import { type ReportRow, reportQuery, slugWasEver } from './reports.sql.ts';
 
 export interface ReportRequest {
@@ -17,22 +18,26 @@ export interface ReportRequest {
   readonly segment?: string;
 }
 
-export interface Reports {
-  /** A link, as the last part of its path, and when it ceases to work. */
-  create(within: Db, request: ReportRequest): Promise<{ link: string; expiresAt: Date }>;
-  /** @throws Problem 404 for a link that is not ours, or not any more. */
-  open(link: string): AsyncIterable<string>;
+export interface ReportContext {
+  readonly db: Database;
+  readonly users: Users;
+  readonly links: ReportLinks;
+  /** Each report holds a connection for as long as its reader takes. */
+  readonly places: Limit;
 }
 
-const LINK_LIVES = 60 * 60 * 1_000;
-/** Each is a moment in which nobody else is served. */
-const BATCH = 200;
-/** The first batch waits for the whole range to be sorted. */
-const STATEMENT_TIMEOUT = 120_000;
-/** Each holds a connection for as long as its reader takes. */
-const MAX_AT_ONCE = 4;
+export function reportContext({ db, users, secret }: { db: Database; users: Users; secret: string }): ReportContext {
+  const places = new Limit(4, 'Too many reports are being read. Try again shortly.');
+  return { db, users, links: createReportLinks(secret), places };
+}
 
-const HEADER = ['user_id', 'external_id', 'segment', 'operation', 'at', 'source', 'actor'];
+const linkLivesMs = 60 * 60 * 1_000;
+/** Nothing else is served while a batch is being formatted. */
+const batchRows = 200;
+/** The first batch waits for the whole range to be sorted. */
+const statementTimeoutMs = 120_000;
+
+const header = ['user_id', 'external_id', 'segment', 'operation', 'at', 'source', 'actor'];
 
 function rangeOf({ month, from, to }: ReportRequest): { from: Date; to: Date } {
   if (month !== undefined) {
@@ -57,41 +62,42 @@ function lineOf(row: ReportRow): string {
   ]);
 }
 
-export function createReports({ db, users, secret }: { db: Database; users: Users; secret: string }): Reports {
-  const links = createReportLinks(secret);
-  let open = 0;
+/** A link, as the last part of its path, and when it expires. */
+export async function createReport(
+  { users, links }: ReportContext,
+  within: Db,
+  request: ReportRequest,
+): Promise<{ link: string; expiresAt: Date }> {
+  const range = rangeOf(request);
+  const userId = request.user && (await users.read(request.user, within)).id;
+  const { segment } = request;
+  if (segment !== undefined && !(await slugWasEver(within, segment))) throw unknownSegment(segment);
+  const expiresAt = new Date(Date.now() + linkLivesMs);
+  return { link: links.sign({ ...range, userId, segment }, expiresAt), expiresAt };
+}
 
-  async function* linesOf(link: string): AsyncGenerator<string, void, undefined> {
-    const scope = links.open(link, new Date());
-    if (!scope) throw new Problem('report_unknown', 'This link does not work, or not any more. Make a new one.');
-    if (open >= MAX_AT_ONCE) {
-      throw new Problem('overloaded', 'Too many reports are being read. Try again shortly.', { retryAfter: 5 });
+/**
+ * The lines behind a link.
+ * @throws Problem 404 for a link that is not ours or has expired.
+ */
+export async function* linesOfReport(
+  { db, links, places }: ReportContext,
+  link: string,
+): AsyncGenerator<string, void, undefined> {
+  const scope = links.open(link, new Date());
+  if (!scope) throw new Problem('report_unknown', 'This link is not valid, or has expired. Create a new one.');
+  places.take();
+  try {
+    await sweepExpired(db);
+    const rows = db.stream<ReportRow>(reportQuery(scope), { batch: batchRows, statementTimeout: statementTimeoutMs });
+    // The header leaves with the first rows, so that a query that fails fails before anything was answered.
+    let pending = csvLine(header);
+    for await (const batch of rows) {
+      yield pending + batch.map(lineOf).join('');
+      pending = '';
     }
-    open++;
-    try {
-      await sweepExpired(db);
-      const rows = db.stream<ReportRow>(reportQuery(scope), { batch: BATCH, statementTimeout: STATEMENT_TIMEOUT });
-      // The header leaves with the first rows, so that a query that fails fails before anything was answered.
-      let pending = csvLine(HEADER);
-      for await (const batch of rows) {
-        yield pending + batch.map(lineOf).join('');
-        pending = '';
-      }
-      if (pending !== '') yield pending;
-    } finally {
-      open--;
-    }
+    if (pending !== '') yield pending;
+  } finally {
+    places.free();
   }
-
-  return {
-    async create(within, request) {
-      const range = rangeOf(request);
-      const userId = request.user && (await users.read(request.user, within)).id;
-      const { segment } = request;
-      if (segment !== undefined && !(await slugWasEver(within, segment))) throw unknownSegment(segment);
-      const expiresAt = new Date(Date.now() + LINK_LIVES);
-      return { link: links.sign({ ...range, userId, segment }, expiresAt), expiresAt };
-    },
-    open: linesOf,
-  };
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { Memory } from './answer-cache.ts';
+import { AnswerCache } from './answer-cache.ts';
 
-const small = () => new Memory<string, string>(100, (_, value) => value.length);
+const small = () => new AnswerCache<string, string>(100, (_, value) => value.length);
 
 it('remembers, and forgets what was not used lately', () => {
   const memory = small();

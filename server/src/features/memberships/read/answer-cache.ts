@@ -1,17 +1,17 @@
 /**
- * Remembers what was used lately, at most twice `half` bytes, roughly: a new half is begun when one is full, and the half
- * before the last is dropped whole. What is found in the older half moves over. Cheaper per use than a list in order of use.
+ * Keeps what was used lately, at most roughly twice `halfBytes`. When one half is full a new one begins and the older half
+ * is dropped whole; an entry found in the older half moves to the newer. Cheaper per use than a list in order of use.
  */
-export class Memory<Key, Value> {
-  readonly #half: number;
-  readonly #sizeOf: (key: Key, value: Value) => number;
+export class AnswerCache<Key, Value> {
+  readonly #halfBytes: number;
+  readonly #bytesOf: (key: Key, value: Value) => number;
   #young = new Map<Key, Value>();
   #old = new Map<Key, Value>();
   #bytes = 0;
 
-  constructor(half: number, sizeOf: (key: Key, value: Value) => number) {
-    this.#half = half;
-    this.#sizeOf = sizeOf;
+  constructor(halfBytes: number, bytesOf: (key: Key, value: Value) => number) {
+    this.#halfBytes = halfBytes;
+    this.#bytesOf = bytesOf;
   }
 
   get(key: Key): Value | undefined {
@@ -23,14 +23,14 @@ export class Memory<Key, Value> {
   }
 
   set(key: Key, value: Value): void {
-    if (this.#bytes >= this.#half) {
+    if (this.#bytes >= this.#halfBytes) {
       this.#old = this.#young;
       this.#young = new Map();
       this.#bytes = 0;
     }
     const before = this.#young.get(key);
-    if (before !== undefined) this.#bytes -= this.#sizeOf(key, before);
-    this.#bytes += this.#sizeOf(key, value);
+    if (before !== undefined) this.#bytes -= this.#bytesOf(key, before);
+    this.#bytes += this.#bytesOf(key, value);
     this.#young.set(key, value);
   }
 

@@ -5,7 +5,8 @@ import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { createDefinitionCache } from '../../segments/definitions.ts';
-import { memberSql, pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
+import { memberSql } from './member-rule.sql.ts';
+import { pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
 
 const USERS = 30_000;
 const LIMIT = 500;

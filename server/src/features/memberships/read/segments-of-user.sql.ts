@@ -5,7 +5,7 @@ import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import { stands } from '../stands.sql.ts';
 
 /** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
-export interface Found {
+export interface FoundUser {
   readonly overrides: string;
   /** The rest is for dynamic segments, and left out where the caller already has it. */
   readonly subject:
@@ -18,42 +18,42 @@ export interface Found {
     | undefined;
 }
 
-export interface Answered {
+export interface FoundUsers {
   readonly revision: number;
   /** In the order asked; undefined for an unknown user. */
-  readonly users: readonly (Found | undefined)[];
+  readonly users: readonly (FoundUser | undefined)[];
 }
 
-/** A user, and the version of them that the caller remembers. */
-export interface Asked {
+/** A user, and the version of them that the caller has cached. */
+export interface AskedUser {
   readonly ref: UserRef;
   readonly known: { readonly id: number; readonly version: number } | undefined;
 }
 
-// Hand-written texts with names: prepared once per connection. External ids are looked up one by one, and only where given.
+// Texts with names are prepared once per connection. External ids are looked up one by one, and only where given.
 // A subquery around an array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
-const ASKED = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
-const OVERRIDES = `
+const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
+const overridesOf = `
   SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
   FROM memberships m
   WHERE m.user_id = q.id AND ${stands(sql`m`).text}`;
 
-const LISTS = `
+const lists = `
   SELECT d.revision, coalesce(o.overrides, CASE WHEN EXISTS (SELECT FROM users u WHERE u.id = q.id) THEN '{}' END)
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
-    CROSS JOIN LATERAL (SELECT ${ASKED} AS id) q
-    CROSS JOIN LATERAL (${OVERRIDES}) o
+    CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
+    CROSS JOIN LATERAL (${overridesOf}) o
   ORDER BY a.ord`;
 
-const SUBJECTS = `
+const subjects = `
   SELECT d.revision, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
     n.id, n.version, n.external_id, n.attributes
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
-    CROSS JOIN LATERAL (SELECT ${ASKED} AS id) q
-    CROSS JOIN LATERAL (${OVERRIDES}) o
+    CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
+    CROSS JOIN LATERAL (${overridesOf}) o
     LEFT JOIN users u ON u.id = q.id
     LEFT JOIN LATERAL (
       SELECT u.id, u.attributes_version AS version, u.external_id, u.attributes
@@ -61,14 +61,14 @@ const SUBJECTS = `
     ) n ON true
   ORDER BY a.ord`;
 
-const idsOf = (asked: readonly Asked[]) => asked.map(({ ref }) => ref.id ?? null);
-const externalIdsOf = (asked: readonly Asked[]) => asked.map(({ ref }) => ref.externalId ?? null);
+const idsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.id ?? null);
+const externalIdsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.externalId ?? null);
 
 /** Where every segment is a plain list: a user with an override exists, so only those without are looked for. */
-export async function selectLists(db: Db, asked: readonly Asked[]): Promise<Answered> {
+export async function selectLists(db: Db, asked: readonly AskedUser[]): Promise<FoundUsers> {
   const rows = await db.rows<[revision: number, overrides: string | null]>({
     name: 'memberships-lists',
-    text: LISTS,
+    text: lists,
     values: [idsOf(asked), externalIdsOf(asked)],
   });
   return {
@@ -86,10 +86,10 @@ type SubjectRow = [
   attributes: JsonObject | null,
 ];
 
-export async function selectSubjects(db: Db, asked: readonly Asked[]): Promise<Answered> {
+export async function selectSubjects(db: Db, asked: readonly AskedUser[]): Promise<FoundUsers> {
   const rows = await db.rows<SubjectRow>({
     name: 'memberships-subjects',
-    text: SUBJECTS,
+    text: subjects,
     values: [
       idsOf(asked),
       externalIdsOf(asked),

@@ -1,0 +1,31 @@
+import { Problem } from '@kohort/contract';
+import type { Database } from '../../../postgres/database.ts';
+import type { Definitions } from '../../../segmentation/definition.ts';
+import type { DefinitionCache } from '../../segments/definitions.ts';
+
+/** What every read of memberships works with. */
+export interface ReadContext {
+  readonly db: Database;
+  readonly definitions: DefinitionCache;
+}
+
+/** The answer of a read, or the revision that its statement saw when that is not the one the read was given. */
+export type AtRevision<T> = { readonly answer: T } | { readonly revision: number };
+
+const maxAttempts = 10;
+
+/**
+ * Runs a read with the definitions in memory. Its statement reports the revision that was current for it; when memory holds
+ * another one, memory is refreshed and the read runs again. So data and definitions are always of one moment.
+ */
+export async function withDefinitions<T>(
+  definitions: DefinitionCache,
+  read: (current: Definitions) => Promise<AtRevision<T>>,
+): Promise<T> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const seen = await read(definitions.current());
+    if ('answer' in seen) return seen.answer;
+    await definitions.at(seen.revision);
+  }
+  throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
+}
