@@ -6,6 +6,7 @@ FROM node:26-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY contract/package.json contract/
+COPY embedded/package.json embedded/
 COPY server/package.json server/
 # No script of a package runs: the one native addon, argon2, comes prebuilt. TypeScript, an optional peer of a reader of
 # configuration files that the queue's command line uses, is a third of the whole and never loaded by the service.
@@ -32,6 +33,7 @@ COPY --from=dependencies /app ./
 COPY LICENSE ./
 COPY schema schema
 COPY contract contract
+COPY embedded embedded
 COPY server server
 USER 10001:10001
 

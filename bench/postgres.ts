@@ -1,8 +1,7 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
+import { startEmbedded } from '@kohort/embedded/start.ts';
 import pg from 'pg';
-// The one part of the server that the bench takes instead of starting it: the same PostgreSQL, with settings of its own.
-import { startEmbedded } from '../server/src/embedded.ts';
 import { parentOf } from './cpu.ts';
 import { atEnd } from './processes.ts';
 

@@ -3,9 +3,9 @@ import { appendFile, chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { findBinaries } from '@kohort/embedded/binaries.ts';
+import { runnerFor, systemUser } from '@kohort/embedded/run-as.ts';
 import pg from 'pg';
-// Where the embedded PostgreSQL is and as whom it runs is the server's knowledge; killing it is ours.
-import { findBinaries, runnerFor, systemUser } from '../server/src/embedded.ts';
 import { atEnd, childrenOf, freePort, run, signalPid } from './processes.ts';
 
 export interface Tools {

@@ -4,9 +4,10 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EmbeddedError } from '@kohort/embedded/error.ts';
+import { type EmbeddedPostgres, startEmbedded } from '@kohort/embedded/start.ts';
 import { createService, type Service } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
-import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
 import { CommitUnknown, isConnectionLost, sqlState } from './postgres/errors.ts';
 import {
   claimPort,
@@ -210,7 +211,8 @@ async function connect(service: Service, url: string, isStopping: () => boolean)
 }
 
 function complain(error: unknown): void {
-  const words = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : error;
+  const isForPerson = error instanceof ConfigError || error instanceof EmbeddedError;
+  const words = isForPerson ? error.message : error instanceof Error ? error.stack : error;
   process.stderr.write(`${words}\n`);
 }
 

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ConfigError } from './config.ts';
-import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
+import { readPidFile } from './cluster.ts';
+import { EmbeddedError } from './error.ts';
+import { type EmbeddedPostgres, startEmbedded } from './start.ts';
 
 let folder: string;
 const running: EmbeddedPostgres[] = [];
@@ -29,7 +30,7 @@ describe('the embedded PostgreSQL', () => {
     for (const one of both) if (one.status === 'fulfilled') running.push(one.value);
     expect(running).toHaveLength(1);
     const refused = both.find((one) => one.status === 'rejected')?.reason;
-    expect(refused).toBeInstanceOf(ConfigError);
+    expect(refused).toBeInstanceOf(EmbeddedError);
     expect(refused.message).toMatch(/^Another Kohort is using the data folder/);
 
     // It listens on 127.0.0.1 only, asks for a password, and sorts text the same everywhere.
@@ -49,7 +50,37 @@ describe('the embedded PostgreSQL', () => {
     await mkdir(join(folder, 'postgres'));
     await writeFile(join(folder, 'postgres', 'PG_VERSION'), '15\n');
     const refused = await startEmbedded({ folder }).catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(ConfigError);
-    expect((refused as Error).message).toMatch(/did not make/);
+    expect(refused).toBeInstanceOf(EmbeddedError);
+    expect((refused as Error).message).toMatch(/did not create/);
+  });
+});
+
+describe('its processes', () => {
+  it.runIf(process.platform === 'linux')('inherit no secret from the environment of the service', async () => {
+    const secrets = { ADMIN_PASSWORD: 'a password nobody may see', JWT_SECRET: 'a secret nobody may see' };
+    Object.assign(process.env, secrets);
+    try {
+      running.push(await startEmbedded({ folder }));
+    } finally {
+      for (const name of Object.keys(secrets)) delete process.env[name];
+    }
+    const { pid } = (await readPidFile(join(folder, 'postgres'))) ?? { pid: 0 };
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8');
+    expect(environment).toContain('LC_ALL=C');
+    for (const [name, value] of Object.entries(secrets)) {
+      expect(environment).not.toContain(name);
+      expect(environment).not.toContain(value);
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0)('start when PATH does not name the folders of system programs', async () => {
+    const { PATH } = process.env;
+    process.env.PATH = '/nowhere';
+    try {
+      running.push(await startEmbedded({ folder }));
+    } finally {
+      process.env.PATH = PATH;
+    }
+    expect(await ask(running[0]?.url ?? '', 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 });

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startEmbedded } from '@kohort/embedded/start.ts';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startEmbedded } from '../src/embedded.ts';
-import { migrateQueue } from '../src/jobs/worker.ts';
-import { migrate } from '../src/postgres/migrate.ts';
+import { migrateQueue } from '../server/src/jobs/worker.ts';
+import { migrate } from '../server/src/postgres/migrate.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -38,7 +38,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.end();
   const template = new URL(url);
   template.pathname = `/${TEMPLATE}`;
-  await migrate(template.href, join(import.meta.dirname, '../../schema'), () => migrateQueue(template.href));
+  await migrate(template.href, join(import.meta.dirname, '../schema'), () => migrateQueue(template.href));
 
   project.provide('postgresUrl', url);
   return async () => {
