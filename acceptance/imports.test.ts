@@ -123,7 +123,7 @@ it('a kill -9 in the middle of a job, before another, and during an upload chang
       (await scalar(`SELECT count(*)::int FROM pg_class WHERE relnamespace = 'import_staging'::regnamespace`)) === 0,
     10_000,
   );
-  expect(await scalar('SELECT count(*)::int FROM import_holds')).toBe(0);
+  expect(await scalar('SELECT count(*)::int FROM fences')).toBe(0);
   expect(
     await scalar(`
       WITH last AS (SELECT DISTINCT ON (user_id, segment_id) * FROM history ORDER BY user_id, segment_id, seq DESC)

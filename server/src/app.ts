@@ -10,6 +10,7 @@ import { createAuth, sweepAuth } from './features/auth/auth.ts';
 import { ensureAdmin } from './features/auth/first-admin.ts';
 import { exportRoutes } from './features/exports/exports.routes.ts';
 import { exportContext } from './features/exports/exports.ts';
+import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
@@ -27,9 +28,9 @@ import {
   coalesceSegmentsOfUsers,
   segmentsContext,
 } from './features/memberships/read/segments-of-user.ts';
-import { purgeSegment, purgeSome, sweepExpired } from './features/memberships/write/expiry-and-purge.ts';
-import { createHolds, refuseErasureOfHeld } from './features/memberships/write/fence.ts';
-import { createOverrides, dropAllOverrides } from './features/memberships/write/ledger.ts';
+import { sweepExpired } from './features/memberships/write/expiry.ts';
+import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
+import { purgeSegment, purgeSmallSegment } from './features/memberships/write/purge.ts';
 import { reportRoutes } from './features/reports/reports.routes.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
@@ -37,7 +38,7 @@ import { createPastDefinitions } from './features/segments/past-definitions.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
-import { createUsers } from './features/users/users.ts';
+import type { OnErase } from './features/users/users.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
 import { loggable } from './http/log.ts';
@@ -99,21 +100,15 @@ export async function createService(
   const auth = createAuth({ ...config, db });
   const accounts = createAccounts({ db, cursors, forgetUser: auth.forgetUser });
   const keys = createKeys({ db, cursors, forgetKey: auth.forgetKey });
-  const { lifted: untilLifted } = createHolds(db);
-  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret, untilLifted });
+  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret });
 
   // What the service is for.
   const definitions = createDefinitionCache(db);
-  const users = createUsers({
-    db,
-    cursors,
-    untilLifted,
-    onErase: async (tx, userId, { actor, isAdmin }) => {
-      await refuseErasureOfHeld(tx, userId);
-      await dropAllOverrides(tx, userId, actor);
-      await eraseAccount(tx, userId, isAdmin);
-    },
-  });
+  const onErase: OnErase = async (tx, userId, { actor, isAdmin }) => {
+    await refuseErasureOfFenced(tx, userId);
+    await removeOverridesOfErased(tx, userId, actor);
+    await eraseAccount(tx, userId, isAdmin);
+  };
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
   const reading = { db, definitions, cursors };
   const fastReads = segmentsContext(reading);
@@ -123,16 +118,11 @@ export async function createService(
     stateOf: coalesceStateOfUser(reading, watch('memberships')),
     past: { db, definitionsAt: createPastDefinitions() },
   };
-  const overrides = createOverrides({
-    db,
-    definitions,
-    untilLifted,
-    observe: watch('overrides'),
-  });
+  const ledger = createLedger(db, definitions, watch('overrides'));
   follow('segments', reads.segmentsOf);
   follow('resolve', reads.segmentsOfMany);
   follow('memberships', reads.stateOf);
-  follow('overrides', overrides.coalesced);
+  follow('overrides', ledger.applyOne);
   const jobs = createJobs(db);
   const imports = createImports({ db, definitions, offer: offerImport, onError });
 
@@ -144,17 +134,16 @@ export async function createService(
     seedIsOpen,
     host: config.host,
   });
-  for (const call of fastCallsOf({ ...reads, overrides, known: auth.known, seedIsOpen, observerOf }))
-    fastPath.open(call);
+  for (const call of fastCallsOf({ ...reads, ledger, known: auth.known, seedIsOpen, observerOf })) fastPath.open(call);
   authRoutes(router, auth);
   accountRoutes(router, accounts);
   keyRoutes(router, keys, once);
-  userRoutes(router, users, once, auth.forgetUser);
-  segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSome(db, id) });
+  userRoutes(router, { db, cursors, onErase, afterErase: auth.forgetUser }, once);
+  segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
   memberRoutes(router, reading);
-  membershipRoutes(router, reads, overrides);
-  historyRoutes(router, { db, cursors, users });
-  reportRoutes(router, reportContext({ db, users, secret: config.jwtSecret }), once);
+  membershipRoutes(router, reads, ledger);
+  historyRoutes(router, { db, cursors });
+  reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);
   exportRoutes(router, exportContext(reading));
   jobRoutes(router, jobs);

@@ -12,26 +12,23 @@ export interface CredentialRow {
   readonly disabled: boolean;
 }
 
-/** A user and their account, or no row and no id drawn when the username is taken. `lowered`: the username in lower case. */
-export function insertAccount(
-  db: Db,
+/** The argument is the username in lower case. */
+export async function isUsernameTaken(db: Db, lowered: string): Promise<boolean> {
+  return (await db.query(sql`SELECT FROM accounts WHERE lower(username) = ${lowered}`)).length > 0;
+}
+
+export async function insertAccount(
+  tx: Tx,
   account: {
-    readonly name: string;
+    readonly userId: number;
     readonly username: string;
-    readonly lowered: string;
     readonly passwordHash: string;
     readonly role: Role;
   },
-): Promise<{ id: number }[]> {
-  return db.write<{ id: number }>(sql`
-    WITH person AS (
-      INSERT INTO users (name)
-      SELECT ${account.name} WHERE NOT EXISTS (SELECT FROM accounts WHERE lower(username) = ${account.lowered})
-      RETURNING id
-    )
+): Promise<void> {
+  await tx.write(sql`
     INSERT INTO accounts (user_id, username, password_hash, role)
-    SELECT id, ${account.username}, ${account.passwordHash}, ${account.role} FROM person
-    RETURNING user_id AS id`);
+    VALUES (${account.userId}, ${account.username}, ${account.passwordHash}, ${account.role})`);
 }
 
 export function findCredential(db: Db, lowered: string): Promise<CredentialRow[]> {
@@ -112,10 +109,4 @@ export function lockFirstAdmin(tx: Tx): Promise<object[]> {
 
 export function findAnyAccount(db: Db): Promise<{ user_id: number }[]> {
   return db.query<{ user_id: number }>(sql`SELECT user_id FROM accounts LIMIT 1`);
-}
-
-/** A start that was cut short may have drawn id 1 and lost it; ids are not rolled back. */
-export function restartUserIds(tx: Tx): Promise<object[]> {
-  return tx.query(sql`
-    SELECT setval(pg_get_serial_sequence('users', 'id'), 1, false) WHERE NOT EXISTS (SELECT FROM users)`);
 }

@@ -3,6 +3,7 @@ import type { Mode } from '../../config.ts';
 import type { Caller } from '../../http/caller.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/errors.ts';
+import { createUser } from '../users/users.ts';
 import {
   type CredentialRow,
   deleteExpiredSessions,
@@ -11,6 +12,7 @@ import {
   findCredential,
   findProfile,
   insertAccount,
+  isUsernameTaken,
   type ProfileRow,
   updatePassword,
 } from './auth.sql.ts';
@@ -109,10 +111,13 @@ export function createAuth({ db, mode, jwtSecret, tokenTtl, signUp, signUpRole }
       const passwordHash = await inHashingSlot(() => hashPassword(password));
       const taken = () => new Problem('username_taken', 'This username is taken.');
       try {
-        const lowered = username.toLowerCase();
-        const [made] = await insertAccount(db, { name, username, lowered, passwordHash, role: signUpRole });
-        if (!made) throw taken();
-        return made;
+        return await db.transaction(async (tx) => {
+          // Looked up first, so that a taken username draws no user id.
+          if (await isUsernameTaken(tx, username.toLowerCase())) throw taken();
+          const { id } = await createUser(tx, { name });
+          await insertAccount(tx, { userId: id, username, passwordHash, role: signUpRole });
+          return { id };
+        });
       } catch (error) {
         throw violatedConstraint(error) === 'accounts_username_key' ? taken() : error;
       }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { ConfigError, type Mode } from '../../config.ts';
 import type { Database } from '../../postgres/database.ts';
-import { findAnyAccount, insertAccount, lockFirstAdmin, restartUserIds } from './auth.sql.ts';
+import { createUser, restartUserIds } from '../users/users.ts';
+import { findAnyAccount, insertAccount, lockFirstAdmin } from './auth.sql.ts';
 import { hashPassword, inHashingSlot } from './hashing.ts';
 import { flawOf } from './password-policy.ts';
 
@@ -24,12 +25,14 @@ export async function ensureAdmin(db: Database, { mode, password }: FirstAdmin):
 
   const chosen = password ?? randomBytes(18).toString('base64url');
   const passwordHash = await inHashingSlot(() => hashPassword(chosen));
-  const [made] = await db.transaction(async (tx) => {
+  const isMade = await db.transaction(async (tx) => {
     await lockFirstAdmin(tx);
     const [faster] = await findAnyAccount(tx);
-    if (faster) return [];
+    if (faster) return false;
     await restartUserIds(tx);
-    return insertAccount(tx, { name: 'admin', username: 'admin', lowered: 'admin', passwordHash, role: 'admin' });
+    const { id } = await createUser(tx, { name: 'admin' });
+    await insertAccount(tx, { userId: id, username: 'admin', passwordHash, role: 'admin' });
+    return true;
   });
-  return made && password === undefined ? chosen : undefined;
+  return isMade && password === undefined ? chosen : undefined;
 }

@@ -1,8 +1,8 @@
 import { invalid, type UserRef } from '@kohort/contract';
 import { type Cursors, pageOf, placeWithin } from '../../paging/cursors.ts';
 import type { Database } from '../../postgres/database.ts';
-import { completeHistory } from '../memberships/write/expiry-and-purge.ts';
-import type { Users } from '../users/users.ts';
+import { completeHistory } from '../memberships/memberships.ts';
+import { readUser } from '../users/users.ts';
 import { type HistoryQuery, type HistoryRow, selectHistory } from './history.sql.ts';
 
 export interface HistoryEvent {
@@ -17,7 +17,6 @@ export interface HistoryEvent {
 export interface HistoryContext {
   readonly db: Database;
   readonly cursors: Cursors;
-  readonly users: Users;
 }
 
 export interface HistoryPage extends Pick<HistoryQuery, 'from' | 'to' | 'segment'> {
@@ -32,13 +31,13 @@ export function sourceOf({ mode, job }: Pick<HistoryRow, 'mode' | 'job'>): strin
 
 /** Changes of the overrides of one user, newest first. */
 export async function historyOfUser(
-  { db, cursors, users }: HistoryContext,
+  { db, cursors }: HistoryContext,
   ref: UserRef,
   { from, to, segment, limit = 100, cursor }: HistoryPage,
 ): Promise<{ events: HistoryEvent[]; next_cursor: string | null }> {
   if (from && to && from > to) throw invalid('/query/from', 'must not be after to');
   const decoded = cursor === undefined ? undefined : cursors.decode('history', cursor);
-  const { id } = await users.read(ref);
+  const { id } = await readUser(db, ref);
   const place = placeWithin(id, decoded);
   // Expired overrides are swept late; readers see them as if they had been written down at once.
   if (!place) await completeHistory(db, id);

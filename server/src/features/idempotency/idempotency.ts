@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { Problem } from '@kohort/contract';
 import type { IdempotentCall } from '../../http/idempotency.ts';
 import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
-import { transactionBesideBulk } from '../../postgres/locks.ts';
+import { transactionBesideFences } from '../fences/fences.ts';
 import {
   answerHold,
   type CallName,
@@ -70,16 +70,7 @@ async function* hashed(source: AsyncIterable<Buffer>, hash: ReturnType<typeof cr
   }
 }
 
-export function createIdempotency({
-  db,
-  secret,
-  untilLifted,
-}: {
-  db: Database;
-  secret: string;
-  /** Waits for the imports that are being applied. */
-  untilLifted: () => Promise<void>;
-}): Idempotency {
+export function createIdempotency({ db, secret }: { db: Database; secret: string }): Idempotency {
   const seal = createSeal(secret);
 
   function replay<T>(call: IdempotentCall, row: CallRow): T {
@@ -97,7 +88,7 @@ export function createIdempotency({
   return {
     async once<T>(call: IdempotentCall | undefined, work: (db: Transactor) => Promise<T>): Promise<T> {
       if (!call) return work(db);
-      const { kept, answer } = await transactionBesideBulk(db, untilLifted, async (tx) => {
+      const { kept, answer } = await transactionBesideFences(db, async (tx) => {
         const kept = await lookUp(tx, call);
         if (kept) return { kept };
         const answer = await work(tx);

@@ -6,7 +6,7 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import type { Tx } from '../../postgres/database.ts';
-import { everySegment, takeTurn } from '../memberships/write/fence.sql.ts';
+import { everySegment, takeTurn } from '../fences/fences.sql.ts';
 
 /** What happens to single calls beside an import, and to the import beside them. */
 
@@ -60,7 +60,7 @@ async function whileApplying(
     await stop(tx);
     job = (await files.send(path, text, type)).body.job;
     for (let held = 0; held === 0; await sleep(20)) {
-      held = (await service.db.query(sql`SELECT FROM import_holds h WHERE h.job = ${Number(job)}`)).length;
+      held = (await service.db.query(sql`SELECT FROM fences f WHERE f.job = ${Number(job)}`)).length;
     }
     await sleep(500);
     ready.resolve();
@@ -214,7 +214,7 @@ describe('what an import that died has left behind', () => {
     'holds nobody for long: %s',
     async (_, block, offsets) => {
       await service.db.write(sql`
-      INSERT INTO import_holds (segment_id, block, job, offsets)
+      INSERT INTO fences (segment_id, block, job, offsets)
       VALUES (${everySegment}, ${block}, 999999, ${offsets}::smallint[])`);
       const id = await client.user({ external_id: `innocent${block}` });
       expect((await client.call('DELETE', `/api/users/${id}`)).status).toBe(204);

@@ -6,7 +6,7 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
-import { takeTurn } from '../memberships/write/fence.sql.ts';
+import { takeTurn } from '../fences/fences.sql.ts';
 
 let service: Service;
 let client: Client;

@@ -1,31 +1,36 @@
 import { maxJobErrors } from '@kohort/contract';
 import type { Database, Tx } from '../../postgres/database.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { isList } from '../../segmentation/definition.ts';
+import { transactionBehindFence } from '../fences/fences.ts';
 import type { JobCounts, JobRow } from '../jobs/jobs.ts';
-import { eachLetIn } from '../memberships/read/members-of-segment.ts';
-import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
-import { dropHolds, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
+import {
+  addPlanned,
+  type BulkChange,
+  type Changed,
+  eachLetIn,
+  previewPlanned,
+  removeExpiredOfSegment,
+  removeLapsed,
+  removePlanned,
+  removeUnplanned,
+  sweepExpired,
+  updatePlanned,
+} from '../memberships/memberships.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
 import {
-  addMembers,
-  type Changed,
   createPlan,
   createRule,
-  createUsersOf,
-  dropLapsed,
-  dropMembers,
-  dropOthers,
-  expireAll,
   hasErased,
   hasUnknown,
   type ImportMode,
   insertRule,
   isSegmentLive,
   keepSegment,
-  previewPlan,
   type Range,
+  registerUsersOf,
   type Slice,
   selectNow,
   selectPastRows,
@@ -33,11 +38,9 @@ import {
   selectUnknownRows,
   settleRule,
   type Unknown,
-  updateMembers,
 } from './members.sql.ts';
-import { Outrun } from './outrun.ts';
-import { JobFailed, type Work } from './runner.ts';
-import { selectPages, tableOf } from './staging.sql.ts';
+import { JobFailed, type Steps, type Work } from './runner.ts';
+import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 
 export interface MemberImportOptions {
   readonly mode: ImportMode;
@@ -48,16 +51,16 @@ export interface MemberImportOptions {
 }
 
 /** Pages of the plan that one statement goes through: about 25,000 users. */
-const SLICE = 200;
-/** Milliseconds; the sorting of a large file is one statement. */
-const STATEMENT_TIMEOUT = 900_000;
+const slicePages = 200;
+/** A large file is sorted in one statement. */
+const statementTimeoutMs = 900_000;
 
 const NONE: Changed = { include: 0, exclude: 0 };
 
 const deleted = () => new JobFailed([{ line: null, message: 'the segment was deleted' }]);
 
 export function createMemberImport({ db, definitions }: { db: Database; definitions: DefinitionCache }): Work {
-  const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, plannerOff: ['jit', 'parallel'] };
+  const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
 
   /** What goes through all rows of a file. */
   function overAll<T>(job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
@@ -94,27 +97,6 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
     await overAll(job, (tx) => settleRule(tx, job.id, mode));
   }
 
-  /** Counts users: who is put out by an `exclude` has gone, though a row has come. */
-  async function applySlice(
-    tx: Tx,
-    part: Slice,
-    { named, lapsed }: Range,
-    { mode }: MemberImportOptions,
-  ): Promise<JobCounts> {
-    const ended = lapsed > 0 ? await dropLapsed(tx, part) : NONE;
-    const changed = await updateMembers(tx, part);
-    const come = await addMembers(tx, part);
-    const dropped = mode === 'remove' ? await dropMembers(tx, part) : NONE;
-
-    const added = come.include;
-    const updated = changed.include + ended.exclude;
-    const excluded = come.exclude + changed.exclude;
-    const removed = ended.include + dropped.include + excluded;
-    // With `replace` it is the users of the file who are not excluded.
-    const touched = added + updated + removed - (mode === 'replace' ? excluded : 0);
-    return { added, updated, removed, unchanged: named - touched };
-  }
-
   return {
     async prepare(job) {
       const segmentId = segmentOf(job);
@@ -124,61 +106,83 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
     },
 
     preview(job) {
-      return overAll(job, (tx) => previewPlan(tx, job.id, segmentOf(job), optionsOf(job).mode));
+      const isReplaced = optionsOf(job).mode === 'replace';
+      return overAll(job, (tx) =>
+        previewPlanned(tx, tableOf(job.id, 'plan'), { segmentId: segmentOf(job), replace: isReplaced }),
+      );
     },
 
     /**
      * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
-     * holds, which are seen at once, keep single changes of the same pairs away, and all others go on.
+     * the fence keeps single changes of the same pairs away, and all others go on.
      */
     apply(job, { progress, finish }) {
       const segmentId = segmentOf(job);
-      const options = optionsOf(job);
-      const { mode } = options;
-      return db
-        .transaction(async (tx) => {
+      const users = optionsOf(job).mode === 'replace' ? 'all' : plannedUserIds(job.id);
+      return transactionBehindFence(
+        db,
+        { job: job.id, segmentId, users },
+        async (tx) => {
           await joinByHash(tx, job);
-          await takeTurn(tx, segmentId);
           if (!(await keepSegment(tx, segmentId))) throw deleted();
-          await placeHolds(db, job.id, segmentId, { all: mode === 'replace' });
-          if (await hasErased(tx, job.id)) throw new Outrun('a user was erased');
-          const now = await selectNow(tx);
-          await expireAll(tx, segmentId, now);
-
-          const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
-          let pages = await selectPages(tx, tableOf(job.id, 'plan'));
-          let [done, from] = [0, 0];
-          for (let page = 0; page < pages || page === 0; page += SLICE) {
-            const stretch = { job: job.id, now, pages: { from: page, to: page + SLICE } };
-            if (options.unknown === 'create' && (await createUsersOf(tx, stretch))) {
-              pages = await selectPages(tx, tableOf(job.id, 'plan'));
-            }
-            const range = await selectRange(tx, stretch);
-            const { first, last, named } = range;
-            const part: Slice = { ...stretch, segmentId, actor: job.actor, first: first ?? 0, last: last ?? 0 };
-            const found = await applySlice(tx, part, range, options);
-            counts.added += found.added;
-            counts.updated += found.updated;
-            counts.removed += found.removed;
-            counts.unchanged += found.unchanged;
-            if (mode === 'replace') {
-              const to = page + SLICE < pages && last !== null ? last + 1 : null;
-              if (to !== null || page + SLICE >= pages)
-                counts.removed += (await dropOthers(tx, part, { from, to })).include;
-              from = to ?? from;
-            }
-            done += named;
-            await progress(Math.min(done, job.rows));
-          }
-          await dropHolds(tx, job.id);
-          await finish(tx, counts);
-        }, long)
-        .catch(async (error) => {
-          await dropHolds(db, job.id).catch(() => undefined);
-          throw error;
-        });
+          if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
+          await finish(tx, await applyPlan(tx, job, progress));
+        },
+        long,
+      );
     },
   };
+}
+
+/** Goes through the plan in the order of user ids. */
+async function applyPlan(tx: Tx, job: JobRow, progress: Steps['progress']): Promise<JobCounts> {
+  const { mode, unknown } = optionsOf(job);
+  const now = await selectNow(tx);
+  const change = { segmentId: segmentOf(job), actor: job.actor, job: job.id, now };
+  await removeExpiredOfSegment(tx, change.segmentId, now);
+
+  const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+  const table = tableOf(job.id, 'plan');
+  let pages = await selectPages(tx, table);
+  let [done, from] = [0, 0];
+  for (let page = 0; page < pages || page === 0; page += slicePages) {
+    const slice: Slice = { job: job.id, pages: { from: page, to: page + slicePages } };
+    if (unknown === 'create' && (await registerUsersOf(tx, slice))) pages = await selectPages(tx, table);
+    const range = await selectRange(tx, slice, now);
+    const { first, last, named } = range;
+    const plan = { table, part: inPages(slice.pages.from, slice.pages.to) };
+    const part: BulkChange = { ...change, plan, first: first ?? 0, last: last ?? 0 };
+    const found = await applySlice(tx, part, range, mode);
+    counts.added += found.added;
+    counts.updated += found.updated;
+    counts.removed += found.removed;
+    counts.unchanged += found.unchanged;
+    if (mode === 'replace') {
+      const isLast = page + slicePages >= pages;
+      const to = !isLast && last !== null ? last + 1 : null;
+      if (to !== null || isLast) counts.removed += (await removeUnplanned(tx, part, { from, to })).include;
+      from = to ?? from;
+    }
+    done += named;
+    await progress(Math.min(done, job.rows));
+  }
+  return counts;
+}
+
+/** Counts users, not rows: a user who is put out by an `exclude` counts as removed, though a row was added. */
+async function applySlice(tx: Tx, change: BulkChange, { named, lapsed }: Range, mode: ImportMode): Promise<JobCounts> {
+  const ended = lapsed > 0 ? await removeLapsed(tx, change) : NONE;
+  const changed = await updatePlanned(tx, change);
+  const come = await addPlanned(tx, change);
+  const dropped = mode === 'remove' ? await removePlanned(tx, change) : NONE;
+
+  const added = come.include;
+  const updated = changed.include + ended.exclude;
+  const excluded = come.exclude + changed.exclude;
+  const removed = ended.include + dropped.include + excluded;
+  // With `replace`, the users who are excluded are not among those that the file names.
+  const touched = added + updated + removed - (mode === 'replace' ? excluded : 0);
+  return { added, updated, removed, unchanged: named - touched };
 }
 
 function segmentOf(job: JobRow): number {

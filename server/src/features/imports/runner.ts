@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
+import { deleteFencesOfEndedJobs } from '../fences/fences.ts';
 import {
   beat,
   claim,
@@ -14,8 +16,6 @@ import {
   release,
   selectWaiting,
 } from '../jobs/jobs.ts';
-import { dropHoldsOfEnded } from '../memberships/write/fence.sql.ts';
-import { Outrun } from './outrun.ts';
 import { dropTables, selectLeftovers } from './staging.sql.ts';
 
 /** The job cannot be done, for reasons that its owner can mend. Nothing of it happens. */
@@ -97,8 +97,8 @@ export function createRunner({
         }
         return;
       } catch (error) {
-        const isOutrun = error instanceof Outrun || sqlState(error) === UNIQUE_VIOLATION;
-        if (!isOutrun || restart === MAX_RESTARTS) throw error;
+        const isStale = error instanceof StaleRead || sqlState(error) === UNIQUE_VIOLATION;
+        if (!isStale || restart === MAX_RESTARTS) throw error;
       }
     }
   }
@@ -152,7 +152,7 @@ export function createRunner({
     const waiting = await selectWaiting(db);
     for (const id of waiting) if (!running.has(id)) await offer(db, id);
     await deleteBroken(db);
-    await dropHoldsOfEnded(db);
+    await deleteFencesOfEndedJobs(db);
     for (const id of await selectLeftovers(db)) if (!running.has(id)) await dropTables(db, id);
   }
 

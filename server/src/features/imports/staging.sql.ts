@@ -34,6 +34,11 @@ export async function dropTables(db: Db, job: number): Promise<void> {
   );
 }
 
+/** The users of a plan who exist. */
+export function plannedUserIds(job: number): Sql {
+  return sql`SELECT p.user_id FROM ${tableOf(job, 'plan')} p WHERE p.user_id IS NOT NULL AND NOT p.fresh`;
+}
+
 /** Numbers of jobs that have tables but no more use for them. */
 export async function selectLeftovers(db: Db): Promise<number[]> {
   const rows = await db.query<{ job: number }>(sql`

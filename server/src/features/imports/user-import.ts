@@ -1,26 +1,24 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import type { Database, Tx } from '../../postgres/database.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
+import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
-import { dropHolds, everySegment, placeHolds, takeTurn } from '../memberships/write/fence.sql.ts';
-import { type AnyObject, mergePatch } from '../users/merge-patch.ts';
+import {
+  type AnyObject,
+  countDifferent,
+  insertUsers,
+  mergePatch,
+  selectIdsOf,
+  selectUsersById,
+  type UserState,
+  updateUsers,
+} from '../users/users.ts';
 import { joinUsersByHash, workInMemory } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
-import { Outrun } from './outrun.ts';
 import { JobFailed, type Work } from './runner.ts';
-import { selectPages, tableOf } from './staging.sql.ts';
-import {
-  countDifferent,
-  createUserPlan,
-  insertUsers,
-  type NewState,
-  type PlannedUser,
-  selectCurrent,
-  selectIds,
-  selectPlanned,
-  selectUnknownUsers,
-  updateUsers,
-} from './users.sql.ts';
+import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
+import { createUserPlan, type PlannedUser, selectPlanned, selectUnknownUsers } from './users.sql.ts';
 
 export interface UserImportOptions {
   readonly unknown: Unknown;
@@ -34,7 +32,7 @@ const STATEMENT_TIMEOUT = 900_000;
 function settle(
   rows: readonly PlannedUser[],
   before: { name: string | null; attributes: object },
-): NewState | JobError {
+): UserState | JobError {
   let { name } = before;
   let attributes = before.attributes as AnyObject;
   let line = 0;
@@ -79,15 +77,15 @@ export function createUserImport({ db }: { db: Database }): Work {
     tx: Tx,
     users: readonly PlannedUser[][],
     options: { lock: boolean },
-  ): Promise<{ fresh: NewState[]; known: NewState[] }> {
+  ): Promise<{ fresh: UserState[]; known: UserState[] }> {
     const ids = users.flatMap(([row]) => (row && !row.fresh && row.user_id !== null ? [row.user_id] : []));
-    const current = new Map((await selectCurrent(tx, ids, options)).map((user) => [user.id, user]));
-    const settled = { fresh: [] as NewState[], known: [] as NewState[] };
+    const current = new Map((await selectUsersById(tx, ids, options)).map((user) => [user.id, user]));
+    const settled = { fresh: [] as UserState[], known: [] as UserState[] };
     const errors: JobError[] = [];
     for (const rows of users) {
       const [row] = rows;
       const before = row?.fresh ? { name: null, attributes: {} } : current.get(row?.user_id ?? 0);
-      if (!before) throw new Outrun('a user was erased');
+      if (!before) throw new StaleRead('a user was erased');
       const state = settle(rows, before);
       if ('message' in state) errors.push(state);
       else settled[row?.fresh ? 'fresh' : 'known'].push(state);
@@ -102,8 +100,8 @@ export function createUserImport({ db }: { db: Database }): Work {
     const made = new Set(await insertUsers(tx, fresh));
     const taken = fresh.filter(({ id }) => !made.has(id)).map(({ externalId }) => externalId);
     if (taken.length > 0) {
-      const ids = await selectIds(tx, taken);
-      if (ids.size < taken.length) throw new Outrun('a user was registered and erased');
+      const ids = await selectIdsOf(tx, taken);
+      if (ids.size < taken.length) throw new StaleRead('a user was registered and erased');
       const again = users
         .filter(([row]) => row?.fresh && ids.has(row.external_id))
         .map((rows) => rows.map((row) => ({ ...row, fresh: false, user_id: ids.get(row.external_id) ?? null })));
@@ -141,10 +139,10 @@ export function createUserImport({ db }: { db: Database }): Work {
     },
 
     apply(job, { progress, finish }) {
-      return db
-        .transaction(async (tx) => {
-          await takeTurn(tx, everySegment);
-          await placeHolds(db, job.id, everySegment, { all: false });
+      return transactionBehindFence(
+        db,
+        { job: job.id, segmentId: everySegment, users: plannedUserIds(job.id) },
+        async (tx) => {
           const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
           let done = 0;
           await eachStretch(tx, job, async (users, rows) => {
@@ -155,13 +153,10 @@ export function createUserImport({ db }: { db: Database }): Work {
             done += rows;
             await progress(done);
           });
-          await dropHolds(tx, job.id);
           await finish(tx, counts);
-        }, long)
-        .catch(async (error) => {
-          await dropHolds(db, job.id).catch(() => undefined);
-          throw error;
-        });
+        },
+        long,
+      );
     },
   };
 }

@@ -45,7 +45,7 @@ async function isHolding(): Promise<void> {
   const db = service.db;
   for (;;) {
     const [found] = await db.query<{ count: number }>({
-      text: 'SELECT count(*) AS count FROM import_holds',
+      text: 'SELECT count(*) AS count FROM fences',
       values: [],
     });
     if (found?.count) break;

@@ -6,13 +6,13 @@ import type { FastCall } from '../../http/fast-path.ts';
 import { fastifyPath } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
 import type { SegmentsOfUser } from './read/segments-of-user.ts';
-import type { Overrides } from './write/ledger.ts';
+import { changeOverride, type Ledger } from './write/ledger.ts';
 
 const { listUserSegments, addToSegment } = contract;
 
 export interface FastCallSettings {
   readonly segmentsOf: SegmentsOfUser;
-  readonly overrides: Overrides;
+  readonly ledger: Ledger;
   readonly known: (token: string) => Caller | undefined;
   readonly seedIsOpen: boolean;
   readonly observerOf: (method: string, route: string) => (seconds: number) => void;
@@ -34,7 +34,7 @@ function readUser(text: string): UserRef | undefined {
 }
 
 /** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Whatever is not plainly right is left to the framework. */
-export function fastCallsOf({ segmentsOf, overrides, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
+export function fastCallsOf({ segmentsOf, ledger, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
   /** The caller, where it is plain that they may make this call. */
   function admit(endpoint: Endpoint, headers: IncomingHttpHeaders, user: string): Caller | undefined {
     const caller = recognise(headers, known);
@@ -48,7 +48,7 @@ export function fastCallsOf({ segmentsOf, overrides, known, seedIsOpen, observer
   }
 
   async function add(user: UserRef, slug: string, { actor }: Caller): Promise<string> {
-    await overrides.apply(user, { slug, kind: 'include', expiresAt: null, ttl: null, path: '/body' }, actor);
+    await changeOverride(ledger, user, { slug, kind: 'include', expiresAt: null, ttl: null, path: '/body' }, actor);
     return '{"status":"ok"}';
   }
 

@@ -4,7 +4,7 @@ import { unknownUser } from '../users/users.ts';
 import { type PastContext, segmentsAt } from './read/at.ts';
 import { explain, membershipsOf, type StateOfUser } from './read/explain.ts';
 import { type SegmentsOfUser, type SegmentsOfUsers, slugsOf } from './read/segments-of-user.ts';
-import type { Overrides, Wanted } from './write/ledger.ts';
+import { changeOverride, changeOverrides, type Ledger, type Wanted } from './write/ledger.ts';
 
 const ok = { status: 'ok' } as const;
 
@@ -33,7 +33,7 @@ export interface MembershipReads {
 export function membershipRoutes(
   { route }: Router,
   { segmentsOf, segmentsOfMany, stateOf, past }: MembershipReads,
-  overrides: Overrides,
+  ledger: Ledger,
 ): void {
   route(contract.listUserSegments, async ({ params, query }) => {
     const user = parseUserRef(params.user);
@@ -46,13 +46,13 @@ export function membershipRoutes(
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
     const wanted: Wanted = { slug: body.slug, kind: 'include', ...readExpiry(body, '/body') };
-    await overrides.apply(parseUserRef(params.user), wanted, caller.actor);
+    await changeOverride(ledger, parseUserRef(params.user), wanted, caller.actor);
     return ok;
   });
 
   for (const endpoint of [contract.removeFromSegment, contract.removeFromSegmentShort]) {
     route(endpoint, async ({ params, caller }) => {
-      await overrides.apply(parseUserRef(params.user), removal(params.slug), caller.actor);
+      await changeOverride(ledger, parseUserRef(params.user), removal(params.slug), caller.actor);
       return ok;
     });
   }
@@ -62,7 +62,12 @@ export function membershipRoutes(
     if (body.mode === 'auto' && (expiry.expiresAt !== null || expiry.ttl !== null)) {
       throw invalid('/body', 'takes no expiry with mode auto, which drops the override');
     }
-    await overrides.apply(parseUserRef(params.user), { slug: params.slug, kind: body.mode, ...expiry }, caller.actor);
+    await changeOverride(
+      ledger,
+      parseUserRef(params.user),
+      { slug: params.slug, kind: body.mode, ...expiry },
+      caller.actor,
+    );
     return ok;
   });
 
@@ -78,7 +83,7 @@ export function membershipRoutes(
       if (seen.has(slug)) throw invalid('/body', `names ${slug} twice`);
       seen.add(slug);
     }
-    await overrides.applyAll(user, wanted, caller.actor);
+    await changeOverrides(ledger, user, wanted, caller.actor);
     return ok;
   });
 

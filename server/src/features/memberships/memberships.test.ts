@@ -6,7 +6,7 @@ import { type Client, clientOf } from '../../../test/client.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
-import { sweepExpired } from './write/expiry-and-purge.ts';
+import { sweepExpired } from './write/expiry.ts';
 
 let service: Service;
 let client: Client;

@@ -2,9 +2,9 @@ import { invalid, Problem, type UserRef } from '@kohort/contract';
 import { Limit } from '../../limit.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
-import { sweepExpired } from '../memberships/write/expiry-and-purge.ts';
+import { sweepExpired } from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
-import type { Users } from '../users/users.ts';
+import { readUser } from '../users/users.ts';
 import { csvLine } from './csv.ts';
 import { createReportLinks, type ReportLinks } from './links.ts';
 import { type ReportRow, reportQuery, slugWasEver } from './reports.sql.ts';
@@ -20,15 +20,14 @@ export interface ReportRequest {
 
 export interface ReportContext {
   readonly db: Database;
-  readonly users: Users;
   readonly links: ReportLinks;
   /** Each report holds a connection for as long as its reader takes. */
   readonly places: Limit;
 }
 
-export function reportContext({ db, users, secret }: { db: Database; users: Users; secret: string }): ReportContext {
+export function reportContext({ db, secret }: { db: Database; secret: string }): ReportContext {
   const places = new Limit(4, 'Too many reports are being read. Try again shortly.');
-  return { db, users, links: createReportLinks(secret), places };
+  return { db, links: createReportLinks(secret), places };
 }
 
 const linkLivesMs = 60 * 60 * 1_000;
@@ -64,12 +63,12 @@ function lineOf(row: ReportRow): string {
 
 /** A link, as the last part of its path, and when it expires. */
 export async function createReport(
-  { users, links }: ReportContext,
+  { links }: ReportContext,
   within: Db,
   request: ReportRequest,
 ): Promise<{ link: string; expiresAt: Date }> {
   const range = rangeOf(request);
-  const userId = request.user && (await users.read(request.user, within)).id;
+  const userId = request.user && (await readUser(within, request.user)).id;
   const { segment } = request;
   if (segment !== undefined && !(await slugWasEver(within, segment))) throw unknownSegment(segment);
   const expiresAt = new Date(Date.now() + linkLivesMs);

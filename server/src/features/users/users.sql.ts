@@ -19,7 +19,10 @@ export interface NewUser {
   readonly attributes: AnyObject;
 }
 
-/** The id behind a reference, as a scalar subquery: external ids are looked up on their own, never joined. */
+/** Draws an id. Ids that are drawn and not used are lost. */
+export const nextUserId = sql`nextval(pg_get_serial_sequence('users', 'id'))`;
+
+/** The id behind a reference, as a scalar subquery: external ids are looked up by themselves, never joined. */
 function idOf(ref: UserRef): Sql {
   return ref.id === undefined
     ? sql`(SELECT k.user_id FROM user_keys k WHERE k.external_id = ${ref.externalId})`
@@ -34,7 +37,7 @@ export async function selectUser(db: Db, ref: UserRef): Promise<UserRow | undefi
   return rows[0];
 }
 
-/** Also keeps everybody else from changing the user, or anything that hangs on them, until the transaction ends. */
+/** Also keeps others from changing the user, or anything of theirs, until the transaction ends. */
 export async function selectUserForUpdate(tx: Tx, ref: UserRef): Promise<UserRow | undefined> {
   const rows = await tx.query<UserRow>(sql`
     SELECT u.id, u.external_id, u.name, u.attributes, u.attributes_version, u.created_at
@@ -44,11 +47,11 @@ export async function selectUserForUpdate(tx: Tx, ref: UserRef): Promise<UserRow
   return rows[0];
 }
 
-/** Undefined when the external id is taken, by a committed user or by a rival that was quicker. */
+/** Undefined when the external id is taken, by a user who was committed before or by a rival that was quicker. */
 export async function insertUser(db: Db, user: NewUser): Promise<number | undefined> {
   const rows = await db.write<{ id: number }>(sql`
     WITH fresh AS (
-      SELECT nextval(pg_get_serial_sequence('users', 'id')) AS id
+      SELECT ${nextUserId} AS id
       WHERE NOT EXISTS (SELECT FROM user_keys k WHERE k.external_id = ${user.external_id})
     ), keyed AS (
       INSERT INTO user_keys (external_id, user_id)
@@ -110,10 +113,128 @@ export function selectUsers(
     LIMIT ${page.limit}`);
 }
 
-/** The user and everything that says who they are. Their overrides are taken away before, with history. */
+/** Deletes the user and everything that says who they are. Their overrides have been removed before, with history. */
 export async function deleteUser(tx: Tx, id: number): Promise<void> {
   await tx.write(sql`
     WITH keys AS (DELETE FROM user_keys k USING users u WHERE u.id = ${id} AND k.external_id = u.external_id),
       versions AS (DELETE FROM attribute_versions v WHERE v.user_id = ${id})
     DELETE FROM users u WHERE u.id = ${id}`);
+}
+
+/** A first start that was interrupted may have drawn id 1 and lost it, since sequences are not rolled back. */
+export async function restartUserIds(tx: Tx): Promise<void> {
+  await tx.write(sql`
+    SELECT setval(pg_get_serial_sequence('users', 'id'), 1, false) WHERE NOT EXISTS (SELECT 1 FROM users)`);
+}
+
+/** Locks users for a change of what they have, in order of their ids, and returns how many there are. */
+export async function lockUsers(tx: Tx, ids: readonly number[]): Promise<number> {
+  const rows = await tx.query(sql`
+    SELECT FROM users u WHERE u.id = ANY(${ids}::bigint[]) ORDER BY u.id FOR NO KEY UPDATE`);
+  return rows.length;
+}
+
+/**
+ * Registers users without name and attributes, set-based. `users` is a query with the columns `external_id` and `user_id`.
+ * @returns how many of the external ids were taken.
+ */
+export async function registerAll(tx: Tx, users: Sql): Promise<number> {
+  const rows = await tx.write<{ taken: number }>(sql`
+    WITH keyed AS (
+      INSERT INTO user_keys (external_id, user_id) ${users}
+      ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
+      RETURNING external_id, user_id
+    ), made AS (
+      INSERT INTO users (id, external_id) OVERRIDING SYSTEM VALUE SELECT k.user_id, k.external_id FROM keyed k
+      RETURNING id
+    )
+    SELECT (SELECT count(*) FROM (${users}) u) - count(*) AS taken FROM made`);
+  return rows[0]?.taken ?? 0;
+}
+
+/** A user as a change of many finds them. */
+export interface CurrentUser {
+  readonly id: number;
+  readonly name: string | null;
+  readonly attributes: object;
+}
+
+/** In order of their ids, which is also the order in which they are locked. */
+export function selectUsersById(tx: Tx, ids: readonly number[], { lock }: { lock: boolean }): Promise<CurrentUser[]> {
+  return tx.query<CurrentUser>(sql`
+    SELECT u.id, u.name, u.attributes FROM users u
+    WHERE u.id = ANY(${ids}::bigint[])
+    ORDER BY u.id
+    ${lock ? sql`FOR NO KEY UPDATE` : sql``}`);
+}
+
+/** A user as a change of many leaves them. */
+export interface UserState {
+  readonly id: number;
+  readonly externalId: string;
+  readonly name: string | null;
+  readonly attributes: string;
+}
+
+const unnested = (users: readonly UserState[]) => sql`unnest(
+  ${users.map(({ id }) => id)}::bigint[], ${users.map(({ externalId }) => externalId)}::text[],
+  ${users.map(({ name }) => name)}::text[], ${users.map(({ attributes }) => attributes)}::jsonb[]
+) AS n(id, external_id, name, attributes)`;
+
+/**
+ * Registers users under ids that were drawn before, with a version of their attributes if they have any.
+ * @returns the ids of those that were registered; the external ids of the others are taken.
+ */
+export async function insertUsers(tx: Tx, users: readonly UserState[]): Promise<number[]> {
+  const rows = await tx.write<{ id: number }>(sql`
+    WITH n AS MATERIALIZED (SELECT * FROM ${unnested(users)}), keyed AS (
+      INSERT INTO user_keys (external_id, user_id) SELECT n.external_id, n.id FROM n
+      ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
+      RETURNING user_id
+    ), made AS (
+      INSERT INTO users (id, external_id, name, attributes) OVERRIDING SYSTEM VALUE
+      SELECT n.id, n.external_id, n.name, n.attributes FROM n JOIN keyed k ON k.user_id = n.id
+      RETURNING id, attributes, attributes_version, created_at
+    ), versioned AS (
+      INSERT INTO attribute_versions (user_id, version, at, attributes)
+      SELECT m.id, m.attributes_version, m.created_at, m.attributes FROM made m WHERE m.attributes <> '{}'
+    )
+    SELECT made.id FROM made`);
+  return rows.map(({ id }) => id);
+}
+
+/** The users of those external ids that are taken. */
+export async function selectIdsOf(tx: Tx, externalIds: readonly string[]): Promise<Map<string, number>> {
+  const rows = await tx.query<{ external_id: string; user_id: number }>(sql`
+    SELECT k.external_id, k.user_id FROM user_keys k WHERE k.external_id = ANY(${externalIds}::text[])`);
+  return new Map(rows.map(({ external_id, user_id }) => [external_id, user_id]));
+}
+
+/** Changes those that differ, and returns how many did. */
+export async function updateUsers(tx: Tx, users: readonly UserState[]): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH changed AS (
+      UPDATE users u
+      SET name = n.name, attributes = n.attributes,
+        attributes_version = u.attributes_version + CASE WHEN u.attributes = n.attributes THEN 0 ELSE 1 END
+      FROM ${unnested(users)}
+      WHERE u.id = n.id AND (u.name, u.attributes) IS DISTINCT FROM (n.name, n.attributes)
+      RETURNING u.id, u.attributes, u.attributes_version
+    ), versioned AS (
+      INSERT INTO attribute_versions (user_id, version, at, attributes)
+      SELECT c.id, c.attributes_version, date_trunc('milliseconds', clock_timestamp()), c.attributes
+      FROM changed c
+      WHERE c.attributes_version > 1
+      ON CONFLICT ON CONSTRAINT attribute_versions_pkey DO NOTHING
+    )
+    SELECT count(*) AS count FROM changed`);
+  return rows[0]?.count ?? 0;
+}
+
+/** How many of them {@link updateUsers} would change. */
+export async function countDifferent(tx: Tx, users: readonly UserState[]): Promise<number> {
+  const rows = await tx.query<{ count: number }>(sql`
+    SELECT count(*) AS count FROM ${unnested(users)} JOIN users u ON u.id = n.id
+    WHERE (u.name, u.attributes) IS DISTINCT FROM (n.name, n.attributes)`);
+  return rows[0]?.count ?? 0;
 }

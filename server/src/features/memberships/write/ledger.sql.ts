@@ -1,13 +1,14 @@
 import type { UserRef } from '@kohort/contract';
-import sql from 'sql-template-tag';
+import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../../postgres/database.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
+import { isFenced } from '../../fences/fences.ts';
 import { stands } from '../stands.sql.ts';
 
 /**
- * What can be done to an override. `include` and `exclude` set it; `auto` drops it; `leave` drops it if it is an include;
- * `remove` does the same where that puts the user out, which is in plain lists.
+ * What can be done to an override. `include` and `exclude` set it. `auto` drops it. `leave` drops it if it is an include.
+ * `remove` does the same in plain lists, where that is enough to put the user out.
  */
 export type OverrideKind = 'include' | 'exclude' | 'auto' | 'leave' | 'remove';
 
@@ -16,7 +17,7 @@ export interface OverrideChange {
   readonly user: UserRef;
   readonly slug: string;
   readonly kind: OverrideKind;
-  /** When a set override ends; null for never, or when `ttl` tells. */
+  /** When an override that is set ends. Null: never, or after `ttl`. */
   readonly expiresAt: Date | null;
   /** Seconds from the database's now. */
   readonly ttl: number | null;
@@ -24,10 +25,10 @@ export interface OverrideChange {
 }
 
 /**
- * `applied`: it stands as asked now, with its history row. `unchanged`: it did before. `past`: it should end at a time that is
- * over. `expired`: a row was in the way whose time is up and which nobody has tidied. `dynamic`: a `remove` where percentage
- * or condition have a say. `held`: an import about this pair is being applied. `raced`: user or segment went away while the
- * statement ran.
+ * `applied`: it now stands as asked, with its history row. `unchanged`: it stood like that before. `past`: the expiry asked for
+ * has passed. `expired`: an expired row that has not been swept yet is in the way. `dynamic`: a `remove` where percentage or
+ * condition have a say. `fenced`: an import that changes this pair is being applied. `raced`: user or segment went away while
+ * the statement ran.
  */
 export type Outcome =
   | 'applied'
@@ -37,17 +38,18 @@ export type Outcome =
   | 'segment_unknown'
   | 'expired'
   | 'dynamic'
-  | 'held'
+  | 'fenced'
   | 'raced';
 
 /**
- * Changes any number of overrides, of distinct pairs, in one statement, each with its history row; an outcome for each.
+ * Changes any number of overrides, of distinct pairs, in one statement, each with its history row, and returns an outcome for
+ * each.
  *
- * The lock of the user comes first: it makes writers of one user's memberships take turns, so that the moment read once it
- * is held dates their changes in the order in which they happen; it is also the moment by which expiry is judged. The lock
- * of the segment's key waits for a deletion that is under way and then finds no segment; a deletion waits for it likewise.
+ * The lock on the user comes first. It makes writers of one user's memberships take turns, so that the moment that is read
+ * once it is held dates their changes in the order in which they happen; expiry is judged by the same moment. The lock on the
+ * segment's key waits for a deletion under way, and then finds no segment; a deletion waits for it likewise.
  * A subquery around each array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
- * Pairs that an import holds are left alone: to wait for it here would make everybody wait who shares the statement.
+ * Fenced pairs are skipped: waiting here would make every caller in the statement wait.
  */
 export async function applyChanges(db: Db, changes: readonly OverrideChange[]): Promise<Outcome[]> {
   const statement = sql`
@@ -73,11 +75,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
           SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
             s.percentage IS NULL AND s.condition IS NULL AS is_list
           FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
-          WHERE NOT i.past AND NOT EXISTS (
-            SELECT FROM import_holds h
-            WHERE h.segment_id IN (0, s.id) AND h.block IN (-1, i.user_id >> 10)
-              AND (h.offsets IS NULL OR (i.user_id & 1023)::smallint = ANY(h.offsets))
-          )
+          WHERE NOT i.past AND NOT ${isFenced(sql`i.user_id`, sql`s.id`)}
           ORDER BY i.user_id, s.id
           FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
         ) k
@@ -112,7 +110,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN i.past THEN 'past'
         WHEN l.dynamic THEN 'dynamic'
         WHEN c.user_id IS NOT NULL THEN 'applied'
-        -- Not changed: it stands as asked, or else what is in the way is over; this snapshot may be too old to hold it.
+        -- Not changed: it stands as asked already, or an expired row is in the way that this snapshot may be too old to see.
         WHEN l.kind IN ('include', 'exclude') AND NOT EXISTS (
           SELECT FROM memberships m
           WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
@@ -121,7 +119,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN l.ord IS NOT NULL THEN 'unchanged'
         WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
         WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
-        WHEN EXISTS (SELECT FROM import_holds h) THEN 'held'
+        WHEN EXISTS (SELECT FROM fences f) THEN 'fenced'
         ELSE 'raced'
       END AS outcome
     FROM input i
@@ -132,7 +130,7 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
   return rows.map(({ outcome }) => outcome);
 }
 
-/** The places of those times that are over, by the clock that will judge them. */
+/** The positions of times that have passed, by the clock that will judge them. */
 export async function selectPast(db: Db, times: readonly (Date | null)[]): Promise<number[]> {
   const rows = await db.query<{ place: number }>(sql`
     SELECT t.ord - 1 AS place
@@ -149,13 +147,252 @@ export async function selectStanding(tx: Tx, userId: number): Promise<Map<number
   return new Map(rows.map(({ segment_id, mode }) => [segment_id, mode]));
 }
 
-/** All overrides of a user, taken away with their history rows. The user is locked by the transaction. */
-export async function dropAllOfUser(tx: Tx, userId: number, actor: string): Promise<void> {
+/** Removes all overrides of a user, with history rows. The transaction has locked the user. */
+export async function removeAllOfUser(tx: Tx, userId: number, actor: string): Promise<void> {
   await tx.write(sql`
-    WITH dropped AS (
+    WITH removed AS (
       DELETE FROM memberships m WHERE m.user_id = ${userId} RETURNING m.user_id, m.segment_id, m.mode, m.expires_at
     )
     INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
-    SELECT d.user_id, d.segment_id, 'remove', d.mode, date_trunc('milliseconds', clock_timestamp()), d.expires_at, ${actor}
-    FROM dropped d`);
+    SELECT r.user_id, r.segment_id, 'remove', r.mode, date_trunc('milliseconds', clock_timestamp()), r.expires_at, ${actor}
+    FROM removed r`);
+}
+
+/** Removes memberships that have ended, each with a history row dated with the moment it ended. */
+async function removeEnded(db: Db, ended: Sql): Promise<number> {
+  const rows = await db.write<{ count: number }>(sql`
+    WITH ended AS MATERIALIZED (${ended}), removed AS (
+      DELETE FROM memberships m USING ended e
+      WHERE m.user_id = e.user_id AND m.segment_id = e.segment_id
+      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, e.deleted_at, e.deleted_by
+    ), recorded AS (
+      INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+      SELECT r.user_id, r.segment_id,
+        CASE WHEN e.expired THEN 'expire' ELSE 'remove' END,
+        r.mode,
+        CASE WHEN e.expired THEN r.expires_at ELSE r.deleted_at END,
+        r.expires_at,
+        CASE WHEN e.expired THEN 'system' ELSE r.deleted_by END
+      FROM removed r
+        CROSS JOIN LATERAL (
+          SELECT (r.expires_at <= least(statement_timestamp(), r.deleted_at)) IS TRUE
+        ) e(expired)
+      RETURNING seq
+    )
+    SELECT count(*) AS count FROM recorded`);
+  return rows[0]?.count ?? 0;
+}
+
+const endedColumns = sql`m.user_id, m.segment_id, s.deleted_at, s.deleted_by`;
+
+/** The ended memberships of one user. Locks the user first, as every writer of memberships does, and so waits for the others. */
+export function removeEndedOfUser(db: Db, userId: number): Promise<number> {
+  return removeEnded(
+    db,
+    sql`
+      SELECT ${endedColumns}
+      FROM users u JOIN memberships m ON m.user_id = u.id JOIN segments s ON s.id = m.segment_id
+      WHERE u.id = ${userId} AND (m.expires_at <= statement_timestamp() OR s.deleted_at IS NOT NULL)
+      FOR NO KEY UPDATE OF u FOR UPDATE OF m`,
+  );
+}
+
+/** The memberships that expired first, at most `limit`. Rows that are locked are left for the next time. */
+export function removeExpired(db: Db, limit: number): Promise<number> {
+  return removeEnded(
+    db,
+    sql`
+      SELECT ${endedColumns}
+      FROM memberships m JOIN segments s ON s.id = m.segment_id
+      WHERE m.expires_at <= statement_timestamp()
+      ORDER BY m.expires_at
+      LIMIT ${limit}
+      FOR UPDATE OF m SKIP LOCKED`,
+  );
+}
+
+/** Memberships of a deleted segment, at most `limit`. Rows that are locked are left for the next time. */
+export function removeMembersOfDeleted(db: Db, segmentId: number, limit: number): Promise<number> {
+  return removeEnded(
+    db,
+    sql`
+      SELECT ${endedColumns}
+      FROM memberships m JOIN segments s ON s.id = m.segment_id
+      WHERE m.segment_id = ${segmentId} AND s.deleted_at IS NOT NULL
+      LIMIT ${limit}
+      FOR UPDATE OF m SKIP LOCKED`,
+  );
+}
+
+export async function hasMembers(db: Db, segmentId: number): Promise<boolean> {
+  return (await db.query(sql`SELECT FROM memberships m WHERE m.segment_id = ${segmentId} LIMIT 1`)).length > 0;
+}
+
+/** What a bulk change does to one segment. The memberships it may meet are those of users `first` to `last`. */
+export interface BulkChange {
+  /** A relation `p` with the columns `user_id`, `op` and `expires_at`, and which of its rows. `op`: include, exclude or drop. */
+  readonly plan: { readonly table: Sql; readonly part: Sql };
+  readonly segmentId: number;
+  readonly actor: string;
+  readonly job: number;
+  /** Text, because the driver would cut a date into parts that PostgreSQL has to put together again. */
+  readonly now: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** How many overrides of either mode a statement wrote or removed. */
+export interface Changed {
+  readonly include: number;
+  readonly exclude: number;
+}
+
+/** `FROM` and the beginning of `WHERE`. */
+const planned = ({ plan }: Pick<BulkChange, 'plan'>): Sql => sql`${plan.table} p WHERE ${plan.part}`;
+const inRange = ({ segmentId, first, last }: BulkChange): Sql =>
+  sql`m.segment_id = ${segmentId}::bigint AND m.user_id BETWEEN ${first}::bigint AND ${last}::bigint`;
+/** The other rows are left to {@link removeLapsed}. */
+const lasts = ({ now }: BulkChange): Sql => stands(sql`p`, sql`${now}::timestamptz`);
+/** The plan asks for something else than `m`. */
+const differs = sql`CASE p.op WHEN 'exclude' THEN m.mode <> 'exclude'
+  ELSE (m.mode, m.expires_at) IS DISTINCT FROM ('include', p.expires_at) END`;
+
+/** Runs a bulk statement and records what it changed. */
+async function recorded(
+  db: Db,
+  op: 'add' | 'update' | 'remove',
+  changed: Sql,
+  { segmentId, actor, now, job }: BulkChange,
+): Promise<Changed> {
+  const rows = await db.write<Changed>(sql`
+    WITH changed AS (${changed}), recorded AS (
+      INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor, job)
+      SELECT c.user_id, ${segmentId}::bigint, ${op}::text, c.mode, ${now}::timestamptz, c.expires_at, ${actor}::text, ${job}::bigint
+      FROM changed c
+    )
+    SELECT count(*) FILTER (WHERE c.mode = 'include') AS include, count(*) FILTER (WHERE c.mode = 'exclude') AS exclude
+    FROM changed c`);
+  return rows[0] ?? { include: 0, exclude: 0 };
+}
+
+/** Removes what has expired in a segment, so that it is not in the way of a bulk change. */
+export async function removeExpiredOfSegment(tx: Tx, segmentId: number, now: string): Promise<void> {
+  await tx.write(sql`
+    WITH removed AS (
+      DELETE FROM memberships m
+      WHERE m.segment_id = ${segmentId} AND m.expires_at <= ${now}::timestamptz
+      RETURNING m.user_id, m.mode, m.expires_at
+    )
+    INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+    SELECT r.user_id, ${segmentId}::bigint, 'expire', r.mode, r.expires_at, r.expires_at, 'system' FROM removed r`);
+}
+
+/** Before {@link addPlanned}, whose snapshot sees what this one left. */
+export function updatePlanned(tx: Tx, change: BulkChange): Promise<Changed> {
+  return recorded(
+    tx,
+    'update',
+    sql`
+      UPDATE memberships m
+      SET mode = p.op, since = CASE WHEN m.mode = p.op THEN m.since ELSE ${change.now}::timestamptz END, expires_at = p.expires_at
+      FROM ${planned(change)} AND p.op <> 'drop' AND ${lasts(change)} AND m.user_id = p.user_id AND ${inRange(change)} AND ${differs}
+      RETURNING m.user_id, m.mode, m.expires_at`,
+    change,
+  );
+}
+
+/** Fails with a unique violation when somebody else adds one of them at the same time. The import then begins anew. */
+export function addPlanned(tx: Tx, change: BulkChange): Promise<Changed> {
+  return recorded(
+    tx,
+    'add',
+    sql`
+      INSERT INTO memberships (user_id, segment_id, mode, since, expires_at)
+      SELECT p.user_id, ${change.segmentId}::bigint, p.op, ${change.now}::timestamptz, p.expires_at
+      FROM (
+        SELECT p.user_id, p.op, p.expires_at
+        FROM ${planned(change)} AND p.op <> 'drop' AND ${lasts(change)} AND p.user_id IS NOT NULL
+      ) p LEFT JOIN memberships m ON m.user_id = p.user_id AND ${inRange(change)}
+      WHERE m.user_id IS NULL
+      RETURNING user_id, mode, expires_at`,
+    change,
+  );
+}
+
+/**
+ * Rows of the plan whose own time passed while the job waited. Applied when they came, each would have become an `include`
+ * that has expired by now, so whatever override there is ends.
+ */
+export function removeLapsed(tx: Tx, change: BulkChange): Promise<Changed> {
+  return recorded(
+    tx,
+    'remove',
+    sql`
+      DELETE FROM memberships m
+      USING ${planned(change)} AND p.expires_at <= ${change.now}::timestamptz AND m.user_id = p.user_id AND ${inRange(change)}
+      RETURNING m.user_id, m.mode, m.expires_at`,
+    change,
+  );
+}
+
+export function removePlanned(tx: Tx, change: BulkChange): Promise<Changed> {
+  return recorded(
+    tx,
+    'remove',
+    sql`
+      DELETE FROM memberships m
+      USING ${planned(change)} AND p.op = 'drop' AND m.user_id = p.user_id AND m.mode = 'include' AND ${inRange(change)}
+      RETURNING m.user_id, m.mode, m.expires_at`,
+    change,
+  );
+}
+
+/** Removes members from one id up to another, which is not included, that the plan does not name. */
+export function removeUnplanned(
+  tx: Tx,
+  change: BulkChange,
+  { from, to }: { from: number; to: number | null },
+): Promise<Changed> {
+  return recorded(
+    tx,
+    'remove',
+    sql`
+      DELETE FROM memberships m
+      WHERE m.segment_id = ${change.segmentId} AND m.mode = 'include'
+        AND m.user_id >= ${from}::bigint AND (${to}::bigint IS NULL OR m.user_id < ${to}::bigint)
+        AND NOT EXISTS (SELECT FROM ${planned(change)} AND p.user_id = m.user_id)
+      RETURNING m.user_id, m.mode, m.expires_at`,
+    change,
+  );
+}
+
+/** What applying a whole plan, whose rows have a `line`, would do now. */
+export async function previewPlanned(
+  db: Db,
+  plan: Sql,
+  { segmentId, replace }: { segmentId: number; replace: boolean },
+): Promise<{ added: number; updated: number; removed: number; unchanged: number }> {
+  const rows = await db.query<{ added: number; updated: number; removed: number; unchanged: number }>(sql`
+    SELECT
+      count(*) FILTER (WHERE t.outcome = 'added') AS added,
+      count(*) FILTER (WHERE t.outcome = 'updated') AS updated,
+      count(*) FILTER (WHERE t.outcome = 'removed')
+        + CASE WHEN ${replace} THEN (
+            SELECT count(*) FROM memberships o
+            WHERE o.segment_id = ${segmentId} AND o.mode = 'include' AND ${stands(sql`o`)}
+              AND NOT EXISTS (SELECT FROM ${plan} q WHERE q.user_id = o.user_id)
+          ) ELSE 0 END AS removed,
+      count(t.line) FILTER (WHERE t.outcome IS NULL) AS unchanged
+    FROM (
+      SELECT p.line, CASE
+        WHEN p.expires_at <= statement_timestamp() THEN CASE m.mode WHEN 'include' THEN 'removed' WHEN 'exclude' THEN 'updated' END
+        WHEN p.op = 'drop' THEN CASE m.mode WHEN 'include' THEN 'removed' END
+        WHEN p.op = 'exclude' THEN CASE WHEN m.mode IS DISTINCT FROM 'exclude' THEN 'removed' END
+        WHEN m.user_id IS NULL THEN 'added'
+        WHEN ${differs} THEN 'updated'
+      END AS outcome
+      FROM ${plan} p LEFT JOIN memberships m ON m.segment_id = ${segmentId} AND m.user_id = p.user_id AND ${stands(sql`m`)}
+      WHERE p.user_id IS NOT NULL
+    ) t`);
+  return rows[0] ?? { added: 0, updated: 0, removed: 0, unchanged: 0 };
 }

@@ -1,24 +1,25 @@
 import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { Database, Tx } from '../../../postgres/database.ts';
-import { transactionBesideBulk } from '../../../postgres/locks.ts';
+import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
-import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
-import { type Definitions, isList } from '../../../segmentation/definition.ts';
+import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
 import type { DefinitionCache } from '../../segments/definitions.ts';
 import { unknownSegment } from '../../segments/segments.ts';
-import { findOrRegister, type UserRow, unknownUser } from '../../users/users.ts';
-import { tidyUser } from './expiry-and-purge.sql.ts';
+import { findOrRegister, unknownUser } from '../../users/users.ts';
 import {
   applyChanges,
-  dropAllOfUser,
   type Outcome,
   type OverrideChange,
   type OverrideKind,
+  removeAllOfUser,
+  removeEndedOfUser,
   selectPast,
   selectStanding,
 } from './ledger.sql.ts';
+import { settleRemovals } from './removals.ts';
 
+/** A change that a caller asks for. */
 export interface Wanted {
   readonly slug: string;
   readonly kind: Exclude<OverrideKind, 'leave'>;
@@ -28,70 +29,38 @@ export interface Wanted {
   readonly path: string;
 }
 
-export interface Overrides {
-  /** One change of one pair. */
-  apply(user: UserRef, wanted: Wanted, actor: string): Promise<void>;
-  /** Several of one user, all or nothing; the slugs are distinct. */
-  applyAll(user: UserRef, wanted: readonly Wanted[], actor: string): Promise<void>;
-  readonly coalesced: Coalesced<OverrideChange, Outcome>;
+/** What it takes to change memberships. */
+export interface Ledger {
+  readonly db: Database;
+  readonly definitions: DefinitionCache;
+  /** Concurrent changes of single pairs share a statement. */
+  readonly applyOne: Coalesced<OverrideChange, Outcome>;
 }
 
-const MAX_ATTEMPTS = 5;
+const maxAttempts = 5;
 
-function pastTime(...wanted: readonly Wanted[]): Problem {
-  const errors = wanted.map(({ path }) => ({ path: `${path}/expires_at`, message: 'must be in the future' }));
-  return new Problem('invalid', errors.map(({ path, message }) => `${path} ${message}`).join('; '), { errors });
-}
-
-function keepsChanging(): Problem {
-  return new Problem('overloaded', 'The segment keeps changing. Try again shortly.', { retryAfter: 1 });
-}
-
-/** What a transaction had to know changed while it ran: nothing of it happened, and it is to be tried again. */
-class Outrun extends Error {}
-
-/** An import is being applied to what a transaction is about. */
-class Held extends Error {}
-
-/**
- * How removals have to be done so that the user is out of all of them once the other changes are made too: an include is
- * dropped, and where percentage or condition would let the user in then, an exclude is set. Judged in the order of the
- * conditions that name segments, since to put somebody out of one may let them into the next.
- */
-function settleRemovals(
-  held: Definitions,
-  user: UserRow,
-  standing: ReadonlyMap<number, Mode>,
-  wanted: readonly Wanted[],
-): OverrideKind[] {
-  const overrides = new Map(standing);
-  const removals = new Set<number>();
-  for (const { slug, kind } of wanted) {
-    const definition = held.bySlug.get(slug);
-    if (!definition) continue;
-    if (kind === 'include' || kind === 'exclude') overrides.set(definition.id, kind);
-    else if (kind === 'auto' || overrides.get(definition.id) === 'include') overrides.delete(definition.id);
-    if (kind === 'remove') removals.add(definition.id);
-  }
-  const excluded = new Set<number>();
-  for (const definition of held.dynamic) {
-    if (!removals.has(definition.id)) continue;
-    const subject = { key: keyOf(user), attributes: user.attributes, overrides };
-    if (decideOne(held, definition, subject).member) {
-      excluded.add(definition.id);
-      overrides.set(definition.id, 'exclude');
-    }
-  }
-  return wanted.map(({ slug, kind }) => {
-    const definition = held.bySlug.get(slug);
-    if (kind !== 'remove' || !definition || isList(definition)) return kind;
-    return excluded.has(definition.id) ? 'exclude' : 'leave';
+/** @param observe is called with the size of each batch, and how long its first caller waited. */
+export function createLedger(
+  db: Database,
+  definitions: DefinitionCache,
+  observe: (callers: number, waitedMs: number) => void,
+): Ledger {
+  const applyOne = coalesce<OverrideChange, Outcome>({
+    run: (changes) => applyByForm(db, changes),
+    maxBatch: 256,
+    concurrency: 3,
+    maxWaiting: 10_000,
+    // Two changes of one pair never share a statement, and are sent in the order in which they came. What one statement
+    // cannot do is done after it, so there a later change that did not wait for the answer may overtake.
+    keyOf: ({ user, slug }) => `${user.id ?? `ext:${user.externalId}`} ${slug}`,
+    observe,
   });
+  return { db, definitions, applyOne };
 }
 
 /**
- * One statement for callers who name users by our id, one for those who name them by theirs: so no statement can meet one
- * pair under two names. A failure of one is no failure of the other.
+ * One statement for callers who name users by our id, one for those who name them by theirs, so that no statement meets one
+ * pair under two names. The failure of one statement is not the other's.
  */
 async function applyByForm(db: Database, changes: readonly OverrideChange[]): Promise<(Outcome | Error)[]> {
   const outcomes = new Map<OverrideChange, Outcome | Error>();
@@ -111,110 +80,106 @@ async function applyByForm(db: Database, changes: readonly OverrideChange[]): Pr
   return changes.map((change) => outcomes.get(change) ?? new Error('a change without an outcome'));
 }
 
-export function createOverrides({
-  db,
-  definitions,
-  untilLifted,
-  observe,
-}: {
-  db: Database;
-  definitions: DefinitionCache;
-  /** Waits for the imports that are being applied. */
-  untilLifted: () => Promise<void>;
-  observe: (callers: number, waitedMs: number) => void;
-}): Overrides {
-  const applyOne = coalesce<OverrideChange, Outcome>({
-    run: (changes) => applyByForm(db, changes),
-    maxBatch: 256,
-    concurrency: 3,
-    maxWaiting: 10_000,
-    // Two changes of one pair never share a statement, and go out in the order they were asked for. What one statement cannot
-    // do is done after it, so there a later change that did not wait for the answer may come first.
-    keyOf: ({ user, slug }) => `${user.id ?? `ext:${user.externalId}`} ${slug}`,
-    observe,
-  });
-
-  async function applyInTransaction(tx: Tx, ref: UserRef, wanted: readonly Wanted[], actor: string): Promise<void> {
-    const past = await selectPast(
-      tx,
-      wanted.map(({ expiresAt }) => expiresAt),
-    );
-    if (past.length > 0) throw pastTime(...past.flatMap((place) => wanted[place] ?? []));
-    const user = await findOrRegister(tx, ref);
-    // From here on nobody else changes the memberships of this user.
-    await tidyUser(tx, user.id);
-    const kinds = wanted.some(({ kind }) => kind === 'remove')
-      ? settleRemovals(definitions.current(), user, await selectStanding(tx, user.id), wanted)
-      : wanted.map(({ kind }) => kind);
-    const outcomes = await applyChanges(
-      tx,
-      wanted.map(({ slug, kind, expiresAt, ttl }, i) => ({
-        user: { id: user.id },
-        slug,
-        kind: kinds[i] ?? kind,
-        expiresAt,
-        ttl,
-        actor,
-      })),
-    );
-    const unknown = wanted.filter((_, i) => outcomes[i] === 'segment_unknown' || outcomes[i] === 'raced');
-    if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
-    const late = wanted.filter((_, i) => outcomes[i] === 'past');
-    if (late.length > 0) throw pastTime(...late);
-    if (outcomes.includes('held')) throw new Held();
-    if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) throw new Outrun();
-  }
-
-  async function applyAll(ref: UserRef, wanted: readonly Wanted[], actor: string): Promise<void> {
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
-      try {
-        await transactionBesideBulk(db, untilLifted, (tx) => applyInTransaction(tx, ref, wanted, actor));
-        return;
-      } catch (error) {
-        if (error instanceof Held) await untilLifted();
-        else if (!(error instanceof Outrun)) throw error;
-      }
-    }
-    throw keepsChanging();
-  }
-
-  return {
-    coalesced: applyOne,
-    applyAll,
-
-    async apply(user, wanted, actor) {
-      const { slug, kind, expiresAt, ttl } = wanted;
-      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-        const outcome = await applyOne({ user, slug, kind, expiresAt, ttl, actor });
-        switch (outcome) {
-          case 'applied':
-          case 'unchanged':
-            return;
-          case 'past':
-            throw pastTime(wanted);
-          case 'segment_unknown':
-            throw unknownSegment(slug);
-          case 'user_unknown':
-            if (user.id !== undefined || kind === 'remove') throw unknownUser();
-            return applyAll(user, [wanted], actor);
-          case 'expired':
-          case 'dynamic':
-            return applyAll(user, [wanted], actor);
-          case 'held':
-            await untilLifted();
-            continue;
-          case 'raced':
-            continue;
-        }
-      }
-      throw keepsChanging();
-    },
-  };
+export function pastTime(...wanted: readonly Pick<Wanted, 'path'>[]): Problem {
+  const errors = wanted.map(({ path }) => ({ path: `${path}/expires_at`, message: 'must be in the future' }));
+  return new Problem('invalid', errors.map(({ path, message }) => `${path} ${message}`).join('; '), { errors });
 }
 
-/** Part of erasing a user: their overrides end, with history; those that had ended before are dated with their own ends. */
-export async function dropAllOverrides(tx: Tx, userId: number, actor: string): Promise<void> {
-  await tidyUser(tx, userId);
-  await dropAllOfUser(tx, userId, actor);
+function keepsChanging(): Problem {
+  return new Problem('overloaded', 'The segment keeps changing. Try again shortly.', { retryAfter: 1 });
+}
+
+/** Changes the override of one user in one segment. */
+export async function changeOverride(ledger: Ledger, user: UserRef, wanted: Wanted, actor: string): Promise<void> {
+  const { slug, kind, expiresAt, ttl } = wanted;
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const outcome = await ledger.applyOne({ user, slug, kind, expiresAt, ttl, actor });
+    switch (outcome) {
+      case 'applied':
+      case 'unchanged':
+        return;
+      case 'past':
+        throw pastTime(wanted);
+      case 'segment_unknown':
+        throw unknownSegment(slug);
+      case 'user_unknown':
+        if (user.id !== undefined || kind === 'remove') throw unknownUser();
+        return changeOverrides(ledger, user, [wanted], actor);
+      case 'expired':
+      case 'dynamic':
+        return changeOverrides(ledger, user, [wanted], actor);
+      case 'fenced':
+        await waitForFences(ledger.db);
+        continue;
+      case 'raced':
+        continue;
+    }
+  }
+  throw keepsChanging();
+}
+
+/** Changes several overrides of one user, all or nothing. The slugs are distinct. */
+export async function changeOverrides(
+  { db, definitions }: Ledger,
+  user: UserRef,
+  wanted: readonly Wanted[],
+  actor: string,
+): Promise<void> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
+    try {
+      return await transactionBesideFences(db, (tx) => changeWithin(tx, definitions, user, wanted, actor));
+    } catch (error) {
+      if (!(error instanceof StaleRead)) throw error;
+    }
+  }
+  throw keepsChanging();
+}
+
+async function changeWithin(
+  tx: Tx,
+  definitions: DefinitionCache,
+  ref: UserRef,
+  wanted: readonly Wanted[],
+  actor: string,
+): Promise<void> {
+  const times = wanted.map(({ expiresAt }) => expiresAt);
+  const past = await selectPast(tx, times);
+  if (past.length > 0) throw pastTime(...past.flatMap((place) => wanted[place] ?? []));
+  const user = await findOrRegister(tx, ref);
+  // The user is locked: from here on no other writer changes their memberships.
+  await removeEndedOfUser(tx, user.id);
+  const kinds = wanted.some(({ kind }) => kind === 'remove')
+    ? settleRemovals(definitions.current(), user, await selectStanding(tx, user.id), wanted)
+    : wanted.map(({ kind }) => kind);
+  const outcomes = await applyChanges(
+    tx,
+    wanted.map(({ slug, kind, expiresAt, ttl }, i) => ({
+      user: { id: user.id },
+      slug,
+      kind: kinds[i] ?? kind,
+      expiresAt,
+      ttl,
+      actor,
+    })),
+  );
+  refuseFailed(wanted, outcomes);
+}
+
+/** @throws what undoes the transaction, unless every change is in place. */
+function refuseFailed(wanted: readonly Wanted[], outcomes: readonly Outcome[]): void {
+  const unknown = wanted.filter((_, i) => outcomes[i] === 'segment_unknown' || outcomes[i] === 'raced');
+  if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
+  const late = wanted.filter((_, i) => outcomes[i] === 'past');
+  if (late.length > 0) throw pastTime(...late);
+  if (outcomes.includes('fenced')) throw new Fenced();
+  if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) {
+    throw new StaleRead('a segment was changed');
+  }
+}
+
+/** Part of erasing a user: their overrides end, with history. Those that had ended before are dated with their own ends. */
+export async function removeOverridesOfErased(tx: Tx, userId: number, actor: string): Promise<void> {
+  await removeEndedOfUser(tx, userId);
+  await removeAllOfUser(tx, userId, actor);
 }

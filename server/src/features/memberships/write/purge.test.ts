@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type Client, clientOf } from '../../../../test/client.ts';
 import { expectFold } from '../../../../test/fold.ts';
 import { type Service, startService } from '../../../../test/service.ts';
-import { purgeSegment } from './expiry-and-purge.ts';
+import { purgeSegment } from './purge.ts';
 
 let service: Service;
 let client: Client;

@@ -1,0 +1,14 @@
+/** The door of the feature: what other features may use of it. */
+export { eachLetIn } from './read/members-of-segment.ts';
+export { completeHistory, sweepExpired } from './write/expiry.ts';
+export {
+  addPlanned,
+  type BulkChange,
+  type Changed,
+  previewPlanned,
+  removeExpiredOfSegment,
+  removeLapsed,
+  removePlanned,
+  removeUnplanned,
+  updatePlanned,
+} from './write/ledger.sql.ts';

@@ -1,0 +1,15 @@
+import type { Db } from '../../../postgres/database.ts';
+import { removeEndedOfUser, removeExpired } from './ledger.sql.ts';
+
+/** Small enough that a batch does not hold its rows for long, large enough that a million take well under a minute. */
+const batchRows = 5_000;
+
+/** Removes every expired membership, in batches. No answer changes: every read ignores expired rows. */
+export async function sweepExpired(db: Db): Promise<void> {
+  while ((await removeExpired(db, batchRows)) === batchRows);
+}
+
+/** Records what has ended for one user, so that their history is complete when it is read. */
+export async function completeHistory(db: Db, userId: number): Promise<void> {
+  await removeEndedOfUser(db, userId);
+}

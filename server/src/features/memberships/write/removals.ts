@@ -1,0 +1,41 @@
+import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
+import { type Definitions, isList } from '../../../segmentation/definition.ts';
+import type { UserRow } from '../../users/users.ts';
+import type { OverrideKind } from './ledger.sql.ts';
+import type { Wanted } from './ledger.ts';
+
+/**
+ * Decides how to remove a user so that they are out of every segment once all changes are made: an include is dropped, and
+ * where percentage or condition would then let the user in, an exclude is set. Segments that conditions name come first,
+ * since putting the user out of one may let them into the next.
+ */
+export function settleRemovals(
+  definitions: Definitions,
+  user: UserRow,
+  standing: ReadonlyMap<number, Mode>,
+  wanted: readonly Wanted[],
+): OverrideKind[] {
+  const overrides = new Map(standing);
+  const removals = new Set<number>();
+  for (const { slug, kind } of wanted) {
+    const definition = definitions.bySlug.get(slug);
+    if (!definition) continue;
+    if (kind === 'include' || kind === 'exclude') overrides.set(definition.id, kind);
+    else if (kind === 'auto' || overrides.get(definition.id) === 'include') overrides.delete(definition.id);
+    if (kind === 'remove') removals.add(definition.id);
+  }
+  const excluded = new Set<number>();
+  for (const definition of definitions.dynamic) {
+    if (!removals.has(definition.id)) continue;
+    const subject = { key: keyOf(user), attributes: user.attributes, overrides };
+    if (decideOne(definitions, definition, subject).member) {
+      excluded.add(definition.id);
+      overrides.set(definition.id, 'exclude');
+    }
+  }
+  return wanted.map(({ slug, kind }) => {
+    const definition = definitions.bySlug.get(slug);
+    if (kind !== 'remove' || !definition || isList(definition)) return kind;
+    return excluded.has(definition.id) ? 'exclude' : 'leave';
+  });
+}
