@@ -32,6 +32,7 @@ WORKDIR /app
 COPY --from=dependencies /app ./
 COPY LICENSE ./
 COPY schema schema
+COPY docs docs
 COPY contract contract
 COPY embedded embedded
 COPY server server

@@ -3,14 +3,17 @@ import { RoleName } from './auth.ts';
 import { idParams, NextCursor, nullable, page, strict, Time, UserId } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-export const Account = strict({
-  id: UserId,
-  username: Type.String(),
-  name: nullable(Type.String()),
-  role: RoleName,
-  disabled: Type.Boolean(),
-  created_at: Time,
-});
+export const Account = strict(
+  {
+    id: UserId,
+    username: Type.String(),
+    name: nullable(Type.String()),
+    role: RoleName,
+    disabled: Type.Boolean({ description: 'Whether it is kept from signing in.' }),
+    created_at: Time,
+  },
+  { title: 'Account', description: 'Someone who signs in. Its id is the id of its user.' },
+);
 
 export const listAccounts = endpoint({
   method: 'GET',
@@ -20,7 +23,34 @@ export const listAccounts = endpoint({
   summary: 'Accounts, ordered by id',
   access: 'admin',
   query: strict(page),
-  success: { status: 200, body: strict({ accounts: Type.Array(Account), next_cursor: NextCursor }) },
+  success: {
+    status: 200,
+    body: strict({ accounts: Type.Array(Account), next_cursor: NextCursor }, { title: 'AccountPage' }),
+  },
+  example: {
+    query: { limit: 100 },
+    answer: {
+      accounts: [
+        {
+          id: 1,
+          username: 'admin',
+          name: 'admin',
+          role: 'admin',
+          disabled: false,
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+        {
+          id: 2,
+          username: 'ann',
+          name: 'Ann',
+          role: 'member',
+          disabled: false,
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+      ],
+      next_cursor: null,
+    },
+  },
 });
 
 export const changeAccount = endpoint({
@@ -30,8 +60,20 @@ export const changeAccount = endpoint({
   tag: 'accounts',
   summary: 'Change the role of an account, disable or enable it',
   access: 'admin',
-  params: idParams,
+  params: idParams('The id of the account.'),
   body: strict({ role: Type.Optional(RoleName), disabled: Type.Optional(Type.Boolean()) }),
   success: { status: 200, body: Account },
   problems: ['account_unknown', 'last_admin'],
+  example: {
+    params: { id: '2' },
+    body: { role: 'editor' },
+    answer: {
+      id: 2,
+      username: 'ann',
+      name: 'Ann',
+      role: 'editor',
+      disabled: false,
+      created_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });

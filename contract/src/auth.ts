@@ -3,7 +3,9 @@ import { Name, nothing, nullable, strict, UserId } from './common.ts';
 import { endpoint, roles } from './endpoint.ts';
 
 export const usernamePattern = '^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,49}$';
-export const RoleName = Type.Enum(roles);
+export const RoleName = Type.Enum(roles, {
+  description: 'What the account may do; each role may do what the ones before it may: member, viewer, editor, admin.',
+});
 const Password = Type.String({
   minLength: 1,
   maxLength: 128,
@@ -11,19 +13,6 @@ const Password = Type.String({
 });
 /** What is only compared has no form: anything wrong is the same 401. */
 const Claimed = Type.String();
-
-export const signUp = endpoint({
-  method: 'POST',
-  path: '/auth/sign-up',
-  id: 'signUp',
-  tag: 'auth',
-  summary: 'Create an account and its user',
-  access: 'public',
-  seed: true,
-  body: strict({ name: Name, username: Type.String({ pattern: usernamePattern }), password: Password }),
-  success: { status: 200, body: strict({ id: UserId }) },
-  problems: ['sign_up_closed', 'username_taken', 'throttled', 'overloaded'],
-});
 
 export const signIn = endpoint({
   method: 'POST',
@@ -34,8 +23,36 @@ export const signIn = endpoint({
   access: 'public',
   seed: true,
   body: strict({ username: Claimed, password: Claimed }),
-  success: { status: 200, body: strict({ token: Type.String() }) },
+  success: {
+    status: 200,
+    body: strict({ token: Type.String({ description: 'For `Authorization: Bearer …`, 12 hours unless configured.' }) }),
+  },
   problems: ['sign_in_failed', 'throttled', 'overloaded'],
+  example: {
+    body: { username: 'ann', password: 'qwerty' },
+    answer: { token: 'eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoyfQ.c2lnbmF0dXJl' },
+  },
+});
+
+export const signUp = endpoint({
+  method: 'POST',
+  path: '/auth/sign-up',
+  id: 'signUp',
+  tag: 'auth',
+  summary: 'Create an account and its user',
+  access: 'public',
+  seed: true,
+  body: strict({
+    name: Name,
+    username: Type.String({ pattern: usernamePattern, description: 'Unique without regard to case.' }),
+    password: Password,
+  }),
+  success: { status: 200, body: strict({ id: UserId }) },
+  problems: ['sign_up_closed', 'username_taken', 'throttled', 'overloaded'],
+  example: {
+    body: { name: 'Ann', username: 'ann', password: 'qwerty' },
+    answer: { id: 2 },
+  },
 });
 
 export const signOut = endpoint({
@@ -46,6 +63,7 @@ export const signOut = endpoint({
   summary: 'End this session',
   access: 'session',
   success: nothing,
+  example: {},
 });
 
 export const me = endpoint({
@@ -57,8 +75,12 @@ export const me = endpoint({
   access: 'session',
   success: {
     status: 200,
-    body: strict({ id: UserId, username: Type.String(), name: nullable(Type.String()), role: RoleName }),
+    body: strict(
+      { id: UserId, username: Type.String(), name: nullable(Type.String()), role: RoleName },
+      { title: 'Me' },
+    ),
   },
+  example: { answer: { id: 2, username: 'ann', name: 'Ann', role: 'member' } },
 });
 
 export const changePassword = endpoint({
@@ -71,4 +93,5 @@ export const changePassword = endpoint({
   body: strict({ current_password: Claimed, new_password: Password }),
   success: nothing,
   problems: ['sign_in_failed', 'throttled', 'overloaded'],
+  example: { body: { current_password: 'qwerty', new_password: 'correct horse battery staple' } },
 });

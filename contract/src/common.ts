@@ -4,16 +4,21 @@ import { parseTime } from './time.ts';
 
 Format.Set('date-time', (text) => parseTime(text) !== undefined);
 
-/** An object that refuses fields it does not name. */
+/** An object that refuses fields it does not name. One with a `title` is a named schema of the OpenAPI document. */
 export function strict<P extends Type.TProperties>(
   properties: P,
-  options: { description?: string; minProperties?: number } = {},
+  options: { title?: string; description?: string; minProperties?: number } = {},
 ) {
   return Type.Object(properties, { additionalProperties: false, ...options });
 }
 
 export function nullable<S extends Type.TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()]);
+}
+
+/** The same schema with words of its own for one place. */
+export function described<S extends Type.TSchema>(schema: S, description: string): S {
+  return { ...schema, description };
 }
 
 /** A filter of a query string: left empty, as in `?tag=`, it filters nothing. */
@@ -32,16 +37,22 @@ export const Time = Type.String({
   format: 'date-time',
   description: 'RFC 3339; answers are in UTC with milliseconds.',
 });
-export const UserId = Type.Integer({ minimum: 1, maximum: maxUserId });
+export const UserId = Type.Integer({ minimum: 1, maximum: maxUserId, description: 'Our id of a user.' });
 export const ExternalId = Type.String({
   minLength: 1,
   maxLength: maxExternalIdBytes,
   description: 'Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters.',
 });
-export const UserRefText = Type.String({ description: 'A user: the decimal id, or `ext:` and the external id.' });
+export const UserRefText = Type.String({
+  description:
+    'A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path.',
+});
 export const slugPattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$';
-export const Slug = Type.String({ pattern: slugPattern });
-export const Name = Type.String({ minLength: 1, maxLength: 255 });
+export const Slug = Type.String({
+  pattern: slugPattern,
+  description: 'The name of a segment: case-sensitive, unique among those that are not deleted.',
+});
+export const Name = Type.String({ minLength: 1, maxLength: 255, description: 'For people to read.' });
 export const Attributes = Type.Record(Type.String(), Type.Unknown(), {
   description: 'A JSON object of at most 16 KiB, measured as compact JSON in UTF-8.',
 });
@@ -49,20 +60,27 @@ export const Attributes = Type.Record(Type.String(), Type.Unknown(), {
 export const ExpiresAt = Time;
 export const Ttl = Type.Integer({ minimum: 1, maximum: 3_153_600_000, description: 'Seconds from now.' });
 
-export const Limit = Type.Integer({ minimum: 1, maximum: 1000, default: 100 });
+export const Limit = Type.Integer({
+  minimum: 1,
+  maximum: 1000,
+  default: 100,
+  description: 'How many entries a page has at most.',
+});
 export const Cursor = Type.String({
   minLength: 1,
   maxLength: 2048,
-  description: 'The `next_cursor` of the page before.',
+  description: 'The `next_cursor` of the page before; left out for the first page.',
 });
-export const NextCursor = nullable(Type.String());
+export const NextCursor = nullable(Type.String({ description: 'For the next page; null on the last one.' }));
 export const page = { limit: Type.Optional(Limit), cursor: Type.Optional(Cursor) };
 
 export const userParams = strict({ user: UserRefText });
 export const slugParams = strict({ slug: Slug });
 export const pairParams = strict({ user: UserRefText, slug: Slug });
 /** An id of ours in a path: digits only, no leading zero; the range is checked where it is parsed. */
-export const idParams = strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }) });
+export function idParams(description: string) {
+  return strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description }) });
+}
 
 /** Of calls that create: a key the client draws for one effect, so that it may ask again without making two. */
 export const idempotent = {
@@ -71,12 +89,12 @@ export const idempotent = {
       Type.String({
         pattern: '^[ -~]{1,255}$',
         description:
-          'The same call under the same key is done once, and answered alike for 24 h. See docs/idempotency.md.',
+          'The same call under the same key is done once, and answered alike for 24 h. See [idempotency](docs/idempotency.md).',
       }),
     ),
   }),
   problems: ['idempotency_in_flight', 'idempotency_key_reused'],
 } as const;
 
-export const StatusOk = strict({ status: Type.Literal('ok') });
+export const StatusOk = strict({ status: Type.Literal('ok') }, { title: 'Done' });
 export const nothing = { status: 204, body: null } as const;

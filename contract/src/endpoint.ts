@@ -11,6 +11,21 @@ export type Role = (typeof roles)[number];
  */
 export type Access = 'public' | 'self' | 'session' | Role;
 
+/**
+ * One request and its answer, as the documentation shows them. A test sends it to a running service. Times, tokens and
+ * other values that differ with each run are compared by their form alone.
+ */
+export interface Example {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string | number>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** The text of a file, of the first media type that the call takes. */
+  readonly upload?: string;
+  /** JSON, or the text of a stream; absent where there is none. */
+  readonly answer?: unknown;
+}
+
 /** One call: what the server validates, the handler is typed by, and the OpenAPI document and the clients are made of. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -19,6 +34,8 @@ export interface Endpoint {
   readonly id: string;
   readonly tag: string;
   readonly summary: string;
+  /** Markdown; what the summary has no room for. */
+  readonly description?: string;
   readonly access: Access;
   /** One of the seed's seven calls: needs no token in evaluation mode, and any good token will do there. */
   readonly seed?: true;
@@ -35,7 +52,13 @@ export interface Endpoint {
     readonly media?: string | readonly string[];
   };
   readonly problems?: readonly ProblemCode[];
+  readonly example?: Example;
 }
+
+const declared: Endpoint[] = [];
+
+/** Every endpoint in the order of declaration, which the keys of a module do not keep. */
+export const declaredEndpoints: readonly Endpoint[] = declared;
 
 type Part<E, K extends string> = E extends { readonly [P in K]: infer S extends TSchema }
   ? Static<S>
@@ -46,7 +69,8 @@ export type Query<E extends Endpoint> = Part<E, 'query'>;
 export type Body<E extends Endpoint> = E extends { readonly body: infer S extends TSchema } ? Static<S> : undefined;
 export type Answer<E extends Endpoint> = E['success']['body'] extends infer S extends TSchema ? Static<S> : undefined;
 
-/** Keeps the literal types of an endpoint. */
+/** Declares an endpoint; keeps its literal types. */
 export function endpoint<const E extends Endpoint>(definition: E): E {
+  declared.push(definition);
   return definition;
 }

@@ -1,11 +1,14 @@
 import Type from 'typebox';
-import { idempotent, slugParams, strict, Time } from './common.ts';
+import { described, idempotent, slugParams, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const importTypes = ['text/csv', 'application/x-ndjson'] as const;
 
-const DryRun = Type.Enum(['true', 'false'], { description: 'Only tell what would change. Default false.' });
-const Accepted = strict({ job: Type.String({ description: 'GET /api/jobs/{id} tells how far it is.' }) });
+const DryRun = Type.Enum(['true', 'false'], { description: 'Only report what would change. Default false.' });
+const Accepted = strict(
+  { job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) },
+  { title: 'JobAccepted' },
+);
 
 export const importMembers = endpoint({
   method: 'POST',
@@ -16,19 +19,27 @@ export const importMembers = endpoint({
   access: 'editor',
   params: slugParams,
   query: strict({
-    mode: Type.Optional(Type.Enum(['add', 'remove', 'replace'], { description: 'Default add.' })),
+    mode: Type.Optional(
+      Type.Enum(['add', 'remove', 'replace'], { description: 'What becomes of the users of the file. Default add.' }),
+    ),
     unknown: Type.Optional(
       Type.Enum(['create', 'reject', 'skip'], {
         description: 'What becomes of users who do not exist. Default reject. Only external ids can be created.',
       }),
     ),
     dry_run: Type.Optional(DryRun),
-    expires_at: Type.Optional(Time),
+    expires_at: Type.Optional(described(Time, 'For rows that name no time of their own (RFC 3339).')),
   }),
   uploads: importTypes,
   headers: idempotent.headers,
   success: { status: 202, body: Accepted },
   problems: ['segment_unknown', 'overloaded', ...idempotent.problems],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    query: { mode: 'add', unknown: 'create', dry_run: 'true' },
+    upload: 'external_id\nshopper-4\nshopper-5\n',
+    answer: { job: '2' },
+  },
 });
 
 export const importUsers = endpoint({
@@ -50,6 +61,11 @@ export const importUsers = endpoint({
   headers: idempotent.headers,
   success: { status: 202, body: Accepted },
   problems: ['overloaded', ...idempotent.problems],
+  example: {
+    query: { dry_run: 'true' },
+    upload: 'external_id,country,orders\nshopper-4,NL,6\nshopper-7,FR,2\n',
+    answer: { job: '3' },
+  },
 });
 
 export const exportMembers = endpoint({
@@ -61,7 +77,10 @@ export const exportMembers = endpoint({
     'Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted',
   access: 'viewer',
   params: slugParams,
-  headers: Type.Object({ accept: Type.Optional(Type.String()) }),
   success: { status: 200, body: null, media: importTypes },
   problems: ['segment_unknown', 'overloaded'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    answer: 'user_id,external_id,expires_at\n3,shopper-4,\n',
+  },
 });

@@ -2,32 +2,33 @@ import Type from 'typebox';
 import { idParams, maxJobErrors, nullable, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-const Count = Type.Integer({ minimum: 0 });
-
 export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'failed', 'cancelled']);
 
-export const Job = strict({
-  id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
-  kind: Type.Enum(['segment_import', 'user_import']),
-  state: JobState,
-  rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
-  processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
-  added: Count,
-  updated: Count,
-  removed: Count,
-  unchanged: Count,
-  errors: Type.Array(
-    strict({
-      line: nullable(
-        Type.Integer({ minimum: 1, description: 'In the file, from 1; null where it is no line that is wrong.' }),
-      ),
-      message: Type.String(),
-    }),
-    { maxItems: maxJobErrors },
-  ),
-  created_at: Time,
-  finished_at: nullable(Time),
-});
+export const Job = strict(
+  {
+    id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
+    kind: Type.Enum(['segment_import', 'user_import']),
+    state: JobState,
+    rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
+    processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
+    added: Type.Integer({ minimum: 0, description: 'Who were out and are in.' }),
+    updated: Type.Integer({ minimum: 0, description: 'Who got another expiry, name or attributes.' }),
+    removed: Type.Integer({ minimum: 0, description: 'Who were in and are out.' }),
+    unchanged: Type.Integer({ minimum: 0, description: 'Who were already as the file says.' }),
+    errors: Type.Array(
+      strict({
+        line: nullable(
+          Type.Integer({ minimum: 1, description: 'In the file, from 1; null where it is no line that is wrong.' }),
+        ),
+        message: Type.String(),
+      }),
+      { maxItems: maxJobErrors },
+    ),
+    created_at: Time,
+    finished_at: nullable(Time),
+  },
+  { title: 'Job', description: 'What takes longer than a call: an import.' },
+);
 
 export const readJob = endpoint({
   method: 'GET',
@@ -36,9 +37,26 @@ export const readJob = endpoint({
   tag: 'jobs',
   summary: 'How far a job is, and what came of it',
   access: 'viewer',
-  params: idParams,
+  params: idParams('The id of the job.'),
   success: { status: 200, body: Job },
   problems: ['job_unknown'],
+  example: {
+    params: { id: '1' },
+    answer: {
+      id: '1',
+      kind: 'user_import',
+      state: 'done',
+      rows: 2,
+      processed: 2,
+      added: 2,
+      updated: 0,
+      removed: 0,
+      unchanged: 0,
+      errors: [],
+      created_at: '2026-11-26T08:00:00.000Z',
+      finished_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });
 
 export const followJob = endpoint({
@@ -48,9 +66,15 @@ export const followJob = endpoint({
   tag: 'jobs',
   summary: 'A job as server-sent events, one for each change, until it ends',
   access: 'viewer',
-  params: idParams,
+  params: idParams('The id of the job.'),
   success: { status: 200, body: null, media: 'text/event-stream' },
   problems: ['job_unknown', 'overloaded'],
+  example: {
+    params: { id: '1' },
+    answer:
+      'data: {"id":"1","kind":"user_import","state":"done","rows":2,"processed":2,"added":2,"updated":0,"removed":0,' +
+      '"unchanged":0,"errors":[],"created_at":"2026-11-26T08:00:00.000Z","finished_at":"2026-11-26T08:00:00.000Z"}\n\n',
+  },
 });
 
 export const cancelJob = endpoint({
@@ -60,7 +84,24 @@ export const cancelJob = endpoint({
   tag: 'jobs',
   summary: 'Cancel a job that has not ended: nothing of it happens',
   access: 'editor',
-  params: idParams,
+  params: idParams('The id of the job.'),
   success: { status: 200, body: Job },
   problems: ['job_unknown', 'job_finished'],
+  example: {
+    params: { id: '4' },
+    answer: {
+      id: '4',
+      kind: 'segment_import',
+      state: 'cancelled',
+      rows: 0,
+      processed: 0,
+      added: 0,
+      updated: 0,
+      removed: 0,
+      unchanged: 0,
+      errors: [],
+      created_at: '2026-11-26T08:00:00.000Z',
+      finished_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });

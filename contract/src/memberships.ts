@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import {
+  described,
   ExpiresAt,
   maxListEntries,
   nullable,
@@ -14,7 +15,42 @@ import {
 import { endpoint } from './endpoint.ts';
 
 /** Why a user is in (or, with `exclude` and `none`, out). */
-export const Source = Type.Enum(['include', 'exclude', 'percentage', 'condition', 'percentage+condition', 'none']);
+export const Source = Type.Enum(['include', 'exclude', 'percentage', 'condition', 'percentage+condition', 'none'], {
+  description: 'What decided: an override (`include`, `exclude`), or the definition of the segment.',
+});
+
+export const Membership = strict(
+  { slug: Slug, source: Source, since: nullable(Time), expires_at: nullable(Time) },
+  {
+    title: 'Membership',
+    description: 'A segment that a user is in. `since` is null where percentage or condition let them in.',
+  },
+);
+
+export const Explanation = strict(
+  {
+    member: Type.Boolean({ description: 'Whether the user is in.' }),
+    source: Source,
+    expires_at: nullable(Time),
+    bucket: nullable(
+      Type.Number({
+        minimum: 0,
+        exclusiveMaximum: 100,
+        description: 'Where the user falls; in when below the percentage. See [percentages](docs/percentage.md).',
+      }),
+    ),
+    matched: nullable(Type.Boolean({ description: 'Whether the condition is met; null where there is none.' })),
+  },
+  { title: 'Explanation', description: 'Whether a user is in a segment, and why.' },
+);
+
+export const Resolved = strict(
+  {
+    user: Type.String({ description: 'As it was asked.' }),
+    segments: nullable(Type.Array(Slug, { description: 'Sorted by slug; null for an unknown user.' })),
+  },
+  { title: 'Resolved' },
+);
 
 const expiry = { expires_at: Type.Optional(nullable(ExpiresAt)), ttl: Type.Optional(Ttl) };
 
@@ -30,6 +66,11 @@ export const addToSegment = endpoint({
   body: strict({ slug: Slug, ...expiry }),
   success: { status: 200, body: StatusOk },
   problems: ['user_unknown', 'segment_unknown', 'overloaded'],
+  example: {
+    params: { user: '2' },
+    body: { slug: 'AVITO_DISCOUNT_50' },
+    answer: { status: 'ok' },
+  },
 });
 
 const removal = {
@@ -47,11 +88,19 @@ export const removeFromSegment = endpoint({
   ...removal,
   path: '/api/users/{user}/segments/{slug}',
   id: 'removeFromSegment',
+  example: {
+    params: { user: '2', slug: 'AVITO_DISCOUNT_50' },
+    answer: { status: 'ok' },
+  },
 });
 export const removeFromSegmentShort = endpoint({
   ...removal,
   path: '/api/users/{user}/{slug}',
   id: 'removeFromSegmentShort',
+  example: {
+    params: { user: '2', slug: 'AVITO_DISCOUNT_50' },
+    answer: { status: 'ok' },
+  },
 });
 
 export const setOverride = endpoint({
@@ -63,11 +112,18 @@ export const setOverride = endpoint({
   access: 'editor',
   params: pairParams,
   body: strict({
-    mode: Type.Enum(['include', 'exclude', 'auto']),
+    mode: Type.Enum(['include', 'exclude', 'auto'], {
+      description: '`auto` drops the override: the definition decides again.',
+    }),
     ...expiry,
   }),
   success: { status: 200, body: StatusOk },
   problems: ['user_unknown', 'segment_unknown', 'overloaded'],
+  example: {
+    params: { user: 'ext:shopper-4', slug: 'FREE_SHIPPING' },
+    body: { mode: 'exclude', ttl: 86400 },
+    answer: { status: 'ok' },
+  },
 });
 
 export const changeSegments = endpoint({
@@ -84,6 +140,11 @@ export const changeSegments = endpoint({
   }),
   success: { status: 200, body: StatusOk },
   problems: ['user_unknown', 'segment_unknown', 'overloaded'],
+  example: {
+    params: { user: 'ext:shopper-4' },
+    body: { add: [{ slug: 'FREE_SHIPPING', ttl: 3600 }], remove: ['AVITO_DISCOUNT_50'] },
+    answer: { status: 'ok' },
+  },
 });
 
 export const listUserSegments = endpoint({
@@ -95,9 +156,13 @@ export const listUserSegments = endpoint({
   access: 'self',
   seed: true,
   params: userParams,
-  query: strict({ at: Type.Optional(Time) }),
-  success: { status: 200, body: strict({ segments: Type.Array(Slug) }) },
+  query: strict({ at: Type.Optional(described(Time, 'A moment of the past (RFC 3339); now if left out.')) }),
+  success: { status: 200, body: strict({ segments: Type.Array(Slug) }, { title: 'UserSegments' }) },
   problems: ['user_unknown', 'overloaded'],
+  example: {
+    params: { user: 'ext:shopper-4' },
+    answer: { segments: ['AVITO_DISCOUNT_50', 'FREE_SHIPPING'] },
+  },
 });
 
 export const explainPair = endpoint({
@@ -110,15 +175,19 @@ export const explainPair = endpoint({
   params: pairParams,
   success: {
     status: 200,
-    body: strict({
-      member: Type.Boolean(),
-      source: Source,
-      expires_at: nullable(Time),
-      bucket: nullable(Type.Number({ minimum: 0, exclusiveMaximum: 100 })),
-      matched: nullable(Type.Boolean()),
-    }),
+    body: Explanation,
   },
   problems: ['user_unknown', 'segment_unknown', 'overloaded'],
+  example: {
+    params: { user: 'ext:shopper-4', slug: 'FREE_SHIPPING' },
+    answer: {
+      member: true,
+      source: 'percentage+condition',
+      expires_at: null,
+      bucket: 10.875707445666194,
+      matched: true,
+    },
+  },
 });
 
 export const listMemberships = endpoint({
@@ -132,12 +201,19 @@ export const listMemberships = endpoint({
   success: {
     status: 200,
     body: strict({
-      memberships: Type.Array(
-        strict({ slug: Slug, source: Source, since: nullable(Time), expires_at: nullable(Time) }),
-      ),
+      memberships: Type.Array(Membership),
     }),
   },
   problems: ['user_unknown'],
+  example: {
+    params: { user: 'ext:shopper-4' },
+    answer: {
+      memberships: [
+        { slug: 'AVITO_DISCOUNT_50', source: 'include', since: '2026-11-26T08:00:00.000Z', expires_at: null },
+        { slug: 'FREE_SHIPPING', source: 'percentage+condition', since: null, expires_at: null },
+      ],
+    },
+  },
 });
 
 export const resolve = endpoint({
@@ -148,14 +224,29 @@ export const resolve = endpoint({
   summary: 'The segments of many users at once, in the order asked; `segments` narrows the answer',
   access: 'viewer',
   body: strict({
-    users: Type.Array(Type.String(), { maxItems: maxListEntries }),
-    segments: Type.Optional(Type.Array(Slug, { maxItems: maxListEntries })),
+    users: Type.Array(Type.String(), { maxItems: maxListEntries, description: '`2` or `ext:shopper-4` each.' }),
+    segments: Type.Optional(
+      Type.Array(Slug, {
+        maxItems: maxListEntries,
+        description: 'Only these; those that do not exist are passed over.',
+      }),
+    ),
   }),
   success: {
     status: 200,
     body: strict({
-      results: Type.Array(strict({ user: Type.String(), segments: nullable(Type.Array(Slug)) })),
+      results: Type.Array(Resolved),
     }),
   },
   problems: ['overloaded'],
+  example: {
+    body: { users: ['2', 'ext:shopper-4', 'ext:stranger'] },
+    answer: {
+      results: [
+        { user: '2', segments: ['AVITO_DISCOUNT_50'] },
+        { user: 'ext:shopper-4', segments: ['AVITO_DISCOUNT_50', 'FREE_SHIPPING'] },
+        { user: 'ext:stranger', segments: null },
+      ],
+    },
+  },
 });

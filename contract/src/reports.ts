@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { idempotent, Slug, strict, Time, UserRefText } from './common.ts';
+import { described, idempotent, Slug, strict, Time, UserRefText } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const createReport = endpoint({
@@ -11,15 +11,31 @@ export const createReport = endpoint({
     'Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included)',
   access: 'editor',
   body: strict({
-    month: Type.Optional(Type.String({ pattern: '^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$' })),
+    month: Type.Optional(
+      Type.String({
+        pattern: '^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$',
+        description: 'In place of `from` and `to`.',
+      }),
+    ),
     from: Type.Optional(Time),
     to: Type.Optional(Time),
-    user: Type.Optional(UserRefText),
-    segment: Type.Optional(Slug),
+    user: Type.Optional(described(UserRefText, 'Only changes of this user: `2` or `ext:shopper-4`.')),
+    segment: Type.Optional(described(Slug, 'Only changes in this segment.')),
   }),
   headers: idempotent.headers,
-  success: { status: 201, body: strict({ url: Type.String({ format: 'uri' }), expires_at: Time }) },
+  success: {
+    status: 201,
+    body: strict({ url: Type.String({ format: 'uri' }), expires_at: Time }, { title: 'Report' }),
+  },
   problems: ['user_unknown', 'segment_unknown', ...idempotent.problems],
+  example: {
+    headers: { 'idempotency-key': '0f1dbb0e-4d29-4d0f-8a55-2f6c0d0d2b11' },
+    body: { from: '2026-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z', segment: 'AVITO_DISCOUNT_50' },
+    answer: {
+      url: 'https://kohort.example.com/api/reports/eyJmcm9tIjoiMjAyNi4uLiJ9',
+      expires_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });
 
 export const downloadReport = endpoint({
@@ -29,7 +45,13 @@ export const downloadReport = endpoint({
   tag: 'reports',
   summary: 'The CSV behind such a link, oldest change first; the link itself is the credential',
   access: 'public',
-  params: strict({ report: Type.String({ minLength: 1, maxLength: 512 }) }),
+  params: strict({ report: Type.String({ minLength: 1, maxLength: 512, description: 'The last part of the link.' }) }),
   success: { status: 200, body: null, media: 'text/csv' },
   problems: ['report_unknown', 'overloaded'],
+  example: {
+    params: { report: 'eyJmcm9tIjoiMjAyNi4uLiJ9' },
+    answer:
+      'user_id,external_id,segment,operation,at,source,actor\n' +
+      '3,shopper-4,AVITO_DISCOUNT_50,add,2026-11-26T08:00:00.000Z,include,user:1\n',
+  },
 });

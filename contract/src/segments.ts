@@ -20,29 +20,50 @@ export const Tag = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{1,
 export const Percentage = Type.Number({
   minimum: 0,
   maximum: 100,
-  description: 'At most three decimals. See docs/percentage.md.',
+  description: 'A share of the users, with at most three decimals. See [percentages](docs/percentage.md).',
 });
 export const Condition = Type.Record(Type.String(), Type.Unknown(), {
-  description: 'A MongoDB query filter on the attributes of a user. See docs/conditions.md.',
+  description: 'A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md).',
 });
-const Description = Type.String({ maxLength: 2000 });
+const Description = Type.String({ maxLength: 2000, description: 'For people to read.' });
 const Tags = Type.Array(Tag, { maxItems: 50, description: 'A tag that is named twice counts once.' });
 
-export const Segment = strict({
-  id: Type.Integer({ minimum: 1 }),
-  slug: Slug,
-  description: nullable(Description),
-  tags: Type.Array(Tag),
-  percentage: nullable(Percentage),
-  condition: nullable(Condition),
-  salt: Type.String(),
-  version: Type.Integer({ minimum: 1 }),
-  created_at: Time,
-  updated_at: Time,
-});
+export const Segment = strict(
+  {
+    id: Type.Integer({ minimum: 1, description: 'Our id of the segment; a rename keeps it.' }),
+    slug: Slug,
+    description: nullable(Description),
+    tags: Type.Array(Tag),
+    percentage: nullable(Percentage),
+    condition: nullable(Condition),
+    salt: Type.String({ description: 'Drawn once; what buckets are computed with.' }),
+    version: Type.Integer({ minimum: 1, description: 'One more with each change; for `If-Match`.' }),
+    created_at: Time,
+    updated_at: Time,
+  },
+  {
+    title: 'Segment',
+    description: 'Whom it covers: a list of users, a share, those who meet a condition, or a share of those.',
+  },
+);
 
 /** One segment on its own also tells which segments name it in their conditions. */
-export const SegmentWithUses = strict({ ...Segment.properties, used_by: Type.Array(Slug) });
+export const SegmentWithUses = strict(
+  { ...Segment.properties, used_by: Type.Array(Slug, { description: 'Segments whose conditions name this one.' }) },
+  { title: 'SegmentWithUses' },
+);
+
+export const Member = strict(
+  {
+    id: UserId,
+    external_id: nullable(Type.String()),
+    name: nullable(Type.String()),
+    source: Source,
+    since: nullable(Time),
+    expires_at: nullable(Time),
+  },
+  { title: 'Member', description: 'A user who is in a segment. `since` is null where the definition let them in.' },
+);
 
 const definition = {
   description: Type.Optional(nullable(Description)),
@@ -63,6 +84,11 @@ export const createSegment = endpoint({
   headers: idempotent.headers,
   success: { status: 200, body: strict({ id: Type.Integer({ minimum: 1 }) }) },
   problems: ['slug_taken', ...idempotent.problems],
+  example: {
+    headers: { 'idempotency-key': '9c1d2b7e-7a0f-4bb1-9f0a-3a5f6c1f0e77' },
+    body: { slug: 'EARLY_ACCESS', percentage: 30, condition: { country: 'NL', orders: { $gte: 3 } } },
+    answer: { id: 3 },
+  },
 });
 
 export const listSegments = endpoint({
@@ -73,11 +99,38 @@ export const listSegments = endpoint({
   summary: 'Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case',
   access: 'viewer',
   query: strict({
-    query: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))),
-    tag: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))),
+    query: Type.Optional(
+      emptyIsAbsent(
+        Type.String({ maxLength: 255, description: 'A part of the slug or the description, in any case.' }),
+      ),
+    ),
+    tag: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255, description: 'Only segments with this tag.' }))),
     ...page,
   }),
-  success: { status: 200, body: strict({ segments: Type.Array(Segment), next_cursor: NextCursor }) },
+  success: {
+    status: 200,
+    body: strict({ segments: Type.Array(Segment), next_cursor: NextCursor }, { title: 'SegmentPage' }),
+  },
+  example: {
+    query: { query: 'ship', tag: 'checkout', limit: 100 },
+    answer: {
+      segments: [
+        {
+          id: 2,
+          slug: 'FREE_SHIPPING',
+          description: 'Dutch shoppers with three orders',
+          tags: ['checkout'],
+          percentage: 30,
+          condition: { country: 'NL', orders: { $gte: 3 } },
+          salt: 'fb92bd0772761b418f263b2c50f59ee2',
+          version: 1,
+          created_at: '2026-11-26T08:00:00.000Z',
+          updated_at: '2026-11-26T08:00:00.000Z',
+        },
+      ],
+      next_cursor: null,
+    },
+  },
 });
 
 export const readSegment = endpoint({
@@ -90,6 +143,22 @@ export const readSegment = endpoint({
   params: slugParams,
   success: { status: 200, body: SegmentWithUses },
   problems: ['segment_unknown'],
+  example: {
+    params: { slug: 'FREE_SHIPPING' },
+    answer: {
+      id: 2,
+      slug: 'FREE_SHIPPING',
+      description: 'Dutch shoppers with three orders',
+      tags: ['checkout'],
+      percentage: 30,
+      condition: { country: 'NL', orders: { $gte: 3 } },
+      salt: 'fb92bd0772761b418f263b2c50f59ee2',
+      version: 1,
+      created_at: '2026-11-26T08:00:00.000Z',
+      updated_at: '2026-11-26T08:00:00.000Z',
+      used_by: [],
+    },
+  },
 });
 
 export const changeSegment = endpoint({
@@ -100,10 +169,31 @@ export const changeSegment = endpoint({
   summary: 'Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against a change in between',
   access: 'editor',
   params: slugParams,
-  headers: Type.Object({ 'if-match': Type.Optional(Type.String()) }),
+  headers: Type.Object({
+    'if-match': Type.Optional(
+      Type.String({ description: 'The version the change was made from, in quotes; if it is another by now: 412.' }),
+    ),
+  }),
   body: strict({ slug: Type.Optional(Slug), ...definition }),
   success: { status: 200, body: Segment },
   problems: ['segment_unknown', 'slug_taken', 'version_stale'],
+  example: {
+    params: { slug: 'FREE_SHIPPING' },
+    headers: { 'if-match': '"1"' },
+    body: { percentage: 50 },
+    answer: {
+      id: 2,
+      slug: 'FREE_SHIPPING',
+      description: 'Dutch shoppers with three orders',
+      tags: ['checkout'],
+      percentage: 50,
+      condition: { country: 'NL', orders: { $gte: 3 } },
+      salt: 'fb92bd0772761b418f263b2c50f59ee2',
+      version: 2,
+      created_at: '2026-11-26T08:00:00.000Z',
+      updated_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });
 
 export const deleteSegment = endpoint({
@@ -117,6 +207,10 @@ export const deleteSegment = endpoint({
   params: slugParams,
   success: { status: 200, body: StatusOk },
   problems: ['segment_unknown', 'segment_referenced'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    answer: { status: 'ok' },
+  },
 });
 
 export const listMembers = endpoint({
@@ -130,21 +224,26 @@ export const listMembers = endpoint({
   query: strict(page),
   success: {
     status: 200,
-    body: strict({
-      users: Type.Array(
-        strict({
-          id: UserId,
-          external_id: nullable(Type.String()),
-          name: nullable(Type.String()),
-          source: Source,
-          since: nullable(Time),
-          expires_at: nullable(Time),
-        }),
-      ),
-      next_cursor: NextCursor,
-    }),
+    body: strict({ users: Type.Array(Member), next_cursor: NextCursor }, { title: 'MemberPage' }),
   },
   problems: ['segment_unknown'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    query: { limit: 100 },
+    answer: {
+      users: [
+        {
+          id: 3,
+          external_id: 'shopper-4',
+          name: null,
+          source: 'include',
+          since: '2026-11-26T08:00:00.000Z',
+          expires_at: null,
+        },
+      ],
+      next_cursor: null,
+    },
+  },
 });
 
 export const countMembers = endpoint({
@@ -157,6 +256,7 @@ export const countMembers = endpoint({
   params: slugParams,
   success: { status: 200, body: strict({ count: Type.Integer({ minimum: 0 }) }) },
   problems: ['segment_unknown'],
+  example: { params: { slug: 'AVITO_DISCOUNT_50' }, answer: { count: 1 } },
 });
 
 export const previewSegment = endpoint({
@@ -169,22 +269,55 @@ export const previewSegment = endpoint({
   body: strict({ percentage: Type.Optional(nullable(Percentage)), condition: Type.Optional(nullable(Condition)) }),
   success: {
     status: 200,
-    body: strict({
-      count: Type.Integer({ minimum: 0 }),
-      total: Type.Integer({ minimum: 0 }),
-      sample: Type.Array(User, { maxItems: 10 }),
-    }),
+    body: strict(
+      {
+        count: Type.Integer({ minimum: 0, description: 'How many users it would cover.' }),
+        total: Type.Integer({ minimum: 0, description: 'How many users there are.' }),
+        sample: Type.Array(User, { maxItems: 10, description: 'Up to ten of those covered.' }),
+      },
+      { title: 'Preview' },
+    ),
+  },
+  example: {
+    body: { condition: { country: 'NL', orders: { $gte: 3 } } },
+    answer: {
+      count: 1,
+      total: 4,
+      sample: [
+        {
+          id: 3,
+          external_id: 'shopper-4',
+          name: null,
+          attributes: { country: 'NL', orders: 5 },
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+      ],
+    },
   },
 });
 
 /** What a change of a segment is about: the state of its definition on one side of the change. */
-export const Definition = strict({
-  slug: Slug,
-  description: nullable(Description),
-  tags: Type.Array(Tag),
-  percentage: nullable(Percentage),
-  condition: nullable(Condition),
-});
+export const Definition = strict(
+  {
+    slug: Slug,
+    description: nullable(Description),
+    tags: Type.Array(Tag),
+    percentage: nullable(Percentage),
+    condition: nullable(Condition),
+  },
+  { title: 'Definition', description: 'The definition of a segment on one side of a change.' },
+);
+
+export const SegmentEvent = strict(
+  {
+    at: Time,
+    actor: Type.String({ description: '`user:<id>`, `key:<id>`, `anonymous` or `system`.' }),
+    action: Type.Enum(['create', 'update', 'delete']),
+    before: nullable(Definition),
+    after: nullable(Definition),
+  },
+  { title: 'SegmentEvent', description: 'One change of a definition.' },
+);
 
 export const segmentHistory = endpoint({
   method: 'GET',
@@ -198,17 +331,31 @@ export const segmentHistory = endpoint({
   success: {
     status: 200,
     body: strict({
-      events: Type.Array(
-        strict({
-          at: Time,
-          actor: Type.String(),
-          action: Type.Enum(['create', 'update', 'delete']),
-          before: nullable(Definition),
-          after: nullable(Definition),
-        }),
-      ),
+      events: Type.Array(SegmentEvent),
       next_cursor: NextCursor,
     }),
   },
   problems: ['segment_unknown'],
+  example: {
+    params: { slug: 'FREE_SHIPPING' },
+    query: { limit: 100 },
+    answer: {
+      events: [
+        {
+          at: '2026-11-26T08:00:00.000Z',
+          actor: 'user:1',
+          action: 'create',
+          before: null,
+          after: {
+            slug: 'FREE_SHIPPING',
+            description: 'Dutch shoppers with three orders',
+            tags: ['checkout'],
+            percentage: 30,
+            condition: { country: 'NL', orders: { $gte: 3 } },
+          },
+        },
+      ],
+      next_cursor: null,
+    },
+  },
 });

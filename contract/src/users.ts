@@ -16,13 +16,16 @@ import {
 } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-export const User = strict({
-  id: UserId,
-  external_id: nullable(Type.String()),
-  name: nullable(Type.String()),
-  attributes: Attributes,
-  created_at: Time,
-});
+export const User = strict(
+  {
+    id: UserId,
+    external_id: nullable(Type.String({ description: 'Your id of the user; immutable.' })),
+    name: nullable(Type.String()),
+    attributes: Attributes,
+    created_at: Time,
+  },
+  { title: 'User', description: 'Whom segments are about.' },
+);
 
 export const createUser = endpoint({
   method: 'POST',
@@ -39,6 +42,11 @@ export const createUser = endpoint({
   headers: idempotent.headers,
   success: { status: 201, body: strict({ id: UserId }) },
   problems: ['external_id_taken', 'too_large', ...idempotent.problems],
+  example: {
+    headers: { 'idempotency-key': 'a3c7c1de-8f0b-4a8e-b7a4-0d9b6cf5a001' },
+    body: { external_id: 'shopper-6', name: 'Joan', attributes: { country: 'BE', orders: 1 } },
+    answer: { id: 5 },
+  },
 });
 
 export const listUsers = endpoint({
@@ -48,8 +56,37 @@ export const listUsers = endpoint({
   tag: 'users',
   summary: 'Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case',
   access: 'viewer',
-  query: strict({ query: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255 }))), ...page }),
-  success: { status: 200, body: strict({ users: Type.Array(User), next_cursor: NextCursor }) },
+  query: strict({
+    query: Type.Optional(
+      emptyIsAbsent(
+        Type.String({ maxLength: 255, description: 'A part of the name or the external id, in any case.' }),
+      ),
+    ),
+    ...page,
+  }),
+  success: { status: 200, body: strict({ users: Type.Array(User), next_cursor: NextCursor }, { title: 'UserPage' }) },
+  example: {
+    query: { query: 'shopper', limit: 100 },
+    answer: {
+      users: [
+        {
+          id: 3,
+          external_id: 'shopper-4',
+          name: null,
+          attributes: { country: 'NL', orders: 5 },
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+        {
+          id: 4,
+          external_id: 'shopper-5',
+          name: null,
+          attributes: { country: 'DE' },
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+      ],
+      next_cursor: null,
+    },
+  },
 });
 
 export const readUser = endpoint({
@@ -62,6 +99,16 @@ export const readUser = endpoint({
   params: userParams,
   success: { status: 200, body: User },
   problems: ['user_unknown'],
+  example: {
+    params: { user: 'ext:shopper-4' },
+    answer: {
+      id: 3,
+      external_id: 'shopper-4',
+      name: null,
+      attributes: { country: 'NL', orders: 5 },
+      created_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });
 
 export const changeUser = endpoint({
@@ -75,6 +122,17 @@ export const changeUser = endpoint({
   body: strict({ name: Type.Optional(nullable(Name)), attributes: Type.Optional(Attributes) }),
   success: { status: 200, body: User },
   problems: ['user_unknown', 'too_large'],
+  example: {
+    params: { user: 'ext:shopper-4' },
+    body: { name: 'Sam', attributes: { orders: 6, country: null } },
+    answer: {
+      id: 3,
+      external_id: 'shopper-4',
+      name: 'Sam',
+      attributes: { orders: 6 },
+      created_at: '2026-11-26T08:00:00.000Z',
+    },
+  },
 });
 
 export const eraseUser = endpoint({
@@ -87,4 +145,5 @@ export const eraseUser = endpoint({
   params: userParams,
   success: nothing,
   problems: ['user_unknown', 'last_admin'],
+  example: { params: { user: 'ext:shopper-5' } },
 });

@@ -68,7 +68,7 @@ const SCHEMA = join(import.meta.dirname, '../../schema');
 const MAX_CONNECTIONS = 16;
 /** Milliseconds a statement may take; set questions over all users set their own. */
 const STATEMENT_TIMEOUT = 10_000;
-const OPERATIONS = ['/healthz', '/readyz', '/metrics', '/openapi.json', '/docs'].map(
+const OPERATIONS = ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/docs'].map(
   (path) => ({ method: 'GET', path }) as const,
 );
 

@@ -1,41 +1,123 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
+import { Marked, type Tokens } from 'marked';
 
+/** Where the guides are, as Markdown; some installations leave them out. */
+const GUIDES = join(import.meta.dirname, '../../../docs');
+
+// Every address is relative, so that the pages work below any prefix a proxy adds.
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Kohort API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
 <link rel="icon" href="data:,">
 </head>
 <body>
 <div id="docs"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
 </body>
 </html>
 `;
 
-const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, tryItOutEnabled: true, validatorUrl: null });
+const START = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#docs', deepLinking: true, tryItOutEnabled: true, validatorUrl: null });
+`;
+
+const GUIDE_STYLE = `body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; color-scheme: light dark }
+pre { padding: 0.75rem; overflow-x: auto; border: 1px solid }
+table { border-collapse: collapse }
+th, td { padding: 0.25rem 0.75rem; border: 1px solid; text-align: left; vertical-align: top }
 `;
 
 // Everything the page needs comes from here; the policy makes sure of it.
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+const GUIDE_POLICY = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
-/** `/openapi.json`, and `/docs`, which renders it. */
+/** Renders Markdown; links that lead out of the folder, which is not served, become plain text. */
+function rendererFor(names: ReadonlySet<string>): (markdown: string) => string {
+  const marked = new Marked({
+    async: false,
+    renderer: {
+      link({ href, tokens }: Tokens.Link) {
+        const text = this.parser.parseInline(tokens);
+        const [file = ''] = href.split('#');
+        const isServed = /^(?:https?:|#)/.test(href) || names.has(file);
+        return isServed ? `<a href="${href.replaceAll('"', '&quot;')}">${text}</a>` : text;
+      },
+    },
+  });
+  return (markdown) => marked.parse(markdown, { async: false });
+}
+
+function guidePage(markdown: string, render: (markdown: string) => string): string {
+  const title = /^# (.+)$/m.exec(markdown)?.[1] ?? 'Kohort';
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<link rel="stylesheet" href="guide.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<p><a href="../docs">All calls</a></p>
+${render(markdown)}</body>
+</html>
+`;
+}
+
+async function guides(): Promise<ReadonlyMap<string, string>> {
+  const found = await readdir(GUIDES).catch(() => []);
+  const names = found.filter((name) => name.endsWith('.md'));
+  const render = rendererFor(new Set(names));
+  const pages = names.map(async (name) => {
+    const markdown = await readFile(join(GUIDES, name), 'utf8');
+    return [name, guidePage(markdown, render)] as const;
+  });
+  return new Map(await Promise.all(pages));
+}
+
+async function answerGuides(app: FastifyInstance): Promise<void> {
+  for (const [name, page] of await guides()) {
+    app.get(`/docs/${name}`, async (_request, reply) =>
+      reply.type('text/html; charset=utf-8').header('content-security-policy', GUIDE_POLICY).send(page),
+    );
+  }
+  app.get('/docs/guide.css', async (_request, reply) => reply.type('text/css; charset=utf-8').send(GUIDE_STYLE));
+}
+
+const INDEX = {
+  name: 'Kohort',
+  documentation: 'docs',
+  openapi: 'openapi.json',
+  alive: 'healthz',
+  ready: 'readyz',
+  metrics: 'metrics',
+};
+
+/** `/` names the pages; `/docs` renders `/openapi.json`, and the guides stand below it. */
 export async function answerDocs(app: FastifyInstance, document: object): Promise<void> {
   // Bytes, which all answers share: a client that does not read must not cost a copy.
   const bytes = Buffer.from(JSON.stringify(document));
+  app.get('/', async (request, reply) => {
+    reply.header('vary', 'accept');
+    return request.headers.accept?.includes('text/html') ? reply.redirect('docs', 302) : reply.send(INDEX);
+  });
   app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(bytes));
   app.get('/docs', async (_request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', POLICY).send(PAGE),
   );
+  app.get('/docs/', async (_request, reply) => reply.redirect('../docs', 308));
   app.get('/docs/start.js', async (_request, reply) => reply.type('text/javascript; charset=utf-8').send(START));
+  await answerGuides(app);
   await app.register(fastifyStatic, {
     root: dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json')),
     prefix: '/docs/assets/',

@@ -1,19 +1,21 @@
-import { type Endpoint, type ProblemCode, problems } from '@kohort/contract';
+import { type Endpoint, type ProblemCode, problems, tags } from '@kohort/contract';
 
 type Json = Record<string, unknown>;
 
 const PROBLEM_SCHEMA = {
   type: 'object',
+  description: 'Why a call was refused (RFC 9457). Branch on `code`.',
   required: ['type', 'title', 'status', 'detail', 'code', 'request_id', 'message'],
   properties: {
     type: { type: 'string' },
     title: { type: 'string' },
     status: { type: 'integer' },
-    detail: { type: 'string' },
-    code: { type: 'string', enum: Object.keys(problems) },
-    request_id: { type: 'string' },
+    detail: { type: 'string', description: 'What is wrong, in a sentence.' },
+    code: { type: 'string', enum: Object.keys(problems), description: 'A stable word for the kind of problem.' },
+    request_id: { type: 'string', description: 'The `X-Request-Id` of the answer.' },
     errors: {
       type: 'array',
+      description: 'Where a request is not valid.',
       items: {
         type: 'object',
         required: ['path', 'message'],
@@ -24,15 +26,61 @@ const PROBLEM_SCHEMA = {
   },
 } as const;
 
-function parametersIn(place: 'path' | 'query' | 'header', schema: Endpoint['params']): Json[] {
+const INTRODUCTION = `Which segments is this user in?
+
+**To try the calls on this page**
+
+1. Open \`POST /auth/sign-in\` and execute it with the name and the password of an account. The service printed the
+   password of the account \`admin\` when it first started, unless \`ADMIN_PASSWORD\` set it.
+2. Press **Authorize** and paste the \`token\` of the answer.
+
+The calls that need no token in evaluation mode say so. Programs use an API key (\`POST /api/keys\`) as their token.
+More to read: [conditions](docs/conditions.md), [percentages](docs/percentage.md), [imports](docs/imports.md),
+[idempotency](docs/idempotency.md).`;
+
+function isTitled(value: object): value is { readonly title: string } {
+  return 'title' in value && typeof value.title === 'string';
+}
+
+/** Named schemas by their titles, once each; what names one refers to it. */
+function createComponents() {
+  const schemas: Record<string, unknown> = { Problem: PROBLEM_SCHEMA };
+
+  function lift(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(lift);
+    if (typeof value !== 'object' || value === null) return value;
+    if (!isTitled(value)) return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, lift(one)]));
+    const { title, ...rest } = value;
+    const schema = lift(rest);
+    const known = schemas[title];
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(schema)) {
+      throw new Error(`Two schemas of the contract have the title ${title}.`);
+    }
+    schemas[title] = schema;
+    return { $ref: `#/components/schemas/${title}` };
+  }
+  return { schemas, lift };
+}
+type Lift = ReturnType<typeof createComponents>['lift'];
+
+function parametersIn(
+  place: 'path' | 'query' | 'header',
+  schema: Endpoint['params'],
+  examples: Readonly<Record<string, unknown>> = {},
+): Json[] {
   if (!schema) return [];
   const required = new Set<string>(schema.required ?? []);
-  return Object.entries(schema.properties).map(([name, property]) => ({
-    name,
-    in: place,
-    required: place === 'path' || required.has(name),
-    schema: property,
-  }));
+  return Object.entries(schema.properties).map(([name, property]) => {
+    const { description, ...rest } = property as { readonly description?: string };
+    return {
+      name,
+      in: place,
+      required: place === 'path' || required.has(name),
+      ...(description !== undefined && { description }),
+      schema: rest,
+      ...(examples[name] !== undefined && { example: examples[name] }),
+    };
+  });
 }
 
 /** What any call of this kind can meet besides its own problems. */
@@ -50,19 +98,30 @@ function commonProblems(endpoint: Endpoint): ProblemCode[] {
   ];
 }
 
-function contentOf(media: readonly string[]): Json {
-  return Object.fromEntries(media.map((type) => [type, { schema: { type: 'string' } }]));
+/** Streams of these types; the example is of the first. */
+function streamsOf(media: readonly string[], example: unknown): Json {
+  return Object.fromEntries(
+    media.map((type, i) => [
+      type,
+      { schema: { type: 'string' }, ...(i === 0 && example !== undefined && { example }) },
+    ]),
+  );
 }
 
-function responsesOf(endpoint: Endpoint): Json {
+function jsonOf(schema: unknown, example: unknown): Json {
+  return { 'application/json': { schema, ...(example !== undefined && { example }) } };
+}
+
+function responsesOf(endpoint: Endpoint, lift: Lift): Json {
   const { status, body, media } = endpoint.success;
+  const answer = endpoint.example?.answer;
   const codes = [...new Set([...commonProblems(endpoint), ...(endpoint.problems ?? [])])];
   const byStatus = Map.groupBy(codes, (code) => problems[code][0]);
   return {
     [status]: {
       description: 'Done',
-      ...(body && { content: { 'application/json': { schema: body } } }),
-      ...(media && { content: contentOf([media].flat()) }),
+      ...(body && { content: jsonOf(lift(body), answer) }),
+      ...(media && { content: streamsOf([media].flat(), answer) }),
     },
     ...Object.fromEntries(
       [...byStatus]
@@ -78,44 +137,54 @@ function responsesOf(endpoint: Endpoint): Json {
   };
 }
 
-function operationOf(endpoint: Endpoint): Json {
+function requestBodyOf({ body, uploads, example }: Endpoint, lift: Lift): Json | undefined {
+  if (body) return { required: true, content: jsonOf(lift(body), example?.body) };
+  if (uploads) return { required: true, content: streamsOf(uploads, example?.upload) };
+  return undefined;
+}
+
+function operationOf(endpoint: Endpoint, lift: Lift): Json {
+  const { params, query, headers, example } = endpoint;
+  const access = `Access: ${endpoint.access}${endpoint.seed ? '; no token needed in evaluation mode' : ''}.`;
+  const requestBody = requestBodyOf(endpoint, lift);
   return {
     operationId: endpoint.id,
     tags: [endpoint.tag],
     summary: endpoint.summary,
-    description: `Access: ${endpoint.access}${endpoint.seed ? '; no token needed in evaluation mode' : ''}.`,
+    description: endpoint.description === undefined ? access : `${access}\n\n${endpoint.description}`,
     security: endpoint.access === 'public' ? [] : endpoint.seed ? [{ bearer: [] }, {}] : [{ bearer: [] }],
     parameters: [
-      ...parametersIn('path', endpoint.params),
-      ...parametersIn('query', endpoint.query),
-      ...parametersIn('header', endpoint.headers),
+      ...parametersIn('path', params, example?.params),
+      ...parametersIn('query', query, example?.query),
+      ...parametersIn('header', headers, example?.headers),
     ],
-    ...(endpoint.body && {
-      requestBody: { required: true, content: { 'application/json': { schema: endpoint.body } } },
-    }),
-    ...(endpoint.uploads && { requestBody: { required: true, content: contentOf(endpoint.uploads) } }),
-    responses: responsesOf(endpoint),
+    ...(requestBody && { requestBody }),
+    responses: responsesOf(endpoint, lift),
   };
 }
 
-/** The OpenAPI 3.1 document of the endpoints; their schemas are JSON Schema already and go in as they are. */
+/** The OpenAPI 3.1 document of the endpoints; their schemas are JSON Schema already. */
 export function openApiOf(endpoints: readonly Endpoint[], version: string): Json {
+  const { schemas, lift } = createComponents();
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints) {
-    paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: operationOf(endpoint) };
+    paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: operationOf(endpoint, lift) };
   }
+  const used = [...new Set([...Object.keys(tags), ...endpoints.map(({ tag }) => tag)])];
   return {
     openapi: '3.1.0',
     info: {
       title: 'Kohort',
       version,
       summary: 'Dynamic user segmentation on PostgreSQL',
+      description: INTRODUCTION,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
+    tags: used.map((name) => ({ name, ...(tags[name] !== undefined && { description: tags[name] }) })),
     paths,
     components: {
-      schemas: { Problem: PROBLEM_SCHEMA },
+      schemas: Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => (a < b ? -1 : 1))),
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A session token from sign-in, or an API key.' },
       },

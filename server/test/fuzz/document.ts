@@ -46,7 +46,7 @@ export interface Operation {
 }
 
 interface Content {
-  readonly content?: Readonly<Record<string, { readonly schema: Schema & { readonly $ref?: string } }>>;
+  readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
 }
 
 export interface OpenApi {
@@ -62,15 +62,19 @@ interface RawOperation {
   readonly responses: Readonly<Record<string, Content>>;
 }
 
+/** The same with every reference replaced by what it names; none of our schemas holds itself. */
+function dereferenced(value: unknown, schemas: OpenApi['components']['schemas']): unknown {
+  if (Array.isArray(value)) return value.map((one) => dereferenced(one, schemas));
+  if (typeof value !== 'object' || value === null) return value;
+  if ('$ref' in value) return dereferenced(schemas[String(value.$ref).split('/').at(-1) ?? ''], schemas);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, dereferenced(one, schemas)]));
+}
+
 /** The operations that a document tells of; nothing else is known about the service. */
-export function operationsOf({ paths, components }: OpenApi): Operation[] {
+export function operationsOf(document: OpenApi): Operation[] {
+  const paths = dereferenced(document.paths, document.components.schemas) as OpenApi['paths'];
   const contentOf = ({ content = {} }: Content) =>
-    new Map(
-      Object.entries(content).map(([type, { schema }]) => {
-        const name = schema.$ref?.split('/').at(-1);
-        return [type, (name !== undefined && components.schemas[name]) || schema] as const;
-      }),
-    );
+    new Map(Object.entries(content).map(([type, { schema }]) => [type, schema] as const));
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, raw]) => {
       const takes = contentOf(raw.requestBody ?? {});

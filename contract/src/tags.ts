@@ -1,0 +1,21 @@
+/** The chapters of the documentation, in the order a newcomer needs them. */
+export const tags: Readonly<Record<string, string>> = {
+  auth: 'Accounts sign in and get the token that most calls need.',
+  segments: 'What segments there are: lists, shares, conditions. Who is in one, how many, and who would be.',
+  memberships: 'Which segments a user is in, and why; putting users in and keeping them out.',
+  users: 'Whom segments are about: external ids, names and attributes.',
+  history: 'What happened to a user.',
+  reports: 'What happened within a time, as CSV behind a link.',
+  imports: 'Many users at once, from and to files.',
+  jobs: 'How far an import is.',
+  keys: 'Credentials for programs.',
+  accounts: 'Who can sign in, and what they may do.',
+};
+
+const names = Object.keys(tags);
+
+/** Where a chapter stands; those that are not listed come last. */
+export function placeOf(tag: string): number {
+  const place = names.indexOf(tag);
+  return place === -1 ? names.length : place;
+}
