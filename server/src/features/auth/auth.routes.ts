@@ -1,6 +1,6 @@
 import { auth as contract } from '@kohort/contract';
+import { addressSubject } from '../../http/address.ts';
 import type { Router } from '../../http/route.ts';
-import { addressSubject } from './address.ts';
 import type { Auth } from './auth.ts';
 
 export function authRoutes({ route }: Router, auth: Auth): void {
