@@ -46,7 +46,7 @@ import { createMetrics, measureRequests } from './http/metrics.ts';
 import { answerUnknown } from './http/not-found.ts';
 import { openApiOf } from './http/openapi.ts';
 import { createRouter } from './http/route.ts';
-import { createWebServer } from './http/server.ts';
+import { createWebServer, type ServerLimits } from './http/server.ts';
 import { enqueue, migrateQueue, startWorker } from './jobs/worker.ts';
 import { createCursors } from './paging/cursors.ts';
 import { Database, type Db } from './postgres/database.ts';
@@ -64,6 +64,12 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+export interface ServiceOptions {
+  /** Where several processes serve as one, their metrics are reported as one. */
+  readonly renderMetrics?: ((registry: Registry) => () => Promise<string>) | undefined;
+  readonly limits?: Partial<ServerLimits>;
+}
+
 const SCHEMA = join(import.meta.dirname, '../../schema');
 const MAX_CONNECTIONS = 16;
 /** Milliseconds a statement may take; set questions over all users set their own. */
@@ -75,12 +81,12 @@ const OPERATIONS = ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/d
 /** Puts the service together: this is its table of contents. Nothing is connected yet. */
 export async function createService(
   config: Config & { readonly jwtSecret: string },
-  /** Where several processes serve as one, their metrics are told as one. */
-  renderMetrics = (registry: Registry) => () => registry.metrics(),
+  { renderMetrics = (registry) => () => registry.metrics(), limits = {} }: ServiceOptions = {},
 ): Promise<Service> {
   const web = createWebServer({
     logLevel: config.logLevel,
     trustProxy: config.trustProxy,
+    limits,
     translate: problemOfDatabase,
   });
   const { app, fastPath } = web;
@@ -133,6 +139,7 @@ export async function createService(
     known: auth.known,
     seedIsOpen,
     host: config.host,
+    callers: web.callers,
   });
   for (const call of fastCallsOf({ ...reads, ledger, known: auth.known, seedIsOpen, observerOf })) fastPath.open(call);
   authRoutes(router, auth);

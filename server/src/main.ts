@@ -98,7 +98,12 @@ function stopper(stop: () => Promise<void>): { isStopping: () => boolean; stop: 
 /** One process that serves, alone or as one of several workers. */
 async function serve(config: Config): Promise<void> {
   const jwtSecret = config.jwtSecret ?? (await drawSecret(config.dataDir));
-  const service = await createService({ ...config, jwtSecret }, cluster.isWorker ? metricsOfAll : undefined);
+  const service = await createService(
+    { ...config, jwtSecret },
+    {
+      renderMetrics: cluster.isWorker ? metricsOfAll : undefined,
+    },
+  );
   let postgres: Promise<EmbeddedPostgres> | undefined;
   let listening: Promise<unknown> | undefined;
   const { stop, isStopping } = stopper(async () => {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { createService, type Service } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
+import type { ServerLimits } from '../src/http/server.ts';
 import type { Database } from '../src/postgres/database.ts';
 import { ADMIN_PASSWORD } from './service.ts';
 
@@ -102,7 +103,11 @@ export interface Listening {
 /** A whole service behind a real socket. */
 export async function listen(
   url: string,
-  { mode = 'evaluation', env = {} }: { mode?: 'evaluation' | 'production'; env?: Record<string, string> } = {},
+  {
+    mode = 'evaluation',
+    env = {},
+    limits = {},
+  }: { mode?: 'evaluation' | 'production'; env?: Record<string, string>; limits?: Partial<ServerLimits> } = {},
 ): Promise<Listening> {
   const config = readConfig({
     MODE: mode,
@@ -112,7 +117,7 @@ export async function listen(
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...env,
   });
-  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET });
+  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, { limits });
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   await service.connect(url);
   const address = service.app.server.address();

@@ -24,7 +24,7 @@ export interface FastCall {
 
 export interface FastPath {
   readonly serverFactory: (handler: RequestListener) => Server;
-  /** Answers such calls from now on; one for each method. */
+  /** Answers such calls from now on. */
   open(call: FastCall): void;
   /** What a call came to that failed here and was handed over: the framework is to answer it, not to try it again. */
   failureOf(request: IncomingMessage): FastPathFailure | undefined;
@@ -40,6 +40,36 @@ const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
 /** Bytes: up to three digits, not zero. */
 const SMALL = /^[1-9][0-9]{0,2}$/;
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly handler: RequestListener;
+}
+
+/** Whether a request could be one of ours, as far as its headers show. */
+function isPlain({ method, headers }: IncomingMessage): boolean {
+  if (!isHost(headers.host) || headers['transfer-encoding'] !== undefined) return false;
+  // A page in a browser, which is looked at more closely.
+  if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
+  // A body has its time to arrive, which the framework watches.
+  if (method === 'GET') return headers['content-length'] === undefined;
+  return (
+    SMALL.test(headers['content-length'] ?? '') &&
+    JSON_TYPE.test(headers['content-type'] ?? '') &&
+    headers['content-encoding'] === undefined &&
+    headers.expect === undefined
+  );
+}
+
+/** The body, if all of it came with the head; what is not taken here must be put back. */
+function readAtOnce(request: IncomingMessage): Buffer | undefined {
+  const chunk: unknown = request.read();
+  if (!Buffer.isBuffer(chunk)) return undefined;
+  if (String(chunk.length) === request.headers['content-length']) return chunk;
+  request.unshift(chunk);
+  return undefined;
+}
+
 /**
  * The calls that other services wait for, without the framework: about half of the time of a request goes into routing,
  * hooks and reply objects that they do not need. It takes only what succeeds in the plainest way; everything else, and
@@ -50,7 +80,7 @@ export function createFastPath(
   requestIdOf: (request: IncomingMessage) => string,
   guard: (handler: RequestListener) => RequestListener,
 ): FastPath {
-  const calls = new Map<string, FastCall>();
+  const calls = new Map<string, FastCall[]>();
   const failures = new WeakMap<IncomingMessage, FastPathFailure>();
 
   function send(request: IncomingMessage, response: ServerResponse, body: string): void {
@@ -66,30 +96,28 @@ export function createFastPath(
     response.end(body, 'latin1');
   }
 
-  /** The body, if all of it came with the head; what is not taken here must be put back. */
-  function readAtOnce(request: IncomingMessage): Buffer | undefined {
-    const chunk: unknown = request.read();
-    if (!Buffer.isBuffer(chunk)) return undefined;
-    if (String(chunk.length) === request.headers['content-length']) return chunk;
-    request.unshift(chunk);
-    return undefined;
+  /** False: the framework is to answer it. */
+  function take(request: IncomingMessage, response: ServerResponse, handler: RequestListener): boolean {
+    const { method = '', url = '' } = request;
+    for (const call of calls.get(method) ?? []) {
+      const path = call.pattern.exec(url);
+      if (path) return answer(call, path, { request, response, handler });
+    }
+    return false;
   }
 
-  /** False: not ours. */
-  function take(call: FastCall, request: IncomingMessage, response: ServerResponse, handler: RequestListener): boolean {
-    const path = call.pattern.exec(request.url ?? '');
-    if (!path) return false;
+  function answer(call: FastCall, path: RegExpExecArray, { request, response, handler }: Exchange): boolean {
     const started = performance.now();
     const body = call.method === 'POST' ? readAtOnce(request) : undefined;
     if (call.method === 'POST' && !body) return false;
-    const answer = call.answer(path, request, body?.toString('latin1') ?? '');
-    if (!answer) {
+    const text = call.answer(path, request, body?.toString('latin1') ?? '');
+    if (!text) {
       if (body) request.unshift(body);
       return false;
     }
-    answer.then(
-      (text) => {
-        send(request, response, text);
+    text.then(
+      (json) => {
+        send(request, response, json);
         call.observe((performance.now() - started) / 1000);
       },
       (error: unknown) => {
@@ -100,31 +128,15 @@ export function createFastPath(
     return true;
   }
 
-  /** Whether a request could be one of ours, as far as its headers tell. */
-  function isPlain({ method }: FastCall, { headers }: IncomingMessage): boolean {
-    if (!isHost(headers.host) || headers['transfer-encoding'] !== undefined) return false;
-    // A page in a browser, which is looked at more closely.
-    if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
-    // A body has its time to arrive, which the framework watches.
-    if (method === 'GET') return headers['content-length'] === undefined;
-    return (
-      SMALL.test(headers['content-length'] ?? '') &&
-      JSON_TYPE.test(headers['content-type'] ?? '') &&
-      headers['content-encoding'] === undefined &&
-      headers.expect === undefined
-    );
-  }
-
   function route(request: IncomingMessage, response: ServerResponse, handler: RequestListener): void {
-    const call = calls.get(request.method ?? '');
-    if (!call || !isPlain(call, request)) {
+    if (!calls.has(request.method ?? '') || !isPlain(request)) {
       handler(request, response);
-    } else if (call.method === 'GET') {
-      if (!take(call, request, response, handler)) handler(request, response);
+    } else if (request.method === 'GET') {
+      if (!take(request, response, handler)) handler(request, response);
     } else {
       // What came in one piece with the head has been parsed by then.
       process.nextTick(() => {
-        if (!take(call, request, response, handler)) handler(request, response);
+        if (!take(request, response, handler)) handler(request, response);
       });
     }
   }
@@ -135,7 +147,7 @@ export function createFastPath(
         options,
         guard((request, response) => route(request, response, handler)),
       ),
-    open: (call) => void calls.set(call.method, call),
+    open: (call) => void calls.set(call.method, [...(calls.get(call.method) ?? []), call]),
     failureOf: (request) => failures.get(request),
   };
 }

@@ -10,7 +10,7 @@ export function createMetrics(): Registry {
 
 /** Answers how to observe a call that does not pass through the framework, in seconds. */
 export function measureRequests(
-  { app, fastPath, gate, traffic }: WebServer,
+  { app, fastPath, shedding, tracker }: WebServer,
   registry: Registry,
   render: () => Promise<string>,
 ): (method: string, route: string) => (seconds: number) => void {
@@ -26,7 +26,7 @@ export function measureRequests(
     help: 'Requests that have come in and are not answered yet.',
     registers: [registry],
     collect() {
-      this.set(traffic.underWay());
+      this.set(tracker.underWay);
     },
   });
   new Counter({
@@ -35,7 +35,7 @@ export function measureRequests(
     registers: [registry],
     collect() {
       this.reset();
-      this.inc(gate.refused());
+      this.inc(shedding.refused);
     },
   });
   // The label values are few (templates, never paths, which hold external ids): each combination is looked up once.

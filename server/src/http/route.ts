@@ -11,6 +11,7 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
+import type { KnownCallers } from './connections/callers.ts';
 import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
 import { takeUploads } from './uploads.ts';
@@ -40,6 +41,8 @@ export interface RouteSettings {
   readonly seedIsOpen: boolean;
   /** What HOST says. */
   readonly host?: string;
+  /** Who pays for the calls of a credential from now on. */
+  readonly callers?: KnownCallers;
 }
 
 /** Registers endpoints on one Fastify instance; made once, by the composition root. */
@@ -82,6 +85,8 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
         onRequest: (request, _reply, done) => {
           const admit = (caller: Caller) => {
             request.caller = caller;
+            const { authorization } = request.headers;
+            if (authorization !== undefined) settings.callers?.learn(authorization, caller);
             const { user } = request.params as { readonly user?: string };
             const { seedIsOpen, host = 'localhost' } = settings;
             const isOpen = seedIsOpen && endpoint.seed && caller.kind === 'anonymous';
@@ -90,7 +95,12 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           };
           const caller = recognise(request.headers, settings.known);
           if (caller) admit(caller);
-          else identify(request.headers, settings.authenticate).then(admit, done);
+          else {
+            identify(request.headers, settings.authenticate).then(admit, (error) => {
+              settings.callers?.forget(request.headers.authorization ?? '');
+              done(error);
+            });
+          }
         },
         preValidation: (request, _reply, done) => {
           const isUnwanted = !body && !uploads && !isEmpty(request.body);

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { boundArrivals } from './connections/body-timeout.ts';
+import { clientAddress } from './address.ts';
+import { boundBodies } from './connections/body-timeout.ts';
+import { KnownCallers } from './connections/callers.ts';
 import { drainGracefully } from './connections/drain.ts';
-import { createGate, type Gate } from './connections/load-shedding.ts';
-import { boundDepartures } from './connections/slow-readers.ts';
-import { createTraffic, type Traffic } from './connections/tracker.ts';
+import { type CallLimits, LoadShedding } from './connections/load-shedding.ts';
+import { boundSlowReaders } from './connections/slow-readers.ts';
+import { Tracker } from './connections/tracker.ts';
 import { createFastPath, type FastPath } from './fast-path.ts';
 import { headRefusal } from './host.ts';
 import { acceptJson } from './json.ts';
@@ -24,34 +26,49 @@ import { parseQuery, validateWithTypeBox } from './validation.ts';
 export interface WebServer {
   readonly app: FastifyInstance;
   readonly fastPath: FastPath;
-  readonly gate: Gate;
-  readonly traffic: Traffic;
+  readonly shedding: LoadShedding;
+  readonly tracker: Tracker;
+  readonly callers: KnownCallers;
+}
+
+/** What clients may take: counts of calls, and milliseconds. */
+export interface ServerLimits extends CallLimits {
+  readonly headersMs: number;
+  readonly bodyMs: number;
+  readonly restMs: number;
+  readonly unreadMs: number;
+  readonly sweepEveryMs: number;
 }
 
 export interface ServerSettings extends ProblemSettings {
   readonly logLevel: string;
   readonly trustProxy: readonly string[];
+  readonly limits?: Partial<ServerLimits>;
   /** Otherwise standard output. */
   readonly logTo?: { write(line: string): void };
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
-const MAX_BODY = 1024 * 1024;
-/** Calls: some tenths of a second of work, and bounded memory. */
-const MAX_UNDER_WAY = 4_000;
-const MAX_HEADERS = 16 * 1024;
-// Above every slug and percent-encoded external id; node bounds the whole of the headers by 16 KiB.
-const MAX_PATH_PARAMETER = 16 * 1024;
+const maxBodyBytes = 1024 * 1024;
+const maxHeaderBytes = 16 * 1024;
+// Above every slug and percent-encoded external id; node bounds all headers together.
+const maxPathParameterLength = 16 * 1024;
 
-// Headers have 10 s to arrive; node looks once a second. A body has its time from us, since node's bound knows no uploads.
-const BODY_WITHIN = 30_000;
-const READ_WITHIN = 30_000;
-const TIMEOUTS = {
-  requestTimeout: 0,
-  headersTimeout: 10_000,
-  connectionsCheckingInterval: 1_000,
-  keepAliveTimeout: 72_000,
+const defaultLimits: ServerLimits = {
+  // Some tenths of a second of work, and bounded memory.
+  atOnce: 4_000,
+  forAdmins: 200,
+  factor: 7,
+  perConnection: 32,
+  waiting: 16_000,
+  headersMs: 10_000,
+  bodyMs: 30_000,
+  restMs: 5_000,
+  unreadMs: 30_000,
+  sweepEveryMs: 1_000,
 };
+
+const keepAliveMs = 72_000;
 
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
@@ -60,12 +77,24 @@ function requestIdOf({ headers }: IncomingMessage): string {
 
 /** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
 export function createWebServer(settings: ServerSettings): WebServer {
-  // Node would refuse a request without Host in its own words; we do it in ours.
-  const traffic = createTraffic();
-  const gate = createGate(MAX_UNDER_WAY, traffic, requestIdOf);
-  // Of repeated lines node would keep the first and drop the rest; joined, they are no host and no credential.
-  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADERS, requireHostHeader: false, joinDuplicateHeaders: true };
-  const fastPath = createFastPath(options, requestIdOf, gate.guard);
+  const limits = { ...defaultLimits, ...settings.limits };
+  const tracker = new Tracker();
+  const callers = new KnownCallers();
+  const addressOf = clientAddress(settings.trustProxy);
+  const shedding = new LoadShedding({ limits, tracker, callers, addressOf, requestIdOf });
+  // Without a Host header node would answer in its own words. Of repeated lines it would keep the first and drop the rest;
+  // joined, they are no host and no credential.
+  const options = {
+    // Bodies are timed by us, since node's bound knows no uploads.
+    requestTimeout: 0,
+    headersTimeout: limits.headersMs,
+    connectionsCheckingInterval: limits.sweepEveryMs,
+    keepAliveTimeout: keepAliveMs,
+    maxHeaderSize: maxHeaderBytes,
+    requireHostHeader: false,
+    joinDuplicateHeaders: true,
+  };
+  const fastPath = createFastPath(options, requestIdOf, (handler) => shedding.guard(handler));
   let quiet: FastifyBaseLogger | undefined;
   const app = fastify({
     serverFactory: fastPath.serverFactory,
@@ -84,10 +113,10 @@ export function createWebServer(settings: ServerSettings): WebServer {
     },
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
-    bodyLimit: MAX_BODY,
+    bodyLimit: maxBodyBytes,
     // What still comes in on an open connection while we stop is answered, by the same rules as ever.
     return503OnClosing: false,
-    routerOptions: { maxParamLength: MAX_PATH_PARAMETER, querystringParser: parseQuery, caseSensitive: true },
+    routerOptions: { maxParamLength: maxPathParameterLength, querystringParser: parseQuery, caseSensitive: true },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (_error, request, reply) => {
       const unreadable = new Problem('malformed', 'The path is not valid percent-encoded UTF-8.');
@@ -101,17 +130,19 @@ export function createWebServer(settings: ServerSettings): WebServer {
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => answerConnect(socket));
-  boundArrivals(app, BODY_WITHIN);
+  boundBodies(app, tracker, limits);
   // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done(headRefusal(request.raw) ?? fastPath.failureOf(request.raw)?.error);
   });
-  traffic.follow(app.server);
-  drainGracefully(app, traffic);
-  boundDepartures(app, READ_WITHIN);
+  tracker.follow(app.server);
+  tracker.sweepEvery(limits.sweepEveryMs);
+  app.addHook('onClose', async () => tracker.stop());
+  boundSlowReaders(tracker, limits.unreadMs);
+  drainGracefully(app, tracker);
   acceptJson(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
-  return { app, fastPath, gate, traffic };
+  return { app, fastPath, shedding, tracker, callers };
 }

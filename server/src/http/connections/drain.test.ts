@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { type Listening, listen, open } from '../../../test/wire.ts';
 
-let database: TestDatabase;
+let database: TestDatabase | undefined;
 let service: Listening;
-beforeAll(async () => {
-  database = await createDatabase();
+beforeEach(async () => {
+  database ??= await createDatabase();
   service = await listen(database.url);
 });
-afterAll(() => database.drop());
+afterAll(() => database?.drop());
 
 it('a kept connection may be used once more while the service stops, is told that it was the last time, and is closed', async () => {
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -33,3 +33,47 @@ it('a kept connection may be used once more while the service stops, is told tha
   await Promise.all(kept.map(({ ended }) => ended));
   await stopping;
 }, 20_000);
+
+const BODY = '{"slug":"Slow"}';
+const HEAD = `POST /api/segments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;
+const READY = 'GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n';
+
+describe('a graceful stop', () => {
+  it('finishes what is in flight, refuses new connections, says 503 at /readyz, and waits for nobody else', async () => {
+    const { port } = service;
+    const [inFlight, late, idle, fresh, stuck] = await Promise.all([0, 1, 2, 3, 4].map(() => open(port)));
+    if (!inFlight || !late || !idle || !fresh || !stuck) throw new Error('no connection');
+    idle.write(READY);
+    expect((await idle.next()).status).toBe(200);
+    inFlight.write(HEAD + BODY.slice(0, 5));
+    late.write(READY.slice(0, -2));
+    stuck.write(READY.slice(0, 10));
+    await sleep(100);
+
+    const started = performance.now();
+    let stopped = Number.NaN;
+    const stopping = service.stop().then(() => {
+      stopped = performance.now() - started;
+    });
+    await sleep(200);
+    await expect(open(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await idle.ended;
+
+    late.write('\r\n');
+    const ready = await late.next();
+    expect(ready).toMatchObject({ status: 503, headers: { 'retry-after': '1', connection: 'close' } });
+    expect(ready.headers['x-request-id']).toBeDefined();
+    await late.ended;
+
+    // What never became a call is not waited for.
+    await Promise.all([fresh.ended, stuck.ended]);
+    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(stopped).toBeNaN();
+
+    inFlight.write(BODY.slice(5));
+    expect(await inFlight.next()).toMatchObject({ status: 200, text: '{"id":1}', headers: { connection: 'close' } });
+    await inFlight.ended;
+    await stopping;
+    expect(stopped).toBeLessThan(5_000);
+  });
+});

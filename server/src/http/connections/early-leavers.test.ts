@@ -138,7 +138,7 @@ it('nor one that leaves others behind it on its connection: nothing goes on for 
   wire.write(get('late') + get('endless').repeat(3));
   await expect.poll(() => drawing, { interval: 5 }).toBe(3);
   wire.socket.destroy();
-  await expect.poll(() => [drawing, web.traffic.underWay()]).toEqual([0, 0]);
+  await expect.poll(() => [drawing, web.tracker.underWay]).toEqual([0, 0]);
   await sleep(50);
   expect(log).toEqual([]);
 });

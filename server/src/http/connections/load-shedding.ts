@@ -1,31 +1,114 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Problem, problemBody } from '@kohort/contract';
-import type { Traffic } from './tracker.ts';
+import { type Share, Shares } from '../../concurrency/shares.ts';
+import type { KnownCallers } from './callers.ts';
+import type { Connection, Tracker, WaitingCall } from './tracker.ts';
 
-/** What tells whether we live and how we are has to be answered above all when we are overloaded. */
-const ALWAYS = new Set(['/healthz', '/readyz', '/metrics']);
+/** Health checks and metrics are never shed: overload is when they matter most. */
+const neverShed = new Set(['/healthz', '/readyz', '/metrics']);
 
-export interface Gate {
-  /** Lets through to `handler`, or refuses. */
-  readonly guard: (handler: RequestListener) => RequestListener;
-  readonly refused: () => number;
+export interface CallLimits {
+  /** Calls under way in this process. */
+  readonly atOnce: number;
+  /** More of them, for admins alone. */
+  readonly forAdmins: number;
+  /** One caller may have this many times what is free. */
+  readonly factor: number;
+  /** Calls under way on one connection; those pipelined beyond wait on it. */
+  readonly perConnection: number;
+  /** Calls that wait on all connections together. */
+  readonly waiting: number;
+}
+
+export interface SheddingSettings {
+  readonly limits: CallLimits;
+  readonly tracker: Tracker;
+  readonly callers: KnownCallers;
+  readonly addressOf: (request: IncomingMessage) => string;
+  readonly requestIdOf: (request: IncomingMessage) => string;
 }
 
 /**
- * Refuses calls while too many are under way, before anything was done for them: a refusal has to cost far less than an
- * answer, or refusing would be all that an overloaded service still does.
+ * Bounds the calls under way: in all, for each caller, and on each connection. A refusal has to cost far less than an answer,
+ * or refusing would be all that an overloaded service still does; so it is sent before anything was done for the call.
  */
-export function createGate(atOnce: number, traffic: Traffic, requestIdOf: (request: IncomingMessage) => string): Gate {
-  const problem = new Problem('overloaded', 'Too many calls are under way. Try again shortly.', { retryAfter: 1 });
-  const headers = Object.entries(problem.headers).flat();
-  let refused = 0;
+export class LoadShedding {
+  readonly #settings: SheddingSettings;
+  readonly #shares: Shares;
+  #waiting = 0;
+  #refused = 0;
 
-  function refuse(request: IncomingMessage, response: ServerResponse): void {
-    refused++;
-    const id = requestIdOf(request);
-    const body = JSON.stringify(problemBody(problem, id));
-    response.writeHead(problem.status, [
-      ...headers,
+  constructor(settings: SheddingSettings) {
+    this.#settings = settings;
+    this.#shares = new Shares(settings.limits.atOnce, settings.limits.factor);
+  }
+
+  /** Calls refused so far. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Hands calls on to `handler` in their turn, or refuses them. */
+  guard(handler: RequestListener): RequestListener {
+    const { tracker, limits } = this.#settings;
+    return (request, response) => {
+      const connection = tracker.connections.get(request.socket);
+      if (!connection || connection.calls < limits.perConnection)
+        this.#admit({ request, response }, handler, connection);
+      else this.#wait({ request, response }, connection);
+    };
+  }
+
+  #admit({ request, response }: WaitingCall, handler: RequestListener, connection: Connection | undefined): void {
+    const { callers, addressOf, limits, tracker } = this.#settings;
+    const isShed = !neverShed.has(request.url ?? '');
+    let share: Share | undefined;
+    if (isShed) {
+      const { party, isAdmin } = callers.payerOf(request, addressOf);
+      share = this.#shares.take(party, isAdmin ? limits.forAdmins : 0);
+    }
+    tracker.begin(request, response, () => {
+      if (share) this.#shares.release(share);
+      if (connection?.waiting?.length) this.#resume(connection, handler);
+    });
+    if (isShed && !share) this.#refuse(request, response);
+    else handler(request, response);
+  }
+
+  /** Node has parsed all that one read brought, so these calls wait here; beyond them the connection is not read. */
+  #wait(call: WaitingCall, connection: Connection): void {
+    const { socket } = connection;
+    if (this.#waiting >= this.#settings.limits.waiting) return void socket.destroy();
+    this.#waiting++;
+    if (!connection.waiting) {
+      connection.waiting = [];
+      // Node reads on by itself after each request.
+      socket.on('resume', () => void (connection.waiting?.length && socket.pause()));
+      socket.once('close', () => {
+        this.#waiting -= connection.waiting?.length ?? 0;
+        connection.waiting = [];
+      });
+    }
+    connection.waiting.push(call);
+    socket.pause();
+  }
+
+  #resume(connection: Connection, handler: RequestListener): void {
+    while (!connection.socket.destroyed && connection.calls < this.#settings.limits.perConnection) {
+      const next = connection.waiting?.shift();
+      if (!next) break;
+      this.#waiting--;
+      this.#admit(next, handler, connection);
+    }
+    if (!connection.waiting?.length) connection.socket.resume();
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse): void {
+    this.#refused++;
+    const id = this.#settings.requestIdOf(request);
+    const body = JSON.stringify(problemBody(overloaded, id));
+    response.writeHead(overloaded.status, [
+      ...overloadedHeaders,
       'content-type',
       'application/problem+json; charset=utf-8',
       'x-request-id',
@@ -35,13 +118,7 @@ export function createGate(atOnce: number, traffic: Traffic, requestIdOf: (reque
     ]);
     response.end(body, 'latin1');
   }
-
-  return {
-    guard: (handler) => (request, response) => {
-      if (traffic.underWay() >= atOnce && !ALWAYS.has(request.url ?? '')) return refuse(request, response);
-      traffic.begin(request, response);
-      handler(request, response);
-    },
-    refused: () => refused,
-  };
 }
+
+const overloaded = new Problem('overloaded', 'Too many calls are under way. Try again shortly.', { retryAfter: 1 });
+const overloadedHeaders = Object.entries(overloaded.headers).flat();

@@ -1,0 +1,48 @@
+import type { IncomingMessage } from 'node:http';
+import type { Caller } from '../caller.ts';
+
+/** Who pays for a call, as far as that is known before anything is done for it. */
+export interface Payer {
+  readonly party: string;
+  readonly isAdmin: boolean;
+}
+
+const maxCredentials = 10_000;
+const signIn = /^\/(?:auth\/sign-in|ui\/session)(?:\?|$)/;
+
+/**
+ * Credentials that were good when they were last looked at. That is enough to tell whose share a call takes, not to let it in.
+ */
+export class KnownCallers {
+  readonly #payers = new Map<string, Payer>();
+
+  /** `credential`: the header as it came. */
+  learn(credential: string, { actor, role }: Caller): void {
+    const isAdmin = role === 'admin';
+    const known = this.#payers.get(credential);
+    if (known?.party === actor && known.isAdmin === isAdmin) return;
+    if (this.#payers.size >= maxCredentials) {
+      for (const oldest of this.#payers.keys()) {
+        this.#payers.delete(oldest);
+        break;
+      }
+    }
+    this.#payers.set(credential, { party: actor, isAdmin });
+  }
+
+  forget(credential: string): void {
+    this.#payers.delete(credential);
+  }
+
+  /**
+   * Callers with a known credential pay for themselves. All others of one address pay together, those who come with a
+   * credential, or to get one, apart from those who come without: so that nobody is locked out by strangers at their address.
+   */
+  payerOf(request: IncomingMessage, addressOf: (request: IncomingMessage) => string): Payer {
+    const { authorization } = request.headers;
+    const known = authorization === undefined ? undefined : this.#payers.get(authorization);
+    if (known) return known;
+    const hasCredential = authorization !== undefined || signIn.test(request.url ?? '');
+    return { party: `${hasCredential ? 'credential' : 'address'} ${addressOf(request)}`, isAdmin: false };
+  }
+}
