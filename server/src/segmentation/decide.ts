@@ -1,5 +1,6 @@
 import { bucket } from './bucket.ts';
-import type { JsonObject } from './conditions/json.ts';
+import { Evaluation } from './conditions/evaluation.ts';
+import { isArray, isObject, type Json, type JsonObject } from './conditions/json.ts';
 import { type Definition, type Definitions, inOrder, isList } from './definition.ts';
 
 export type Mode = 'include' | 'exclude';
@@ -14,24 +15,19 @@ export interface Subject {
   readonly overrides: ReadonlyMap<number, Mode>;
 }
 
-export interface Decision {
-  readonly member: boolean;
-  readonly source: Source;
+/** A decision in steps, none of them long. Between two steps the caller may give others their turn. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** Takes all steps at once. */
+export function inOneGo<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 }
 
 export function keyOf(user: { readonly id: number; readonly external_id: string | null }): string {
   return user.external_id ?? String(user.id);
-}
-
-/** What the rule of a dynamic segment says, overrides aside. */
-function ruleSays(
-  { percentage, salt, evaluate }: Definition,
-  subject: Subject,
-  inSegment: (id: number) => boolean,
-): boolean {
-  // The condition first: it is the cheaper of the two.
-  if (evaluate && !evaluate(subject.attributes, inSegment)) return false;
-  return percentage === null || bucket(salt, subject.key) < percentage;
 }
 
 /** By which of its rules a segment lets in those whom no override decides about; `none` for a plain list. */
@@ -40,80 +36,137 @@ export function ruleSource({ percentage, condition }: Pick<Definition, 'percenta
   return condition === null ? 'percentage' : 'percentage+condition';
 }
 
-const UNDECIDED: ReadonlyMap<number, boolean> = new Map();
+/** What has been decided about one user so far. Segments are asked for in turn, each after those that its condition names. */
+class Deciding {
+  readonly #definitions: Definitions;
+  readonly #subject: Subject;
+  readonly #evaluation: Evaluation;
+  readonly #decided = new Map<number, boolean>();
+  #texts: readonly string[] | undefined;
 
-/**
- * Decides who is in: an override that stands, else nobody in a plain list, else whoever percentage and condition both
- * let in. Asked for the segments of `ordered` in turn, each after those that its condition names.
- */
-function decideInOrder(
-  definitions: Definitions,
-  ordered: readonly Definition[],
-  subject: Subject,
-): ReadonlyMap<number, boolean> {
-  if (ordered.length === 0) return UNDECIDED;
-  const decided = new Map<number, boolean>();
-  const inSegment = (id: number): boolean => {
-    const known = decided.get(id);
-    if (known !== undefined) return known;
-    return definitions.byId.has(id) && subject.overrides.get(id) === 'include';
-  };
-  for (const definition of ordered) {
-    const mode = subject.overrides.get(definition.id);
-    decided.set(
-      definition.id,
-      mode === undefined ? !isList(definition) && ruleSays(definition, subject, inSegment) : mode === 'include',
-    );
+  constructor(definitions: Definitions, subject: Subject) {
+    this.#definitions = definitions;
+    this.#subject = subject;
+    this.#evaluation = new Evaluation((id) => this.isIn(id));
   }
-  return decided;
+
+  isIn(id: number): boolean {
+    const known = this.#decided.get(id);
+    if (known !== undefined) return known;
+    return this.#definitions.byId.has(id) && this.#subject.overrides.get(id) === 'include';
+  }
+
+  /** An override that stands, else out of a plain list, else in when percentage and condition both say yes. */
+  decide(definition: Definition): boolean {
+    const mode = this.#subject.overrides.get(definition.id);
+    const member = mode === undefined ? !isList(definition) && this.#lets(definition) : mode === 'include';
+    this.#decided.set(definition.id, member);
+    return member;
+  }
+
+  #lets(definition: Definition): boolean {
+    // The condition first: it is the cheaper of the two.
+    return this.meetsCondition(definition) !== false && this.isInShare(definition);
+  }
+
+  /** Null for a definition without a condition. */
+  meetsCondition({ evaluate }: Definition): boolean | null {
+    return evaluate?.(this.#subject.attributes, this.#evaluation) ?? null;
+  }
+
+  isInShare({ percentage, salt }: Definition): boolean {
+    return percentage === null || bucket(salt, this.#subject.key) < percentage;
+  }
+
+  /** Matches the patterns of a condition one a step, where all of them together would make a long one. */
+  *matchAhead({ patterns, patternsSize }: Definition): Steps<void> {
+    this.#texts ??= textsIn(this.#subject.attributes);
+    const length = this.#texts.reduce((sum, text) => sum + text.length, 0);
+    if (length * patternsSize <= maxStepMatching) return;
+    for (const pattern of patterns) {
+      for (const text of this.#texts) this.#evaluation.matchAhead(pattern, text);
+      yield;
+    }
+  }
+}
+
+/** Patterns whose matching could take more than this, as text times program, are matched one a step. */
+const maxStepMatching = 200_000;
+
+/** Every text in the attributes, at whatever depth. */
+function textsIn(attributes: JsonObject): string[] {
+  const texts: string[] = [];
+  const stack: Json[] = [attributes];
+  for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
+    if (typeof value === 'string') texts.push(value);
+    else if (isArray(value)) stack.push(...value);
+    else if (isObject(value)) stack.push(...Object.values(value));
+  }
+  return texts;
+}
+
+export interface Membership {
+  readonly definition: Definition;
+  readonly source: Source;
 }
 
 /** Every segment the subject is in, with the reason, in no order. */
-export function decideAll(definitions: Definitions, subject: Subject): { definition: Definition; source: Source }[] {
-  const found: { definition: Definition; source: Source }[] = [];
+export function* decideAll(definitions: Definitions, subject: Subject): Steps<Membership[]> {
+  const found: Membership[] = [];
   for (const [id, mode] of subject.overrides) {
     const definition = definitions.byId.get(id);
     if (definition && mode === 'include') found.push({ definition, source: mode });
   }
-  if (definitions.dynamic.length > 0) {
-    const decided = decideInOrder(definitions, definitions.dynamic, subject);
-    for (const definition of definitions.dynamic) {
-      if (decided.get(definition.id) && !subject.overrides.has(definition.id)) {
-        found.push({ definition, source: ruleSource(definition) });
-      }
-    }
+  if (definitions.dynamic.length === 0) return found;
+  const deciding = new Deciding(definitions, subject);
+  for (const definition of definitions.dynamic) {
+    if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
+    if (deciding.decide(definition) && !subject.overrides.has(definition.id))
+      found.push({ definition, source: ruleSource(definition) });
+    yield;
   }
   return found;
 }
 
-export type Decide = (subject: Subject) => Decision & { readonly matched: boolean | null };
+export interface Decision {
+  readonly member: boolean;
+  readonly source: Source;
+  /** What the condition says, whether or not an override decides. */
+  readonly matched: boolean | null;
+}
 
-/** For one segment: who is in, with the reason, and what its condition says whether or not an override decides. */
+export type Decide = (subject: Subject) => Steps<Decision>;
+
+/** Decides about one segment. */
 export function deciderOf(definitions: Definitions, definition: Definition): Decide {
   const before = inOrder(definitions.byId, [definition]).slice(0, -1);
-  const { percentage, evaluate, salt } = definition;
   const source = ruleSource(definition);
 
-  return (subject) => {
-    const decided = decideInOrder(definitions, before, subject);
-    const matched = evaluate ? evaluate(subject.attributes, (id) => decided.get(id) ?? false) : null;
+  return function* (subject) {
+    const deciding = new Deciding(definitions, subject);
+    for (const one of before) {
+      if (one.patterns.length > 0) yield* deciding.matchAhead(one);
+      deciding.decide(one);
+      yield;
+    }
+    if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
+    const matched = deciding.meetsCondition(definition);
     const mode = subject.overrides.get(definition.id);
     if (mode) return { member: mode === 'include', source: mode, matched };
-    const member =
-      source !== 'none' && matched !== false && (percentage === null || bucket(salt, subject.key) < percentage);
+    const member = source !== 'none' && matched !== false && deciding.isInShare(definition);
     return { member, source: member ? source : 'none', matched };
   };
 }
 
-export function decideOne(definitions: Definitions, definition: Definition, subject: Subject): ReturnType<Decide> {
+export function decideOne(definitions: Definitions, definition: Definition, subject: Subject): Steps<Decision> {
   return deciderOf(definitions, definition)(subject);
 }
 
-const NONE: ReadonlyMap<number, Mode> = new Map();
+const noOverrides: ReadonlyMap<number, Mode> = new Map();
 
-/** `{12,-15}`, as statements of the hot kind return the overrides that stand: negative for an exclude. */
+/** `{12,-15}`, as the statements of the fast path return the overrides that stand: negative for an exclude. */
 export function readOverrides(text: string | null): ReadonlyMap<number, Mode> {
-  if (text === null || text === '{}') return NONE;
+  if (text === null || text === '{}') return noOverrides;
   const overrides = new Map<number, Mode>();
   for (const one of text.slice(1, -1).split(',')) {
     const segment = Number(one);

@@ -2,7 +2,8 @@ import type { Condition } from './conditions/condition.ts';
 import { compileCondition, type Evaluate } from './conditions/evaluate.ts';
 import type { JsonObject } from './conditions/json.ts';
 import { parseStoredCondition } from './conditions/parse.ts';
-import { references } from './conditions/references.ts';
+import { enginePatterns, references } from './conditions/references.ts';
+import type { Pattern } from './conditions/regex.ts';
 
 /** What decides who is in a segment, beside overrides; compiled once. */
 export interface Definition {
@@ -14,6 +15,9 @@ export interface Definition {
   readonly evaluate: Evaluate | null;
   /** The segments that the condition names. */
   readonly references: readonly number[];
+  /** The patterns of the condition that take an engine, and their sizes together: what they may cost per character. */
+  readonly patterns: readonly Pattern[];
+  readonly patternsSize: number;
 }
 
 /** Neither percentage nor condition: a plain list has nobody but its overrides. */
@@ -34,6 +38,7 @@ export function compileDefinition({ id, slug, salt, percentage, condition }: Def
   const parsed = condition === null ? undefined : parseStoredCondition(condition);
   if (parsed && !parsed.ok)
     throw new Error(`segment ${id} has a condition that cannot be read: ${parsed.errors[0]?.path}`);
+  const patterns = parsed ? enginePatterns(parsed.condition) : [];
   return {
     id,
     slug,
@@ -42,6 +47,8 @@ export function compileDefinition({ id, slug, salt, percentage, condition }: Def
     condition: parsed?.condition ?? null,
     evaluate: parsed ? compileCondition(parsed.condition) : null,
     references: parsed ? [...new Set(references(parsed.condition).map(({ segment }) => segment))] : [],
+    patterns,
+    patternsSize: patterns.reduce((sum, { size }) => sum + size, 0),
   };
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { Client } from 'pg';
 import sql from 'sql-template-tag';
 import { compileCondition } from '../../src/segmentation/conditions/evaluate.ts';
+import { Evaluation } from '../../src/segmentation/conditions/evaluation.ts';
 import type { Json, JsonObject } from '../../src/segmentation/conditions/json.ts';
 import { parseStoredCondition } from '../../src/segmentation/conditions/parse.ts';
 import { conditionSql } from '../../src/segmentation/conditions/sql/compile.ts';
@@ -64,7 +65,15 @@ function caseOf(choice: Choice, usersEach: number): fc.Arbitrary<[JsonObject, Us
 
 function inProcess(stored: JsonObject, users: readonly User[]): readonly boolean[] {
   const evaluate = compileCondition(parsed(stored));
-  return users.map((user) => evaluate(user.attributes, (segment) => (user.segments & (1 << segment)) !== 0));
+  return users.map((user) => {
+    const inSegment = (segment: number) => (user.segments & (1 << segment)) !== 0;
+    const answer = evaluate(user.attributes, new Evaluation(inSegment));
+    // The arrays drawn are short; a digest of them has to give the same answers.
+    if (evaluate(user.attributes, new Evaluation(inSegment, 0)) !== answer) {
+      throw new Error(`digests disagree: ${JSON.stringify({ condition: stored, user: user.attributes })}`);
+    }
+    return answer;
+  });
 }
 
 /** The answers of SQL for each user; undefined where the condition is left to the stream. */

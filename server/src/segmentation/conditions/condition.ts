@@ -1,6 +1,5 @@
 import type { Json } from './json.ts';
 import type { Pattern } from './regex.ts';
-import type { Version } from './version.ts';
 
 /**
  * A condition after parsing: the few primitives that MongoDB's operators come down to, as in MongoDB's own matcher.
@@ -29,7 +28,7 @@ export type Test =
   | { readonly kind: 'exists' }
   | { readonly kind: 'size'; readonly size: number }
   | { readonly kind: 'pattern'; readonly pattern: Pattern }
-  | { readonly kind: 'version'; readonly operator: Comparison | 'eq'; readonly version: Version }
+  | { readonly kind: 'version'; readonly operator: Comparison | 'eq'; readonly key: string }
   | { readonly kind: 'elements'; readonly as: 'documents' | 'values'; readonly condition: Condition<never> };
 
 /** Tests of an array as a whole; every other test is also put to each of its elements. */

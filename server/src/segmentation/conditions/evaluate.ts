@@ -1,14 +1,19 @@
 import { type Condition, indexOf, isAboutWholeArray, type Path, type Test } from './condition.ts';
+import type { Evaluation } from './evaluation.ts';
 import { isArray, isObject, type Json, type JsonObject } from './json.ts';
-import { compileElementsTest, compileTest, type ElementTest, type ValueTest, withElements } from './matchers.ts';
+import {
+  type CompiledTest,
+  compileElementsTest,
+  compileTest,
+  type ElementTest,
+  type ValueTest,
+  withElements,
+} from './matchers.ts';
 
-/** Tells whether the user in question is in a segment. */
-export type InSegment = (segmentId: number) => boolean;
+/** Whether a user with these attributes, as `JSON.parse` makes them, meets a condition. */
+export type Evaluate = (attributes: JsonObject, evaluation: Evaluation) => boolean;
 
-/** Tells whether a user with these attributes, as `JSON.parse` makes them, meets a condition. */
-export type Evaluate = (attributes: JsonObject, inSegment: InSegment) => boolean;
-
-type Predicate<Subject> = (subject: Subject, inSegment: InSegment) => boolean;
+type Predicate<Subject> = (subject: Subject, evaluation: Evaluation) => boolean;
 type Field = Extract<Condition<never>, { kind: 'field' }>;
 
 /**
@@ -31,11 +36,11 @@ function compile<Subject>(
       return some(condition.of.map((part) => compile(part, compileField)));
     case 'not': {
       const inner = compile(condition.of, compileField);
-      return (subject, inSegment) => !inner(subject, inSegment);
+      return (subject, evaluation) => !inner(subject, evaluation);
     }
     case 'segment': {
       const { segment } = condition;
-      return (_, inSegment) => inSegment(segment);
+      return (_, evaluation) => evaluation.inSegment(segment);
     }
     case 'field':
       return compileField(condition);
@@ -46,55 +51,51 @@ function every<Subject>(parts: readonly Predicate<Subject>[]): Predicate<Subject
   const [first, second] = parts;
   if (first === undefined) return () => true;
   if (parts.length === 2 && second !== undefined) {
-    return (subject, inSegment) => first(subject, inSegment) && second(subject, inSegment);
+    return (subject, evaluation) => first(subject, evaluation) && second(subject, evaluation);
   }
-  return (subject, inSegment) => {
-    for (const part of parts) if (!part(subject, inSegment)) return false;
+  return (subject, evaluation) => {
+    for (const part of parts) if (!part(subject, evaluation)) return false;
     return true;
   };
 }
 
 function some<Subject>(parts: readonly Predicate<Subject>[]): Predicate<Subject> {
-  return (subject, inSegment) => {
-    for (const part of parts) if (part(subject, inSegment)) return true;
+  return (subject, evaluation) => {
+    for (const part of parts) if (part(subject, evaluation)) return true;
     return false;
   };
 }
 
 /** A field of a document. */
 function documentField({ path, test }: Field): Predicate<JsonObject> {
-  const single = compileAnyTest(test);
-  const leaf = isAboutWholeArray(test) ? single : withElements(single);
+  const compiled = compileAnyTest(test);
+  const leaf = isAboutWholeArray(test) ? compiled.single : withElements(compiled);
   const [name = ''] = path;
-  if (path.length > 1) return walker(path, single, leaf);
-  if (isInherited(name)) return (document) => leaf(Object.hasOwn(document, name) ? document[name] : undefined);
-  return (document) => leaf(document[name]);
+  if (path.length > 1) return walker(path, compiled.single, leaf);
+  if (isInherited(name)) {
+    return (document, evaluation) => leaf(Object.hasOwn(document, name) ? document[name] : undefined, evaluation);
+  }
+  return (document, evaluation) => leaf(document[name], evaluation);
 }
 
 /** The element itself, inside `$elemMatch`: an array in an array is not looked into. */
 function elementItself({ test }: Field): Predicate<Json> {
-  return compileAnyTest(test);
+  return compileAnyTest(test).single;
 }
 
-function compileAnyTest(test: Test): ValueTest {
+function compileAnyTest(test: Test): CompiledTest {
   return test.kind === 'elements' ? compileElementsTest(elementTest(test)) : compileTest(test);
 }
 
 function elementTest({ as, condition }: Extract<Test, { kind: 'elements' }>): ElementTest {
-  if (as === 'values') {
-    const matches = compile<Json>(condition, elementItself);
-    return (element) => matches(element, inNone);
-  }
+  if (as === 'values') return compile<Json>(condition, elementItself);
   const matches = compile(condition, documentField);
-  return (element) => {
+  return (element, evaluation) => {
     // MongoDB takes an array in the array for a document with its indexes for names.
     const document = isArray(element) ? Object.fromEntries(element.entries()) : element;
-    return isObject(document) && matches(document, inNone);
+    return isObject(document) && matches(document, evaluation);
   };
 }
-
-/** Parsing sees to it that no segment is named inside `$elemMatch`. */
-const inNone: InSegment = () => false;
 
 /**
  * A dotted path, by the rules of MongoDB's matcher: each name leads into documents; where an array is met, it leads into
@@ -104,28 +105,48 @@ function walker(path: Path, single: ValueTest, leaf: ValueTest): Predicate<JsonO
   const last = path.length - 1;
   const indexes = path.map(indexOf);
   const inherited = path.map(isInherited);
-  const matchesMissing = single(undefined);
 
-  function inDocument(document: JsonObject, step: number): boolean {
+  /** The value of the field that a step names; never what every object inherits, such as `constructor`. */
+  function fieldOf(document: JsonObject, step: number): Json | undefined {
     const name = path[step] ?? '';
-    const value = inherited[step] && !Object.hasOwn(document, name) ? undefined : document[name];
-    if (step === last) return leaf(value);
-    if (isArray(value)) return inArray(value, step + 1);
-    return isObject(value) ? inDocument(value, step + 1) : matchesMissing;
+    return inherited[step] && !Object.hasOwn(document, name) ? undefined : document[name];
   }
 
-  function inArray(array: readonly Json[], step: number): boolean {
-    for (const element of array) if (isObject(element) && inDocument(element, step)) return true;
+  /** A value that the name of this step has led to. */
+  function atValue(value: Json | undefined, step: number, evaluation: Evaluation): boolean {
+    if (step === last) return leaf(value, evaluation);
+    if (isArray(value)) return inArray(value, step + 1, evaluation);
+    if (isObject(value)) return atValue(fieldOf(value, step + 1), step + 1, evaluation);
+    return single(undefined, evaluation);
+  }
+
+  function inArray(array: readonly Json[], step: number, evaluation: Evaluation): boolean {
+    if (inDocuments(array, step, evaluation)) return true;
     const element = array[indexes[step] ?? -1];
     if (element === undefined) return false;
     // An element that is named by its index stands for itself: if it is an array, it is not looked into.
-    if (step === last) return single(element);
-    if (isArray(element)) return inArray(element, step + 1);
-    return isObject(element) && inDocument(element, step + 1);
+    if (step === last) return single(element, evaluation);
+    if (isArray(element)) return inArray(element, step + 1, evaluation);
+    return isObject(element) && atValue(fieldOf(element, step + 1), step + 1, evaluation);
   }
 
-  return (document) => inDocument(document, 0);
+  function inDocuments(array: readonly Json[], step: number, evaluation: Evaluation): boolean {
+    const fields = evaluation.digestOf(array)?.fields;
+    if (fields === undefined) {
+      for (const element of array) {
+        if (isObject(element) && atValue(fieldOf(element, step), step, evaluation)) return true;
+      }
+      return false;
+    }
+    const values = fields.valuesOf.get(path[step] ?? '') ?? noValues;
+    for (const value of values) if (atValue(value, step, evaluation)) return true;
+    return values.length < fields.documents && atValue(undefined, step, evaluation);
+  }
+
+  return (document, evaluation) => atValue(fieldOf(document, 0), 0, evaluation);
 }
+
+const noValues: readonly Json[] = [];
 
 /** Names such as `constructor`, which every object answers to whether it holds them or not. */
 function isInherited(name: string): boolean {

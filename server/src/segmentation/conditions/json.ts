@@ -61,3 +61,16 @@ function rank(unit: number): number {
 export function isPlainlyOrdered(text: string): boolean {
   return !/[\uD800-\uFFFF]/.test(text);
 }
+
+/** One text for all values that are equal: JSON with the keys of every document in order. */
+export function canonicalText(value: Json): string {
+  if (isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
+  if (isObject(value)) {
+    const entries = Object.keys(value)
+      .sort()
+      .map((name) => `${JSON.stringify(name)}:${canonicalText(value[name] ?? null)}`);
+    return `{${entries.join(',')}}`;
+  }
+  // Never -0, which equals 0.
+  return JSON.stringify(value === 0 ? 0 : value);
+}

@@ -1,19 +1,26 @@
+import type { ArrayDigest, Range } from './array-digest.ts';
 import type { Comparison, Scalar, Test } from './condition.ts';
-import { compareText, equals, isArray, isPlainlyOrdered, type Json } from './json.ts';
+import type { Evaluation } from './evaluation.ts';
+import { canonicalText, compareText, equals, isArray, isPlainlyOrdered, type Json } from './json.ts';
 import type { Pattern } from './regex.ts';
-import { compareVersions, parseVersion, type Version } from './version.ts';
 
 /** A compiled test of one value; undefined stands for a missing one. */
-export type ValueTest = (value: Json | undefined) => boolean;
+export type ValueTest = (value: Json | undefined, evaluation: Evaluation) => boolean;
 
 /** A test of an element's contents, compiled by the caller, who knows of conditions. */
-export type ElementTest = (element: Json) => boolean;
+export type ElementTest = (element: Json, evaluation: Evaluation) => boolean;
 
-const NEVER: ValueTest = () => false;
-const IS_NULL: ValueTest = (value) => value === undefined || value === null;
+export interface CompiledTest {
+  /** Of one value as it is: an array is not looked into, unless the test is of arrays. */
+  readonly single: ValueTest;
+  /** Whether any element of an array passes, answered from the array's digest. */
+  readonly some: (digest: ArrayDigest, evaluation: Evaluation) => boolean;
+}
 
-/** Compiles a test of one value as it is: an array is not looked into, unless the test is of arrays. */
-export function compileTest(test: Exclude<Test, { kind: 'elements' }>): ValueTest {
+const isNull: ValueTest = (value) => value === undefined || value === null;
+const never = () => false;
+
+export function compileTest(test: Exclude<Test, { kind: 'elements' }>): CompiledTest {
   switch (test.kind) {
     case 'equal':
       return equalTest(test.value);
@@ -22,111 +29,159 @@ export function compileTest(test: Exclude<Test, { kind: 'elements' }>): ValueTes
     case 'compare':
       return comparisonTest(test.operator, test.value);
     case 'exists':
-      return (value) => value !== undefined;
+      return { single: (value) => value !== undefined, some: never };
     case 'size':
-      return (value) => isArray(value) && value.length === test.size;
+      return { single: (value) => isArray(value) && value.length === test.size, some: never };
     case 'pattern':
       return patternTest(test.pattern);
     case 'version':
-      return versionTest(test.operator, test.version);
+      return versionTest(test.operator, test.key);
   }
 }
 
 /** Compiles `$elemMatch`: an array that holds an element like this. */
-export function compileElementsTest(element: ElementTest): ValueTest {
-  return (value) => {
+export function compileElementsTest(element: ElementTest): CompiledTest {
+  const single: ValueTest = (value, evaluation) => {
     if (!isArray(value)) return false;
-    for (const entry of value) if (element(entry)) return true;
+    for (const entry of value) if (element(entry, evaluation)) return true;
     return false;
   };
+  return { single, some: never };
 }
 
 /** Puts a test to the value and, where that is an array, to each of its elements: a scalar matches an array that holds it. */
-export function withElements(test: ValueTest): ValueTest {
-  return (value) => {
+export function withElements({ single, some }: CompiledTest): ValueTest {
+  return (value, evaluation) => {
     if (typeof value === 'object' && isArray(value)) {
-      for (const entry of value) if (test(entry)) return true;
+      const digest = evaluation.digestOf(value);
+      if (digest === undefined) {
+        for (const entry of value) if (single(entry, evaluation)) return true;
+      } else if (some(digest, evaluation)) {
+        return true;
+      }
     }
-    return test(value);
+    return single(value, evaluation);
   };
 }
 
-function equalTest(expected: Json): ValueTest {
-  if (expected === null) return IS_NULL;
-  if (typeof expected === 'object') return (value) => equals(value, expected);
-  return (value) => value === expected;
+function equalTest(expected: Json): CompiledTest {
+  if (expected === null) return { single: isNull, some: ({ scalars }) => scalars.has(null) };
+  if (typeof expected === 'object') {
+    const text = canonicalText(expected);
+    return { single: (value) => equals(value, expected), some: ({ nested }) => nested.has(text) };
+  }
+  return { single: (value) => value === expected, some: ({ scalars }) => scalars.has(expected) };
 }
 
-function inTest(values: readonly Json[]): ValueTest {
+function inTest(values: readonly Json[]): CompiledTest {
   const scalars: ReadonlySet<Json> = new Set(values.filter((value) => typeof value !== 'object' || value === null));
-  const nested = values.filter((value) => typeof value === 'object' && value !== null);
+  const nested: ReadonlySet<string> = new Set(
+    values.filter((value) => typeof value === 'object' && value !== null).map(canonicalText),
+  );
   const hasNull = scalars.has(null);
-  if (nested.length === 0) return (value) => (value === undefined ? hasNull : scalars.has(value));
-  return (value) =>
-    value === undefined ? hasNull : scalars.has(value) || nested.some((expected) => equals(value, expected));
+  const single: ValueTest = (value, evaluation) => {
+    if (value === undefined) return hasNull;
+    if (typeof value !== 'object' || value === null) return scalars.has(value);
+    return nested.size > 0 && nested.has(evaluation.canonicalText(value));
+  };
+  return {
+    single,
+    some: (digest) => intersect(scalars, digest.scalars) || (nested.size > 0 && intersect(nested, digest.nested)),
+  };
 }
 
-function comparisonTest(operator: Comparison, expected: Scalar): ValueTest {
+function intersect<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  const [small, large] = a.size <= b.size ? [a, b] : [b, a];
+  for (const value of small) if (large.has(value)) return true;
+  return false;
+}
+
+/** Whether any value of a range passes: of what is ordered, its end decides. */
+function someInRange<T>(range: Range<T> | null, operator: Comparison, compare: (value: T) => boolean): boolean {
+  if (range === null) return false;
+  return compare(operator === 'gt' || operator === 'gte' ? range.greatest : range.least);
+}
+
+function comparisonTest(operator: Comparison, expected: Scalar): CompiledTest {
   switch (typeof expected) {
-    case 'number':
-      return numberTest(operator, expected);
-    case 'string':
-      return textTest(operator, expected);
+    case 'number': {
+      const compares = numberComparison(operator, expected);
+      return {
+        single: (value) => typeof value === 'number' && compares(value),
+        some: ({ numberRange }) => someInRange(numberRange, operator, compares),
+      };
+    }
+    case 'string': {
+      const compares = textComparison(operator, expected);
+      return {
+        single: (value) => typeof value === 'string' && compares(value),
+        some: ({ textRange }) => someInRange(textRange, operator, compares),
+      };
+    }
     case 'boolean': {
-      const test = numberTest(operator, Number(expected));
-      return (value) => typeof value === 'boolean' && test(Number(value));
+      const compares = numberComparison(operator, Number(expected));
+      const single: ValueTest = (value) => typeof value === 'boolean' && compares(Number(value));
+      return {
+        single,
+        some: ({ scalars }) => [true, false].some((value) => scalars.has(value) && compares(Number(value))),
+      };
     }
     default:
-      return operator === 'gte' || operator === 'lte' ? IS_NULL : NEVER;
+      // Null equals itself and missing; nothing is above or below it.
+      return operator === 'gte' || operator === 'lte' ? equalTest(null) : { single: never, some: never };
   }
 }
 
-function numberTest(operator: Comparison, expected: number): ValueTest {
+function numberComparison(operator: Comparison, expected: number): (value: number) => boolean {
   switch (operator) {
     case 'gt':
-      return (value) => typeof value === 'number' && value > expected;
+      return (value) => value > expected;
     case 'gte':
-      return (value) => typeof value === 'number' && value >= expected;
+      return (value) => value >= expected;
     case 'lt':
-      return (value) => typeof value === 'number' && value < expected;
+      return (value) => value < expected;
     case 'lte':
-      return (value) => typeof value === 'number' && value <= expected;
+      return (value) => value <= expected;
   }
 }
 
-function textTest(operator: Comparison, expected: string): ValueTest {
-  if (!isPlainlyOrdered(expected)) {
-    const accepts = ORDERS[operator];
-    return (value) => typeof value === 'string' && accepts(compareText(value, expected));
-  }
+function textComparison(operator: Comparison, expected: string): (value: string) => boolean {
+  if (isPlainlyOrdered(expected)) return plainTextComparison(operator, expected);
+  const accepts = numberComparison(operator, 0);
+  return (value) => accepts(compareText(value, expected));
+}
+
+function plainTextComparison(operator: Comparison, expected: string): (value: string) => boolean {
   switch (operator) {
     case 'gt':
-      return (value) => typeof value === 'string' && value > expected;
+      return (value) => value > expected;
     case 'gte':
-      return (value) => typeof value === 'string' && value >= expected;
+      return (value) => value >= expected;
     case 'lt':
-      return (value) => typeof value === 'string' && value < expected;
+      return (value) => value < expected;
     case 'lte':
-      return (value) => typeof value === 'string' && value <= expected;
+      return (value) => value <= expected;
   }
 }
 
-function patternTest({ matches }: Pattern): ValueTest {
-  return (value) => typeof value === 'string' && matches(value);
-}
-
-function versionTest(operator: Comparison | 'eq', expected: Version): ValueTest {
-  const accepts = ORDERS[operator];
-  return (value) => {
-    const version = typeof value === 'string' ? parseVersion(value) : undefined;
-    return version !== undefined && accepts(compareVersions(version, expected));
+function patternTest(pattern: Pattern): CompiledTest {
+  return {
+    single: (value, evaluation) => typeof value === 'string' && evaluation.matches(pattern, value),
+    some: ({ texts }, evaluation) => texts.some((text) => evaluation.matches(pattern, text)),
   };
 }
 
-const ORDERS: Readonly<Record<Comparison | 'eq', (order: number) => boolean>> = {
-  eq: (order) => order === 0,
-  gt: (order) => order > 0,
-  gte: (order) => order >= 0,
-  lt: (order) => order < 0,
-  lte: (order) => order <= 0,
-};
+function versionTest(operator: Comparison | 'eq', expected: string): CompiledTest {
+  if (operator === 'eq') {
+    return {
+      single: (value, evaluation) => typeof value === 'string' && evaluation.versionKey(value) === expected,
+      some: ({ versions }) => versions.has(expected),
+    };
+  }
+  const compares = plainTextComparison(operator, expected);
+  const single: ValueTest = (value, evaluation) => {
+    const key = typeof value === 'string' ? evaluation.versionKey(value) : undefined;
+    return key !== undefined && compares(key);
+  };
+  return { single, some: ({ versionRange }) => someInRange(versionRange, operator, compares) };
+}

@@ -20,9 +20,10 @@ export function readPath(name: string, findings: Findings, at: string): Path | u
 
 /** Reads a value to be compared with by equality. Copied, so the tree never changes with its source. */
 export function readValue(value: unknown, findings: Findings, at: string, level = 0): Json | undefined {
+  if (!findings.value(at)) return undefined;
   if (typeof value === 'object' && value !== null) {
     if (level === MAX_LEVELS) return findings.refuse(at, `a value has at most ${MAX_LEVELS} levels`);
-    return isArray(value) ? readArray(value, findings, at, level) : readDocument(value, findings, at, level);
+    return isArray(value) ? readValues(value, findings, at, level + 1) : readDocument(value, findings, at, level);
   }
   return readScalar(value, findings, at);
 }
@@ -42,14 +43,30 @@ export function readScalar(value: unknown, findings: Findings, at: string): Scal
   }
 }
 
-function readArray(value: readonly unknown[], findings: Findings, at: string, level: number): Json | undefined {
+/** Reads the entries of a list, or of an array in a value; stops at the first that is refused. */
+export function readValues(
+  entries: readonly unknown[],
+  findings: Findings,
+  at: string,
+  level = 0,
+): readonly Json[] | undefined {
   const copy: Json[] = [];
-  for (const [index, entry] of value.entries()) {
-    const json = readValue(entry, findings, pointer(at, index), level + 1);
+  for (const [index, entry] of entries.entries()) {
+    // Pointers to thousands of entries would cost more than all the rest, so only what may be refused gets one.
+    const isPlain = isPlainScalar(entry);
+    if (isPlain && !findings.value(at)) return undefined;
+    const json = isPlain ? entry : readValue(entry, findings, pointer(at, index), level);
     if (json === undefined) return undefined;
     copy.push(json);
   }
   return copy;
+}
+
+function isPlainScalar(value: unknown): value is Scalar {
+  if (typeof value === 'string') return isStorableText(value);
+  return (
+    value === null || typeof value === 'boolean' || (typeof value === 'number' && value !== 0 && Number.isFinite(value))
+  );
 }
 
 function readDocument(value: object, findings: Findings, at: string, level: number): Json | undefined {

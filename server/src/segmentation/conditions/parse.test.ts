@@ -125,12 +125,32 @@ describe('limits', () => {
     expect(errors({ a: { $in: Array.from({ length: 1000 }, (_, index) => index) } })).toEqual([]);
   });
 
+  test('100 nodes inside $elemMatch, not 101', () => {
+    const inside = (count: number) => ({ a: { $elemMatch: { $or: Array.from({ length: count }, () => ({ b: 1 })) } } });
+    expect(errors(inside(99))).toEqual([]);
+    expect(errors(inside(100))).toHaveLength(1);
+    expect(errors({ $and: [inside(60), inside(60)] })).toHaveLength(1);
+  });
+
+  test('50,000 values, not 50,001', () => {
+    const lists = (count: number, value: unknown) => ({
+      $or: Array.from({ length: count }, () => ({ a: { $in: Array(1000).fill(value) } })),
+    });
+    expect(errors(lists(50, 1))).toEqual([]);
+    expect(errors(lists(51, 1)).map(([, message]) => message)).toEqual(['a condition has at most 50000 values']);
+    expect(errors(lists(25, [1]))).toEqual([]);
+    expect(errors(lists(26, [1]))).toHaveLength(1);
+    expect(errors(lists(300, [1]))).toHaveLength(1);
+  });
+
   test('patterns together', () => {
     const patterns = (source: string, count: number) => ({
       $or: Array.from({ length: count }, () => ({ a: { $regex: source } })),
     });
     expect(errors(patterns('^user-', 900))).toEqual([]);
     expect(errors(patterns('[ab]{900}', 5))).toEqual([]);
+    expect(errors(patterns('[ab]', 250))).toEqual([]);
+    expect(errors(patterns('[ab]', 251)).length).toBeGreaterThan(0);
     expect(errors(patterns('[ab]{900}', 50)).length).toBeGreaterThan(0);
     expect(errors(patterns('[ab]{1000}'.repeat(90), 500)).length).toBeGreaterThan(0);
   });

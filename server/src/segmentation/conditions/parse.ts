@@ -1,9 +1,9 @@
 import type { Condition, Path, Test } from './condition.ts';
 import { isObject } from './json.ts';
-import { MAX_DEPTH } from './limits.ts';
-import { isOperators, readList, readPath, readScalar, readValue } from './operands.ts';
+import { MAX_DEPTH, MAX_VERSION_LENGTH } from './limits.ts';
+import { isOperators, readList, readPath, readScalar, readValue, readValues } from './operands.ts';
 import { type ConditionError, Findings, pointer } from './parse-errors.ts';
-import { parseVersion } from './version.ts';
+import { versionKey } from './version.ts';
 
 export type Parsed<Ref> =
   | { readonly ok: true; readonly condition: Condition<Ref> }
@@ -47,6 +47,10 @@ function refuse(scope: Scope<unknown>, at: string, message: string): typeof NOTH
   return NOTHING;
 }
 
+function countNode(scope: Scope<unknown>, at: string): boolean {
+  return scope.findings.node(at, { inElements: scope.toRef === undefined });
+}
+
 function deeper<Ref>(scope: Scope<Ref>): Scope<Ref> {
   return { ...scope, depth: scope.depth + 1 };
 }
@@ -78,14 +82,14 @@ function parseEntry<Ref>(name: string, operand: unknown, scope: Scope<Ref>, at: 
 }
 
 function parseQueries<Ref>(operand: unknown, scope: Scope<Ref>, at: string): readonly Condition<Ref>[] {
-  if (!scope.findings.node(at)) return [];
+  if (!countNode(scope, at)) return [];
   const queries = readList(operand, scope.findings, at);
   if (queries?.length === 0) scope.findings.refuse(at, 'expected a list of at least one query');
   return (queries ?? []).map((query, index) => parseQuery(query, deeper(scope), pointer(at, index)));
 }
 
 function parseSegment<Ref>(operand: unknown, scope: Scope<Ref>, at: string): Condition<Ref> {
-  if (!scope.findings.node(at)) return NOTHING;
+  if (!countNode(scope, at)) return NOTHING;
   if (scope.toRef === undefined) return refuse(scope, at, 'segments hold users, so they stand outside of $elemMatch');
   const segment = scope.toRef(operand);
   return segment === undefined ? refuse(scope, at, 'expected the slug of a segment') : { kind: 'segment', segment, at };
@@ -113,7 +117,7 @@ function parseOperators<Ref>(
       if (operand !== 'i') refuse(scope, here, 'expected "i"');
     } else if (!FIELD_OPERATORS.has(name)) {
       refuse(scope, here, name.startsWith('$') ? `unknown operator ${quote(name)}` : 'expected operators only');
-    } else if (scope.findings.node(here)) {
+    } else if (countNode(scope, here)) {
       found.push(parseOperator(name, operand, operators, path, scope, here));
     }
   }
@@ -189,7 +193,7 @@ const COMPARISONS = { $gt: 'gt', $gte: 'gte', $lt: 'lt', $lte: 'lte' } as const;
 const VERSION_COMPARISONS = { $veq: 'eq', $vgt: 'gt', $vgte: 'gte', $vlt: 'lt', $vlte: 'lte' } as const;
 
 function equal<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
-  if (!scope.findings.node(at)) return NOTHING;
+  if (!countNode(scope, at)) return NOTHING;
   const test = equalTest(operand, scope, at);
   return test === undefined ? NOTHING : { kind: 'field', path, test };
 }
@@ -202,8 +206,8 @@ function equalTest(operand: unknown, { findings }: Scope<unknown>, at: string): 
 function inTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
   const entries = readList(operand, findings, at);
   if (entries === undefined) return undefined;
-  const values = entries.map((entry, index) => readValue(entry, findings, pointer(at, index)));
-  return { kind: 'in', values: values.filter((value) => value !== undefined) };
+  const values = readValues(entries, findings, at);
+  return values && { kind: 'in', values };
 }
 
 function versionTest(
@@ -212,9 +216,9 @@ function versionTest(
   { findings }: Scope<unknown>,
   at: string,
 ): Test | undefined {
-  const version = parseVersion(operand);
-  if (version === undefined) return findings.refuse(at, 'expected a version, e.g. "1.2.3"');
-  return { kind: 'version', operator, version };
+  const key = typeof operand === 'string' && operand.length <= MAX_VERSION_LENGTH ? versionKey(operand) : undefined;
+  if (key === undefined) return findings.refuse(at, 'expected a version, e.g. "1.2.3"');
+  return { kind: 'version', operator, key };
 }
 
 /** `$all` is an `$and` of equalities, or of `$elemMatch`; an empty one matches nobody, as in MongoDB. */

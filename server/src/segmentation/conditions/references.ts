@@ -1,5 +1,6 @@
 import type { Condition } from './condition.ts';
 import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+import type { Pattern } from './regex.ts';
 
 /** A mention of a segment in a condition: which one, and the pointer to where. */
 export interface Reference<Ref> {
@@ -34,6 +35,24 @@ export function fieldsOf(condition: Condition<unknown>): ReadonlySet<string> {
       return new Set();
     case 'field':
       return new Set(condition.path.slice(0, 1));
+  }
+}
+
+/** The patterns that need an engine, those inside `$elemMatch` included. */
+export function enginePatterns(condition: Condition<unknown>): readonly Pattern[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.flatMap(enginePatterns);
+    case 'not':
+      return enginePatterns(condition.of);
+    case 'segment':
+      return [];
+    case 'field': {
+      const { test } = condition;
+      if (test.kind === 'elements') return enginePatterns(test.condition);
+      return test.kind === 'pattern' && test.pattern.literal === undefined ? [test.pattern] : [];
+    }
   }
 }
 

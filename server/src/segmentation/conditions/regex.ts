@@ -24,6 +24,9 @@ export const MAX_PATTERN_LENGTH = 1_000;
 /** The time of a match grows with text times program, so the program is bounded; a plain text of full length fits. */
 export const MAX_PATTERN_SIZE = 1_100;
 
+/** What one match may cost: the length of the text times the size of the pattern. A longer text does not match. */
+export const maxMatchSteps = 1_000_000;
+
 /** Compiles a pattern; a string says why it is refused. */
 export function compilePattern(source: string, ignoreCase: boolean): Pattern | string {
   if (source.length > MAX_PATTERN_LENGTH) return `a pattern has at most ${MAX_PATTERN_LENGTH} characters`;

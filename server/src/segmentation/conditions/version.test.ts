@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compareVersions, parseVersion } from './version.ts';
+import { versionKey } from './version.ts';
 
 function compare(a: string, b: string): number {
-  const left = parseVersion(a);
-  const right = parseVersion(b);
+  const left = versionKey(a);
+  const right = versionKey(b);
   if (left === undefined || right === undefined) throw new Error(`no version: ${a}, ${b}`);
-  return Math.sign(compareVersions(left, right));
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 // Each stands below the next; the pre-releases are the example of semver.org, section 11.
@@ -73,19 +73,15 @@ describe('reads with some tolerance', () => {
     '-1.0.0',
     '1,2',
   ])('%j is none', (text) => {
-    expect(parseVersion(text)).toBeUndefined();
-  });
-
-  test.each([1, 1.2, null, true, [], {}, undefined])('%j is none', (value) => {
-    expect(parseVersion(value)).toBeUndefined();
+    expect(versionKey(text)).toBeUndefined();
   });
 });
 
 test('takes linear time', () => {
   const started = performance.now();
   for (const unit of ['1', '1.', 'a-', 'a.', '-', '0']) {
-    parseVersion(`1.2.3-${unit.repeat(200_000)}!`);
-    parseVersion(`${unit.repeat(200_000)}!`);
+    versionKey(`1.2.3-${unit.repeat(200_000)}!`);
+    versionKey(`${unit.repeat(200_000)}!`);
   }
   expect(performance.now() - started).toBeLessThan(2_000);
 });

@@ -3,6 +3,7 @@ import type { Database, Db } from '../../../postgres/database.ts';
 import { decideAll, keyOf } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { unknownUser } from '../../users/users.ts';
+import { Turns } from '../turns.ts';
 import { selectPastUser } from './at.sql.ts';
 
 export interface PastContext {
@@ -24,9 +25,8 @@ export function segmentsAt({ db, definitionsAt }: PastContext, ref: UserRef, at:
         attributes: user.attributes,
         overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
       };
-      return decideAll(await definitionsAt(tx, at), subject)
-        .map(({ definition }) => definition.slug)
-        .sort();
+      const decided = await new Turns().take(decideAll(await definitionsAt(tx, at), subject));
+      return decided.map(({ definition }) => definition.slug).sort();
     },
     { isolation: 'repeatable read', readOnly: true },
   );

@@ -3,10 +3,11 @@ import type { Db } from '../../../postgres/database.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
 import { deciderOf, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
+import { Turns } from '../turns.ts';
 import { type Needed, selectUsersToDecide, type UserToDecide } from './decided-users.sql.ts';
 import { setTimeoutMs } from './one-moment.ts';
 
-/** Deciding about this many users takes a few milliseconds, during which nothing else is served. */
+/** Users that are read and decided about at a time. */
 export const batchRows = 1_000;
 /** Attributes that are read one by one; a condition that looks at more gets all of them. */
 const maxFields = 8;
@@ -48,11 +49,15 @@ export async function* decidedUsers(
       next = users.length === batchRows && last ? fetch(last.id) : undefined;
       // A failure is reported when its batch is awaited.
       next?.catch(() => undefined);
-      const members = users.filter(
-        ({ overrides, ...user }) =>
-          decide({ key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) }).member,
-      );
-      yield { members: members.map(({ id }) => id), of: users.length };
+      const members: number[] = [];
+      const turns = new Turns();
+      for (const { overrides, ...user } of users) {
+        const subject = { key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) };
+        const taken = turns.take(decide(subject));
+        const { member } = taken instanceof Promise ? await taken : taken;
+        if (member) members.push(user.id);
+      }
+      yield { members, of: users.length };
     }
   } finally {
     // No statement of the transaction may be in flight when it ends.

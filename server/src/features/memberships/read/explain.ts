@@ -5,6 +5,7 @@ import { decideAll, decideOne, keyOf, type Source, type Subject } from '../../..
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
+import { Turns } from '../turns.ts';
 import { selectStates, type UserState } from './explain.sql.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
@@ -71,7 +72,8 @@ export interface Membership {
 export async function membershipsOf(stateOf: StateOfUser, ref: UserRef): Promise<Membership[]> {
   const { user, definitions } = await existing(stateOf, ref);
   const overrides = new Map(user.overrides.map((override) => [override.segment_id, override]));
-  return decideAll(definitions, subjectOf(user))
+  const decided = await new Turns().take(decideAll(definitions, subjectOf(user)));
+  return decided
     .map(({ definition, source }) => {
       const override = overrides.get(definition.id);
       return {
@@ -98,7 +100,7 @@ export async function explain(stateOf: StateOfUser, ref: UserRef, slug: string):
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
   const subject = subjectOf(user);
-  const { member, source, matched } = decideOne(definitions, definition, subject);
+  const { member, source, matched } = await new Turns().take(decideOne(definitions, definition, subject));
   return {
     member,
     source,

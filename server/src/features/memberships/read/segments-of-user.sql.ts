@@ -7,15 +7,15 @@ import { stands } from '../stands.sql.ts';
 /** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
 export interface FoundUser {
   readonly overrides: string;
-  /** The rest is for dynamic segments, and left out where the caller already has it. */
-  readonly subject:
-    | {
-        readonly id: number;
-        readonly version: number;
-        readonly external_id: string | null;
-        readonly attributes: JsonObject;
-      }
-    | undefined;
+  /** For dynamic segments, and left out where the caller already has it. */
+  readonly subject: FoundSubject | undefined;
+}
+
+export interface FoundSubject {
+  readonly id: number;
+  readonly version: number;
+  readonly external_id: string | null;
+  readonly attributes: JsonObject;
 }
 
 export interface FoundUsers {

@@ -2,8 +2,9 @@ import type { UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
+import { Turns } from '../turns.ts';
 import { AnswerCache } from './answer-cache.ts';
-import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
+import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import { type AtRevision, type ReadContext, withDefinitions } from './with-definitions.ts';
 
 /**
@@ -89,16 +90,15 @@ function bodyFromLists({ definitions, byOverrides }: CachedAnswers, { overrides 
   return body;
 }
 
-/** Undefined when the cached answer no longer holds and the statement left out what a new one takes. */
-function bodyFromSubject(
+async function bodyFromSubject(
   { definitions, byUser }: CachedAnswers,
   ref: UserRef,
-  known: CachedUser | undefined,
-  { overrides, subject }: FoundUser,
-): SegmentsBody | undefined {
-  if (!subject) return known?.overrides === overrides ? known.body : undefined;
+  { overrides, subject }: { overrides: string; subject: FoundSubject },
+  turns: Turns,
+): Promise<SegmentsBody> {
   const { id, version, attributes } = subject;
-  const decided = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) });
+  const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) });
+  const decided = await turns.take(steps);
   const body = bodyOf(decided.map(({ definition }) => definition.slug));
   byUser.set(cacheKeyOf(ref), { id, version, overrides, body });
   return body;
@@ -121,16 +121,24 @@ async function readUnder(
     refs.map((ref, i) => ({ ref, known: known[i] })),
   );
   if (revision !== current.revision) return { revision };
-  let isComplete = true;
-  const bodies = users.map((found, i) => {
+  const bodies: Bodies = [];
+  const turns = new Turns();
+  for (const [i, found] of users.entries()) {
     const ref = refs[i];
-    if (!found || !ref) return undefined;
-    const body = isDynamic ? bodyFromSubject(cached, ref, known[i], found) : bodyFromLists(cached, found);
-    if (body === undefined) isComplete = false;
-    return body;
-  });
-  // Overrides changed since an answer was cached: once more, and this time with all that a new answer takes.
-  return isComplete ? { answer: bodies } : readUnder(context, current, refs, { useCache: false });
+    if (!found || !ref) {
+      bodies.push(undefined);
+    } else if (!isDynamic) {
+      bodies.push(bodyFromLists(cached, found));
+    } else if (found.subject) {
+      bodies.push(await bodyFromSubject(cached, ref, { overrides: found.overrides, subject: found.subject }, turns));
+    } else if (known[i]?.overrides === found.overrides) {
+      bodies.push(known[i].body);
+    } else {
+      // Overrides changed since the answer was cached: once more, and this time with all that a new answer takes.
+      return readUnder(context, current, refs, { useCache: false });
+    }
+  }
+  return { answer: bodies };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
+import { decideOne, inOneGo, keyOf, type Mode } from '../../../segmentation/decide.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
 import type { UserRow } from '../../users/users.ts';
 import type { OverrideKind } from './ledger.sql.ts';
@@ -28,7 +28,7 @@ export function settleRemovals(
   for (const definition of definitions.dynamic) {
     if (!removals.has(definition.id)) continue;
     const subject = { key: keyOf(user), attributes: user.attributes, overrides };
-    if (decideOne(definitions, definition, subject).member) {
+    if (inOneGo(decideOne(definitions, definition, subject)).member) {
       excluded.add(definition.id);
       overrides.set(definition.id, 'exclude');
     }

@@ -1,6 +1,7 @@
 import sql, { type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, type Path, type Test } from '../condition.ts';
 import { compileCondition } from '../evaluate.ts';
+import { Evaluation } from '../evaluation.ts';
 import type { Json } from '../json.ts';
 import type { Literal } from '../regex.ts';
 import { matchesMissing } from './matchers.ts';
@@ -38,7 +39,7 @@ export function elementExistsSql(array: Sql, test: Extract<Test, { kind: 'elemen
           conditionFilter(test.condition, (path, inner) => fieldFilter(path, inner, variables)),
           // An array in the array is a document that has none of these names: what then holds is known beforehand.
           (inner) =>
-            compileCondition(test.condition)({}, () => false)
+            compileCondition(test.condition)({}, new Evaluation(() => false))
               ? `@.type() == "array" || (@.type() == "object" && ${inner})`
               : `@.type() == "object" && ${inner}`,
         );

@@ -1,5 +1,6 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
 import type { Comparison, Scalar, Test } from '../condition.ts';
+import type { Json } from '../json.ts';
 import type { Literal } from '../regex.ts';
 
 const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
@@ -59,7 +60,7 @@ export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>
       return sql`${value} = ${JSON.stringify(test.value)}::jsonb`;
     case 'in':
       // An array of jsonb and not a jsonb array: PostgreSQL hashes a long ANY.
-      return sql`${value} = ANY (${test.values.map((entry) => JSON.stringify(entry))}::jsonb[])`;
+      return sql`${value} = ANY (${jsonArrayLiteral(test.values)}::jsonb[])`;
     case 'exists':
       return sql`${value} IS NOT NULL`;
     case 'size':
@@ -71,6 +72,11 @@ export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>
     case 'version':
       throw new Error(`a ${test.kind} has no SQL`);
   }
+}
+
+/** A `jsonb[]` as one text: the driver takes several times as long over a thousand entries. */
+function jsonArrayLiteral(values: readonly Json[]): string {
+  return `{${values.map((value) => `"${JSON.stringify(value).replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }
 
 function literalSql(candidate: Sql, { text, anchor }: Literal): Sql {

@@ -1,0 +1,78 @@
+import { ArrayDigest } from './array-digest.ts';
+import { canonicalText, type Json } from './json.ts';
+import { maxMatchSteps, type Pattern } from './regex.ts';
+import { versionKey } from './version.ts';
+
+/** Whether the user in question is in a segment. */
+export type InSegment = (segmentId: number) => boolean;
+
+/** Arrays and texts shorter than this are read again for each test, which is quicker than to remember them. */
+const minRememberedLength = 16;
+
+/**
+ * What conditions are put to a user with, beside the attributes, and what has been worked out about these so far. One serves
+ * all segments of one user, so that a long array is digested once however many tests look at it.
+ */
+export class Evaluation {
+  readonly inSegment: InSegment;
+  readonly #minRememberedLength: number;
+  #digests: Map<readonly Json[], ArrayDigest> | undefined;
+  #canonicalTexts: Map<Json, string> | undefined;
+  #versionKeys: Map<string, string | undefined> | undefined;
+  #matches: Map<Pattern, Map<string, boolean>> | undefined;
+
+  constructor(inSegment: InSegment, minLength = minRememberedLength) {
+    this.inSegment = inSegment;
+    this.#minRememberedLength = minLength;
+  }
+
+  /** Undefined for an array that is too short for a digest to pay. */
+  digestOf(array: readonly Json[]): ArrayDigest | undefined {
+    if (array.length < this.#minRememberedLength) return undefined;
+    this.#digests ??= new Map();
+    let digest = this.#digests.get(array);
+    if (digest === undefined) {
+      digest = new ArrayDigest(array);
+      this.#digests.set(array, digest);
+    }
+    return digest;
+  }
+
+  /** The canonical text of an array or a document. */
+  canonicalText(value: Json): string {
+    this.#canonicalTexts ??= new Map();
+    let text = this.#canonicalTexts.get(value);
+    if (text === undefined) {
+      text = canonicalText(value);
+      this.#canonicalTexts.set(value, text);
+    }
+    return text;
+  }
+
+  versionKey(text: string): string | undefined {
+    if (text.length < this.#minRememberedLength) return versionKey(text);
+    this.#versionKeys ??= new Map();
+    if (!this.#versionKeys.has(text)) this.#versionKeys.set(text, versionKey(text));
+    return this.#versionKeys.get(text);
+  }
+
+  matches(pattern: Pattern, text: string): boolean {
+    return this.#matches?.get(pattern)?.get(text) ?? matchesWithinSteps(pattern, text);
+  }
+
+  /** Matches a text beforehand, so that a caller can give others their turn between expensive patterns. */
+  matchAhead(pattern: Pattern, text: string): void {
+    this.#matches ??= new Map();
+    let known = this.#matches.get(pattern);
+    if (known === undefined) {
+      known = new Map();
+      this.#matches.set(pattern, known);
+    }
+    if (!known.has(text)) known.set(text, matchesWithinSteps(pattern, text));
+  }
+}
+
+/** The engine takes at most about text times program, so a pattern does not look at a text that is too long for its size. */
+function matchesWithinSteps(pattern: Pattern, text: string): boolean {
+  return pattern.size * text.length <= maxMatchSteps && pattern.matches(text);
+}
