@@ -4,10 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { accountRoutes } from './features/accounts/accounts.routes.ts';
-import { createAccounts, eraseAccount } from './features/accounts/accounts.ts';
+import { eraseAccount } from './features/accounts/accounts.ts';
 import { authRoutes } from './features/auth/auth.routes.ts';
-import { createAuth, sweepAuth } from './features/auth/auth.ts';
-import { ensureAdmin } from './features/auth/first-admin.ts';
+import { authContext, ensureAdmin, forgetKey, forgetUser, sweepAuth } from './features/auth/auth.ts';
 import { exportRoutes } from './features/exports/exports.routes.ts';
 import { exportContext } from './features/exports/exports.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
@@ -18,7 +17,6 @@ import { createImports } from './features/imports/imports.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
 import { createJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
-import { createKeys } from './features/keys/keys.ts';
 import { fastCallsOf } from './features/memberships/fast-calls.ts';
 import { memberRoutes } from './features/memberships/members.routes.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
@@ -103,10 +101,10 @@ export async function createService(
 
   // Who calls.
   const cursors = createCursors(config.jwtSecret);
-  const auth = createAuth({ ...config, db });
-  const accounts = createAccounts({ db, cursors, forgetUser: auth.forgetUser });
-  const keys = createKeys({ db, cursors, forgetKey: auth.forgetKey });
-  const { once, onceUploaded } = createIdempotency({ db, secret: config.jwtSecret });
+  const auth = authContext({ ...config, db });
+  const authenticate = (token: string) => auth.callers.authenticate(token);
+  const known = (token: string) => auth.callers.known(token);
+  const { once, onceUploaded } = createIdempotency(db, config.jwtSecret);
 
   // What the service is for.
   const definitions = createDefinitionCache(db);
@@ -135,17 +133,17 @@ export async function createService(
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
   const router = createRouter(app, {
-    authenticate: auth.authenticate,
-    known: auth.known,
+    authenticate,
+    known,
     seedIsOpen,
     host: config.host,
     callers: web.callers,
   });
-  for (const call of fastCallsOf({ ...reads, ledger, known: auth.known, seedIsOpen, observerOf })) fastPath.open(call);
+  for (const call of fastCallsOf({ ...reads, ledger, known, seedIsOpen, observerOf })) fastPath.open(call);
   authRoutes(router, auth);
-  accountRoutes(router, accounts);
-  keyRoutes(router, keys, once);
-  userRoutes(router, { db, cursors, onErase, afterErase: auth.forgetUser }, once);
+  accountRoutes(router, { db, cursors, forgetUser: (id) => forgetUser(auth, id) });
+  keyRoutes(router, { db, cursors, forgetKey: (id) => forgetKey(auth, id) }, once);
+  userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
   segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
   memberRoutes(router, reading);
   membershipRoutes(router, reads, ledger);
@@ -157,7 +155,7 @@ export async function createService(
   answerHealth(app, () => serving && !draining && db.available);
   await answerDocs(app, openApiOf(endpoints, version));
   answerUnknown(app, [...endpoints, ...OPERATIONS], {
-    authenticate: auth.authenticate,
+    authenticate,
     credentialFirst: config.mode === 'production',
   });
 

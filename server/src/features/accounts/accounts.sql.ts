@@ -18,7 +18,7 @@ export function listAccountsAfter(db: Db, after: number, limit: number): Promise
     WHERE a.user_id > ${after} ORDER BY a.user_id LIMIT ${limit}`);
 }
 
-/** What is undefined stays. */
+/** Undefined keeps. */
 export function updateAccount(
   tx: Tx,
   id: number,
@@ -38,12 +38,12 @@ export function deleteSessionsOf(tx: Tx, userId: number): Promise<object[]> {
   return tx.write(sql`DELETE FROM sessions WHERE user_id = ${userId}`);
 }
 
-/** Also keeps the account as it is until the transaction ends. */
+/** Also keeps others from changing the account until the transaction ends. */
 export function findRoleForUpdate(tx: Tx, userId: number): Promise<{ role: Role }[]> {
   return tx.query<{ role: Role }>(sql`SELECT role FROM accounts WHERE user_id = ${userId} FOR UPDATE`);
 }
 
-/** Their sessions go with it. */
+/** The sessions of the account go with it. */
 export function deleteAccount(tx: Tx, userId: number): Promise<object[]> {
   return tx.write(sql`DELETE FROM accounts WHERE user_id = ${userId}`);
 }

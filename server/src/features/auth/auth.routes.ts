@@ -1,22 +1,22 @@
 import { auth as contract } from '@kohort/contract';
 import { addressSubject } from '../../http/address.ts';
 import type { Router } from '../../http/route.ts';
-import type { Auth } from './auth.ts';
+import { type AuthContext, changePassword, profileOf, signIn, signOut, signUp } from './auth.ts';
 
-export function authRoutes({ route }: Router, auth: Auth): void {
-  route(contract.signUp, ({ body, request }) => auth.signUp(body, addressSubject(request.ip)));
+export function authRoutes({ route }: Router, context: AuthContext): void {
+  route(contract.signUp, ({ body, request }) => signUp(context, body, addressSubject(request.ip)));
 
-  route(contract.signIn, ({ body, request }) => auth.signIn(body, addressSubject(request.ip)));
+  route(contract.signIn, ({ body, request }) => signIn(context, body, addressSubject(request.ip)));
 
   route(contract.signOut, async ({ caller }) => {
-    await auth.signOut(caller);
+    await signOut(context, caller);
     return undefined;
   });
 
-  route(contract.me, ({ caller }) => auth.me(caller));
+  route(contract.me, ({ caller }) => profileOf(context, caller));
 
   route(contract.changePassword, async ({ caller, body, request }) => {
-    await auth.changePassword(caller, body, addressSubject(request.ip));
+    await changePassword(context, caller, body, addressSubject(request.ip));
     return undefined;
   });
 }

@@ -2,8 +2,8 @@ import type { Role } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 
-// Any number will do as long as no other use of advisory locks in this database takes the same.
-const FIRST_ADMIN_LOCK = 7224191400002;
+// Any number that no other advisory lock in this database uses.
+const firstAdminLock = 7224191400002;
 
 export interface CredentialRow {
   readonly user_id: number;
@@ -36,7 +36,7 @@ export function findCredential(db: Db, lowered: string): Promise<CredentialRow[]
     SELECT user_id, username, password_hash, disabled FROM accounts WHERE lower(username) = ${lowered}`);
 }
 
-/** Opens a session, if the password is still the one that was checked: the lock waits for a change that is under way. */
+/** Opens a session if the password is still the one that was checked. The lock waits for a change under way. */
 export function insertSession(
   db: Db,
   { user_id, password_hash }: CredentialRow,
@@ -57,7 +57,7 @@ export interface SessionRow {
   readonly role: Role;
 }
 
-/** Those of the sessions that are good now. */
+/** Those of the sessions that are valid now. */
 export function findSessions(db: Db, ids: readonly string[]): Promise<SessionRow[]> {
   return db.query<SessionRow>(sql`
     SELECT sessions.id, sessions.user_id, accounts.role
@@ -91,7 +91,7 @@ export function findProfile(db: Db, userId: number): Promise<ProfileRow[]> {
     WHERE accounts.user_id = ${userId}`);
 }
 
-/** No row when the password is not any more the one that was checked. */
+/** No row when the password is no longer the one that was checked. */
 export function updatePassword(
   tx: Tx,
   { user_id, password_hash }: CredentialRow,
@@ -104,7 +104,7 @@ export function updatePassword(
 }
 
 export function lockFirstAdmin(tx: Tx): Promise<object[]> {
-  return tx.query(sql`SELECT pg_advisory_xact_lock(${FIRST_ADMIN_LOCK})`);
+  return tx.query(sql`SELECT pg_advisory_xact_lock(${firstAdminLock})`);
 }
 
 export function findAnyAccount(db: Db): Promise<{ user_id: number }[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../http/caller.ts';
-import { createCallers, type Known } from './callers.ts';
+import { Callers, type Known } from './callers.ts';
 
 function known(userId: number, expiresAt = Number.POSITIVE_INFINITY): Known {
   const caller: Caller = { kind: 'session', role: 'viewer', userId, sessionId: `s${userId}`, actor: `user:${userId}` };
@@ -14,7 +14,7 @@ function world(options: { capacity?: number } = {}) {
   const good = new Map<string, Known>();
   let gate: Promise<void> | undefined;
   let away = false;
-  const callers = createCallers({
+  const callers = new Callers({
     read: async (token) => {
       reads.push(token);
       const seen = good.get(token);
@@ -23,7 +23,7 @@ function world(options: { capacity?: number } = {}) {
       return seen;
     },
     capacity: options.capacity ?? 10,
-    maxAge: 900,
+    maxAgeMs: 900,
     now: () => clock,
     elapsed: () => clock,
   });
@@ -77,7 +77,7 @@ describe('the map of callers', () => {
     pass(1);
     expect(await callers.authenticate('t1')).toBeUndefined();
     expect(reads).toHaveLength(2);
-    expect(callers.size()).toBe(0);
+    expect(callers.size).toBe(0);
   });
 
   it('shares one read among concurrent callers', async () => {
@@ -106,7 +106,7 @@ describe('the map of callers', () => {
       await callers.authenticate(`t${i}`);
       await callers.authenticate(`garbage${i}`);
     }
-    expect(callers.size()).toBe(3);
+    expect(callers.size).toBe(3);
     reads.length = 0;
     await callers.authenticate('t5');
     expect(reads).toEqual([]);

@@ -1,11 +1,11 @@
 import type { Caller } from '../../http/caller.ts';
 
-/** A token that was found good: who it stands for, until when it can at most be good, and when that was last read. */
+/** The caller behind a valid token. */
 export interface Known {
   readonly caller: Caller;
   /** Undefined for sessions. */
   readonly keyId: number | undefined;
-  /** Milliseconds since 1970; infinite for a key without end. */
+  /** Milliseconds since 1970. Infinite for a key without expiry. */
   readonly expiresAt: number;
 }
 
@@ -14,79 +14,87 @@ interface Entry extends Known {
 }
 
 export interface CallersOptions {
-  /** Reads a token anew. Undefined: no good, or not any more. */
+  /** Reads a token from the database. Undefined: it is not valid, or no longer. */
   readonly read: (token: string) => Promise<Known | undefined>;
   readonly capacity: number;
-  /** Milliseconds after which a token is read again. */
-  readonly maxAge: number;
+  /** After this a token is read again. */
+  readonly maxAgeMs: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Milliseconds that only ever grow. */
+  /** Monotonic milliseconds. */
   readonly elapsed: () => number;
 }
 
-export interface Callers {
-  authenticate(token: string): Promise<Caller | undefined>;
-  /** Who a token stands for, if that was read lately enough; otherwise nothing is said of it. */
-  known(token: string): Caller | undefined;
-  /** Forgets what was known before: the next call of each of these tokens reads anew. */
-  forget(matches: (known: Known) => boolean): void;
-  readonly size: () => number;
-}
-
 /**
- * A bounded map from good tokens to whom they stand for, each at most `maxAge` old. A read that fails, because the database is
- * away, fails its callers: what is not known is neither good nor bad.
+ * A bounded map from valid tokens to their callers, none older than `maxAgeMs`. A read that fails because the database is away
+ * fails the calls that wait for it: a token that cannot be read is neither valid nor invalid.
  */
-export function createCallers({ read, capacity, maxAge, now, elapsed }: CallersOptions): Callers {
-  const entries = new Map<string, Entry>();
-  let underWay = new Map<string, { readonly reading: Promise<Known | undefined>; readonly since: number }>();
+export class Callers {
+  readonly #options: CallersOptions;
+  readonly #entries = new Map<string, Entry>();
+  #underWay = new Map<string, { readonly reading: Promise<Known | undefined>; readonly since: number }>();
 
-  async function readAnew(token: string): Promise<Known | undefined> {
-    // The age counts from before the read: what it saw may have changed since then.
-    const readAt = elapsed();
-    const era = underWay;
+  constructor(options: CallersOptions) {
+    this.#options = options;
+  }
+
+  async authenticate(token: string): Promise<Caller | undefined> {
+    const { now } = this.#options;
+    const entry = this.#entries.get(token);
+    const known = entry && this.#isYoung(entry.readAt) ? entry : await this.#join(token);
+    return known && known.expiresAt > now() ? known.caller : undefined;
+  }
+
+  /** The caller, if the token was read recently enough. Undefined says nothing about the token. */
+  known(token: string): Caller | undefined {
+    const entry = this.#entries.get(token);
+    return entry && this.#isYoung(entry.readAt) && entry.expiresAt > this.#options.now() ? entry.caller : undefined;
+  }
+
+  /** Drops entries, so that the next call with one of these tokens reads it again. */
+  forget(matches: (known: Known) => boolean): void {
+    for (const [token, entry] of this.#entries) if (matches(entry)) this.#entries.delete(token);
+    this.#underWay = new Map();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  #isYoung(since: number): boolean {
+    return this.#options.elapsed() - since < this.#options.maxAgeMs;
+  }
+
+  /** Joins the read of the token that is under way, unless that began too long ago to have seen a revocation. */
+  #join(token: string): Promise<Known | undefined> {
+    const joined = this.#underWay.get(token);
+    if (joined && this.#isYoung(joined.since)) return joined.reading;
+    const begun = { reading: this.#read(token), since: this.#options.elapsed() };
+    this.#underWay.set(token, begun);
+    return begun.reading;
+  }
+
+  async #read(token: string): Promise<Known | undefined> {
+    // Its age counts from before the read, because what the read saw may have changed since.
+    const readAt = this.#options.elapsed();
+    const underWay = this.#underWay;
     try {
-      const known = await read(token);
-      // Something was revoked meanwhile: this read may have been before, and must not outlive the callers who await it.
-      if (era !== underWay) return known;
-      // Overtaken by a read that began later.
-      if ((entries.get(token)?.readAt ?? readAt) > readAt) return known;
-      entries.delete(token);
-      if (known) {
-        const [oldest] = entries.keys();
-        if (oldest !== undefined && entries.size >= capacity) entries.delete(oldest);
-        entries.set(token, { ...known, readAt });
-      }
+      const known = await this.#options.read(token);
+      // Something was revoked meanwhile, maybe after this read: serve those who wait for it, but do not keep it.
+      if (underWay !== this.#underWay) return known;
+      // A read that began later has finished first.
+      if ((this.#entries.get(token)?.readAt ?? readAt) > readAt) return known;
+      this.#entries.delete(token);
+      if (known) this.#keep(token, { ...known, readAt });
       return known;
     } finally {
-      era.delete(token);
+      underWay.delete(token);
     }
   }
 
-  return {
-    async authenticate(token) {
-      const entry = entries.get(token);
-      let known: Known | undefined = entry;
-      if (!entry || elapsed() - entry.readAt >= maxAge) {
-        let joined = underWay.get(token);
-        // A read that takes long may have seen what was revoked since: who comes later than that begins one of their own.
-        if (!joined || elapsed() - joined.since >= maxAge) {
-          joined = { reading: readAnew(token), since: elapsed() };
-          underWay.set(token, joined);
-        }
-        known = await joined.reading;
-      }
-      return known && known.expiresAt > now() ? known.caller : undefined;
-    },
-    known(token) {
-      const entry = entries.get(token);
-      return entry && elapsed() - entry.readAt < maxAge && entry.expiresAt > now() ? entry.caller : undefined;
-    },
-    forget(matches) {
-      for (const [token, entry] of entries) if (matches(entry)) entries.delete(token);
-      underWay = new Map();
-    },
-    size: () => entries.size,
-  };
+  #keep(token: string, entry: Entry): void {
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined && this.#entries.size >= this.#options.capacity) this.#entries.delete(oldest);
+    this.#entries.set(token, entry);
+  }
 }

@@ -8,14 +8,14 @@ import { flawOf } from './password-policy.ts';
 
 export interface FirstAdmin {
   readonly mode: Mode;
-  /** Undefined: one is drawn. */
+  /** Undefined: draw one. */
   readonly password: string | undefined;
 }
 
 /**
- * Where nobody has an account yet, makes the account `admin`, user id 1. Any number of instances may start at once: one makes it.
- * @returns the password it drew, to be printed once; undefined when it drew none.
- * @throws ConfigError when the given password breaks the rules of the mode, needed or not.
+ * Creates the account `admin`, user id 1, if there is no account yet. Any number of instances may start at once: one creates it.
+ * @returns the password that was drawn, to be printed once. Undefined when none was.
+ * @throws ConfigError when the given password breaks the rules of the mode, whether or not it is needed.
  */
 export async function ensureAdmin(db: Database, { mode, password }: FirstAdmin): Promise<string | undefined> {
   const flaw = password === undefined ? undefined : await flawOf(password, mode);

@@ -2,18 +2,18 @@ import { availableParallelism } from 'node:os';
 import { Problem } from '@kohort/contract';
 import { hash, verify } from '@node-rs/argon2';
 
-// OWASP's first choice for argon2id, the library's default algorithm: about 30 ms and 19 MiB each.
-const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
-// Never all four threads of node's pool: name look-ups and file reads of the other requests go through it too.
-const AT_ONCE = Math.min(3, availableParallelism());
-const MAX_WAITING = 64;
+// OWASP's first choice for argon2id, which is the library's default algorithm: about 30 ms and 19 MiB each.
+const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+// Fewer than the four threads of Node's pool: name look-ups and file reads of other requests need it too.
+const maxAtOnce = Math.min(3, availableParallelism());
+const maxHashesWaiting = 64;
 
-/** What the password of nobody is compared with, at the same cost as anybody's. It is the hash of no known password. */
-const NOBODY = `$argon2id$v=19$m=${COST.memoryCost},t=${COST.timeCost},p=${COST.parallelism}$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+/** Compared with when there is no such account, so that it costs the same. It is the hash of no known password. */
+const noAccountHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${'A'.repeat(22)}$${'A'.repeat(43)}`;
 
 export type Slots = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** Lets `atOnce` through, `maxWaiting` wait, and refuses the rest with 503. */
+/** Runs `atOnce` pieces of work at once, lets `maxWaiting` wait, and refuses the rest with 503. */
 export function createSlots(atOnce: number, maxWaiting: number): Slots {
   const waiting: (() => void)[] = [];
   let taken = 0;
@@ -28,7 +28,7 @@ export function createSlots(atOnce: number, maxWaiting: number): Slots {
     try {
       return await work();
     } finally {
-      // The slot passes from hand to hand, so that nobody slips in between.
+      // The slot is handed over, so that no newcomer can take it in between.
       const next = waiting.shift();
       if (next) next();
       else taken--;
@@ -36,16 +36,16 @@ export function createSlots(atOnce: number, maxWaiting: number): Slots {
   };
 }
 
-/** One per process, however many services run in it: memory and processor are the process's. */
-export const inHashingSlot: Slots = createSlots(AT_ONCE, MAX_WAITING);
+/** One per process, however many services run in it, because memory and processor belong to the process. */
+export const inHashingSlot: Slots = createSlots(maxAtOnce, maxHashesWaiting);
 
-/** Call it in a slot. */
+/** Call this in a slot. */
 export function hashPassword(password: string): Promise<string> {
-  return hash(password, COST);
+  return hash(password, cost);
 }
 
-/** Whether it is the password; the same work for an account that does not exist. Call it in a slot. */
+/** True when the password is right. Does the same work for an account that does not exist. Call this in a slot. */
 export async function verifyPassword(hashed: string | undefined, password: string): Promise<boolean> {
-  const right = await verify(hashed ?? NOBODY, password);
+  const right = await verify(hashed ?? noAccountHash, password);
   return right && hashed !== undefined;
 }

@@ -1,26 +1,29 @@
 import { invalid } from '@kohort/contract';
 import type { Mode } from '../../config.ts';
 
-const MIN: Readonly<Record<Mode, number>> = { evaluation: 1, production: 8 };
-const MAX = 128;
+const minCharacters: Readonly<Record<Mode, number>> = { evaluation: 1, production: 8 };
+const maxCharacters = 128;
 
 let commonest: Promise<ReadonlySet<string>> | undefined;
 
-/** The list that ships with us, in lower case; read on first use, because evaluation never needs it. */
+/** The list that ships with us, in lower case. Loaded on first use, because evaluation mode never needs it. */
 function loadCommonest(): Promise<ReadonlySet<string>> {
   commonest ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) =>
       new Set(
-        dictionary['passwords-common'].map((one) => one.toLowerCase()).filter((one) => one.length >= MIN.production),
+        dictionary['passwords-common']
+          .map((one) => one.toLowerCase())
+          .filter((one) => one.length >= minCharacters.production),
       ),
   );
   return commonest;
 }
 
-/** What is wrong with a new password, in words that follow its name; undefined when nothing is. It is taken verbatim. */
+/** What is wrong with a new password, as the rest of a sentence about it. Undefined when nothing is. It is taken verbatim. */
 export async function flawOf(password: string, mode: Mode): Promise<string | undefined> {
   const characters = [...password].length;
-  if (characters < MIN[mode] || characters > MAX) return `must have ${MIN[mode]} to ${MAX} characters`;
+  if (characters < minCharacters[mode] || characters > maxCharacters)
+    return `must have ${minCharacters[mode]} to ${maxCharacters} characters`;
   if (mode === 'production' && (await loadCommonest()).has(password.toLowerCase())) {
     return 'is among the commonest passwords; choose another';
   }

@@ -7,7 +7,7 @@ export type ThrottleKind = 'sign_in_account' | 'sign_in_address' | 'sign_up_addr
 export interface ThrottleRow {
   readonly kind: ThrottleKind;
   readonly attempts: number;
-  /** Seconds; null when not blocked. */
+  /** Seconds. Null: not blocked. */
   readonly blocked_for: number | null;
   readonly window_left: number;
 }
@@ -22,7 +22,7 @@ export function readSignInThrottles(db: Db, account: string, address: string): P
       AND window_ends_at > statement_timestamp()`);
 }
 
-/** Counts an attempt before it is made, where the free failures are used up: of many at once, one gets a row. */
+/** Counts an attempt before it is made, once the free failures are used up. Of many at once, one gets a row. */
 export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[]> {
   return db.write<{ attempts: number }>(sql`
     UPDATE throttles SET
@@ -37,7 +37,7 @@ export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[
     RETURNING attempts`);
 }
 
-/** The block begins when the failure is known. An attempt that took its turn has been counted already. */
+/** The block begins with the failure. An attempt that took its turn has been counted already. */
 export function countAccountFailure(db: Db, account: string, alreadyCounted: boolean): Promise<{ attempts: number }[]> {
   return db.write<{ attempts: number }>(sql`
     INSERT INTO throttles AS t (kind, subject, attempts, window_ends_at)
@@ -57,7 +57,7 @@ export function countAccountFailure(db: Db, account: string, alreadyCounted: boo
     RETURNING attempts`);
 }
 
-/** Counts an attempt in a window that begins with the first one and ends `seconds` later. */
+/** Counts an attempt in a window of `seconds` that begins with the first one. */
 export function countInWindow(
   db: Db,
   kind: 'sign_in_address' | 'sign_up_address',

@@ -17,7 +17,7 @@ export interface Subjects {
   readonly address: string;
 }
 
-/** Hashed, because people type their password into the wrong field, and bounded, whatever is sent. */
+/** Hashed, because people type passwords into the wrong field, and to bound its length. */
 export function accountSubject(username: string): string {
   return createHash('sha256').update(username).digest('base64url');
 }
@@ -28,7 +28,7 @@ function throttled(seconds: number): Problem {
   });
 }
 
-/** Seconds until a sign-in may be tried; 0 when it may be now. */
+/** Seconds until a sign-in may be tried. 0: now. */
 export function waitOf(rows: readonly ThrottleRow[]): number {
   return Math.max(
     0,
@@ -47,8 +47,8 @@ export async function refuseBlocked(db: Db, { account, address }: Subjects): Pro
 }
 
 /**
- * Lets a sign-in try the password. Beyond the free failures it is counted beforehand, so that a burst of parallel guesses
- * gets one and not as many as fit between reading a counter and raising it.
+ * Lets a sign-in try the password. Once the free failures are used up, an attempt is counted before it is made, so that a burst
+ * of parallel guesses gets one try, not as many as fit between reading the counter and raising it.
  * @returns whether it has been counted.
  * @throws Problem 429.
  */
@@ -59,7 +59,7 @@ export async function admit(db: Db, subjects: Subjects): Promise<boolean> {
     if (failures < freeFailures) return false;
     const [turn] = await takeTurn(db, subjects.account);
     if (turn) return true;
-    // Somebody else took the turn, and the account is blocked now; or they had the right password, and it is free.
+    // Another attempt took the turn: the account is blocked now, or that attempt succeeded and it is free.
   }
 }
 
@@ -72,7 +72,7 @@ export async function forgetFailures(db: Db, account: string): Promise<void> {
   await deleteAccountThrottle(db, account);
 }
 
-/** @throws Problem 429 beyond so many sign-ups of an address. */
+/** @throws Problem 429 beyond the sign-ups allowed from an address. */
 export async function countSignUp(db: Db, address: string): Promise<void> {
   const [row] = await countInWindow(db, 'sign_up_address', address, signUpWindow);
   if (row && row.attempts > signUpLimit) throw throttled(row.window_left);

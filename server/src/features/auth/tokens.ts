@@ -1,7 +1,7 @@
 import { errors, jwtVerify, SignJWT } from 'jose';
 
-const ALGORITHM = 'HS256';
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const algorithm = 'HS256';
+const uuidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface SessionClaims {
   readonly sessionId: string;
@@ -13,11 +13,11 @@ export interface SessionClaims {
 
 export interface Tokens {
   sign(claims: SessionClaims): Promise<string>;
-  /** The claims of a token that we signed and that has not expired; undefined for everything else. */
+  /** The claims of a token that we signed and that has not expired. Undefined for everything else. */
   verify(token: string): Promise<SessionClaims | undefined>;
 }
 
-/** A decoder ignores the spare bits of the last character, so that several texts mean one token; we take only ours. */
+/** Decoders ignore the spare bits of the last character, so several texts decode to one token. Only ours is accepted. */
 function isCanonical(token: string): boolean {
   return token.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
 }
@@ -28,7 +28,7 @@ export function createTokens(secret: string): Tokens {
   return {
     sign: ({ sessionId, userId, issuedAt, expiresAt }) =>
       new SignJWT({ user_id: userId })
-        .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
+        .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
         .setJti(sessionId)
         .setIssuedAt(issuedAt)
         .setExpirationTime(expiresAt)
@@ -38,11 +38,11 @@ export function createTokens(secret: string): Tokens {
       if (!isCanonical(token)) return undefined;
       try {
         const { payload } = await jwtVerify(token, key, {
-          algorithms: [ALGORITHM],
+          algorithms: [algorithm],
           requiredClaims: ['iat', 'exp', 'user_id', 'jti'],
         });
         const { jti, user_id: userId, iat, exp } = payload;
-        if (typeof jti !== 'string' || !UUID.test(jti)) return undefined;
+        if (typeof jti !== 'string' || !uuidForm.test(jti)) return undefined;
         if (typeof userId !== 'number' || !Number.isSafeInteger(userId) || userId < 1) return undefined;
         if (iat === undefined || exp === undefined) return undefined;
         return { sessionId: jti, userId, issuedAt: iat, expiresAt: exp };

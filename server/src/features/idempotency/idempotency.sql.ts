@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 
-/** Whose call it is, and the hash of the key it came with: the name of its row. */
+/** The caller, and the hash of the key: what identifies the row of a call. */
 export interface CallName {
   readonly actor: string;
   readonly keyHash: Buffer;
@@ -14,34 +14,34 @@ export interface CallRow {
   readonly answer: Buffer | null;
 }
 
-/** Seconds between two signs of life of an upload are a third of this. */
-export const HOLD_SECONDS = 9;
-const DELETE_AT_ONCE = 5_000;
+/** An upload renews its lease three times in this time. */
+export const leaseSeconds = 9;
+const deleteRows = 5_000;
 
 const now = sql`date_trunc('milliseconds', statement_timestamp())`;
-const heldUntil = sql`statement_timestamp() + make_interval(secs => ${HOLD_SECONDS})`;
+const leasedUntil = sql`statement_timestamp() + make_interval(secs => ${leaseSeconds})`;
 
-/** Not over its day, and not held by somebody who has died. */
-const stands = sql`coalesce(
+/** Answered less than a day ago, or leased by an upload that is alive. */
+const isKept = sql`coalesce(
   c.answer IS NOT NULL AND c.created_at > statement_timestamp() - interval '24 hours'
     OR c.held_until > statement_timestamp(), false)`;
 
-/** False while another transaction has this call in hand. The lock goes with the transaction, and so with its process. */
+/** False while another transaction works on this call. The lock goes with the transaction, and so with its process. */
 export async function tryLock(tx: Tx, { keyHash }: CallName): Promise<boolean> {
   const rows = await tx.query<{ locked: boolean }>(sql`
     SELECT pg_try_advisory_xact_lock(${String(keyHash.readBigInt64BE())}::bigint) AS locked`);
   return rows[0]?.locked === true;
 }
 
-/** In a statement after the one that locks: this one sees what was committed before the lock was free. */
+/** A later statement than the one that locks, so that it sees what was committed before the lock was free. */
 export async function selectCall(tx: Tx, { actor, keyHash }: CallName): Promise<CallRow | undefined> {
   const rows = await tx.query<CallRow>(sql`
     SELECT c.request_hash, c.content_hash, c.answer FROM idempotent_calls c
-    WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND ${stands}`);
+    WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND ${isKept}`);
   return rows[0];
 }
 
-/** False when somebody has taken the key in the meantime. */
+/** False when another call has taken the key in the meantime. */
 export async function insertAnswer(
   tx: Tx,
   { actor, keyHash }: CallName,
@@ -53,36 +53,36 @@ export async function insertAnswer(
     ON CONFLICT ON CONSTRAINT idempotent_calls_pkey DO UPDATE
     SET request_hash = excluded.request_hash, content_hash = NULL, answer = excluded.answer, holder = NULL,
       held_until = NULL, created_at = excluded.created_at
-    WHERE NOT ${stands}
+    WHERE NOT ${isKept}
     RETURNING c.actor`);
   return rows.length > 0;
 }
 
-/** False when somebody has taken the key in the meantime. */
-export async function insertHold(
+/** False when another call has taken the key in the meantime. */
+export async function insertLease(
   tx: Tx,
   { actor, keyHash }: CallName,
   { requestHash, holder }: { requestHash: Buffer; holder: string },
 ): Promise<boolean> {
   const rows = await tx.write(sql`
     INSERT INTO idempotent_calls AS c (actor, key_hash, request_hash, holder, held_until)
-    VALUES (${actor}, ${keyHash}, ${requestHash}, ${holder}, ${heldUntil})
+    VALUES (${actor}, ${keyHash}, ${requestHash}, ${holder}, ${leasedUntil})
     ON CONFLICT ON CONSTRAINT idempotent_calls_pkey DO UPDATE
     SET request_hash = excluded.request_hash, content_hash = NULL, answer = NULL, holder = excluded.holder,
       held_until = excluded.held_until, created_at = excluded.created_at
-    WHERE NOT ${stands}
+    WHERE NOT ${isKept}
     RETURNING c.actor`);
   return rows.length > 0;
 }
 
-export async function renewHold(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
+export async function renewLease(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
   await db.write(sql`
-    UPDATE idempotent_calls c SET held_until = ${heldUntil}
+    UPDATE idempotent_calls c SET held_until = ${leasedUntil}
     WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
 
-/** False when the hold had lapsed and the key is somebody else's by now. */
-export async function answerHold(
+/** False when the lease had expired and another call has taken the key. */
+export async function answerLease(
   tx: Tx,
   { actor, keyHash }: CallName,
   { holder, contentHash, answer }: { holder: string; contentHash: Buffer; answer: Buffer },
@@ -95,13 +95,13 @@ export async function answerHold(
   return rows.length > 0;
 }
 
-export async function deleteHold(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
+export async function deleteLease(db: Db, { actor, keyHash }: CallName, holder: string): Promise<void> {
   await db.write(sql`
     DELETE FROM idempotent_calls c WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
 
-/** Some of those whose day is over; true when there may be more. */
-export async function deleteOver(db: Db): Promise<boolean> {
+/** Deletes some answers that are older than a day. True when there may be more. */
+export async function deleteExpired(db: Db): Promise<boolean> {
   const rows = await db.write(sql`
     DELETE FROM idempotent_calls c
     USING (
@@ -109,10 +109,10 @@ export async function deleteOver(db: Db): Promise<boolean> {
       WHERE o.created_at <= statement_timestamp() - interval '24 hours'
         AND (o.held_until IS NULL OR o.held_until <= statement_timestamp())
       ORDER BY o.created_at
-      LIMIT ${DELETE_AT_ONCE}
+      LIMIT ${deleteRows}
       FOR UPDATE SKIP LOCKED
-    ) over
-    WHERE c.actor = over.actor AND c.key_hash = over.key_hash
+    ) old
+    WHERE c.actor = old.actor AND c.key_hash = old.key_hash
     RETURNING c.actor`);
-  return rows.length === DELETE_AT_ONCE;
+  return rows.length === deleteRows;
 }

@@ -11,12 +11,12 @@ export interface SealedCall {
 }
 
 /**
- * Keeps answers so that neither the database nor the service alone can read them: what opens one is derived from the service's
- * secret and the client's key, of which only a hash is kept.
+ * Encrypts answers so that neither the database nor the service can read them alone: the key is derived from the service's
+ * secret and the client's idempotency key, of which only a hash is stored.
  */
 export interface Seal {
   close(call: SealedCall, text: string): Buffer;
-  /** Undefined when it was closed by another secret, or for another call. */
+  /** Undefined when it was sealed with another secret, or for another call. */
   open(call: SealedCall, sealed: Buffer): string | undefined;
 }
 

@@ -40,7 +40,7 @@ export interface KeyByHashRow {
   readonly expires_at: Date | null;
 }
 
-/** Those of the keys that are good now. */
+/** Those of the keys that are valid now. */
 export function findKeysByHash(db: Db, hashes: readonly Buffer[]): Promise<KeyByHashRow[]> {
   return db.query<KeyByHashRow>(sql`
     SELECT id, role, key_hash, expires_at FROM api_keys

@@ -1,4 +1,4 @@
-/** A JSON object nobody has looked into. */
+/** A JSON object of unknown content. */
 export type AnyObject = { readonly [key: string]: unknown };
 
 export function isObject(value: unknown): value is AnyObject {
