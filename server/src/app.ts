@@ -37,6 +37,7 @@ import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
 import type { OnErase } from './features/users/users.ts';
+import type { Tracker } from './http/connections/tracker.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
 import { loggable } from './http/log.ts';
@@ -56,6 +57,7 @@ import { version } from './version.ts';
 export interface Service {
   readonly app: FastifyInstance;
   readonly db: Database;
+  readonly tracker: Tracker;
   /** Migrates, makes the first admin, begins to serve; answers the admin's password when one was drawn. */
   connect(url: string): Promise<{ adminPassword: string | undefined }>;
   /** Stops accepting, finishes what is in flight, lets go of the database. */
@@ -164,6 +166,7 @@ export async function createService(
   return {
     app,
     db,
+    tracker: web.tracker,
     async connect(url) {
       await migrate(url, SCHEMA, () => migrateQueue(url));
       await db.start(url);

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { createService, type Service } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
+import type { Tracker } from '../src/http/connections/tracker.ts';
 import type { ServerLimits } from '../src/http/server.ts';
 import type { Database } from '../src/postgres/database.ts';
 import { ADMIN_PASSWORD } from './service.ts';
@@ -97,6 +98,7 @@ export interface Listening {
   readonly port: number;
   readonly service: Service;
   readonly db: Database;
+  readonly tracker: Tracker;
   stop(): Promise<void>;
 }
 
@@ -122,5 +124,5 @@ export async function listen(
   await service.connect(url);
   const address = service.app.server.address();
   if (typeof address !== 'object' || !address) throw new Error('no address');
-  return { port: address.port, service, db: service.db, stop: () => service.stop() };
+  return { port: address.port, service, db: service.db, tracker: service.tracker, stop: () => service.stop() };
 }

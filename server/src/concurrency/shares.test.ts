@@ -29,15 +29,6 @@ describe('shares', () => {
     expect(first.length).toBeLessThanOrEqual(43);
   });
 
-  it('keep a reserve that is not shared out', () => {
-    const shares = new Shares(10, 100);
-    fill(shares, 'greedy');
-    expect([shares.taken, shares.take('other')]).toEqual([10, undefined]);
-    expect(shares.take('admin', 2)).toBeDefined();
-    expect(shares.take('admin', 2)).toBeDefined();
-    expect(shares.take('admin', 2)).toBeUndefined();
-  });
-
   it('never exceed their places, and all come back', () => {
     fc.assert(
       fc.property(

@@ -24,12 +24,10 @@ export class Shares {
     return this.#taken;
   }
 
-  /** Undefined when there is no room. `reserve`: places beyond all others, which are not shared out. */
-  take(party: string, reserve = 0): Share | undefined {
+  /** Undefined when there is no room. */
+  take(party: string): Share | undefined {
     const share = this.#shares.get(party) ?? { party, taken: 0 };
-    const free = this.#places - this.#taken;
-    const isFair = share.taken < this.#factor * free;
-    if (!isFair && (reserve === 0 || free + reserve <= 0)) return undefined;
+    if (share.taken >= this.#factor * (this.#places - this.#taken)) return undefined;
     if (share.taken === 0) this.#shares.set(party, share);
     this.#taken++;
     share.taken++;

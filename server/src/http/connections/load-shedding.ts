@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Problem, problemBody } from '@kohort/contract';
-import { type Share, Shares } from '../../concurrency/shares.ts';
+import { Shares } from '../../concurrency/shares.ts';
 import type { KnownCallers } from './callers.ts';
 import type { Connection, Tracker, WaitingCall } from './tracker.ts';
 
@@ -35,12 +35,15 @@ export interface SheddingSettings {
 export class LoadShedding {
   readonly #settings: SheddingSettings;
   readonly #shares: Shares;
+  readonly #sharesOfAdmins: Shares;
   #waiting = 0;
   #refused = 0;
 
   constructor(settings: SheddingSettings) {
     this.#settings = settings;
-    this.#shares = new Shares(settings.limits.atOnce, settings.limits.factor);
+    const { atOnce, forAdmins, factor } = settings.limits;
+    this.#shares = new Shares(atOnce, factor);
+    this.#sharesOfAdmins = new Shares(forAdmins, factor);
   }
 
   /** Calls refused so far. */
@@ -60,19 +63,25 @@ export class LoadShedding {
   }
 
   #admit({ request, response }: WaitingCall, handler: RequestListener, connection: Connection | undefined): void {
-    const { callers, addressOf, limits, tracker } = this.#settings;
     const isShed = !neverShed.has(request.url ?? '');
-    let share: Share | undefined;
-    if (isShed) {
-      const { party, isAdmin } = callers.payerOf(request, addressOf);
-      share = this.#shares.take(party, isAdmin ? limits.forAdmins : 0);
-    }
-    tracker.begin(request, response, () => {
-      if (share) this.#shares.release(share);
+    const release = isShed ? this.#take(request) : undefined;
+    this.#settings.tracker.begin(request, response, () => {
+      release?.();
       if (connection?.waiting?.length) this.#resume(connection, handler);
     });
-    if (isShed && !share) this.#refuse(request, response);
+    if (isShed && !release) this.#refuse(request, response);
     else handler(request, response);
+  }
+
+  /** A place, until the function it returns is called; undefined when there is none. */
+  #take(request: IncomingMessage): (() => void) | undefined {
+    const { callers, addressOf } = this.#settings;
+    const { party, isAdmin } = callers.payerOf(request, addressOf);
+    for (const shares of isAdmin ? [this.#shares, this.#sharesOfAdmins] : [this.#shares]) {
+      const share = shares.take(party);
+      if (share) return () => shares.release(share);
+    }
+    return undefined;
   }
 
   /** Node has parsed all that one read brought, so these calls wait here; beyond them the connection is not read. */
