@@ -167,8 +167,10 @@ describe('PostgreSQL that', () => {
   it('was away lets the queue go on with its jobs', async () => {
     const client = new pg.Client(postgres.url);
     await client.connect();
-    await client.query("SELECT graphile_worker.add_job('sweep-auth', '{}'::json)");
-    const left = async () => (await client.query('SELECT FROM graphile_worker.jobs')).rowCount;
+    await client.query(
+      "INSERT INTO jobs (kind, state, internal, options, actor) VALUES ('sweep_auth', 'queued', true, '{}', 'system')",
+    );
+    const left = async () => (await client.query("SELECT FROM jobs WHERE kind = 'sweep_auth'")).rowCount;
     await eventually(async () => (await left()) === 0, 15_000);
     await client.end();
   });

@@ -49,13 +49,13 @@ export async function restore(drill: Drill, name: string): Promise<void> {
   await drill.cluster.connected((client) => client.query(`ALTER DATABASE ${RESTORED} RENAME TO ${name}`), 'postgres');
 }
 
-/** Of every table, the queue's too: how many rows, and a checksum of all of them. */
+/** Of every table: how many rows, and a checksum of all of them. */
 export async function fingerprint(cluster: Cluster, database: string): Promise<Map<string, string>> {
   return cluster.connected(async (client) => {
     const tables = await client.query<{ name: string }>(`
       SELECT format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('public', 'graphile_worker') ORDER BY 1`);
+      WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' ORDER BY 1`);
     const found = new Map<string, string>();
     for (const { name } of tables.rows) {
       const { rows } = await client.query<{ sum: string }>(

@@ -77,7 +77,7 @@ export async function untilJobIsDone(
   const began = performance.now();
   return cluster.connected(async (client) => {
     while (performance.now() - began < within) {
-      const { rows } = await client.query<{ n: string }>('SELECT count(*) AS n FROM graphile_worker.jobs');
+      const { rows } = await client.query<{ n: string }>("SELECT count(*) AS n FROM jobs WHERE kind = 'purge_segment'");
       if (Number(rows[0]?.n) === 0) return performance.now() - began;
       await sleep(100);
     }

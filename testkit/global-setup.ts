@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { startEmbedded } from '@kohort/embedded/start.ts';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { migrateQueue } from '../server/src/jobs/worker.ts';
 import { migrate } from '../server/src/postgres/migrate.ts';
 
 declare module 'vitest' {
@@ -38,7 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.end();
   const template = new URL(url);
   template.pathname = `/${TEMPLATE}`;
-  await migrate(template.href, join(import.meta.dirname, '../schema'), () => migrateQueue(template.href));
+  await migrate(template.href, join(import.meta.dirname, '../schema'));
 
   project.provide('postgresUrl', url);
   return async () => {

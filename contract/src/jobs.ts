@@ -7,7 +7,7 @@ export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'fa
 export const Job = strict(
   {
     id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
-    kind: Type.Enum(['segment_import', 'user_import']),
+    kind: Type.String({ description: 'segment_import or user_import; others may come.' }),
     state: JobState,
     rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
     processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { endpoints, Problem } from '@kohort/contract';
+import { endpoints } from '@kohort/contract';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
@@ -13,7 +13,7 @@ import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
-import { createImports } from './features/imports/imports.ts';
+import { createImports, importKinds, keepSwept } from './features/imports/imports.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
 import { createJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
@@ -46,9 +46,10 @@ import { answerUnknown } from './http/not-found.ts';
 import { openApiOf } from './http/openapi.ts';
 import { createRouter } from './http/route.ts';
 import { createWebServer, type ServerLimits } from './http/server.ts';
-import { enqueue, migrateQueue, startWorker } from './jobs/worker.ts';
+import { enqueue } from './jobs/queue.ts';
+import { type JobKind, Worker } from './jobs/worker.ts';
 import { createCursors } from './paging/cursors.ts';
-import { Database, type Db } from './postgres/database.ts';
+import { Database } from './postgres/database.ts';
 import { problemOfDatabase } from './postgres/errors.ts';
 import { measureDatabase } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
@@ -115,7 +116,7 @@ export async function createService(
     await removeOverridesOfErased(tx, userId, actor);
     await eraseAccount(tx, userId, isAdmin);
   };
-  const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge-segment', { segment: id }) });
+  const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge_segment', { segment: id }) });
   const reading = { db, definitions, cursors };
   const fastReads = segmentsContext(reading);
   const reads = {
@@ -130,7 +131,23 @@ export async function createService(
   follow('memberships', reads.stateOf);
   follow('overrides', ledger.applyOne);
   const jobs = createJobs(db);
-  const imports = createImports({ db, definitions, offer: offerImport, onError });
+  const worker = new Worker({
+    db,
+    onError,
+    kinds: {
+      ...importKinds(db, definitions),
+      purge_segment: { atOnce: 2, run: (job, { signal }) => purgeSegment(db, segmentOf(job.options), signal) },
+      sweep_expired: alone(() => sweepExpired(db)),
+      sweep_auth: alone(() => sweepAuth(db)),
+      sweep_idempotency: alone(() => sweepIdempotency(db)),
+    },
+    schedules: [
+      { kind: 'sweep_expired', everySeconds: 60 },
+      { kind: 'sweep_auth', everySeconds: 600 },
+      { kind: 'sweep_idempotency', everySeconds: 600 },
+    ],
+  });
+  const imports = createImports({ db, definitions, owner: worker.owner, onQueued: () => worker.wake() });
 
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
@@ -168,30 +185,14 @@ export async function createService(
     db,
     tracker: web.tracker,
     async connect(url) {
-      await migrate(url, SCHEMA, () => migrateQueue(url));
+      await migrate(url, SCHEMA);
       await db.start(url);
       // Kept, should what follows fail and be tried again: it is drawn once.
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
-      const worker = await startWorker({
-        url,
-        onError,
-        tasks: {
-          'purge-segment': (payload) => purgeSegment(db, numberIn(payload, 'segment')),
-          'sweep-expired': () => sweepExpired(db),
-          'sweep-auth': () => sweepAuth(db),
-          'sweep-idempotency': () => sweepIdempotency(db),
-          import: (payload) => imports.run(numberIn(payload, 'job')),
-        },
-        schedules: [
-          { task: 'sweep-expired', cron: '* * * * *' },
-          { task: 'sweep-auth', cron: '*/10 * * * *' },
-          { task: 'sweep-idempotency', cron: '*/10 * * * *' },
-        ],
-      });
-      db.onAway(() => worker.cut());
-      imports.watch();
+      worker.start();
+      const stopSweeping = keepSwept(db, onError);
       stopWorker = async () => {
-        await imports.stop();
+        stopSweeping();
         await worker.stop();
       };
       serving = true;
@@ -207,14 +208,12 @@ export async function createService(
   };
 }
 
-/** The queue's worker takes it up at once; if that process dies, it is offered again. */
-function offerImport(db: Db, job: number): Promise<void> {
-  return enqueue(db, 'import', { job }, `import:${job}`);
+function alone(run: () => Promise<void>): JobKind {
+  return { atOnce: 1, run };
 }
 
-function numberIn(payload: unknown, name: string): number {
-  const value =
-    typeof payload === 'object' && payload !== null ? Object.entries(payload).find(([key]) => key === name) : undefined;
-  if (typeof value?.[1] === 'number') return value[1];
-  throw new Problem('internal', `a job without its ${name}`);
+function segmentOf(options: unknown): number {
+  const { segment } = options as { segment?: unknown };
+  if (typeof segment === 'number') return segment;
+  throw new Error('a purge without its segment');
 }

@@ -56,11 +56,6 @@ export class Database implements Transactor {
     this.#probe = new Probe(options.onError);
   }
 
-  /** Calls `listener` when the server is found to be away, for those with connections of their own. */
-  onAway(listener: () => void): void {
-    this.#probe.onAway(listener);
-  }
-
   get available(): boolean {
     return this.#pool !== undefined && !this.#probe.isAway;
   }

@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +11,6 @@ import { ConfigError, readConfig } from '../config.ts';
 import { migrate } from './migrate.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../../schema');
-const nothing = async () => undefined;
 const files = (await readdir(SCHEMA)).filter((file) => file.endsWith('.sql')).sort();
 const ups = files.filter((file) => file.endsWith('.up.sql'));
 const newest = Number(/^\d+/.exec(ups.at(-1) ?? '')?.[0]);
@@ -96,9 +96,9 @@ describe('the files of the schema', () => {
 describe('migrating', () => {
   it('brings an empty database to the newest version, and does nothing the second time', async () => {
     await withDatabase(false, async (url, client) => {
-      expect(await migrate(url, SCHEMA, nothing)).toBe(newest);
+      expect(await migrate(url, SCHEMA)).toBe(newest);
       const after = await snapshot(client);
-      expect(await migrate(url, SCHEMA, nothing)).toBe(newest);
+      expect(await migrate(url, SCHEMA)).toBe(newest);
       expect(await snapshot(client)).toEqual(after);
       const { rows } = await client.query('SELECT version::int, dirty FROM schema_migrations');
       expect(rows).toEqual([{ version: newest, dirty: false }]);
@@ -113,7 +113,7 @@ describe('migrating', () => {
       );
       await apply(client, ups[0] ?? '');
       await client.query('INSERT INTO schema_migrations VALUES (1, false)');
-      expect(await migrate(url, SCHEMA, nothing)).toBe(newest);
+      expect(await migrate(url, SCHEMA)).toBe(newest);
     });
   });
 
@@ -125,7 +125,7 @@ describe('migrating', () => {
     await withDatabase(true, async (url, client) => {
       await client.query('UPDATE schema_migrations SET version = $1, dirty = $2', [version, dirty]);
       const before = await snapshot(client);
-      const refused = await migrate(url, SCHEMA, nothing).catch((error: unknown) => error);
+      const refused = await migrate(url, SCHEMA).catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(ConfigError);
       expect((refused as Error).message).toMatch(words);
       expect((refused as Error).message).not.toMatch(/\n/);
@@ -136,9 +136,11 @@ describe('migrating', () => {
   it('applies all or nothing', async () => {
     await withDatabase(false, async (url, client) => {
       const before = await snapshot(client);
-      await expect(migrate(url, SCHEMA, () => Promise.reject(new Error('the queue failed')))).rejects.toThrow(
-        'the queue',
-      );
+      const folder = await mkdtemp(join(tmpdir(), 'kohort-schema-'));
+      await cp(SCHEMA, folder, { recursive: true });
+      await writeFile(join(folder, '999999_broken.up.sql'), 'CREATE TABLE half (id bigint); SELECT 1 / 0;');
+      await expect(migrate(url, folder)).rejects.toThrow('division by zero');
+      await rm(folder, { recursive: true });
       expect(await snapshot(client)).toEqual(before);
     });
   });

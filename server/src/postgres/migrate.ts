@@ -24,11 +24,10 @@ async function migrationsIn(folder: string): Promise<Migration[]> {
 /**
  * Brings the database to the newest schema in `folder`, in one transaction under an advisory lock, so that any number of
  * instances may start at once. The files and the table `schema_migrations` are golang-migrate's, whose tool can run the same.
- * `alongside` brings up what else lives in the database, under the same lock.
  * @returns the version the database is at.
  * @throws ConfigError when the database is newer than the folder, or was left dirty by another tool.
  */
-export async function migrate(url: string, folder: string, alongside: () => Promise<void>): Promise<number> {
+export async function migrate(url: string, folder: string): Promise<number> {
   const migrations = await migrationsIn(folder);
   const client = new pg.Client({
     connectionString: url,
@@ -63,7 +62,6 @@ export async function migrate(url: string, folder: string, alongside: () => Prom
       await client.query('DELETE FROM schema_migrations');
       await client.query('INSERT INTO schema_migrations (version, dirty) VALUES ($1, false)', [version]);
     }
-    await alongside();
     await client.query('COMMIT');
     return newest;
   } finally {

@@ -21,7 +21,6 @@ export class Probe {
   #isAway = false;
   /** Rejects everything that waits for the server. */
   readonly #waiting = new Set<(error: DatabaseAway) => void>();
-  readonly #onAway = new Set<() => void>();
 
   constructor(onError: OnError) {
     this.#onError = onError;
@@ -29,10 +28,6 @@ export class Probe {
 
   get isAway(): boolean {
     return this.#isAway || this.#closed;
-  }
-
-  onAway(listener: () => void): void {
-    this.#onAway.add(listener);
   }
 
   /** Rejects when the server does not answer; otherwise keeps asking until {@link close}. */
@@ -108,7 +103,6 @@ export class Probe {
     if (this.isAway) return;
     this.#isAway = true;
     for (const reject of this.#waiting) reject(new DatabaseAway('the database went away'));
-    for (const listener of this.#onAway) listener();
     this.#onError(cause instanceof Error ? cause : new Error(String(cause)), 'database away');
   }
 }

@@ -1,6 +1,6 @@
 import { invalid } from '@kohort/contract';
-import type { Database, Db, Tx } from '../../postgres/database.ts';
-import { failAllOfSegment } from '../jobs/jobs.ts';
+import { failAllOfSegment, type JobKind } from '../../jobs/queue.ts';
+import type { Database, Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/definitions.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
@@ -8,9 +8,12 @@ import { createMemberImport, type MemberImportOptions } from './member-import.ts
 import { memberRows } from './member-rows.ts';
 import { isPast } from './members.sql.ts';
 import { createReceiver } from './receive.ts';
-import { createRunner, type Runner } from './runner.ts';
+import { importKind } from './run.ts';
+import type { ImportKind } from './staging.sql.ts';
 import { createUserImport, type UserImportOptions } from './user-import.ts';
 import { userRows } from './user-rows.ts';
+
+export { keepSwept } from './sweep.ts';
 
 export interface FileInput {
   readonly format: Format;
@@ -20,7 +23,7 @@ export interface FileInput {
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
 }
 
-export interface Imports extends Pick<Runner, 'run' | 'watch' | 'stop'> {
+export interface Imports {
   /** Resolves with the job's number when the whole file has come in. */
   members(slug: string, options: MemberImportOptions, file: FileInput): Promise<number>;
   users(options: UserImportOptions, file: FileInput): Promise<number>;
@@ -28,30 +31,29 @@ export interface Imports extends Pick<Runner, 'run' | 'watch' | 'stop'> {
   giveUp(slug: string): Promise<void>;
 }
 
+/** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
+export function importKinds(db: Database, definitions: DefinitionCache): Record<ImportKind, JobKind> {
+  return {
+    segment_import: importKind(db, createMemberImport({ db, definitions }), 2),
+    user_import: importKind(db, createUserImport({ db }), 1),
+  };
+}
+
 export function createImports({
   db,
   definitions,
-  offer,
-  onError,
+  owner,
+  onQueued,
 }: {
   db: Database;
   definitions: DefinitionCache;
-  /** Has some process run a job, if the transaction commits. */
-  offer: (db: Db, job: number) => Promise<void>;
-  onError: (error: unknown, what: string) => void;
+  /** Of this process, in the queue. */
+  owner: string;
+  onQueued: () => void;
 }): Imports {
-  const works = {
-    segment_import: createMemberImport({ db, definitions }),
-    user_import: createUserImport({ db }),
-  };
-  const runner = createRunner({ db, works, offer, onError });
-  const receiver = createReceiver({ db, owner: runner.owner, offer });
+  const receiver = createReceiver({ db, owner, onQueued });
 
   return {
-    run: runner.run,
-    watch: runner.watch,
-    stop: runner.stop,
-
     async members(slug, options, { format, source, actor, onReceived }) {
       const { mode, expires_at } = options;
       if (expires_at !== null && mode === 'remove') {
@@ -64,6 +66,7 @@ export function createImports({
       if (segmentId === undefined) throw unknownSegment(slug);
       return receiver.receive({
         kind: 'segment_import',
+        lane: `segment:${segmentId}`,
         segmentId,
         options,
         actor,
@@ -77,6 +80,7 @@ export function createImports({
     users(options, { format, source, actor, onReceived }) {
       return receiver.receive({
         kind: 'user_import',
+        lane: 'users',
         segmentId: null,
         options,
         actor,

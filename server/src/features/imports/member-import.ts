@@ -1,10 +1,10 @@
 import { maxJobErrors } from '@kohort/contract';
+import { type JobContext, type JobCounts, JobFailed, type JobRow } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { isList } from '../../segmentation/definition.ts';
 import { transactionBehindFence } from '../fences/fences.ts';
-import type { JobCounts, JobRow } from '../jobs/jobs.ts';
 import {
   addPlanned,
   type BulkChange,
@@ -39,7 +39,7 @@ import {
   settleRule,
   type Unknown,
 } from './members.sql.ts';
-import { JobFailed, type Steps, type Work } from './runner.ts';
+import type { Work } from './run.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 
 export interface MemberImportOptions {
@@ -135,7 +135,7 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
 }
 
 /** Goes through the plan in the order of user ids. */
-async function applyPlan(tx: Tx, job: JobRow, progress: Steps['progress']): Promise<JobCounts> {
+async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']): Promise<JobCounts> {
   const { mode, unknown } = optionsOf(job);
   const now = await selectNow(tx);
   const change = { segmentId: segmentOf(job), actor: job.actor, job: job.id, now };
@@ -164,7 +164,7 @@ async function applyPlan(tx: Tx, job: JobRow, progress: Steps['progress']): Prom
       from = to ?? from;
     }
     done += named;
-    await progress(Math.min(done, job.rows));
+    progress(Math.min(done, job.rows));
   }
   return counts;
 }

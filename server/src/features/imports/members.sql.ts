@@ -1,7 +1,7 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
+import type { JobError } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
-import type { JobError } from '../jobs/jobs.ts';
 import { lockUsers, nextUserId, registerAll } from '../users/users.ts';
 import { inPages, tableOf } from './staging.sql.ts';
 

@@ -1,21 +1,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
-import type { Database, Db, Tx } from '../../postgres/database.ts';
 import {
-  beat,
   deleteReceiving,
   fail,
-  insertJob,
-  type JobKind,
+  heartbeat,
+  insertReceiving,
   type JobRow,
   markQueued,
   selectJob,
-} from '../jobs/jobs.ts';
+} from '../../jobs/queue.ts';
+import type { Database, Db, Tx } from '../../postgres/database.ts';
 import { FileReader, type Format, type RowReader } from './file-reader.ts';
-import { copyRows, createRows, dropTables } from './staging.sql.ts';
+import { copyRows, createRows, dropTables, type ImportKind } from './staging.sql.ts';
 
 export interface Upload {
-  readonly kind: JobKind;
+  readonly kind: ImportKind;
+  readonly lane: string;
   readonly segmentId: number | null;
   readonly options: object;
   readonly actor: string;
@@ -26,7 +26,7 @@ export interface Upload {
 }
 
 const MAX_AT_ONCE = 8;
-const BEAT_EVERY = 1_000;
+const heartbeatMs = 1_000;
 /** Bytes that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
 const BATCH = 1024 * 1024;
 /** Bytes read in one go: well under a millisecond's work. */
@@ -81,11 +81,12 @@ export interface Receiver {
 export function createReceiver({
   db,
   owner,
-  offer,
+  onQueued,
 }: {
   db: Database;
+  /** Of this process, in the queue. */
   owner: string;
-  offer: (tx: Tx, job: number) => Promise<void>;
+  onQueued: () => void;
 }): Receiver {
   let open = 0;
 
@@ -131,9 +132,9 @@ export function createReceiver({
 
   async function receiveInto(id: number, upload: Upload): Promise<void> {
     const file = new FileReader(upload.format, upload.reader);
-    const heart = setInterval(() => {
-      beat(db, id, owner, { rows: file.rows, processed: 0 }).catch(() => undefined);
-    }, BEAT_EVERY);
+    const heartbeats = setInterval(() => {
+      heartbeat(db, owner, [{ id, rows: file.rows, processed: 0 }]).catch(() => undefined);
+    }, heartbeatMs);
     try {
       await createRows(db, id, upload.kind);
       await stage(id, upload, file);
@@ -147,14 +148,14 @@ export function createReceiver({
       }
       const isQueued = await db.transaction(async (tx) => {
         const isOurs = await markQueued(tx, id, file.rows);
-        if (isOurs) await offer(tx, id);
-        else await present(tx, id);
+        if (!isOurs) await present(tx, id);
         await upload.onReceived(tx, id);
         return isOurs;
       });
-      if (!isQueued) await dropTables(db, id);
+      if (isQueued) onQueued();
+      else await dropTables(db, id);
     } finally {
-      clearInterval(heart);
+      clearInterval(heartbeats);
     }
   }
 
@@ -165,8 +166,7 @@ export function createReceiver({
       }
       open++;
       try {
-        const { kind, segmentId, options, actor } = upload;
-        const id = await insertJob(db, { kind, segmentId, options, actor, owner });
+        const id = await insertReceiving(db, owner, upload);
         try {
           await receiveInto(id, upload);
         } catch (error) {

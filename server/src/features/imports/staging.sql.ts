@@ -1,10 +1,11 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
 import type { Database, Db } from '../../postgres/database.ts';
-import type { JobKind } from '../jobs/jobs.ts';
 import { memberColumns } from './member-rows.ts';
 import { userColumns } from './user-rows.ts';
 
-const SHAPES: Readonly<Record<JobKind, { columns: string; types: Sql }>> = {
+export type ImportKind = 'segment_import' | 'user_import';
+
+const SHAPES: Readonly<Record<ImportKind, { columns: string; types: Sql }>> = {
   segment_import: {
     columns: memberColumns,
     types: sql`line bigint NOT NULL, user_id bigint, external_id text COLLATE "C", expires_at timestamptz`,
@@ -20,11 +21,11 @@ export function tableOf(job: number, table: 'rows' | 'plan' | 'rule' | 'before')
   return raw(`import_staging.${table}_${Math.trunc(job)}`);
 }
 
-export async function createRows(db: Db, job: number, kind: JobKind): Promise<void> {
+export async function createRows(db: Db, job: number, kind: ImportKind): Promise<void> {
   await db.query(sql`CREATE TABLE ${tableOf(job, 'rows')} (${SHAPES[kind].types})`);
 }
 
-export function copyRows(db: Database, job: number, kind: JobKind, lines: Buffer): Promise<void> {
+export function copyRows(db: Database, job: number, kind: ImportKind, lines: Buffer): Promise<void> {
   return db.copyIn(`COPY ${tableOf(job, 'rows').text} (${SHAPES[kind].columns}) FROM STDIN`, lines);
 }
 

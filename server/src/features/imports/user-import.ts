@@ -1,9 +1,9 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
+import { type JobCounts, type JobError, JobFailed, type JobRow } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
-import type { JobCounts, JobError, JobRow } from '../jobs/jobs.ts';
 import {
   type AnyObject,
   countDifferent,
@@ -16,7 +16,7 @@ import {
 } from '../users/users.ts';
 import { joinUsersByHash, workInMemory } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
-import { JobFailed, type Work } from './runner.ts';
+import type { Work } from './run.ts';
 import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 import { createUserPlan, type PlannedUser, selectPlanned, selectUnknownUsers } from './users.sql.ts';
 
@@ -151,7 +151,7 @@ export function createUserImport({ db }: { db: Database }): Work {
             counts.updated += updated;
             counts.unchanged += unchanged;
             done += rows;
-            await progress(done);
+            progress(done);
           });
           await finish(tx, counts);
         },

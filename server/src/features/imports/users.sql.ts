@@ -1,6 +1,6 @@
 import sql from 'sql-template-tag';
+import type { JobError } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { JobError } from '../jobs/jobs.ts';
 import { nextUserId } from '../users/users.ts';
 import { inPages, tableOf } from './staging.sql.ts';
 

@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import { jobs as contract, parseId } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
-import { type JobRow, type Jobs, unknownJob } from './jobs.ts';
+import type { JobRow } from '../../jobs/queue.ts';
+import { type Jobs, unknownJob } from './jobs.ts';
 
 export function onWire(job: JobRow) {
   const { id, kind, state, rows, processed, added, updated, removed, unchanged, errors, created_at, finished_at } = job;

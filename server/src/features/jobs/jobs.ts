@@ -1,27 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { type JobRow, markCancelled, selectJob } from '../../jobs/queue.ts';
 import type { Db } from '../../postgres/database.ts';
-import { type JobRow, markCancelled, selectJob } from './jobs.sql.ts';
-
-// For the features that do jobs: taking one up, telling that one lives, ending it.
-export {
-  beat,
-  claim,
-  deleteBroken,
-  deleteReceiving,
-  fail,
-  failAllOfSegment,
-  finish,
-  insertJob,
-  type JobCounts,
-  type JobError,
-  type JobKind,
-  type JobRow,
-  markQueued,
-  release,
-  selectJob,
-  selectWaiting,
-} from './jobs.sql.ts';
 
 export interface Jobs {
   read(id: number): Promise<JobRow>;

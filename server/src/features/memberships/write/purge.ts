@@ -9,9 +9,10 @@ const smallSegmentRows = 500;
 const retryAfterMs = 100;
 
 /** Removes the members of a deleted segment, in batches, each with a `remove` row dated with the deletion. */
-export async function purgeSegment(db: Db, segmentId: number): Promise<void> {
+export async function purgeSegment(db: Db, segmentId: number, signal?: AbortSignal): Promise<void> {
   while (await hasMembers(db, segmentId)) {
-    while ((await removeMembersOfDeleted(db, segmentId, batchRows)) > 0);
+    while ((await removeMembersOfDeleted(db, segmentId, batchRows)) > 0) signal?.throwIfAborted();
+    signal?.throwIfAborted();
     // Rows that others had locked were skipped: the other transaction removes them, or they are free by the next round.
     await sleep(retryAfterMs);
   }

@@ -1,0 +1,45 @@
+import type { JobContext, JobCounts, JobKind, JobRow } from '../../jobs/queue.ts';
+import type { Database } from '../../postgres/database.ts';
+import { sqlState } from '../../postgres/errors.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
+import { dropTables } from './staging.sql.ts';
+
+/** What a kind of import does. */
+export interface Work {
+  /** Works out what is to be done; changes nothing that a reader sees. */
+  prepare(job: JobRow): Promise<void>;
+  /** What {@link apply} would do. */
+  preview(job: JobRow): Promise<JobCounts>;
+  /** All of it in one transaction. */
+  apply(job: JobRow, context: JobContext): Promise<void>;
+}
+
+const maxRestarts = 5;
+const uniqueViolation = '23505';
+
+/** An import as a kind of job. The tables of one that was cancelled are left to the sweep. */
+export function importKind(db: Database, work: Work, atOnce: number): JobKind {
+  return {
+    atOnce,
+    async run(job, context) {
+      for (let restart = 1; ; restart++) {
+        try {
+          return await attempt(db, work, job, context);
+        } catch (error) {
+          // A single change that was under way before the import could be seen. It will not meet the same one again.
+          const isOutrun = error instanceof StaleRead || sqlState(error) === uniqueViolation;
+          if (!isOutrun || restart === maxRestarts) throw error;
+        }
+      }
+    },
+    ended: (job) => dropTables(db, job.id),
+  };
+}
+
+async function attempt(db: Database, work: Work, job: JobRow, context: JobContext): Promise<void> {
+  await work.prepare(job);
+  context.progress(0);
+  if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(job, context);
+  const counts = await work.preview(job);
+  await db.transaction((tx) => context.finish(tx, counts));
+}

@@ -1,0 +1,98 @@
+import sql, { type Sql } from 'sql-template-tag';
+import type { Db } from '../postgres/database.ts';
+import type { JobCounts, JobError, JobRow } from './job.ts';
+
+export const columns = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.options, j.actor, j.attempts, j.rows, j.processed,
+  j.added, j.updated, j.removed, j.unchanged, j.errors, j.created_at, j.finished_at`;
+
+const now = sql`date_trunc('milliseconds', clock_timestamp())`;
+
+export interface NewJob {
+  readonly kind: string;
+  readonly lane: string;
+  readonly segmentId: number | null;
+  readonly options: object;
+  readonly actor: string;
+}
+
+/** A job whose upload begins. */
+export async function insertReceiving(db: Db, owner: string, job: NewJob): Promise<number> {
+  const rows = await db.write<{ id: number }>(sql`
+    INSERT INTO jobs (kind, lane, segment_id, options, actor, owner)
+    VALUES (${job.kind}, ${job.lane}, ${job.segmentId}, ${JSON.stringify(job.options)}, ${job.actor}, ${owner})
+    RETURNING id`);
+  if (!rows[0]) throw new Error('a job without a number');
+  return rows[0].id;
+}
+
+/** A job that callers may see. */
+export async function selectJob(db: Db, id: number): Promise<JobRow | undefined> {
+  const rows = await db.query<JobRow>(sql`SELECT ${columns} FROM jobs j WHERE j.id = ${id} AND NOT j.internal`);
+  return rows[0];
+}
+
+/** The upload is complete. False when the job was cancelled meanwhile. */
+export async function markQueued(db: Db, id: number, rows: number): Promise<boolean> {
+  const found = await db.write(sql`
+    UPDATE jobs j SET state = 'queued', owner = NULL, rows = ${rows}, run_at = clock_timestamp()
+    WHERE j.id = ${id} AND j.state = 'receiving'
+    RETURNING j.id`);
+  return found.length > 0;
+}
+
+/** Ends a job that is still ours; false when it was cancelled, or taken over, before. */
+export async function finish(db: Db, id: number, owner: string, counts: JobCounts): Promise<boolean> {
+  const { added, updated, removed, unchanged } = counts;
+  const found = await db.write(sql`
+    UPDATE jobs j
+    SET state = 'done', finished_at = ${now}, owner = NULL, processed = j.rows, added = ${added}, updated = ${updated},
+      removed = ${removed}, unchanged = ${unchanged}
+    WHERE j.id = ${id} AND j.owner = ${owner} AND j.state = 'running'
+    RETURNING j.id`);
+  return found.length > 0;
+}
+
+function failing(errors: readonly JobError[]): Sql {
+  return sql`state = 'failed', finished_at = ${now}, owner = NULL, processed = 0, errors = ${JSON.stringify(errors)}::jsonb`;
+}
+
+export async function fail(
+  db: Db,
+  id: number,
+  owner: string,
+  errors: readonly JobError[],
+  rows?: number,
+): Promise<boolean> {
+  const found = await db.write(sql`
+    UPDATE jobs j SET ${failing(errors)}, rows = coalesce(${rows ?? null}::bigint, j.rows)
+    WHERE j.id = ${id} AND j.owner = ${owner} AND j.state IN ('receiving', 'running')
+    RETURNING j.id`);
+  return found.length > 0;
+}
+
+/** Fails all open jobs of a segment. The process that runs one notices and lets go. */
+export async function failAllOfSegment(db: Db, segmentId: number, message: string): Promise<void> {
+  await db.write(sql`
+    UPDATE jobs j SET ${failing([{ line: null, message }])}
+    WHERE j.segment_id = ${segmentId} AND j.finished_at IS NULL AND j.state <> 'receiving'`);
+}
+
+/** From this moment on the job has no effect: applying it takes its row. Undefined when it had ended. */
+export async function markCancelled(db: Db, id: number): Promise<JobRow | undefined> {
+  const rows = await db.write<JobRow>(sql`
+    UPDATE jobs j SET state = 'cancelled', finished_at = ${now}, owner = NULL, processed = 0
+    WHERE j.id = ${id} AND j.finished_at IS NULL AND NOT j.internal
+    RETURNING ${columns}`);
+  return rows[0];
+}
+
+/** Uploads whose process has died: nothing is left of them. No other process can go on with one, so there is no hurry. */
+export async function deleteBrokenUploads(db: Db): Promise<void> {
+  await db.write(sql`
+    DELETE FROM jobs j
+    WHERE j.finished_at IS NULL AND j.state = 'receiving' AND j.heartbeat_at < clock_timestamp() - interval '15 seconds'`);
+}
+
+export async function deleteReceiving(db: Db, id: number): Promise<void> {
+  await db.write(sql`DELETE FROM jobs j WHERE j.id = ${id} AND j.state = 'receiving'`);
+}

@@ -1,0 +1,14 @@
+// What features use of the queue.
+export { type JobCounts, type JobError, JobFailed, type JobRow, type JobState } from './job.ts';
+export {
+  deleteBrokenUploads,
+  deleteReceiving,
+  fail,
+  failAllOfSegment,
+  insertReceiving,
+  markCancelled,
+  markQueued,
+  selectJob,
+} from './jobs.sql.ts';
+export { enqueue, heartbeat } from './queue.sql.ts';
+export type { JobContext, JobKind } from './worker.ts';
