@@ -99,6 +99,7 @@ describe('the command line', () => {
     expect([code, out]).toEqual([1, '']);
     expect(err).toContain('failed: nothing was changed');
     expect(err).toContain('  line 3: there is no user with this external_id');
+    expect(err).toContain('--unknown create');
   });
 
   it.each<['import' | 'export', string[]]>([
@@ -126,6 +127,18 @@ describe('the command line', () => {
       expect((await run('import', ['--segment', 'S', '-'], { input: 'external_id\n', over })).code).toBe(3);
       expect((await run('export', ['--segment', 'S'], { over })).code).toBe(3);
     }
+  });
+});
+
+describe('hints', () => {
+  it.each([
+    [{ KOHORT_URL: 'localhost:8101' }, 2, 'KOHORT_URL is "localhost:8101": it has to begin with http:// or https://.'],
+    [{ KOHORT_URL: 'http://' }, 2, 'KOHORT_URL is "http://", which is not a URL.'],
+    [{ KOHORT_TOKEN: '' }, 3, 'KOHORT_TOKEN is not set.'],
+    [{ KOHORT_TOKEN: 'nonsense' }, 3, 'KOHORT_TOKEN is refused'],
+  ])('with %j', async (over, code, hint) => {
+    const found = await run('export', ['--segment', 'S'], { over });
+    expect(found).toMatchObject({ code, err: expect.stringContaining(hint) });
   });
 });
 

@@ -26,12 +26,18 @@ function codeOf(error: unknown): number {
 }
 
 /** Runs a command and leaves with its exit code; what goes wrong is one line on standard error. */
-export async function main(command: () => Promise<number>, usage: string): Promise<void> {
+export async function main(
+  command: () => Promise<number>,
+  usage: string,
+  hintFor: (error: unknown) => string | undefined,
+): Promise<void> {
   try {
     process.exitCode = await command();
   } catch (error) {
     process.exitCode = codeOf(error);
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    const hint = hintFor(error);
+    if (hint !== undefined) process.stderr.write(`${hint}\n`);
     if (isUsage(error)) process.stderr.write(`${usage}\n`);
   }
 }

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { clientFromEnvironment } from './connect.ts';
+import { clientFromEnvironment, hintFor } from './connect.ts';
 import { exits, main, UsageError } from './exits.ts';
 import { progressOn } from './progress.ts';
 
@@ -59,4 +59,4 @@ async function run(): Promise<number> {
   return exits.done;
 }
 
-await main(run, USAGE);
+await main(run, USAGE, (error) => hintFor(error, process.env));

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Client, Job } from '../client.ts';
-import { clientFromEnvironment } from './connect.ts';
+import { clientFromEnvironment, hintFor } from './connect.ts';
 import { exits, main, UsageError } from './exits.ts';
 import { type Progress, progressOn } from './progress.ts';
 import { sourceOf } from './source.ts';
@@ -74,6 +74,9 @@ async function send(client: Client, values: Values, file: string, progress: Prog
   }
 }
 
+const UNKNOWN_USER = /^there is no user/;
+const UNKNOWN_HINT = 'To register users who do not exist: --unknown create. To pass over them: --unknown skip.';
+
 function summary({ id, state, rows, added, updated, removed, unchanged, errors }: Job, isDryRun: boolean): string {
   const lines = errors.map(({ line, message }) => `  ${line === null ? '' : `line ${line}: `}${message}`);
   const counts = `${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`;
@@ -82,6 +85,7 @@ function summary({ id, state, rows, added, updated, removed, unchanged, errors }
       ? `${isDryRun ? 'would be' : 'done'}: ${counts} (${rows} rows, job ${id})`
       : `${state}: nothing was changed (job ${id})`,
     ...lines,
+    ...(errors.some(({ message }) => UNKNOWN_USER.test(message)) ? [UNKNOWN_HINT] : []),
   ].join('\n');
 }
 
@@ -116,4 +120,4 @@ async function run(): Promise<number> {
   return isDone ? exits.done : exits.failed;
 }
 
-await main(run, USAGE);
+await main(run, USAGE, (error) => hintFor(error, process.env));
