@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { dataFolder, eventually, freePort } from './process.ts';
+
+const PASSWORD = 'correct horse battery';
+const ROOT = join(import.meta.dirname, '..');
+const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+
+interface Step {
+  readonly command: string;
+  /** The lines of comments below it. */
+  readonly answer: string;
+}
+
+/** The commands of a chapter, each with what the README says it answers. */
+function stepsOf(chapter: string): Step[] {
+  const from = readme.indexOf(`\n## ${chapter}\n`);
+  if (from === -1) throw new Error(`the README has no chapter ${chapter}`);
+  const text = readme.slice(from + 1, readme.indexOf('\n## ', from + 1));
+  const blocks = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, block = '']) => block);
+  return blocks.flatMap((block) =>
+    [...block.matchAll(/((?:^(?!# ).*\n)+)((?:^# .*\n)*)/gm)].map(([, command = '', comments = '']) => ({
+      command,
+      answer: comments.replaceAll(/^# /gm, ''),
+    })),
+  );
+}
+
+/** Her bucket is drawn, and with it whether she is in; `…` stands for anything. */
+const DRAWN = /"member":(?:true|false),"source":"(?:percentage\+condition|none)","bucket":[\d.]+|"bucket":[\d.]+/g;
+const settled = (text: string) => text.replaceAll(DRAWN, '"bucket":DRAWN');
+
+function patternOf(answer: string): RegExp {
+  const parts = settled(answer.trim())
+    .split('…')
+    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('[^\\n]*?')}$`);
+}
+
+let data: Awaited<ReturnType<typeof dataFolder>>;
+let port: number;
+let stop: () => Promise<unknown>;
+
+/** By the README's own first command, without the installation. */
+beforeAll(async () => {
+  data = await dataFolder();
+  port = await freePort();
+  const start = /^npm ci && (npm start)\b/m.exec(readme)?.[1] ?? '';
+  const [command = '', ...args] = start.split(' ');
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      PORT: String(port),
+      DATA_DIR: data.folder,
+      ADMIN_PASSWORD: PASSWORD,
+    },
+    stdio: 'ignore',
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  stop = () => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+  await eventually(async () => (await fetch(`http://localhost:${port}/readyz`)).ok, 50_000);
+});
+afterAll(async () => {
+  await stop?.();
+  await data?.remove();
+});
+
+/** All steps in one shell, as they are typed; answers what each printed. */
+async function typed(steps: readonly Step[]): Promise<string[]> {
+  const marker = '-- next step --';
+  const script = steps
+    .map(({ command }) => `${command}\necho; echo '${marker}'`)
+    .join('\n')
+    .replaceAll('localhost:8000', `localhost:${port}`)
+    .replace("PASSWORD='…'", `PASSWORD='${PASSWORD}'`);
+  const child = spawn('bash', ['-c', script], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let printed = '';
+  child.stdout.on('data', (chunk) => {
+    printed += chunk;
+  });
+  await new Promise((resolve) => child.once('close', resolve));
+  return printed.replaceAll(`localhost:${port}`, 'localhost:8000').split(`${marker}\n`).slice(0, -1);
+}
+
+it('answers every command of the README as printed there', async () => {
+  const steps = [...stepsOf('The seven calls'), ...stepsOf('A small tour')];
+  expect(steps.length).toBeGreaterThan(20);
+  const printed = await typed(steps);
+  for (const [i, { command, answer }] of steps.entries())
+    expect(settled((printed[i] ?? '').trim()), command).toMatch(patternOf(answer));
+});
