@@ -2,14 +2,17 @@ import Type from 'typebox';
 import {
   described,
   ExpiresAt,
+  idempotent,
   maxListEntries,
   nullable,
   pairParams,
   Slug,
   StatusOk,
+  slugParams,
   strict,
   Time,
   Ttl,
+  UserRefText,
   userParams,
 } from './common.ts';
 import { endpoint } from './endpoint.ts';
@@ -144,6 +147,40 @@ export const changeSegments = endpoint({
     params: { user: 'ext:shopper-4' },
     body: { add: [{ slug: 'FREE_SHIPPING', ttl: 3600 }], remove: ['AVITO_DISCOUNT_50'] },
     answer: { status: 'ok' },
+  },
+});
+
+export const changeMembers = endpoint({
+  method: 'PATCH',
+  path: '/api/segments/{slug}/users',
+  id: 'changeMembers',
+  tag: 'memberships',
+  summary: 'Add and remove up to 1,000 users of a segment, all or nothing; registers unknown `ext:` ids in `add`',
+  description:
+    'Each user may be named once. The answer counts them: `updated` had another expiry or an exclude before. The 404 names every unknown user.',
+  access: 'editor',
+  params: slugParams,
+  headers: idempotent.headers,
+  body: strict({
+    add: Type.Optional(
+      Type.Array(Type.Union([UserRefText, strict({ user: UserRefText, ...expiry })]), { maxItems: maxListEntries }),
+    ),
+    remove: Type.Optional(Type.Array(UserRefText, { maxItems: maxListEntries })),
+  }),
+  success: {
+    status: 200,
+    body: strict({
+      added: Type.Integer({ minimum: 0 }),
+      updated: Type.Integer({ minimum: 0 }),
+      removed: Type.Integer({ minimum: 0 }),
+      unchanged: Type.Integer({ minimum: 0 }),
+    }),
+  },
+  problems: ['user_unknown', 'segment_unknown', 'overloaded', ...idempotent.problems],
+  example: {
+    params: { slug: 'FREE_SHIPPING' },
+    body: { add: ['ext:shopper-5', { user: 'ext:shopper-6', ttl: 86400 }], remove: ['2'] },
+    answer: { added: 2, updated: 0, removed: 0, unchanged: 1 },
   },
 });
 

@@ -165,7 +165,7 @@ export async function createService(
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
   segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
   memberRoutes(router, reading);
-  membershipRoutes(router, reads, ledger);
+  membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);

@@ -26,6 +26,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['PATCH', '/api/segments/{slug}', 'editor'],
   ['DELETE', '/api/segments/{slug}', 'editor', SEED],
   ['GET', '/api/segments/{slug}/users', 'viewer'],
+  ['PATCH', '/api/segments/{slug}/users', 'editor'],
   ['GET', '/api/segments/{slug}/count', 'viewer'],
   ['POST', '/api/segments/preview', 'viewer'],
   ['GET', '/api/segments/{slug}/history', 'viewer'],

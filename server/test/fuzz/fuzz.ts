@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { BREAKS, type Broken, type Draft } from './breaks.ts';
 import { type OpenApi, type Operation, operationsOf } from './document.ts';
-import { arbitraryOf } from './values.ts';
+import { arbitraryOf, type Known } from './values.ts';
 import { faultOf, type Heard } from './verdict.ts';
 import { makeWorld, type Send, type Sent, type World } from './world.ts';
 
@@ -23,7 +23,15 @@ const FILES = [
   '[]\n',
 ];
 
-function draftOf(draw: fc.GeneratorValue, { parameters, body, uploads }: Operation, { known }: World): Draft {
+/** Most calls add and remove segments; this one, users. */
+function knownFor({ id }: Operation, { known }: World): Known {
+  const { user = [] } = known;
+  return id === 'changeMembers' ? { ...known, add: user, remove: user } : known;
+}
+
+function draftOf(draw: fc.GeneratorValue, operation: Operation, world: World): Draft {
+  const { parameters, body, uploads } = operation;
+  const known = knownFor(operation, world);
   const draft: Draft = { path: {}, query: [], headers: {}, body: undefined, credential: 'fitting' };
   for (const { name, in: place, required, schema } of parameters) {
     if (!required && draw(fc.boolean)) continue;

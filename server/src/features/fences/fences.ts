@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
-import type { Database, Tx } from '../../postgres/database.ts';
+import { Database, type Transactor, type Tx } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import {
@@ -91,7 +91,9 @@ export function waitForFences(db: Database): Promise<void> {
  * without a connection, and begins anew.
  * @throws Problem 503, or the database's refusal of the lock, which is a 503 too, after 20 s.
  */
-export async function transactionBesideFences<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function transactionBesideFences<T>(db: Transactor, work: (tx: Tx) => Promise<T>): Promise<T> {
+  // Part of a transaction that does all of this already.
+  if (!(db instanceof Database)) return db.transaction(work);
   const deadline = performance.now() + giveUpAfterMs;
   for (;;) {
     try {

@@ -1,10 +1,12 @@
-import { memberships as contract, invalid, parseTime, parseUserRef } from '@kohort/contract';
+import { type Body, memberships as contract, invalid, maxListEntries, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
+import type { Once } from '../idempotency/idempotency.ts';
 import { unknownUser } from '../users/users.ts';
 import { type PastContext, segmentsAt } from './read/at.ts';
 import { explain, membershipsOf, type StateOfUser } from './read/explain.ts';
 import { type SegmentsOfUser, type SegmentsOfUsers, slugsOf } from './read/segments-of-user.ts';
 import { changeOverride, changeOverrides, type Ledger, type Wanted } from './write/ledger.ts';
+import { changeMembers, type MemberChange } from './write/many.ts';
 
 const ok = { status: 'ok' } as const;
 
@@ -22,6 +24,30 @@ function removal(slug: string): Wanted {
   return { slug, kind: 'remove', expiresAt: null, ttl: null, path: '' };
 }
 
+function readMemberChanges({ add = [], remove = [] }: Body<typeof contract.changeMembers>): MemberChange[] {
+  if (add.length + remove.length > maxListEntries) {
+    throw invalid('/body', `must not name more than ${maxListEntries} users in all`);
+  }
+  const added = add.map((one, i): MemberChange => {
+    const { user: text, ...expiry } = typeof one === 'string' ? { user: one } : one;
+    const path = `/body/add/${i}`;
+    const user = parseUserRef(text, typeof one === 'string' ? path : `${path}/user`);
+    return { user, text, kind: 'include', ...readExpiry(expiry, path) };
+  });
+  const removed = remove.map((text, i): MemberChange => {
+    const path = `/body/remove/${i}`;
+    return { user: parseUserRef(text, path), text, kind: 'remove', expiresAt: null, ttl: null, path };
+  });
+  const changes = [...added, ...removed];
+  const seen = new Map<string, string>();
+  for (const { text, path } of changes) {
+    const twin = seen.get(text);
+    if (twin !== undefined) throw invalid(path, `names the same user as ${twin}`);
+    seen.set(text, path);
+  }
+  return changes;
+}
+
 /** The ways to ask about users; the coalesced ones share their statements with the fast path. */
 export interface MembershipReads {
   readonly segmentsOf: SegmentsOfUser;
@@ -34,6 +60,7 @@ export function membershipRoutes(
   { route }: Router,
   { segmentsOf, segmentsOfMany, stateOf, past }: MembershipReads,
   ledger: Ledger,
+  once: Once,
 ): void {
   route(contract.listUserSegments, async ({ params, query }) => {
     const user = parseUserRef(params.user);
@@ -86,6 +113,10 @@ export function membershipRoutes(
     await changeOverrides(ledger, user, wanted, caller.actor);
     return ok;
   });
+
+  route(contract.changeMembers, ({ params, body, caller, idempotent }) =>
+    changeMembers(ledger, (work) => once(idempotent, work), params.slug, readMemberChanges(body), caller.actor),
+  );
 
   route(contract.explainPair, async ({ params }) => {
     const { expires_at, ...why } = await explain(stateOf, parseUserRef(params.user), params.slug);

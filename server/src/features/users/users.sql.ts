@@ -140,29 +140,61 @@ export async function lockUsers(tx: Tx, ids: readonly number[]): Promise<number>
  */
 export async function registerAll(tx: Tx, users: Sql): Promise<number> {
   const rows = await tx.write<{ taken: number }>(sql`
-    WITH keyed AS (
-      INSERT INTO user_keys (external_id, user_id) ${users}
+    WITH asked AS MATERIALIZED (${users}), keyed AS (
+      INSERT INTO user_keys (external_id, user_id) SELECT a.external_id, a.user_id FROM asked a
       ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
       RETURNING external_id, user_id
     ), made AS (
       INSERT INTO users (id, external_id) OVERRIDING SYSTEM VALUE SELECT k.user_id, k.external_id FROM keyed k
       RETURNING id
     )
-    SELECT (SELECT count(*) FROM (${users}) u) - count(*) AS taken FROM made`);
+    SELECT (SELECT count(*) FROM asked) - count(*) AS taken FROM made`);
   return rows[0]?.taken ?? 0;
+}
+
+/** Registers those of the external ids that are unknown. In their order, so that rivals do not wait for each other in a circle. */
+export async function registerMissing(tx: Tx, externalIds: readonly string[]): Promise<void> {
+  if (externalIds.length === 0) return;
+  await registerAll(
+    tx,
+    sql`
+      SELECT m.external_id, ${nextUserId} AS user_id
+      FROM (
+        SELECT e.external_id FROM unnest(${externalIds}::text[]) AS e(external_id)
+        WHERE NOT EXISTS (SELECT FROM user_keys k WHERE k.external_id = e.external_id)
+        ORDER BY e.external_id COLLATE "C"
+      ) m`,
+  );
+}
+
+/** Locks users in order of their ids. The id of each, in the order asked; null where there is no such user. */
+export async function lockUsersByRef(tx: Tx, refs: readonly UserRef[]): Promise<(number | null)[]> {
+  const rows = await tx.query<{ id: number | null }>(sql`
+    WITH asked AS MATERIALIZED (
+      SELECT a.ord, coalesce(a.id, k.user_id) AS id
+      FROM unnest(
+        ${refs.map(({ id }) => id ?? null)}::bigint[], ${refs.map(({ externalId }) => externalId ?? null)}::text[]
+      ) WITH ORDINALITY AS a(id, external_id, ord)
+        LEFT JOIN user_keys k ON k.external_id = a.external_id
+    ), locked AS MATERIALIZED (
+      SELECT u.id FROM users u WHERE u.id = ANY(ARRAY(SELECT a.id FROM asked a)) ORDER BY u.id FOR NO KEY UPDATE
+    )
+    SELECT l.id FROM asked a LEFT JOIN locked l ON l.id = a.id ORDER BY a.ord`);
+  return rows.map(({ id }) => id);
 }
 
 /** A user as a change of many finds them. */
 export interface CurrentUser {
   readonly id: number;
+  readonly external_id: string | null;
   readonly name: string | null;
-  readonly attributes: object;
+  readonly attributes: JsonObject;
 }
 
 /** In order of their ids, which is also the order in which they are locked. */
 export function selectUsersById(tx: Tx, ids: readonly number[], { lock }: { lock: boolean }): Promise<CurrentUser[]> {
   return tx.query<CurrentUser>(sql`
-    SELECT u.id, u.name, u.attributes FROM users u
+    SELECT u.id, u.external_id, u.name, u.attributes FROM users u
     WHERE u.id = ANY(${ids}::bigint[])
     ORDER BY u.id
     ${lock ? sql`FOR NO KEY UPDATE` : sql``}`);

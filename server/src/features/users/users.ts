@@ -1,6 +1,6 @@
 import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../paging/cursors.ts';
-import { Database, type Db, type Tx } from '../../postgres/database.ts';
+import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { transactionBesideFences } from '../fences/fences.ts';
 import { type AnyObject, mergePatch } from './merge-patch.ts';
 import {
@@ -19,8 +19,10 @@ export {
   countDifferent,
   insertUsers,
   lockUsers,
+  lockUsersByRef,
   nextUserId,
   registerAll,
+  registerMissing,
   restartUserIds,
   selectIdsOf,
   selectUsersById,
@@ -33,6 +35,14 @@ const maxAttempts = 5;
 
 export function unknownUser(): Problem {
   return new Problem('user_unknown', 'There is no such user.');
+}
+
+export function unknownUsers(users: readonly string[]): Problem {
+  const [first] = users;
+  return new Problem(
+    'user_unknown',
+    users.length === 1 ? `There is no user ${first}.` : `There are no users ${users.join(', ')}.`,
+  );
 }
 
 /** Measured as compact JSON, so that the limit does not depend on white space. */
@@ -61,7 +71,7 @@ export async function findOrRegister(tx: Tx, ref: UserRef): Promise<UserRow> {
 }
 
 export async function createUser(
-  db: Db,
+  db: Transactor,
   {
     external_id = null,
     name = null,
@@ -75,10 +85,9 @@ export async function createUser(
   checkSize(attributes);
   const user: NewUser = { external_id, name, attributes };
   // An import that registers the same external id keeps its key locked until it commits.
-  const id =
-    db instanceof Database && external_id !== null
-      ? await transactionBesideFences(db, (tx) => insertUser(tx, user))
-      : await insertUser(db, user);
+  const id = await (external_id === null
+    ? insertUser(db, user)
+    : transactionBesideFences(db, (tx) => insertUser(tx, user)));
   if (id === undefined) throw new Problem('external_id_taken', 'A user with this external id exists.');
   return { id };
 }

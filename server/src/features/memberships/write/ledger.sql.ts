@@ -25,13 +25,15 @@ export interface OverrideChange {
 }
 
 /**
- * `applied`: it now stands as asked, with its history row. `unchanged`: it stood like that before. `past`: the expiry asked for
+ * `added`, `updated`, `removed`: what was done, with a history row. `unchanged`: it stood as asked before. `past`: the expiry asked for
  * has passed. `expired`: an expired row that has not been swept yet is in the way. `dynamic`: a `remove` where percentage or
  * condition have a say. `fenced`: an import that changes this pair is being applied. `raced`: user or segment went away while
  * the statement ran.
  */
 export type Outcome =
-  | 'applied'
+  | 'added'
+  | 'updated'
+  | 'removed'
   | 'unchanged'
   | 'past'
   | 'user_unknown'
@@ -103,13 +105,13 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
       SELECT c.user_id, c.segment_id, c.op, c.mode, l.now, c.expires_at, l.actor
       FROM (TABLE upserted UNION ALL TABLE dropped) c
         JOIN locked l ON l.user_id = c.user_id AND l.segment_id = c.segment_id
-      RETURNING user_id, segment_id
+      RETURNING user_id, segment_id, op
     )
     SELECT
       CASE
         WHEN i.past THEN 'past'
         WHEN l.dynamic THEN 'dynamic'
-        WHEN c.user_id IS NOT NULL THEN 'applied'
+        WHEN c.op IS NOT NULL THEN CASE c.op WHEN 'add' THEN 'added' WHEN 'update' THEN 'updated' ELSE 'removed' END
         -- Not changed: it stands as asked already, or an expired row is in the way that this snapshot may be too old to see.
         WHEN l.kind IN ('include', 'exclude') AND NOT EXISTS (
           SELECT FROM memberships m
@@ -139,12 +141,21 @@ export async function selectPast(db: Db, times: readonly (Date | null)[]): Promi
   return rows.map(({ place }) => place);
 }
 
-/** The overrides of a user that stand, by segment. */
-export async function selectStanding(tx: Tx, userId: number): Promise<Map<number, Mode>> {
-  const rows = await tx.query<{ segment_id: number; mode: Mode }>(sql`
-    SELECT m.segment_id, m.mode FROM memberships m
-    WHERE m.user_id = ${userId} AND ${stands(sql`m`)}`);
-  return new Map(rows.map(({ segment_id, mode }) => [segment_id, mode]));
+/** The overrides that stand of each of these users, by segment. */
+export async function selectStanding(tx: Tx, userIds: readonly number[]): Promise<Map<number, Map<number, Mode>>> {
+  const rows = await tx.query<{ user_id: number; segment_id: number; mode: Mode }>(sql`
+    SELECT m.user_id, m.segment_id, m.mode FROM memberships m
+    WHERE m.user_id = ANY(${userIds}::bigint[]) AND ${stands(sql`m`)}`);
+  const standing = new Map(userIds.map((id) => [id, new Map<number, Mode>()]));
+  for (const { user_id, segment_id, mode } of rows) standing.get(user_id)?.set(segment_id, mode);
+  return standing;
+}
+
+/** The live segment with this slug. */
+export async function selectSegmentId(db: Db, slug: string): Promise<number | undefined> {
+  const rows = await db.query<{ id: number }>(sql`
+    SELECT s.id FROM segments s WHERE s.slug = ${slug} AND s.deleted_at IS NULL`);
+  return rows[0]?.id;
 }
 
 /** Removes all overrides of a user, with history rows. The transaction has locked the user. */
@@ -194,6 +205,18 @@ export function removeEndedOfUser(db: Db, userId: number): Promise<number> {
       FROM users u JOIN memberships m ON m.user_id = u.id JOIN segments s ON s.id = m.segment_id
       WHERE u.id = ${userId} AND (m.expires_at <= statement_timestamp() OR s.deleted_at IS NOT NULL)
       FOR NO KEY UPDATE OF u FOR UPDATE OF m`,
+  );
+}
+
+/** The expired memberships of users in one segment. The transaction has locked the users. */
+export function removeExpiredOfUsers(tx: Tx, userIds: readonly number[], segmentId: number): Promise<number> {
+  return removeEnded(
+    tx,
+    sql`
+      SELECT ${endedColumns}
+      FROM memberships m JOIN segments s ON s.id = m.segment_id
+      WHERE m.segment_id = ${segmentId} AND m.user_id = ANY(${userIds}::bigint[]) AND m.expires_at <= statement_timestamp()
+      FOR UPDATE OF m`,
   );
 }
 

@@ -3,10 +3,12 @@ import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { Database, Tx } from '../../../postgres/database.ts';
 import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
+import type { Mode } from '../../../segmentation/decide.ts';
 import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
 import type { DefinitionCache } from '../../segments/definitions.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
+import { Turns } from '../turns.ts';
 import {
   applyChanges,
   type Outcome,
@@ -95,7 +97,9 @@ export async function changeOverride(ledger: Ledger, user: UserRef, wanted: Want
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
     const outcome = await ledger.applyOne({ user, slug, kind, expiresAt, ttl, actor });
     switch (outcome) {
-      case 'applied':
+      case 'added':
+      case 'updated':
+      case 'removed':
       case 'unchanged':
         return;
       case 'past':
@@ -125,15 +129,27 @@ export async function changeOverrides(
   wanted: readonly Wanted[],
   actor: string,
 ): Promise<void> {
+  const needsDefinitions = wanted.some(({ kind }) => kind === 'remove');
+  await untilNotStale(needsDefinitions ? definitions : undefined, () =>
+    transactionBesideFences(db, (tx) => changeWithin(tx, definitions, user, wanted, actor)),
+  );
+}
+
+/** Tries again while what the work has read goes stale, with fresh definitions each time where it needs them. */
+export async function untilNotStale<T>(definitions: DefinitionCache | undefined, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    if (wanted.some(({ kind }) => kind === 'remove')) await definitions.fresh();
+    await definitions?.fresh();
     try {
-      return await transactionBesideFences(db, (tx) => changeWithin(tx, definitions, user, wanted, actor));
+      return await work();
     } catch (error) {
       if (!(error instanceof StaleRead)) throw error;
     }
   }
   throw keepsChanging();
+}
+
+async function standingOf(tx: Tx, userId: number): Promise<ReadonlyMap<number, Mode>> {
+  return (await selectStanding(tx, [userId])).get(userId) ?? new Map();
 }
 
 async function changeWithin(
@@ -150,7 +166,7 @@ async function changeWithin(
   // The user is locked: from here on no other writer changes their memberships.
   await removeEndedOfUser(tx, user.id);
   const kinds = wanted.some(({ kind }) => kind === 'remove')
-    ? settleRemovals(definitions.current(), user, await selectStanding(tx, user.id), wanted)
+    ? await settleRemovals(new Turns(), definitions.current(), user, await standingOf(tx, user.id), wanted)
     : wanted.map(({ kind }) => kind);
   const outcomes = await applyChanges(
     tx,
@@ -172,10 +188,14 @@ function refuseFailed(wanted: readonly Wanted[], outcomes: readonly Outcome[]): 
   if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
   const late = wanted.filter((_, i) => outcomes[i] === 'past');
   if (late.length > 0) throw pastTime(...late);
+  refuseUndone(outcomes);
+}
+
+/** @throws Fenced or StaleRead, unless every change is in place. */
+export function refuseUndone(outcomes: readonly Outcome[]): void {
   if (outcomes.includes('fenced')) throw new Fenced();
-  if (outcomes.some((outcome) => outcome !== 'applied' && outcome !== 'unchanged')) {
-    throw new StaleRead('a segment was changed');
-  }
+  const isDone = (outcome: Outcome) => ['added', 'updated', 'removed', 'unchanged'].includes(outcome);
+  if (!outcomes.every(isDone)) throw new StaleRead('a user or a segment was changed');
 }
 
 /** Part of erasing a user: their overrides end, with history. Those that had ended before are dated with their own ends. */

@@ -1,6 +1,7 @@
-import { decideOne, inOneGo, keyOf, type Mode } from '../../../segmentation/decide.ts';
+import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
 import type { UserRow } from '../../users/users.ts';
+import type { Turns } from '../turns.ts';
 import type { OverrideKind } from './ledger.sql.ts';
 import type { Wanted } from './ledger.ts';
 
@@ -9,12 +10,13 @@ import type { Wanted } from './ledger.ts';
  * where percentage or condition would then let the user in, an exclude is set. Segments that conditions name come first,
  * since putting the user out of one may let them into the next.
  */
-export function settleRemovals(
+export async function settleRemovals(
+  turns: Turns,
   definitions: Definitions,
-  user: UserRow,
+  user: Pick<UserRow, 'id' | 'external_id' | 'attributes'>,
   standing: ReadonlyMap<number, Mode>,
-  wanted: readonly Wanted[],
-): OverrideKind[] {
+  wanted: readonly Pick<Wanted, 'slug' | 'kind'>[],
+): Promise<OverrideKind[]> {
   const overrides = new Map(standing);
   const removals = new Set<number>();
   for (const { slug, kind } of wanted) {
@@ -28,7 +30,8 @@ export function settleRemovals(
   for (const definition of definitions.dynamic) {
     if (!removals.has(definition.id)) continue;
     const subject = { key: keyOf(user), attributes: user.attributes, overrides };
-    if (inOneGo(decideOne(definitions, definition, subject)).member) {
+    const { member } = await turns.take(decideOne(definitions, definition, subject));
+    if (member) {
       excluded.add(definition.id);
       overrides.set(definition.id, 'exclude');
     }
