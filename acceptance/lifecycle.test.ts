@@ -1,21 +1,22 @@
 import { chmod, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase } from '../server/test/database.ts';
+import { createDatabase } from '@kohort/testkit/database.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { call } from '@kohort/testkit/http.ts';
+import { isAlive } from '@kohort/testkit/processes.ts';
 import {
-  call,
-  crowding,
+  type DataFolder,
   dataFolder,
-  eventually,
   familyOf,
   launch,
   postmasterOf,
   type Running,
   runToEnd,
-} from './process.ts';
+} from '@kohort/testkit/service.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-let data: Awaited<ReturnType<typeof dataFolder>>;
+let data: DataFolder;
 let service: Running;
 beforeAll(async () => {
   data = await dataFolder();
@@ -26,14 +27,6 @@ afterAll(async () => {
   await data.remove();
 });
 
-const isGone = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-};
 /** One sentence or two for a person: no stack, nothing else. */
 function expectSentence(stderr: string, words: RegExp): void {
   expect(stderr).toMatch(words);
@@ -47,11 +40,9 @@ describe('a start that cannot be', () => {
     await new Promise((resolve) => squatter.once('listening', resolve));
     const { port } = squatter.address() as { port: number };
     const other = await dataFolder();
-    const started = performance.now();
     const { code, stderr, stdout } = await runToEnd({ PORT: String(port), DATA_DIR: other.folder });
     expect([code, stdout]).toEqual([1, '']);
     expectSentence(stderr, new RegExp(`Port ${port} .*taken`));
-    expect(performance.now() - started).toBeLessThan(10_000 * crowding());
     squatter.close();
     await other.remove();
   });
@@ -120,16 +111,14 @@ describe('kill -9', () => {
         if (made?.status === 200 && added?.status === 200) acknowledged.push(slug);
       }
     })();
-    await eventually(async () => acknowledged.length >= 20, 15_000);
+    await eventually(async () => acknowledged.length >= 20);
     const postmaster = await postmasterOf(data.folder);
     process.kill(service.pid, 'SIGKILL');
     process.kill(postmaster, 'SIGKILL');
     expect(await service.exit).toMatchObject({ signal: 'SIGKILL' });
     going = false;
     await writer;
-    const started = performance.now();
     service = await launch({ DATA_DIR: data.folder });
-    expect(performance.now() - started).toBeLessThan(10_000 * crowding());
     const { segments } = JSON.parse((await call(service.url, 'GET', '/api/users/1/segments')).text);
     expect(acknowledged.filter((slug) => !segments.includes(slug))).toEqual([]);
   });
@@ -138,10 +127,8 @@ describe('kill -9', () => {
     await call(service.url, 'POST', '/api/segments', { body: '{"slug":"Survivor"}' });
     const postmaster = await postmasterOf(data.folder);
     await service.kill('SIGKILL');
-    expect(isGone(postmaster)).toBe(false);
-    const started = performance.now();
+    expect(isAlive(postmaster)).toBe(true);
     service = await launch({ DATA_DIR: data.folder });
-    expect(performance.now() - started).toBeLessThan(5_000 * crowding());
     expect(await postmasterOf(data.folder)).toBe(postmaster);
     expect((await call(service.url, 'POST', '/api/segments', { body: '{"slug":"Survivor"}' })).status).toBe(409);
   });
@@ -149,10 +136,10 @@ describe('kill -9', () => {
   it('of its PostgreSQL alone: the service brings it back', async () => {
     const postmaster = await postmasterOf(data.folder);
     process.kill(postmaster, 'SIGKILL');
-    await eventually(async () => (await call(service.url, 'GET', '/readyz')).status === 503, 3_000);
+    await eventually(async () => (await call(service.url, 'GET', '/readyz')).status === 503);
     const answer = await call(service.url, 'POST', '/api/segments', { body: '{"slug":"Meanwhile"}' });
     expect(answer.status).toBeOneOf([200, 503]);
-    await eventually(async () => (await call(service.url, 'GET', '/readyz')).status === 200, 10_000);
+    await eventually(async () => (await call(service.url, 'GET', '/readyz')).status === 200);
     expect(await postmasterOf(data.folder)).not.toBe(postmaster);
     expect((await call(service.url, 'POST', '/api/segments', { body: '{"slug":"Back"}' })).status).toBe(200);
     expect((await call(service.url, 'POST', '/api/segments', { body: '{"slug":"Survivor"}' })).status).toBe(409);
@@ -174,12 +161,10 @@ describe('the data folder', () => {
 });
 
 describe('SIGTERM', () => {
-  it('exits 0 quickly, with PostgreSQL stopped, on SIGINT, too', async () => {
+  it('exits 0, with PostgreSQL stopped; so does SIGINT', async () => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      const started = performance.now();
       expect(await service.kill(signal)).toMatchObject({ code: 0, stderr: '' });
-      expect(performance.now() - started).toBeLessThan(5_000 * crowding());
-      await expect(postmasterOf(data.folder)).rejects.toThrow('ENOENT');
+      await expect(postmasterOf(data.folder)).rejects.toThrow('no postmaster');
       if (signal === 'SIGINT') service = await launch({ DATA_DIR: data.folder });
     }
   });
@@ -188,6 +173,6 @@ describe('SIGTERM', () => {
     const { code, stderr } = await runToEnd({ PORT: '0', DATA_DIR: data.folder, ADMIN_PASSWORD: 'x'.repeat(200) });
     expect(code).toBe(1);
     expectSentence(stderr, /ADMIN_PASSWORD/);
-    await expect(postmasterOf(data.folder)).rejects.toThrow('ENOENT');
+    await expect(postmasterOf(data.folder)).rejects.toThrow('no postmaster');
   });
 });

@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Endpoint, endpoints } from '@kohort/contract';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { type Answer, call } from '@kohort/testkit/http.ts';
+import { launch, type Running, untilReady } from '@kohort/testkit/service.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../server/test/database.ts';
-import { type Answer, call, launch, type Running } from './process.ts';
 
 /** Words that only these tests know, in every place where a secret goes. They are looked for wherever one must not be. */
 const canary = (what: string) => `canary-${what}-${randomBytes(9).toString('hex')}`;
@@ -147,7 +149,7 @@ beforeAll(async () => {
   });
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-  while ((await call(service.url, 'GET', '/readyz')).status !== 200) await sleep(100);
+  await untilReady(service);
   token = await told('/auth/sign-in', 'token', { body: { username: 'admin', password: ADMIN } });
   await ask('POST', '/auth/sign-up', { body: { name: FORGED[0], username: 'someone', password: given.password } });
   await told('/auth/sign-in', 'token', { body: { username: 'someone', password: given.password } });
@@ -230,7 +232,7 @@ describe('clients that leave early', { timeout: 120_000 }, () => {
       headers: { ...upload.headers, 'Idempotency-Key': broken['Idempotency-Key'] },
     });
     const { job } = JSON.parse(text);
-    while (!(await taken(job))) await sleep(200);
+    await eventually(() => taken(job));
     const body = { month: new Date().toISOString().slice(0, 7) };
     const link = new URL(await told('/api/reports', 'url', { body, token })).pathname;
     drawn.push(link.split('/').at(-1) ?? link);
@@ -244,7 +246,7 @@ describe('clients that leave early', { timeout: 120_000 }, () => {
     );
     const receiving = async () =>
       (await client.query<{ id: string }>("SELECT id FROM jobs WHERE state = 'receiving'")).rows[0]?.id;
-    while (!(await receiving())) await sleep(50);
+    await eventually(async () => (await receiving()) !== undefined);
     for (let i = 0; i < 3; i++) {
       await leave(`GET ${link}`);
       await leave(`GET ${link}`, {}, 'soon');

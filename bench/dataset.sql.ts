@@ -63,20 +63,6 @@ export async function moveUserIds(client: pg.Client, next: number): Promise<void
   await client.query("SELECT setval(pg_get_serial_sequence('users', 'id'), $1)", [next]);
 }
 
-/** What is wrong between the memberships and their history: the number of pairs where one is not the fold of the other. */
-export async function countUnfolded(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ count: number }>(`
-    WITH last AS (
-      SELECT DISTINCT ON (user_id, segment_id) user_id, segment_id, op, mode, expires_at
-      FROM history ORDER BY user_id, segment_id, seq DESC
-    )
-    SELECT count(*)::int AS count
-    FROM memberships m
-      FULL JOIN (SELECT * FROM last WHERE op IN ('add', 'update')) l USING (user_id, segment_id)
-    WHERE m.user_id IS NULL OR l.op IS NULL OR m.mode <> l.mode OR m.expires_at IS DISTINCT FROM l.expires_at`);
-  return rows[0]?.count ?? Number.NaN;
-}
-
 /** Reads once what the reads of random users read, in the order of their index, so that it is in memory as far as it fits. */
 export async function warmMemory(client: pg.Client): Promise<void> {
   await client.query('SET enable_seqscan = off; SET enable_bitmapscan = off; SET max_parallel_workers_per_gather = 0');

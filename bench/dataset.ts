@@ -1,7 +1,7 @@
+import { countUnfolded } from '@kohort/testkit/fold.ts';
 import type pg from 'pg';
 import {
   copyForPeer,
-  countUnfolded,
   insertMemberships,
   insertUsers,
   moveUserIds,

@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { run } from './processes.ts';
+import { runWithin } from '@kohort/testkit/processes.ts';
 import type { Machine } from './report.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+const GIT_TIMEOUT_MS = 10_000;
 
 export function describeMachine(): Machine {
   return {
@@ -18,7 +19,10 @@ export function describeMachine(): Machine {
 /** Short, with `-dirty` behind it when the tree holds changes; `unknown` outside a clone. */
 export async function readCommit(): Promise<string> {
   const git = async (...args: string[]) => {
-    const { code, stdout } = await run('git', ['--no-optional-locks', '-C', ROOT, ...args], { timeout: 10_000 });
+    const { code, stdout } = await runWithin(
+      { command: 'git', args: ['--no-optional-locks', '-C', ROOT, ...args] },
+      GIT_TIMEOUT_MS,
+    );
     if (code !== 0) throw new Error('not a clone');
     return stdout.trim();
   };

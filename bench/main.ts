@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { atEnd, endAll, isInstalled } from '@kohort/testkit/processes.ts';
 import { type Dataset, prepareDataset, SEGMENTS } from './dataset.ts';
 import { describeMachine, readCommit, readNewestSchema } from './machine.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
-import { atEnd, endAll, isInstalled } from './processes.ts';
 import { say } from './progress.ts';
 import type { Findings } from './ratio.ts';
 import { type Report, renderReport } from './report.ts';

@@ -1,9 +1,9 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { startEmbedded } from '@kohort/embedded/start.ts';
+import { atEnd } from '@kohort/testkit/processes.ts';
 import pg from 'pg';
 import { parentOf } from './cpu.ts';
-import { atEnd } from './processes.ts';
 
 export interface Postgres {
   readonly version: string;

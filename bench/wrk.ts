@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { run } from './processes.ts';
+import { runWithin } from '@kohort/testkit/processes.ts';
 
 export interface Load {
   readonly script: 'read' | 'walk' | 'add' | 'resolve';
@@ -30,6 +30,8 @@ const SCRIPTS = join(import.meta.dirname, 'load');
 const FIELDS = ['requests', 'seconds', 'p50', 'p99', 'refused', 'broken', 'issued'] as const;
 /** As wrk's scripts share nothing, each of its threads walks every THREADS-th step. */
 export const THREADS = 2;
+/** Beyond the length of the load, until wrk is taken to hang. */
+const MARGIN_S = 20;
 
 /** Of the line that our scripts end with. */
 export function parseOutcome(output: string): Outcome {
@@ -53,27 +55,27 @@ export function parseOutcome(output: string): Outcome {
 }
 
 export async function drive({ script, url, seconds, connections, threads = THREADS, env }: Load): Promise<Outcome> {
-  const { code, stdout, stderr } = await run(
-    'wrk',
-    [
-      `-t${threads}`,
-      `-c${connections}`,
-      `-d${seconds}s`,
-      '--timeout',
-      '10s',
-      '-s',
-      join(SCRIPTS, `${script}.lua`),
-      url,
-    ],
+  const { code, stdout, stderr } = await runWithin(
     {
+      command: 'wrk',
+      args: [
+        `-t${threads}`,
+        `-c${connections}`,
+        `-d${seconds}s`,
+        '--timeout',
+        '10s',
+        '-s',
+        join(SCRIPTS, `${script}.lua`),
+        url,
+      ],
       env: {
         LOAD: SCRIPTS,
         THREADS: String(threads),
         SEED: String(Math.floor(Math.random() * 1e6)),
         ...Object.fromEntries(Object.entries(env).map(([name, value]) => [name, String(value)])),
       },
-      timeout: (seconds + 20) * 1000,
     },
+    (seconds + MARGIN_S) * 1000,
   );
   if (code !== 0) throw new Error(`wrk ended with ${code}: ${stderr || stdout}`);
   return parseOutcome(stdout);

@@ -1,6 +1,6 @@
+import { installedTools } from '@kohort/testkit/cluster.ts';
+import { endAll } from '@kohort/testkit/processes.ts';
 import { afterAll, expect, it } from 'vitest';
-import { installedTools } from './cluster.ts';
-import { endAll } from './processes.ts';
 import { backup } from './scenarios/backup.ts';
 import { seededRandom } from './stage.ts';
 

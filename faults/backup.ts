@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import type { Cluster } from './cluster.ts';
-import { run } from './processes.ts';
+import type { Cluster } from '@kohort/testkit/cluster.ts';
+import { run } from '@kohort/testkit/processes.ts';
 
 const PAGE = join(import.meta.dirname, '../docs/operations.md');
 const HEADING = '## Backup and restore';

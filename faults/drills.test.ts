@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
+import { endAll } from '@kohort/testkit/processes.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Cluster, createCluster } from './cluster.ts';
-import { endAll } from './processes.ts';
 import { type CuttableProxy, startProxy } from './proxy.ts';
 import { causesOf } from './scenarios/kill.ts';
 import { networkCauses } from './scenarios/network.ts';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   const cluster = await createCluster();
   proxy = await startProxy(cluster.url);
   const service = await startService({ databaseUrl: proxy.url });
-  const prepared = await prepare(cluster, service.port, { users: 200, random });
+  const prepared = await prepare(cluster, service.url, { users: 200, random });
   const { ledger } = prepared;
   token = prepared.token;
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 100 });
@@ -43,7 +43,7 @@ describe('while 100 writes a second go on, nothing acknowledged is lost, nothing
   it('when PostgreSQL stands still', () => survives(causesOf(scene).frozen), 60_000);
   it('when everything on the network vanishes, and the queue goes on as well', async () => {
     await survives(networkCauses(proxy, scene.random).halfOpen);
-    expect(await untilJobIsDone(scene.cluster, scene.service.port, token, 20_000)).toBeLessThan(20_000);
+    expect(await untilJobIsDone(scene.cluster, scene.service.url, token, 20_000)).toBeLessThan(20_000);
   }, 60_000);
   it('when connections are cut with the outcome of a COMMIT on them', async () => {
     const cuts = proxy.cuts();
@@ -63,7 +63,7 @@ it('and a write that is missing, done twice or not in the history would have bee
       DELETE FROM memberships m USING gone g WHERE (m.user_id, m.segment_id) = (g.user_id, g.segment_id)`);
     await client.query(`
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
-      SELECT m.user_id, m.segment_id, 'update', m.mode, clock_timestamp(), m.expires_at, 'twice'
+      SELECT m.user_id, m.segment_id, 'update', m.mode, date_trunc('milliseconds', clock_timestamp()), m.expires_at, 'twice'
       FROM memberships m ORDER BY m.user_id, m.segment_id LIMIT 1`);
     await client.query(`DELETE FROM users WHERE id = (SELECT max(id) FROM users WHERE name LIKE 'drill %')`);
   });

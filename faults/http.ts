@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import type { Ask } from '@kohort/testkit/http.ts';
 
 /** How a call ended, as its client sees it. */
 export type Outcome =
@@ -14,13 +15,6 @@ export type Outcome =
   /** The connection broke after the call was on its way: it may have happened. */
   | { readonly kind: 'lost'; readonly why: string; readonly wasKept: boolean }
   | { readonly kind: 'hung' };
-
-export interface Ask {
-  readonly method: string;
-  readonly path: string;
-  readonly body?: object | undefined;
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 const GIVE_UP_AFTER = 20_000;
 
@@ -114,34 +108,4 @@ export function createCaller(token: () => string | undefined, sockets = 64): Cal
   }
 
   return { call, close: () => agent.destroy() };
-}
-
-/** Demands success and answers the body. */
-export async function demand(port: number, ask: Ask, token?: string): Promise<unknown> {
-  const answer = await fetch(`http://127.0.0.1:${port}${ask.path}`, {
-    method: ask.method,
-    headers: {
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...(ask.body && { 'content-type': 'application/json' }),
-      ...ask.headers,
-    },
-    ...(ask.body && { body: JSON.stringify(ask.body) }),
-    signal: AbortSignal.timeout(60_000),
-  });
-  const text = await answer.text();
-  if (answer.status >= 300) throw new Error(`${ask.method} ${ask.path} answered ${answer.status}: ${text}`);
-  return text === '' ? undefined : JSON.parse(text);
-}
-
-export function fieldOf(body: unknown, name: string): unknown {
-  return typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined;
-}
-
-export async function signIn(port: number, username: string, password: string): Promise<string> {
-  const token = fieldOf(
-    await demand(port, { method: 'POST', path: '/auth/sign-in', body: { username, password } }),
-    'token',
-  );
-  if (typeof token !== 'string') throw new Error('no token');
-  return token;
 }

@@ -1,6 +1,6 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { endAll, say } from './processes.ts';
+import { endAll, say } from '@kohort/testkit/processes.ts';
 import { type Options, type Row, renderTable, type Scenario } from './report.ts';
 import { backup } from './scenarios/backup.ts';
 import { disk } from './scenarios/disk.ts';

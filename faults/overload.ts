@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { startChild } from '@kohort/testkit/processes.ts';
 import type { Flooded } from './flood.ts';
-import { startChild } from './processes.ts';
 import type { Supervised } from './service.ts';
 
 const FLOOD = join(import.meta.dirname, 'flood.ts');
@@ -28,10 +28,10 @@ export interface Offering {
 
 export async function flood({ service, token, users }: Place, { slugs }: Kind, offering: Offering): Promise<Flooded> {
   const settings = { port: service.port, token, users, slugs, ...offering };
-  const child = await startChild([FLOOD, JSON.stringify(settings)]);
-  const code = await child.ended;
-  if (code !== 0) throw new Error(`the flood ended with ${code}: ${child.output()}`);
-  return JSON.parse(child.output()) as Flooded;
+  const child = await startChild({ args: [FLOOD, JSON.stringify(settings)] });
+  const { code, stdout, stderr } = await child.exit;
+  if (code !== 0) throw new Error(`the flood ended with ${code}: ${stdout}${stderr}`);
+  return JSON.parse(stdout) as Flooded;
 }
 
 export interface Capacity {

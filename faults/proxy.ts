@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { atEnd } from './processes.ts';
+import { atEnd } from '@kohort/testkit/processes.ts';
 
 export interface Rules {
   /** Milliseconds each piece is held back, in either direction. */

@@ -1,5 +1,5 @@
+import { endAll } from '@kohort/testkit/processes.ts';
 import { afterAll, expect, it } from 'vitest';
-import { endAll } from './processes.ts';
 import { rolling } from './scenarios/rolling.ts';
 import { seededRandom } from './stage.ts';
 

@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { atEnd, type Child, freePort, startChild } from './processes.ts';
+import { freePort } from '@kohort/embedded/free-port.ts';
+import { isReady } from '@kohort/testkit/http.ts';
+import { atEnd, type Child } from '@kohort/testkit/processes.ts';
+import { ADMIN_PASSWORD, production, spawnService } from '@kohort/testkit/service.ts';
 
-const MAIN = join(import.meta.dirname, '../server/src/main.ts');
-export const ADMIN_PASSWORD = 'the admin of the fault drills';
-const secret = randomBytes(48).toString('base64url');
+const RESTART_AFTER_MS = 100;
+const READY_WITHIN_MS = 60_000;
 
 /** A service as its users run it: a process, kept alive by a supervisor, which is us. */
 export interface Supervised {
@@ -17,11 +17,11 @@ export interface Supervised {
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
   readonly output: () => string;
-  /** False when it was not there to be told. */
+  /** False when it had ended already. */
   signal(name: NodeJS.Signals): boolean;
   /** Ends it gracefully and starts it anew; the exit code of the one that ended. */
   replace(): Promise<number | null>;
-  ready(within?: number): Promise<void>;
+  ready(withinMs?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -32,11 +32,7 @@ export interface ServiceOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-async function isReady(url: string): Promise<boolean> {
-  const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
-  await answer?.arrayBuffer().catch(() => undefined);
-  return answer?.ok === true;
-}
+const outputOf = (child: Child) => child.stdout() + child.stderr();
 
 export async function startService({
   databaseUrl,
@@ -46,17 +42,11 @@ export async function startService({
 }: ServiceOptions): Promise<Supervised> {
   const port = given ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
-  const settings = {
-    MODE: databaseUrl === undefined ? 'evaluation' : 'production',
-    NODE_ENV: 'production',
-    HOST: '127.0.0.1',
-    PORT: String(port),
-    DATABASE_URL: databaseUrl ?? '',
-    JWT_SECRET: secret,
-    ADMIN_PASSWORD,
-    LOG_LEVEL: 'error',
-    ...env,
-  };
+  const own = { PORT: String(port), ...env };
+  const settings =
+    databaseUrl === undefined
+      ? { MODE: 'evaluation', NODE_ENV: 'production', ADMIN_PASSWORD, LOG_LEVEL: 'error', ...own }
+      : production(databaseUrl, own);
   const began = performance.now();
   let restarts = 0;
   let stopping = false;
@@ -64,22 +54,22 @@ export async function startService({
   let child = await spawn();
 
   async function spawn(): Promise<Child> {
-    const started = await startChild([...nodeArgs, MAIN], settings);
-    void started.ended.then(async () => {
+    const started = await spawnService(settings, nodeArgs);
+    void started.exit.then(async () => {
       if (stopping) return;
-      lastWords = started.output();
+      lastWords = outputOf(started);
       restarts++;
-      await sleep(100);
+      await sleep(RESTART_AFTER_MS);
       if (!stopping) child = await spawn();
     });
     return started;
   }
 
-  async function ready(within = 60_000): Promise<void> {
-    const deadline = performance.now() + within;
+  async function ready(withinMs = READY_WITHIN_MS): Promise<void> {
+    const deadline = performance.now() + withinMs;
     while (!(await isReady(url))) {
       if (performance.now() > deadline)
-        throw new Error(`the service does not get ready: ${lastWords} ${child.output()}`);
+        throw new Error(`the service does not get ready: ${lastWords} ${outputOf(child)}`);
       await sleep(25);
     }
   }
@@ -96,12 +86,11 @@ export async function startService({
     url,
     pid: () => child.pid,
     restarts: () => restarts,
-    output: () => child.output(),
+    output: () => outputOf(child),
     signal: (name) => child.signal(name),
     async replace() {
       const old = child;
-      old.signal('SIGTERM');
-      const code = await old.ended;
+      const { code } = await old.kill('SIGTERM');
       // The supervisor starts the next one.
       while (child === old) await sleep(10);
       await ready();

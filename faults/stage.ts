@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster } from './cluster.ts';
-import { demand, fieldOf, signIn } from './http.ts';
-import { createLedger, type Ledger, type Verdict } from './ledger.ts';
-import { ADMIN_PASSWORD } from './service.ts';
+import type { Cluster } from '@kohort/testkit/cluster.ts';
+import { demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
+import { createLedger, type Ledger, type Verdict } from '@kohort/testkit/ledger/ledger.ts';
+import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 
 const SEGMENTS = 5;
 const SETTLED_WITHIN = 10_000;
@@ -15,17 +15,15 @@ export interface Prepared {
 /** Users and plain lists in the database of a running service, a ledger of them, and the admin's token. */
 export async function prepare(
   cluster: Pick<Cluster, 'connected'>,
-  port: number,
+  url: string,
   { users: count, random, keyed }: { users: number; random: () => number; keyed?: number },
 ): Promise<Prepared> {
-  const token = await signIn(port, 'admin', ADMIN_PASSWORD);
+  const token = await signIn(url, 'admin', ADMIN_PASSWORD);
   const prefix = 'drill';
   const segments = [];
   for (let i = 0; i < SEGMENTS; i++) {
     const slug = `${prefix}-${i}`;
-    const id = Number(
-      fieldOf(await demand(port, { method: 'POST', path: '/api/segments', body: { slug } }, token), 'id'),
-    );
+    const id = Number(fieldOf(await demand(url, 'POST', '/api/segments', { body: { slug }, token }), 'id'));
     segments.push({ id, slug });
   }
   const users = await cluster.connected(async (client) => {
@@ -67,13 +65,13 @@ export async function verifyWhenSettled(cluster: Pick<Cluster, 'connected'>, led
 /** Milliseconds until a job that is queued now is done; infinite when it is not within the time. */
 export async function untilJobIsDone(
   cluster: Pick<Cluster, 'connected'>,
-  port: number,
+  url: string,
   token: string,
   within: number,
 ): Promise<number> {
   const slug = `queue-${Date.now()}`;
-  await demand(port, { method: 'POST', path: '/api/segments', body: { slug } }, token);
-  await demand(port, { method: 'DELETE', path: `/api/segments/${slug}` }, token);
+  await demand(url, 'POST', '/api/segments', { body: { slug }, token });
+  await demand(url, 'DELETE', `/api/segments/${slug}`, { token });
   const began = performance.now();
   return cluster.connected(async (client) => {
     while (performance.now() - began < within) {

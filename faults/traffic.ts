@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ask, callAgain, createCaller, type Outcome } from './http.ts';
-import type { Ledger, Write } from './ledger.ts';
+import type { Ask } from '@kohort/testkit/http.ts';
+import type { Ledger, Write } from '@kohort/testkit/ledger/ledger.ts';
+import { callAgain, createCaller, type Outcome } from './http.ts';
 
 export interface Seen {
   /** Writes that were acknowledged. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster } from './cluster.ts';
-import type { Ledger, Verdict } from './ledger.ts';
+import type { Cluster } from '@kohort/testkit/cluster.ts';
+import type { Ledger, Verdict } from '@kohort/testkit/ledger/ledger.ts';
 import { quantile, type Row, seconds } from './report.ts';
 import type { Supervised } from './service.ts';
 import { verifyWhenSettled } from './stage.ts';

@@ -1,4 +1,4 @@
-import { countUnfolded } from '../dataset.sql.ts';
+import { countUnfolded } from '@kohort/testkit/fold.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, rate, ratePerCore } from '../ratio.ts';
 import type { Stage } from '../stage.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atEnd } from '@kohort/testkit/processes.ts';
 import { copyMemberships, createPlainCopy, writeIdFile } from '../bulk.ts';
 import { residentNow } from '../cpu.ts';
 import { countUnpurged, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { atEnd } from '../processes.ts';
 import { say } from '../progress.ts';
 import { compare, type Findings, medianOf, p99, type Ratio, rate } from '../ratio.ts';
 import type { Service } from '../service.ts';

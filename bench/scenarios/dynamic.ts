@@ -1,7 +1,7 @@
+import { atEnd } from '@kohort/testkit/processes.ts';
 import { prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { takeTurns } from '../measure.ts';
-import { atEnd } from '../processes.ts';
 import { compare, type Findings, medianOf, rate } from '../ratio.ts';
 import type { Service, Target } from '../service.ts';
 import { startService } from '../service.ts';

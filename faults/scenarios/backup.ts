@@ -2,13 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, createCluster, installedTools } from '@kohort/testkit/cluster.ts';
+import { countUnfolded } from '@kohort/testkit/fold.ts';
+import { demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
+import { atEnd } from '@kohort/testkit/processes.ts';
+import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { collidingSequences, dump, fingerprint, restore } from '../backup.ts';
-import { type Cluster, createCluster, installedTools } from '../cluster.ts';
-import { countUnfolded } from '../fold.ts';
-import { demand, fieldOf, signIn } from '../http.ts';
-import { atEnd } from '../processes.ts';
 import { type Row, type Scenario, skipped } from '../report.ts';
-import { ADMIN_PASSWORD, startService } from '../service.ts';
+import { startService } from '../service.ts';
 import { prepare, settled } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 
@@ -16,8 +17,8 @@ const QUIET = 'Backup and restore by the very commands of docs/operations.md';
 const BUSY = 'Backup under 200 writes/s, restore';
 
 /** One of everything that has a table of its own. */
-async function furnish(port: number, token: string): Promise<void> {
-  const make = (path: string, body: object) => demand(port, { method: 'POST', path, body }, token);
+async function furnish(url: string, token: string): Promise<void> {
+  const make = (path: string, body: object) => demand(url, 'POST', path, { body, token });
   await make('/api/segments', { slug: 'half', percentage: 50, tags: ['a', 'b'], description: 'Ünï' });
   await make('/api/segments', { slug: 'pro', condition: { plan: 'pro', $notInSegment: 'half' } });
   await make('/api/segments', { slug: 'gone' });
@@ -27,11 +28,11 @@ async function furnish(port: number, token: string): Promise<void> {
     attributes: { plan: 'pro', n: 1.5, list: [1, null] },
   });
   await make('/api/users/ext:soon/segments', { slug: 'gone', ttl: 1 });
-  await demand(port, { method: 'PATCH', path: '/api/users/ext:soon', body: { attributes: { plan: 'free' } } }, token);
-  await demand(port, { method: 'PATCH', path: '/api/segments/half', body: { percentage: 60 } }, token);
+  await demand(url, 'PATCH', '/api/users/ext:soon', { body: { attributes: { plan: 'free' } }, token });
+  await demand(url, 'PATCH', '/api/segments/half', { body: { percentage: 60 }, token });
   await make('/auth/sign-up', { name: 'x', username: 'somebody', password: 'quite a long password' });
   await make('/api/keys', { name: 'k', role: 'editor' });
-  await demand(port, { method: 'DELETE', path: '/api/segments/gone' }, token);
+  await demand(url, 'DELETE', '/api/segments/gone', { token });
 }
 
 /** What a restored database has to be good for: a service serves on it, and makes new things without colliding. */
@@ -39,8 +40,8 @@ async function useAgain(cluster: Cluster, database: string): Promise<string[]> {
   const service = await startService({ databaseUrl: cluster.urlOf(database) });
   const faults: string[] = [];
   try {
-    const token = await signIn(service.port, 'admin', ADMIN_PASSWORD);
-    const make = (path: string, body: object) => demand(service.port, { method: 'POST', path, body }, token);
+    const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
+    const make = (path: string, body: object) => demand(service.url, 'POST', path, { body, token });
     const highest = await cluster.connected(async (client) => {
       const { rows } = await client.query<{ users: string; segments: string; keys: string }>(
         'SELECT (SELECT max(id) FROM users) AS users, (SELECT max(id) FROM segments) AS segments, (SELECT max(id) FROM api_keys) AS keys',
@@ -54,14 +55,9 @@ async function useAgain(cluster: Cluster, database: string): Promise<string[]> {
     if (user <= Number(highest?.users)) faults.push(`user id ${user}`);
     if (segment <= Number(highest?.segments)) faults.push(`segment id ${segment}`);
     if (key <= Number(highest?.keys)) faults.push(`key id ${key}`);
-    const { segments } = (await demand(
-      service.port,
-      { method: 'GET', path: `/api/users/${user}/segments` },
-      token,
-    )) as {
-      segments: string[];
-    };
-    if (!segments.includes('after-the-restore')) faults.push('a write after the restore is not read');
+    const segments = fieldOf(await demand(service.url, 'GET', `/api/users/${user}/segments`, { token }), 'segments');
+    if (!Array.isArray(segments) || !segments.includes('after-the-restore'))
+      faults.push('a write after the restore is not read');
   } finally {
     await service.stop();
   }
@@ -84,8 +80,8 @@ export const backup: Scenario = async ({ random, quick }) => {
   const cluster = await createCluster({ tools, encoding: 'SQL_ASCII' });
   const drill = { cluster, bin: tools.bin, folder };
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: 200, random });
-  await furnish(service.port, token);
+  const { ledger, token } = await prepare(cluster, service.url, { users: 200, random });
+  await furnish(service.url, token);
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 200 });
   await sleep(quick ? 1_000 : 3_000);
   const rows: Row[] = [];

@@ -1,7 +1,7 @@
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, createCluster, Unsupported } from '../cluster.ts';
+import { type Cluster, createCluster, Unsupported } from '@kohort/testkit/cluster.ts';
 import { createCaller } from '../http.ts';
 import { type Row, type Scenario, skipped } from '../report.ts';
 import { startService } from '../service.ts';
@@ -44,7 +44,7 @@ async function fullDisk(what: 'data' | 'wal', name: string, random: () => number
     throw error;
   }
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: 400, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 200 });
   const reader = createCaller(() => token);
   let reads = 'no reads were tried';

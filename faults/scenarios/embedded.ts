@@ -2,9 +2,9 @@ import { chown, cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from '@kohort/testkit/cluster.ts';
+import { atEnd, childrenOf, signalPid } from '@kohort/testkit/processes.ts';
 import pg from 'pg';
-import type { Cluster } from '../cluster.ts';
-import { atEnd, childrenOf, signalPid } from '../processes.ts';
 import type { Row, Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
@@ -39,7 +39,7 @@ export const embedded: Scenario = async ({ quick, random }) => {
   atEnd(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   const service = await startService({ env: { DATA_DIR: join(folder, 'a') } });
   const cluster = connectedTo(join(folder, 'a'));
-  const { ledger, token } = await prepare(cluster, service.port, { users: 400, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 100 });
   const scene = { cluster, service, ledger, traffic, random };
   const cause = {

@@ -1,10 +1,11 @@
+import { createCluster } from '@kohort/testkit/cluster.ts';
+import { countUnfolded } from '@kohort/testkit/fold.ts';
+import { say } from '@kohort/testkit/processes.ts';
+import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { fuzz as fuzzService } from '../../server/test/fuzz/fuzz.ts';
 import { sendTo } from '../../server/test/fuzz/http.ts';
-import { createCluster } from '../cluster.ts';
-import { countUnfolded } from '../fold.ts';
-import { say } from '../processes.ts';
 import type { Scenario } from '../report.ts';
-import { ADMIN_PASSWORD, startService } from '../service.ts';
+import { startService } from '../service.ts';
 
 /** Requests for each operation; a quarter of it where passwords are hashed. CI makes 60. */
 const RUNS = 200;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
+import { say, signalPid } from '@kohort/testkit/processes.ts';
 import type pg from 'pg';
-import { type Cluster, createCluster } from '../cluster.ts';
-import { say, signalPid } from '../processes.ts';
 import { type Row, type Scenario, seconds } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare } from '../stage.ts';
@@ -104,7 +104,7 @@ const QUICK: readonly [Kind, number][] = [
 export async function setScene(random: () => number, rate = RATE): Promise<KillScene> {
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: 400, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate });
   return { cluster, service, ledger, traffic, random };
 }

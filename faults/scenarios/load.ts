@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, createCluster } from '../cluster.ts';
-import { createCaller, demand, fieldOf } from '../http.ts';
+import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
+import { demand, fieldOf } from '@kohort/testkit/http.ts';
+import { residentBytes, say } from '@kohort/testkit/processes.ts';
+import { createCaller } from '../http.ts';
 import { flood, type Kind, measureCapacity, type Place, rateOf } from '../overload.ts';
-import { residentBytes, say } from '../processes.ts';
 import { quantile, type Row, type Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { type Dawdler, sendCrowd } from '../slow.ts';
@@ -93,7 +94,7 @@ async function reportLink(cluster: Cluster, place: Place): Promise<string> {
   );
   const [from, to] = [new Date(Date.now() - 3_600_000), new Date(Date.now() + 3_600_000)].map((at) => at.toISOString());
   const url = fieldOf(
-    await demand(place.service.port, { method: 'POST', path: '/api/reports', body: { from, to } }, place.token),
+    await demand(place.service.url, 'POST', '/api/reports', { body: { from, to }, token: place.token }),
     'url',
   );
   return new URL(String(url)).pathname;
@@ -184,7 +185,7 @@ async function overload(place: Place, kind: Kind, { times, least, aim, seconds, 
 export const load: Scenario = async ({ quick, random }) => {
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: USERS, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: USERS, random });
   const place: Place = { service, token, users: [2, USERS] };
   const rows = await slow(cluster, place);
   await service.stop();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createCluster } from '../cluster.ts';
+import { createCluster } from '@kohort/testkit/cluster.ts';
 import type { Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
@@ -17,7 +17,7 @@ export const loss: Scenario = async ({ random }) => {
     },
   });
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: 400, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
   await cluster.connected((client) => client.query('CHECKPOINT'));
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 200 });
   await sleep(3_000);

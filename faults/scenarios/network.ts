@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createCluster } from '../cluster.ts';
-import { say } from '../processes.ts';
+import { createCluster } from '@kohort/testkit/cluster.ts';
+import { say } from '@kohort/testkit/processes.ts';
 import { type CuttableProxy, type Rules, startProxy } from '../proxy.ts';
 import { type Row, type Scenario, seconds } from '../report.ts';
 import { startService } from '../service.ts';
@@ -77,7 +77,7 @@ export const network: Scenario = async ({ quick, random }) => {
   const cluster = await createCluster();
   const proxy = await startProxy(cluster.url);
   const service = await startService({ databaseUrl: proxy.url });
-  const { ledger, token } = await prepare(cluster, service.port, { users: 400, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 200 });
   const scene = { cluster, service, ledger, traffic, random };
   const causes = networkCauses(proxy, random);
@@ -90,7 +90,7 @@ export const network: Scenario = async ({ quick, random }) => {
       say(`  ${cause.name}`);
       trials.push(await tryCause(scene, cause));
     }
-    const job = await untilJobIsDone(cluster, service.port, token, 10_000);
+    const job = await untilJobIsDone(cluster, service.url, token, 10_000);
     const plain = rowOf(cause, trials);
     const row = { ...plain, seen: `${plain.seen}; a job afterwards ${seconds(job)}`, held: plain.held && job < 10_000 };
     const cuts = proxy.cuts() - before;

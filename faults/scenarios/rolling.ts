@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createCluster } from '../cluster.ts';
-import { say } from '../processes.ts';
+import { createCluster } from '@kohort/testkit/cluster.ts';
+import { say } from '@kohort/testkit/processes.ts';
 import { type Scenario, seconds } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
@@ -18,7 +18,7 @@ export const rolling: Scenario = async ({ quick, random }) => {
     await startService({ databaseUrl: cluster.url }),
   ] as const;
   // These clients send again what met the end of a kept connection; to do so with what is not idempotent takes a key.
-  const { ledger, token } = await prepare(cluster, instances[0].port, { users: 600, random, keyed: 1 });
+  const { ledger, token } = await prepare(cluster, instances[0].url, { users: 600, random, keyed: 1 });
   const avoided = new Map<number, number>();
   let turn = 0;
   const port = () => {

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createCluster } from '../cluster.ts';
+import { createCluster } from '@kohort/testkit/cluster.ts';
+import { residentBytes, say } from '@kohort/testkit/processes.ts';
+import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { createCaller } from '../http.ts';
 import { openInspector } from '../inspector.ts';
-import { residentBytes, say } from '../processes.ts';
 import { quantile, type Scenario } from '../report.ts';
-import { ADMIN_PASSWORD, startService } from '../service.ts';
+import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 
@@ -29,7 +30,7 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url, nodeArgs: ['--inspect=127.0.0.1:0'] });
   const inspector = await openInspector(service.output());
-  const { ledger, token } = await prepare(cluster, service.port, { users: 1_000, random });
+  const { ledger, token } = await prepare(cluster, service.url, { users: 1_000, random });
   const traffic = startTraffic({
     ledger,
     port: () => service.port,

@@ -1,17 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findBinaries } from '@kohort/embedded/binaries.ts';
+import { type Binaries, findBinaries } from '@kohort/embedded/binaries.ts';
+import { initCluster, readPidFile, startCluster, stopCluster } from '@kohort/embedded/cluster.ts';
+import { freePort } from '@kohort/embedded/free-port.ts';
 import { runnerFor, systemUser } from '@kohort/embedded/run-as.ts';
 import pg from 'pg';
-import { atEnd, childrenOf, freePort, run, signalPid } from './processes.ts';
-
-export interface Tools {
-  readonly initdb: string;
-  readonly pg_ctl: string;
-}
+import { atEnd, childrenOf, run, signalPid } from './processes.ts';
+import { reap } from './reaper.ts';
 
 export interface Cluster {
   /** Of the database `kohort`, as its owner, the service's role, which is no superuser. */
@@ -36,7 +34,7 @@ export interface Cluster {
 }
 
 export interface ClusterOptions {
-  readonly tools?: Tools;
+  readonly tools?: Binaries;
   /** Of the cluster's templates; `SQL_ASCII` is what `initdb` chooses under LC_ALL=C. The database is in UTF-8 always. */
   readonly encoding?: 'UTF8' | 'SQL_ASCII';
   readonly settings?: Readonly<Record<string, string>>;
@@ -54,7 +52,7 @@ export class Unsupported extends Error {}
 
 /** What a Debian-like machine has installed: server and clients of one version, or undefined. */
 export async function installedTools(): Promise<
-  (Tools & { readonly version: string; readonly bin: string }) | undefined
+  (Binaries & { readonly version: string; readonly bin: string }) | undefined
 > {
   const root = '/usr/lib/postgresql';
   const versions = await readdir(root).catch((): string[] => []);
@@ -90,35 +88,30 @@ export async function createCluster({
   const base = await mkdtemp(join(tmpdir(), 'kohort-faults-'));
   await chmod(base, 0o755);
   atEnd(() => rm(base, { recursive: true, force: true, maxRetries: 5 }));
-  const [folder, wal, pwfile] = [join(base, 'data'), join(base, 'wal'), join(base, 'password')];
+  const [folder, wal] = [join(base, 'data'), join(base, 'wal')];
   const password = randomBytes(18).toString('base64url');
   for (const one of [folder, wal]) await mkdir(one, { mode: 0o700 });
   if (small) await mountSmall(small.what === 'data' ? folder : wal, small.mebibytes);
-  await writeFile(pwfile, password, { mode: 0o600 });
-  if (identity) for (const one of [folder, wal, pwfile]) await chown(one, identity.uid, identity.gid);
+  if (identity) for (const one of [base, folder, wal]) await chown(one, identity.uid, identity.gid);
   const runAs = await runnerFor(identity, [folder, pg_ctl]);
   const port = await freePort();
+  reap({ folder: base });
+  reap({ cluster: folder });
 
-  const options = [
-    `--username=${SUPERUSER}`,
-    `--pwfile=${pwfile}`,
-    '--auth=scram-sha-256',
-    `--encoding=${encoding}`,
-    '--locale=C',
-  ];
-  const segments = small ? ['--wal-segsize=1'] : [];
-  await runAs(initdb, [`--pgdata=${folder}`, `--waldir=${wal}`, '--no-sync', ...options, ...segments]);
-  const all = {
-    port: String(port),
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
-    max_connections: '120',
-    shared_buffers: '64MB',
-    ...(small && { max_wal_size: '16MB', min_wal_size: '2MB' }),
-    ...settings,
+  const args = [`--waldir=${wal}`, '--no-sync', `--encoding=${encoding}`, '--locale=C'];
+  if (small) args.push('--wal-segsize=1');
+  await initCluster(runAs, initdb, identity, { folder, superuser: SUPERUSER, password, args });
+  const options = {
+    folder,
+    logFile: join(base, 'postgres.log'),
+    port,
+    settings: {
+      max_connections: '120',
+      shared_buffers: '64MB',
+      ...(small && { max_wal_size: '16MB', min_wal_size: '2MB' }),
+      ...settings,
+    },
   };
-  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
-  await appendFile(join(folder, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
 
   const urlAs = (role: string, database: string) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
   const urlOf = (database: string) => urlAs(SERVICE, database);
@@ -146,11 +139,7 @@ export async function createCluster({
       () => false,
     );
 
-  async function postmaster(): Promise<number | undefined> {
-    const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
-    const pid = Number(text.split('\n')[0]);
-    return pid > 1 ? pid : undefined;
-  }
+  const postmaster = async () => (await readPidFile(folder))?.pid;
 
   async function family(): Promise<number[]> {
     const pid = await postmaster();
@@ -160,7 +149,7 @@ export async function createCluster({
   async function start(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await runAs(pg_ctl, ['-D', folder, '-l', join(base, 'postgres.log'), '-w', '-t', '60', 'start']);
+        await startCluster(runAs, pg_ctl, options);
       } catch (error) {
         // What a killed one leaves behind is in the way for a moment.
         if (!(await answers()) && attempt >= MAX_STARTS) throw error;
@@ -176,12 +165,10 @@ export async function createCluster({
 
   const stop = atEnd(async () => {
     await thaw();
-    await runAs(pg_ctl, ['-D', folder, '-w', '-t', '30', '-m', 'immediate', 'stop']).catch(async () => {
+    await stopCluster(runAs, pg_ctl, folder, 'immediate').catch(async () => {
       for (const pid of await family()) signalPid(pid, 'SIGKILL');
     });
   });
-  await writeFile(join(base, 'postgres.log'), '');
-  if (identity) await chown(join(base, 'postgres.log'), identity.uid, identity.gid);
   await start();
   await connected(async (client) => {
     await client.query(`CREATE ROLE ${SERVICE} LOGIN PASSWORD '${password}'`);

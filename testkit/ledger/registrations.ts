@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Ask } from './http.ts';
+import type { Ask } from '../http.ts';
 
 /**
  * A call whose repetition is not the same as the call: without an external id each `POST /api/users` makes one more user. Its

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { countUnfolded } from './fold.ts';
+import { countUnfolded } from '../fold.ts';
 import { createOverrides, OUT, type Overriding, type Pair, stateOf } from './overrides.ts';
 import { createRegistrations, type Registration } from './registrations.ts';
 

@@ -1,4 +1,4 @@
-import type { Ask } from './http.ts';
+import type { Ask } from '../http.ts';
 
 /**
  * What an override is: `out`, or mode and end. Each write that sets an end sets one of its own, so the state names the write

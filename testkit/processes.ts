@@ -1,0 +1,169 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import { reap } from './reaper.ts';
+
+export const run = promisify(execFile);
+
+type Undo = () => Promise<void>;
+
+const STOP_WITHIN_MS = 30_000;
+const MAX_OUTPUT_CHARS = 64 * 2 ** 20;
+const undos: Undo[] = [];
+let ending = false;
+
+/** Registers what has to be stopped or removed, however the run ends. Calling the result twice does it once. */
+export function atEnd(undo: Undo): Undo {
+  let done: Promise<void> | undefined;
+  const undoOnce = () => {
+    done ??= undo();
+    return done;
+  };
+  undos.push(undoOnce);
+  return undoOnce;
+}
+
+function forget(undo: Undo): void {
+  const at = undos.indexOf(undo);
+  if (at !== -1) undos.splice(at, 1);
+}
+
+/** Undoes everything that is left, the newest first. */
+export async function endAll(): Promise<void> {
+  ending = true;
+  for (let undo = undos.pop(); undo; undo = undos.pop()) {
+    await undo().catch((error) => process.stderr.write(`while ending: ${error}\n`));
+  }
+  ending = false;
+}
+
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** What it has written so far. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly hasEnded: () => boolean;
+  readonly exit: Promise<Exit>;
+  /** False when it had ended already. */
+  signal(name: NodeJS.Signals): boolean;
+  /** Signals it and waits for its end. */
+  kill(name: NodeJS.Signals): Promise<Exit>;
+  stop(): Promise<void>;
+}
+
+export interface ChildOptions {
+  /** Node if absent. */
+  readonly command?: string;
+  readonly args: readonly string[];
+  /** Beside PATH and HOME: nothing else of our environment leaks into the child. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** Starts a process in a group of its own, so that Ctrl-C at the terminal reaches it through us alone. */
+export async function startChild({ command = process.execPath, args, env = {}, cwd }: ChildOptions): Promise<Child> {
+  if (ending) throw new Error('the run is ending');
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(command, args, {
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    ...(cwd !== undefined && { cwd }),
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk) => {
+      output[name] = (output[name] + chunk).slice(-MAX_OUTPUT_CHARS);
+    });
+  }
+  const exit = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal, ...output }));
+  });
+  await once(child, 'spawn');
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${command} did not start`);
+  const spare = reap({ pid });
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+  const stop = atEnd(async () => {
+    if (hasEnded()) return;
+    child.kill('SIGTERM');
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+    await exit;
+    clearTimeout(late);
+  });
+  void exit.then(() => {
+    spare();
+    forget(stop);
+  });
+  return {
+    pid,
+    stdout: () => output.stdout,
+    stderr: () => output.stderr,
+    hasEnded,
+    exit,
+    signal: (name) => child.kill(name),
+    kill(name) {
+      child.kill(name);
+      return exit;
+    },
+    stop,
+  };
+}
+
+/** Runs a command to its end; its exit code is null when it took longer than that. */
+export async function runWithin(options: ChildOptions, timeoutMs: number): Promise<Exit> {
+  const child = await startChild(options);
+  const late = setTimeout(() => child.signal('SIGKILL'), timeoutMs);
+  return child.exit.finally(() => clearTimeout(late));
+}
+
+/** Whether a command is on the PATH. */
+export async function isInstalled(command: string): Promise<boolean> {
+  const { code } = await runWithin({ command: 'sh', args: ['-c', `command -v ${command}`] }, 5_000);
+  return code === 0;
+}
+
+/** The processes whose parent is `pid`. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=']);
+  return stdout.split('\n').flatMap((line) => {
+    const [child, parent] = line.trim().split(/\s+/).map(Number);
+    return parent === pid && child !== undefined ? [child] : [];
+  });
+}
+
+/** False when there is no such process any more. */
+export function signalPid(pid: number, signal: NodeJS.Signals | 0): boolean {
+  // To the system 0 and less are groups, our own among them, and 1 is the first process.
+  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${pid} is no process of ours`);
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  return signalPid(pid, 0);
+}
+
+/** Bytes a process holds in memory; undefined where the system does not say, or it has ended. */
+export async function residentBytes(pid: number): Promise<number | undefined> {
+  const kibibytes = await run('ps', ['-o', 'rss=', '-p', String(pid)]).then(
+    ({ stdout }) => Number(stdout.trim()),
+    () => Number.NaN,
+  );
+  return Number.isFinite(kibibytes) ? kibibytes * 1024 : undefined;
+}
