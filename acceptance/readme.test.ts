@@ -1,8 +1,12 @@
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '@kohort/embedded/free-port.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { isReady } from '@kohort/testkit/http.ts';
+import { type Child, startChild } from '@kohort/testkit/processes.ts';
+import { reap } from '@kohort/testkit/reaper.ts';
+import { type DataFolder, dataFolder } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { dataFolder, eventually, freePort } from './process.ts';
 
 const PASSWORD = 'correct horse battery';
 const ROOT = join(import.meta.dirname, '..');
@@ -30,7 +34,7 @@ function stepsOf(chapter: string): Step[] {
 
 /** Her bucket is drawn, and with it whether she is in; `…` stands for anything. */
 const DRAWN = /"member":(?:true|false),"source":"(?:percentage\+condition|none)","bucket":[\d.]+|"bucket":[\d.]+/g;
-const settled = (text: string) => text.replaceAll(DRAWN, '"bucket":DRAWN');
+const settled = (text: string) => text.replaceAll(DRAWN, '"bucket":DRAWN').replaceAll(/\bjob \d+/g, 'job N');
 
 function patternOf(answer: string): RegExp {
   const parts = settled(answer.trim())
@@ -39,9 +43,9 @@ function patternOf(answer: string): RegExp {
   return new RegExp(`^${parts.join('[^\\n]*?')}$`);
 }
 
-let data: Awaited<ReturnType<typeof dataFolder>>;
+let data: DataFolder;
 let port: number;
-let stop: () => Promise<unknown>;
+let service: Child;
 
 /** By the README's own first command, without the installation. */
 beforeAll(async () => {
@@ -49,26 +53,17 @@ beforeAll(async () => {
   port = await freePort();
   const start = /^npm ci && (npm start)\b/m.exec(readme)?.[1] ?? '';
   const [command = '', ...args] = start.split(' ');
-  const child = spawn(command, args, {
+  reap({ cluster: join(data.folder, 'postgres') });
+  service = await startChild({
+    command,
+    args,
     cwd: ROOT,
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      PORT: String(port),
-      DATA_DIR: data.folder,
-      ADMIN_PASSWORD: PASSWORD,
-    },
-    stdio: 'ignore',
+    env: { PORT: String(port), DATA_DIR: data.folder, ADMIN_PASSWORD: PASSWORD },
   });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  stop = () => {
-    child.kill('SIGTERM');
-    return ended;
-  };
-  await eventually(async () => (await fetch(`http://localhost:${port}/readyz`)).ok, 50_000);
+  await eventually(() => isReady(`http://localhost:${port}`));
 });
 afterAll(async () => {
-  await stop?.();
+  await service?.stop();
   await data?.remove();
 });
 
@@ -80,17 +75,9 @@ async function typed(steps: readonly Step[]): Promise<string[]> {
     .join('\n')
     .replaceAll('localhost:8000', `localhost:${port}`)
     .replace("PASSWORD='…'", `PASSWORD='${PASSWORD}'`);
-  const child = spawn('bash', ['-c', script], {
-    cwd: ROOT,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  let printed = '';
-  child.stdout.on('data', (chunk) => {
-    printed += chunk;
-  });
-  await new Promise((resolve) => child.once('close', resolve));
-  return printed.replaceAll(`localhost:${port}`, 'localhost:8000').split(`${marker}\n`).slice(0, -1);
+  const child = await startChild({ command: 'bash', args: ['-c', script], cwd: ROOT });
+  const { stdout } = await child.exit;
+  return stdout.replaceAll(`localhost:${port}`, 'localhost:8000').split(`${marker}\n`).slice(0, -1);
 }
 
 it('answers every command of the README as printed there', async () => {
