@@ -21,7 +21,7 @@ afterAll(async () => {
 const SOON = '2099-01-01T00:00:00.123Z';
 const NDJSON = 'application/x-ndjson';
 /** Ids that make files hard to write. */
-const IDS = ['plain', 'com,ma', 'quo"te', '=1+1', '+a', '-b', '@c', ' space ', 'ünï', '\\N', 'NULL', "'"];
+const IDS = ['plain', 'com,ma', 'semi;colon', 'quo"te', '=1+1', '+a', '-b', '@c', ' space ', 'ünï', '\\N', 'NULL', "'"];
 
 function download(slug: string, accept?: string) {
   return client.call('GET', `/api/segments/${slug}/export`, undefined, accept === undefined ? {} : { accept });
@@ -42,7 +42,9 @@ describe('an export', () => {
     expect(headers['content-disposition']).toBe('attachment; filename="LIST.csv"');
     const lines = text.split('\n');
     expect(lines.slice(0, 3)).toEqual(['user_id,external_id,expires_at', `${id},,${SOON}`, `${id + 2},"com,ma",`]);
-    expect(lines).toContain(`${id + 4},=1+1,`);
+    expect(lines).toContain(`${id + 3},"semi;colon",`);
+    expect(lines).toContain(`${id + 5},=1+1,`);
+    expect(lines).toContain(`${id + 9}," space ",`);
     expect(lines).toHaveLength(IDS.length + 2);
   });
 
