@@ -4,6 +4,7 @@ import type { Db } from '../../../postgres/database.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
+import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
 export interface OverrideRow {
@@ -57,24 +58,26 @@ export async function selectStates(
   { attributes }: { attributes: boolean },
 ): Promise<StatesRead> {
   const statement = sql`
-    WITH asked AS MATERIALIZED (
-      SELECT a.ord, coalesce(a.id, k.user_id) AS id
-      FROM unnest(
-        (SELECT ${refs.map(({ id }) => id ?? null)}::bigint[]),
-        (SELECT ${refs.map(({ externalId }) => externalId ?? null)}::text[])
-      ) WITH ORDINALITY AS a(id, external_id, ord)
-        LEFT JOIN user_keys k ON k.external_id = a.external_id
-    )
     SELECT d.revision, u.id, u.external_id, ${attributes ? sql`u.attributes` : sql`NULL::jsonb AS attributes`},
       (SELECT string_agg(
           m.segment_id || CASE m.mode WHEN 'include' THEN ':i:' ELSE ':e:' END
             || (extract(epoch FROM m.since) * 1000)::bigint || ':'
             || coalesce((extract(epoch FROM m.expires_at) * 1000)::bigint::text, ''), ',')
         FROM memberships m
-        WHERE m.user_id = u.id AND ${stands(sql`m`)}) AS overrides
-    FROM definitions d CROSS JOIN asked a LEFT JOIN users u ON u.id = a.id
+        WHERE ${ofUser(sql`m`, sql`u.id`)} AND ${stands(sql`m`)}) AS overrides
+    FROM definitions d
+      CROSS JOIN unnest(
+        (SELECT ${refs.map(({ id }) => id ?? null)}::bigint[]),
+        (SELECT ${refs.map(({ externalId }) => externalId ?? null)}::text[])
+      ) WITH ORDINALITY AS a(id, external_id, ord)
+      CROSS JOIN LATERAL (
+        SELECT coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id)) AS id
+      ) q
+      LEFT JOIN LATERAL (
+        SELECT u.id, u.external_id, u.attributes FROM users u WHERE u.id = q.id OFFSET 0
+      ) u ON true
     ORDER BY a.ord`;
-  // The arrays are hidden from the planner as in segments-of-user.sql.ts.
+  // The planner is kept to lookups as in segments-of-user.sql.ts.
   const rows = await db.query<Row>(
     named(attributes ? 'memberships-states-attributes' : 'memberships-states', statement),
   );

@@ -2,6 +2,7 @@ import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
+import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
 /** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
@@ -32,14 +33,16 @@ export interface AskedUser {
 
 // Texts with names are prepared once per connection. External ids are looked up one by one, and only where given.
 // A subquery around an array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
+// Everything about a user is a lateral subquery of its own, so that the planner can only look it up: a join would be planned as
+// a scan of the whole table while that is small, and the plan is kept when it has grown (ADR 45).
 const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
 const overridesOf = `
   SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
   FROM memberships m
-  WHERE m.user_id = q.id AND ${stands(sql`m`).text}`;
+  WHERE ${ofUser(sql`m`, sql`q.id`).text} AND ${stands(sql`m`).text}`;
 
 const lists = `
-  SELECT d.revision, coalesce(o.overrides, CASE WHEN EXISTS (SELECT FROM users u WHERE u.id = q.id) THEN '{}' END)
+  SELECT d.revision, coalesce(o.overrides, (SELECT '{}' FROM users u WHERE u.id = q.id))
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
@@ -54,10 +57,12 @@ const subjects = `
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
     CROSS JOIN LATERAL (${overridesOf}) o
-    LEFT JOIN users u ON u.id = q.id
     LEFT JOIN LATERAL (
-      SELECT u.id, u.attributes_version AS version, u.external_id, u.attributes
-      WHERE (u.id, u.attributes_version) IS DISTINCT FROM (a.known_id, a.known_version)
+      SELECT u.id, u.attributes_version AS version, u.external_id, u.attributes FROM users u WHERE u.id = q.id OFFSET 0
+    ) u ON true
+    LEFT JOIN LATERAL (
+      SELECT u.id, u.version, u.external_id, u.attributes
+      WHERE (u.id, u.version) IS DISTINCT FROM (a.known_id, a.known_version)
     ) n ON true
   ORDER BY a.ord`;
 

@@ -4,6 +4,7 @@ import type { Db, Tx } from '../../../postgres/database.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { isFenced } from '../../fences/fences.ts';
+import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
 /**
@@ -51,12 +52,15 @@ export type Outcome =
  * once it is held dates their changes in the order in which they happen; expiry is judged by the same moment. The lock on the
  * segment's key waits for a deletion under way, and then finds no segment; a deletion waits for it likewise.
  * A subquery around each array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
- * Fenced pairs are skipped: waiting here would make every caller in the statement wait.
+ * What is looked up for one pair is a scalar subquery: the planner could answer EXISTS or a join by scanning a table that is
+ * small when it plans, and connections keep plans (ADR 45). Fenced pairs are skipped: waiting here would make every caller in the statement wait.
  */
 export async function applyChanges(db: Db, changes: readonly OverrideChange[]): Promise<Outcome[]> {
   const statement = sql`
     WITH input AS MATERIALIZED (
-      SELECT i.ord, coalesce(i.user_id, k.user_id) AS user_id, i.slug, i.kind, i.expires_at, i.ttl, i.actor,
+      SELECT i.ord, i.slug,
+        coalesce(i.user_id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = i.external_id)) AS user_id,
+        i.kind, i.expires_at, i.ttl, i.actor,
         (i.expires_at <= statement_timestamp()) IS TRUE AS past
       FROM unnest(
         (SELECT ${changes.map(({ user }) => user.id ?? null)}::bigint[]),
@@ -67,7 +71,6 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         (SELECT ${changes.map(({ ttl }) => ttl)}::float8[]),
         (SELECT ${changes.map(({ actor }) => actor)}::text[])
       ) WITH ORDINALITY AS i(user_id, external_id, slug, kind, expires_at, ttl, actor, ord)
-        LEFT JOIN user_keys k ON k.external_id = i.external_id
     ), locked AS MATERIALIZED (
       SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.now,
         CASE WHEN l.ttl IS NULL THEN l.expires_at ELSE l.now + make_interval(secs => l.ttl) END AS expires_at
@@ -113,13 +116,13 @@ export async function applyChanges(db: Db, changes: readonly OverrideChange[]): 
         WHEN l.dynamic THEN 'dynamic'
         WHEN c.op IS NOT NULL THEN CASE c.op WHEN 'add' THEN 'added' WHEN 'update' THEN 'updated' ELSE 'removed' END
         -- Not changed: it stands as asked already, or an expired row is in the way that this snapshot may be too old to see.
-        WHEN l.kind IN ('include', 'exclude') AND NOT EXISTS (
-          SELECT FROM memberships m
+        WHEN l.kind IN ('include', 'exclude') AND (
+          SELECT true FROM memberships m
           WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
             AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND ${stands(sql`m`, sql`l.now`)}
-        ) THEN 'expired'
+        ) IS NULL THEN 'expired'
         WHEN l.ord IS NOT NULL THEN 'unchanged'
-        WHEN NOT EXISTS (SELECT FROM users u WHERE u.id = i.user_id) THEN 'user_unknown'
+        WHEN (SELECT true FROM users u WHERE u.id = i.user_id) IS NULL THEN 'user_unknown'
         WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
         WHEN EXISTS (SELECT FROM fences f) THEN 'fenced'
         ELSE 'raced'
@@ -144,8 +147,12 @@ export async function selectPast(db: Db, times: readonly (Date | null)[]): Promi
 /** The overrides that stand of each of these users, by segment. */
 export async function selectStanding(tx: Tx, userIds: readonly number[]): Promise<Map<number, Map<number, Mode>>> {
   const rows = await tx.query<{ user_id: number; segment_id: number; mode: Mode }>(sql`
-    SELECT m.user_id, m.segment_id, m.mode FROM memberships m
-    WHERE m.user_id = ANY(${userIds}::bigint[]) AND ${stands(sql`m`)}`);
+    SELECT m.user_id, m.segment_id, m.mode
+    FROM unnest(${userIds}::bigint[]) AS a(id)
+      CROSS JOIN LATERAL (
+        SELECT m.user_id, m.segment_id, m.mode FROM memberships m
+        WHERE ${ofUser(sql`m`, sql`a.id`)} AND ${stands(sql`m`)} OFFSET 0
+      ) m`);
   const standing = new Map(userIds.map((id) => [id, new Map<number, Mode>()]));
   for (const { user_id, segment_id, mode } of rows) standing.get(user_id)?.set(segment_id, mode);
   return standing;
@@ -162,7 +169,8 @@ export async function selectSegmentId(db: Db, slug: string): Promise<number | un
 export async function removeAllOfUser(tx: Tx, userId: number, actor: string): Promise<void> {
   await tx.write(sql`
     WITH removed AS (
-      DELETE FROM memberships m WHERE m.user_id = ${userId} RETURNING m.user_id, m.segment_id, m.mode, m.expires_at
+      DELETE FROM memberships m WHERE ${ofUser(sql`m`, sql`${userId}::bigint`)}
+      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at
     )
     INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
     SELECT r.user_id, r.segment_id, 'remove', r.mode, date_trunc('milliseconds', clock_timestamp()), r.expires_at, ${actor}
@@ -202,7 +210,7 @@ export function removeEndedOfUser(db: Db, userId: number): Promise<number> {
     db,
     sql`
       SELECT ${endedColumns}
-      FROM users u JOIN memberships m ON m.user_id = u.id JOIN segments s ON s.id = m.segment_id
+      FROM users u JOIN memberships m ON ${ofUser(sql`m`, sql`u.id`)} JOIN segments s ON s.id = m.segment_id
       WHERE u.id = ${userId} AND (m.expires_at <= statement_timestamp() OR s.deleted_at IS NOT NULL)
       FOR NO KEY UPDATE OF u FOR UPDATE OF m`,
   );
