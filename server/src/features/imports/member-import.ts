@@ -1,6 +1,7 @@
 import { maxJobErrors } from '@kohort/contract';
 import { type JobContext, type JobCounts, JobFailed, type JobRow } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
+import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { isList } from '../../segmentation/definition.ts';
@@ -126,7 +127,9 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
           await joinByHash(tx, job);
           if (!(await keepSegment(tx, segmentId))) throw deleted();
           if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
-          await finish(tx, await applyPlan(tx, job, progress));
+          const counts = await applyPlan(tx, job, progress);
+          await analyzeGrown(tx, ['memberships', 'users', 'user_keys']);
+          await finish(tx, counts);
         },
         long,
       );

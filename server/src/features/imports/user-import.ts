@@ -1,6 +1,7 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import { type JobCounts, type JobError, JobFailed, type JobRow } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
+import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
@@ -153,6 +154,7 @@ export function createUserImport({ db }: { db: Database }): Work {
             done += rows;
             progress(done);
           });
+          await analyzeGrown(tx, ['users', 'user_keys']);
           await finish(tx, counts);
         },
         long,
