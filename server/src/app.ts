@@ -53,6 +53,7 @@ import { Database } from './postgres/database.ts';
 import { problemOfDatabase } from './postgres/errors.ts';
 import { measureDatabase } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
+import { rebuildBloatedIndexes } from './postgres/rebuild.ts';
 import { version } from './version.ts';
 
 export interface Service {
@@ -95,6 +96,7 @@ export async function createService(
   let draining = false;
   let serving = false;
   let adminPassword: string | undefined;
+  let databaseUrl = '';
 
   // The database, and what keeps watch over it.
   const db = new Database({ maxConnections: MAX_CONNECTIONS, statementTimeout: STATEMENT_TIMEOUT, onError });
@@ -136,7 +138,23 @@ export async function createService(
     onError,
     kinds: {
       ...importKinds(db, definitions),
-      purge_segment: { atOnce: 2, run: (job, { signal }) => purgeSegment(db, segmentOf(job.options), signal) },
+      purge_segment: {
+        atOnce: 2,
+        async run(job, { signal }) {
+          await purgeSegment(db, segmentOf(job.options), signal);
+          await enqueue(db, 'rebuild_indexes', {}, 'rebuild_indexes');
+        },
+      },
+      rebuild_indexes: {
+        atOnce: 1,
+        async run(_, { signal }) {
+          await rebuildBloatedIndexes({ url: databaseUrl, table: 'memberships', signal }).catch((error) => {
+            // It only gives space back; the next purge tries again.
+            if (signal.aborted) throw error;
+            onError(error, 'index rebuild failed');
+          });
+        },
+      },
       sweep_expired: alone(() => sweepExpired(db)),
       sweep_auth: alone(() => sweepAuth(db)),
       sweep_idempotency: alone(() => sweepIdempotency(db)),
@@ -185,6 +203,7 @@ export async function createService(
     db,
     tracker: web.tracker,
     async connect(url) {
+      databaseUrl = url;
       await migrate(url, SCHEMA);
       await db.start(url);
       // Kept, should what follows fail and be tried again: it is drawn once.

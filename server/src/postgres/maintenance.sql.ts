@@ -28,7 +28,11 @@ export interface Bloat {
 }
 
 /** The indexes of a table that are far larger than its rows need. */
-export async function selectBloatedIndexes(db: Db, table: string, { minBytes, bytesPerRow }: Bloat): Promise<string[]> {
+export async function selectBloatedIndexes(
+  db: Pick<Db, 'query'>,
+  table: string,
+  { minBytes, bytesPerRow }: Bloat,
+): Promise<string[]> {
   const rows = await db.query<{ name: string }>(sql`
     SELECT i.indexrelid::regclass::text AS name
     FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
@@ -39,7 +43,7 @@ export async function selectBloatedIndexes(db: Db, table: string, { minBytes, by
 }
 
 /** What a rebuild that was cut off leaves behind: it serves nothing, and every write pays for it. */
-export async function selectUnfinishedRebuilds(db: Db, table: string): Promise<string[]> {
+export async function selectUnfinishedRebuilds(db: Pick<Db, 'query'>, table: string): Promise<string[]> {
   const rows = await db.query<{ name: string }>(sql`
     SELECT i.indexrelid::regclass::text AS name
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

@@ -1,0 +1,59 @@
+import pg from 'pg';
+import type { Db } from './database.ts';
+import { type Bloat, selectBloatedIndexes, selectUnfinishedRebuilds } from './maintenance.sql.ts';
+
+const megabyte = 1024 * 1024;
+/** An entry takes some 30 to 60 bytes in a fresh index; a rebuild has to be worth its while. */
+const worthRebuilding: Bloat = { minBytes: 16 * megabyte, bytesPerRow: 200 };
+
+export interface Rebuild {
+  readonly url: string;
+  readonly table: string;
+  readonly bloat?: Bloat;
+  /** Cuts a rebuild off; the next one removes what is left of it. */
+  readonly signal?: AbortSignal;
+}
+
+function queriesOn(client: pg.Client): Pick<Db, 'query'> {
+  return {
+    query: async <Row extends object>({ text, values }: Parameters<Db['query']>[0]) =>
+      (await client.query<Row & pg.QueryResultRow>(text, [...values])).rows,
+  };
+}
+
+/**
+ * Gives back what a large deletion left free in the indexes of a table: PostgreSQL reuses that space, but never shrinks an
+ * index. Reads and writes go on meanwhile. Uses a connection of its own, since it must not run in a transaction, takes as long
+ * as it takes, and waits for every transaction that is older.
+ * @returns the indexes rebuilt.
+ */
+export async function rebuildBloatedIndexes({
+  url,
+  table,
+  bloat = worthRebuilding,
+  signal,
+}: Rebuild): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'kohort-rebuild', keepAlive: true });
+  client.on('error', () => undefined);
+  const cutOff = () => void client.end().catch(() => undefined);
+  await client.connect();
+  try {
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', cutOff);
+    // So that the server notices when the rebuild is cut off. Not every platform can.
+    await client.query("SET client_connection_check_interval = '1s'").catch(() => undefined);
+    const db = queriesOn(client);
+    for (const name of await selectUnfinishedRebuilds(db, table)) {
+      await client.query(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
+    }
+    const large = await selectBloatedIndexes(db, table, { ...bloat, bytesPerRow: 0 });
+    if (large.length === 0) return [];
+    await client.query(`ANALYZE ${table}`);
+    const bloated = await selectBloatedIndexes(db, table, bloat);
+    for (const name of bloated) await client.query(`REINDEX INDEX CONCURRENTLY ${name}`);
+    return bloated;
+  } finally {
+    signal?.removeEventListener('abort', cutOff);
+    await client.end().catch(() => undefined);
+  }
+}
