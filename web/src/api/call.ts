@@ -1,0 +1,140 @@
+import type { Answer, Body, Endpoint, FieldError, Params, Query } from '@kohort/contract';
+
+/** The prefix that the service is published under; the page's `<base>` is `<prefix>/ui/`. */
+export const root = new URL('..', document.baseURI).pathname.replace(/\/$/, '');
+
+/** The service refused, and says why. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly status: number;
+  readonly code: string;
+  readonly errors: readonly FieldError[];
+  readonly requestId: string | undefined;
+  /** Seconds, where the service says when to try again. */
+  readonly retryAfter: number | undefined;
+
+  constructor(message: string, of: Omit<Refusal, keyof Error>) {
+    super(message);
+    this.status = of.status;
+    this.code = of.code;
+    this.errors = of.errors;
+    this.requestId = of.requestId;
+    this.retryAfter = of.retryAfter;
+  }
+}
+
+/** The service did not answer at all. */
+export class Away extends Error {
+  override readonly name = 'Away';
+}
+
+type Part<Name extends string, Value> =
+  Value extends Record<string, never> ? unknown : Value extends undefined ? unknown : { readonly [K in Name]: Value };
+
+/** What a call takes: the parts its endpoint has. */
+export type Input<E extends Endpoint> = Part<'params', Params<E>> &
+  Partial<Part<'query', Query<E>>> &
+  Part<'body', Body<E>> & { readonly signal?: AbortSignal; readonly headers?: Readonly<Record<string, string>> };
+
+export interface RawInput {
+  readonly params?: Readonly<Record<string, string | number>>;
+  readonly query?: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function addressOf(path: string, { params = {}, query = {} }: Pick<RawInput, 'params' | 'query'>): string {
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(params[name])));
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '') search.set(name, String(value));
+  }
+  return `${root}${filled}${search.size > 0 ? `?${search}` : ''}`;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isFieldError(value: unknown): value is FieldError {
+  return isRecord(value) && typeof value.path === 'string' && typeof value.message === 'string';
+}
+
+export async function refusalOf(response: Response): Promise<Refusal> {
+  const body: unknown = await response.json().catch(() => undefined);
+  const problem = isRecord(body) ? body : {};
+  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
+  return new Refusal(typeof problem.detail === 'string' ? problem.detail : `HTTP ${response.status}`, {
+    status: response.status,
+    code: typeof problem.code === 'string' ? problem.code : 'unknown',
+    errors: Array.isArray(problem.errors) ? problem.errors.filter(isFieldError) : [],
+    requestId: response.headers.get('x-request-id') ?? undefined,
+    retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined,
+  });
+}
+
+const listeners = new Set<(event: 'away' | 'back' | 'signed-out') => void>();
+
+/** Hears when the service stops or begins to answer, and when the session is over. */
+export function listen(listener: (event: 'away' | 'back' | 'signed-out') => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function announce(event: 'away' | 'back' | 'signed-out'): void {
+  for (const listener of listeners) listener(event);
+}
+
+/** What stands before the service does not reach it, or the service says that it is not ready. */
+const awayStatus = new Set([502, 504]);
+
+/** One request to the service, with the session cookie. Anything but success throws. */
+export async function send(address: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address, { credentials: 'same-origin', ...init });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    announce('away');
+    throw new Away('The service does not answer.', { cause: error });
+  }
+  if (awayStatus.has(response.status)) {
+    announce('away');
+    throw new Away('The service does not answer.');
+  }
+  announce('back');
+  if (response.ok) return response;
+  const refusal = await refusalOf(response);
+  if (refusal.status === 401 && refusal.code === 'unauthenticated') announce('signed-out');
+  throw refusal;
+}
+
+async function request<T>(method: string, path: string, input: RawInput): Promise<T> {
+  const { params, query, body, signal, headers } = input;
+  const response = await send(addressOf(path, { ...(params && { params }), ...(query && { query }) }), {
+    method,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(signal && { signal }),
+  });
+  const answer: unknown = response.status === 204 ? undefined : await response.json();
+  // The server's own tests check every answer against the schema that this type is made of.
+  return answer as T;
+}
+
+/**
+ * An endpoint of the contract as a function. Only its type is needed: the compiler holds method and path to it, and the
+ * schemas stay out of the bundle.
+ */
+export function endpoint<E extends Endpoint = never>(
+  method: E['method'],
+  path: E['path'],
+): (input: Input<E>) => Promise<Answer<E>> {
+  return (input) => request(method, path, input as RawInput);
+}
+
+/** A call whose input and answer the console names itself. */
+export function untyped<In extends RawInput, Out>(method: string, path: string): (input: In) => Promise<Out> {
+  return (input) => request(method, path, input);
+}

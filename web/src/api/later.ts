@@ -1,0 +1,155 @@
+import type { Answer, accounts, history, jobs, keys, memberships, segments, users } from '@kohort/contract';
+
+/** A percentage that moves by itself. */
+export interface Ramp {
+  readonly from: number;
+  readonly to: number;
+  readonly starts_at: string;
+  readonly ends_at: string;
+}
+
+export interface LayerRange {
+  readonly slug: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+export type Condition = Readonly<Record<string, unknown>>;
+
+/** What decides who is in, apart from overrides. */
+export interface Rule {
+  readonly percentage?: number | null;
+  readonly condition?: Condition | null;
+  readonly bucket_by?: string | null;
+  readonly ramp?: Ramp | null;
+  readonly layer?: LayerRange | null;
+  readonly active_from?: string | null;
+  readonly active_until?: string | null;
+}
+
+type Shared = Answer<typeof segments.listSegments>['segments'][number];
+export type Listed = Omit<Shared, keyof Rule> & Rule;
+export type Segment = Listed & { readonly used_by?: readonly string[] };
+export type SegmentBody = Rule & { slug?: string; description?: string | null; tags?: readonly string[] | null };
+
+export type User = Answer<typeof users.readUser>;
+export type Member = Answer<typeof segments.listMembers>['users'][number];
+export type Source = Member['source'] | (string & {});
+export type Membership = Answer<typeof memberships.listMemberships>['memberships'][number];
+export type Why = Answer<typeof memberships.explainPair> & { readonly percentage?: number | null };
+export type UserEvent = Answer<typeof history.userHistory>['events'][number];
+export type Account = Answer<typeof accounts.listAccounts>['accounts'][number];
+
+export interface Warning {
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface Preview {
+  readonly count: number;
+  readonly total: number;
+  readonly sample: readonly User[];
+  readonly warnings?: readonly Warning[];
+}
+
+export interface Change {
+  readonly count: number;
+  readonly total: number;
+  readonly entering: number;
+  readonly leaving: number;
+  readonly sample_entering: readonly User[];
+  readonly sample_leaving: readonly User[];
+  readonly warnings?: readonly Warning[];
+}
+
+export interface Attribute {
+  readonly name: string;
+  readonly types: Readonly<Record<string, number>>;
+  readonly examples: readonly unknown[];
+  readonly users: number;
+}
+
+export interface AttributeList {
+  readonly attributes: readonly Attribute[];
+  readonly sampled_at?: string | null;
+}
+
+export interface Sizes {
+  readonly points: readonly { readonly at: string; readonly count: number }[];
+}
+
+export interface Overlap {
+  readonly counts: Readonly<Record<string, number>>;
+  readonly pairs: readonly { readonly a: string; readonly b: string; readonly both: number }[];
+  readonly all: number;
+  readonly any: number;
+}
+
+export interface VersionState extends Rule {
+  readonly slug: string;
+  readonly description: string | null;
+  readonly tags: readonly string[];
+}
+
+export interface Version {
+  readonly at: string;
+  readonly actor: string;
+  readonly action: 'create' | 'update' | 'delete';
+  readonly before: VersionState | null;
+  readonly after: VersionState | null;
+}
+
+export interface Versions {
+  readonly events: readonly Version[];
+  readonly next_cursor: string | null;
+}
+
+type MemberRef = string | { readonly user: string; readonly expires_at?: string | null };
+
+export interface MemberChanges {
+  readonly add?: readonly MemberRef[];
+  readonly remove?: readonly string[];
+}
+
+export interface MemberCounts {
+  readonly added: number;
+  readonly updated: number;
+  readonly removed: number;
+  readonly unchanged: number;
+}
+
+export interface Layer {
+  readonly id: number;
+  readonly slug: string;
+  readonly segments: readonly LayerRange[];
+}
+
+export interface Layers {
+  readonly layers: readonly Layer[];
+  readonly next_cursor?: string | null;
+}
+
+export type Job = Omit<Answer<typeof jobs.readJob>, 'errors' | 'kind'> & {
+  readonly kind: string;
+  readonly errors: readonly { readonly line: number | null; readonly message: string; readonly level?: string }[];
+  readonly skipped?: number;
+  readonly kept?: number;
+  readonly result?: unknown;
+};
+
+export type Key = Omit<Answer<typeof keys.listKeys>['keys'][number], 'role'> & {
+  readonly role: string;
+  readonly created_by?: string | null;
+  readonly origins?: readonly string[];
+  readonly tags?: readonly string[];
+};
+
+export interface NewKey {
+  readonly name: string;
+  readonly role: 'viewer' | 'editor' | 'browser';
+  readonly expires_at?: string | null;
+  readonly origins?: readonly string[];
+  readonly tags?: readonly string[];
+}
+
+export type CreatedKey = Key & { readonly key: string };

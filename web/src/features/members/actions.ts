@@ -1,0 +1,68 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { api } from '../../api/api.ts';
+import type { Source } from '../../api/later.ts';
+import { useSpeech } from '../../i18n/language.ts';
+import { sentenceOf } from '../../ui/failure.tsx';
+import { useSay } from '../../ui/toast.tsx';
+
+export interface Held {
+  readonly user: string;
+  readonly name: string;
+  readonly slug: string;
+  readonly source: Source;
+  readonly expires_at: string | null;
+}
+
+/** What can be done with one person in one segment. What can be undone offers it. */
+export function useMemberActions() {
+  const speech = useSpeech();
+  const { text } = speech;
+  const queries = useQueryClient();
+  const say = useSay();
+
+  const refresh = () =>
+    queries.invalidateQueries({
+      predicate: ({ queryKey }) =>
+        ['members', 'count', 'user', 'memberships', 'why', 'history', 'sizes'].includes(String(queryKey[0])),
+    });
+  const attempt = async (run: () => Promise<unknown>) => {
+    try {
+      await run();
+      await refresh();
+      return true;
+    } catch (error) {
+      say(sentenceOf(error, speech));
+      return false;
+    }
+  };
+  /** Puts back what stood before: the override with its time, or none where the rule had let them in. */
+  const putBack = ({ user, slug, source, expires_at }: Held) => {
+    const mode = (['include', 'exclude'] as const).find((one) => one === source) ?? 'auto';
+    return api.setOverride({
+      params: { user, slug },
+      body: { mode, ...(mode !== 'auto' && expires_at && { expires_at }) },
+    });
+  };
+  return {
+    refresh,
+    async remove(held: Held) {
+      const { user, slug, name } = held;
+      if (await attempt(() => api.removeFromSegment({ params: { user, slug } }))) {
+        say(text('members.removed', { name }), {
+          text: text('undo'),
+          run: () => void attempt(() => putBack(held)).then((isDone) => isDone && say(text('members.back', { name }))),
+        });
+      }
+    },
+    async set(held: Held, mode: 'include' | 'exclude' | 'auto', expires_at?: string) {
+      const { user, slug, name } = held;
+      const body = { mode, ...(expires_at !== undefined && { expires_at }) };
+      if (await attempt(() => api.setOverride({ params: { user, slug }, body }))) {
+        say(text(`members.set.${mode}`, { name }), {
+          text: text('undo'),
+          run: () => void attempt(() => putBack(held)),
+        });
+      }
+    },
+  };
+}

@@ -1,0 +1,154 @@
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
+import { api } from '../../api/api.ts';
+import { useSpeech } from '../../i18n/language.ts';
+import { Button } from '../../ui/button.tsx';
+import { Dialog } from '../../ui/dialog.tsx';
+import { Failure, isMissing } from '../../ui/failure.tsx';
+import { Choices, TextField } from '../../ui/field.tsx';
+import { layout } from '../../ui/layout.tsx';
+import { Combo } from '../../ui/select.tsx';
+import { useSay } from '../../ui/toast.tsx';
+import { uploadMembers } from '../jobs/upload.ts';
+import { instantOf } from '../segments/draft.ts';
+import { useSettled } from '../segments/preview.tsx';
+import { useMemberActions } from './actions.ts';
+import { csvOf, type IdKind, pastedIds, refOf } from './pasted.ts';
+
+/** As many as one call may change. */
+const mostAtOnce = 1000;
+
+/** Puts one person in, or a pasted list of them. */
+export function AddDialog({ slug, onClose }: { readonly slug: string; readonly onClose: () => void }) {
+  const { text } = useSpeech();
+  const navigate = useNavigate();
+  const say = useSay();
+  const { refresh } = useMemberActions();
+  const [how, setHow] = useState<'one' | 'paste'>('one');
+  const [kind, setKind] = useState<IdKind>('theirs');
+  const [one, setOne] = useState('');
+  const [pasted, setPasted] = useState('');
+  const [until, setUntil] = useState('');
+  const [error, setError] = useState<unknown>();
+  const [isBusy, setIsBusy] = useState(false);
+  const query = useSettled(one.trim());
+  const suggested = useQuery({
+    queryKey: ['users', 'suggested', query],
+    queryFn: ({ signal }) => api.listUsers({ query: { query, limit: 20 }, signal }),
+    enabled: query !== '' && how === 'one',
+  });
+  const ids = how === 'one' ? [one.trim()].filter(Boolean) : pastedIds(pasted);
+  const choices = (suggested.data?.users ?? []).flatMap(({ id, external_id, name }) => {
+    const itself = kind === 'ours' ? String(id) : external_id;
+    return itself === null ? [] : [{ id: itself, text: itself, hint: name ?? undefined }];
+  });
+
+  /** A list of any length is an import; so is a short one where the service is older than the call for it. */
+  const importThem = async () => {
+    const { job } = await uploadMembers(
+      slug,
+      { mode: 'add', unknown: kind === 'ours' ? 'reject' : 'create', expires_at: instantOf(until) },
+      csvOf(ids, kind),
+      'text/csv',
+    );
+    await navigate({ to: '/jobs/$id', params: { id: job } });
+  };
+  const add = async () => {
+    setIsBusy(true);
+    setError(undefined);
+    const expires_at = instantOf(until);
+    try {
+      if (ids.length > mostAtOnce) await importThem();
+      else {
+        const body = { add: ids.map((id) => ({ user: refOf(id, kind), ...(expires_at && { expires_at }) })) };
+        const done = await api.changeMembers({ params: { slug }, body });
+        say(text('members.added', { count: done.added + done.updated }));
+        await refresh();
+      }
+      onClose();
+    } catch (failure) {
+      const isDone =
+        isMissing(failure) &&
+        (await importThem().then(
+          () => true,
+          (next) => {
+            setError(next);
+            return false;
+          },
+        ));
+      if (isDone) onClose();
+      else if (!isMissing(failure)) setError(failure);
+    } finally {
+      setIsBusy(false);
+    }
+  };
+
+  return (
+    <Dialog
+      title={text('members.addTitle', { slug })}
+      isOpen
+      onClose={onClose}
+      onSubmit={add}
+      actions={
+        <>
+          <Button look="quiet" onPress={onClose}>
+            {text('cancel')}
+          </Button>
+          <Button look="primary" type="submit" isDisabled={isBusy || ids.length === 0}>
+            {text('members.addCount', { count: ids.length })}
+          </Button>
+        </>
+      }
+    >
+      <div className={layout.row}>
+        <Choices
+          label={text('members.how')}
+          isLabelHidden
+          value={how}
+          onChange={setHow}
+          items={[
+            { id: 'one', text: text('members.one') },
+            { id: 'paste', text: text('members.paste') },
+          ]}
+        />
+        <Choices
+          label={text('members.idKind')}
+          isLabelHidden
+          value={kind}
+          onChange={setKind}
+          items={[
+            { id: 'theirs', text: text('members.idTheirs') },
+            { id: 'ours', text: text('members.idOurs') },
+          ]}
+        />
+      </div>
+      {how === 'one' ? (
+        <Combo
+          label={text(kind === 'theirs' ? 'members.externalId' : 'members.ourId')}
+          hint={kind === 'theirs' ? text('members.registers') : undefined}
+          value={one}
+          onChange={setOne}
+          items={choices}
+        />
+      ) : (
+        <TextField
+          label={text('members.pasteLabel')}
+          hint={text('members.pasteHint')}
+          value={pasted}
+          onChange={setPasted}
+          rows={7}
+          isMono
+        />
+      )}
+      <TextField
+        label={text('members.until')}
+        hint={text('members.untilHint')}
+        type="datetime-local"
+        value={until}
+        onChange={setUntil}
+      />
+      {error !== undefined && <Failure error={error} />}
+    </Dialog>
+  );
+}

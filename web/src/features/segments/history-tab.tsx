@@ -1,0 +1,125 @@
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import { useState } from 'react';
+import { api } from '../../api/api.ts';
+import type { Segment, Version, VersionState } from '../../api/later.ts';
+import { type Speech, useSpeech } from '../../i18n/language.ts';
+import { useMay } from '../../session/session.tsx';
+import { Button } from '../../ui/button.tsx';
+import { classes } from '../../ui/classes.ts';
+import { Confirm } from '../../ui/confirm.tsx';
+import { Failure } from '../../ui/failure.tsx';
+import { Icon } from '../../ui/icons.tsx';
+import { Badge, Card, layout, Notice } from '../../ui/layout.tsx';
+import { useSay } from '../../ui/toast.tsx';
+import { ReportButton } from '../reports/report-button.tsx';
+import { Diff } from './diff.tsx';
+import { changesOf } from './draft.ts';
+import { ChangePreview } from './preview.tsx';
+import { segmentQuery } from './queries.ts';
+
+const route = getRouteApi('/segments/$slug');
+
+/** Who did it, as the service names them: `user:1`, `key:2`, `anonymous`, `system`. */
+export function actorWords(actor: string, { text }: Speech): string {
+  const [kind = '', id = ''] = actor.split(':');
+  if (kind === 'user') return text('actor.user', { id });
+  if (kind === 'key') return text('actor.key', { id });
+  return kind === 'system' ? text('actor.system') : kind === 'anonymous' ? text('actor.anonymous') : actor;
+}
+
+/** What a restored version sets: everything but the name, which may belong to another segment by now. */
+function restoredBody(state: VersionState, now: Segment) {
+  const { slug: _, ...rest } = state;
+  return changesOf(rest, now);
+}
+
+function Restore({ segment, state }: { readonly segment: Segment; readonly state: VersionState }) {
+  const { text } = useSpeech();
+  const [isOpen, setIsOpen] = useState(false);
+  const queries = useQueryClient();
+  const say = useSay();
+  const body = restoredBody(state, segment);
+  const { description: _, tags: __, ...rule } = body;
+  if (Object.keys(body).length === 0) return <Badge>{text('history.current')}</Badge>;
+  const restore = async () => {
+    const headers = { 'if-match': `"${segment.version}"` };
+    await api.changeSegment({ params: { slug: segment.slug }, body, headers });
+    say(text('history.restored'));
+    await queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' });
+  };
+  return (
+    <>
+      <Button isSmall onPress={() => setIsOpen(true)}>
+        <Icon name="undo" /> {text('history.restore')}
+      </Button>
+      <Confirm
+        title={text('history.restoreTitle')}
+        isOpen={isOpen}
+        onClose={() => setIsOpen(false)}
+        button={text('history.restore')}
+        run={restore}
+      >
+        <Diff before={segment} after={{ ...state, slug: segment.slug }} />
+        {isOpen && <ChangePreview slug={segment.slug} version={segment.version} rule={state} changes={rule} />}
+      </Confirm>
+    </>
+  );
+}
+
+function VersionCard({ version, segment }: { readonly version: Version; readonly segment: Segment }) {
+  const speech = useSpeech();
+  const mayEdit = useMay('editor');
+  return (
+    <Card>
+      <div className={classes(layout.row, layout.apart)}>
+        <div className={layout.row}>
+          <strong>{speech.plain(`history.${version.action}`)}</strong>
+          <span className={layout.soft}>
+            <time dateTime={version.at}>{speech.moment(version.at)}</time> · {actorWords(version.actor, speech)}
+          </span>
+        </div>
+        {mayEdit && version.after && <Restore segment={segment} state={version.after} />}
+      </div>
+      {version.after && <Diff before={version.before} after={version.after} />}
+    </Card>
+  );
+}
+
+export function HistoryTab() {
+  const { text } = useSpeech();
+  const { slug } = route.useParams();
+  const { data: segment } = useQuery(segmentQuery(slug));
+  const versions = useInfiniteQuery({
+    queryKey: ['versions', slug],
+    queryFn: ({ signal, pageParam }) =>
+      api.segmentHistory({ params: { slug }, query: { limit: 50, ...(pageParam && { cursor: pageParam }) }, signal }),
+    initialPageParam: '',
+    getNextPageParam: ({ next_cursor }) => next_cursor,
+  });
+  if (!segment) return null;
+  const events = versions.data?.pages.flatMap((page) => page.events) ?? [];
+  return (
+    <>
+      <Notice>
+        <span>{text('history.members')}</span>
+        <ReportButton segment={slug} />
+      </Notice>
+      {versions.error && <Failure error={versions.error} onRetry={() => versions.refetch()} />}
+      <ol className={layout.stack}>
+        {events.map((version) => (
+          <li key={`${version.at} ${version.action}`}>
+            <VersionCard version={version} segment={segment} />
+          </li>
+        ))}
+      </ol>
+      {versions.hasNextPage && (
+        <div>
+          <Button isDisabled={versions.isFetchingNextPage} onPress={() => versions.fetchNextPage()}>
+            {text('more')}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,171 @@
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
+import { useEffect, useMemo, useState } from 'react';
+import type { Listed } from '../../api/later.ts';
+import { useSpeech } from '../../i18n/language.ts';
+import { RoleNote } from '../../session/roles.tsx';
+import { useMay } from '../../session/session.tsx';
+import { buttonClass } from '../../ui/button.tsx';
+import { classes } from '../../ui/classes.ts';
+import { Failure } from '../../ui/failure.tsx';
+import { SearchField } from '../../ui/field.tsx';
+import { Icon } from '../../ui/icons.tsx';
+import { Badge, Empty, layout, Page, type Tone } from '../../ui/layout.tsx';
+import { type Column, Rows } from '../../ui/rows.tsx';
+import { Combo, Select } from '../../ui/select.tsx';
+import { type Kind, kindOf, ruleWords } from '../conditions/words.ts';
+import { useSettled } from './preview.tsx';
+import { countQuery, segmentList, usageQuery } from './queries.ts';
+
+const route = getRouteApi('/segments');
+
+export const kinds = ['list', 'percentage', 'ramp', 'layer', 'condition', 'both'] as const satisfies readonly Kind[];
+
+const tones: Readonly<Record<Kind, Tone>> = {
+  list: 'plain',
+  percentage: 'accent',
+  ramp: 'accent',
+  layer: 'warn',
+  condition: 'good',
+  both: 'good',
+};
+
+export function KindBadge({ segment }: { readonly segment: Listed }) {
+  const { plain } = useSpeech();
+  const kind = kindOf(segment);
+  return <Badge tone={tones[kind]}>{plain(`kind.${kind}`)}</Badge>;
+}
+
+function Size({ slug }: { readonly slug: string }) {
+  const { number, text } = useSpeech();
+  const { data, error } = useQuery(countQuery(slug));
+  if (data) return <>{number(data.count)}</>;
+  return <span className={layout.soft}>{error ? <abbr title={text('list.noSize')}>?</abbr> : '…'}</span>;
+}
+
+function Usage({ slug }: { readonly slug: string }) {
+  const { text } = useSpeech();
+  const count = useQuery(usageQuery(slug)).data?.used_by?.length ?? 0;
+  if (count === 0) return <span className={layout.soft}>–</span>;
+  return <>{text('list.usedBy', { count })}</>;
+}
+
+function Title({ segment }: { readonly segment: Listed }) {
+  const speech = useSpeech();
+  const isList = kindOf(segment) === 'list';
+  return (
+    <div className={classes(layout.stack, layout.tight)}>
+      <Link to="/segments/$slug" params={{ slug: segment.slug }}>
+        <strong>{segment.slug}</strong>
+      </Link>
+      <span className={classes(layout.soft, layout.small)}>
+        {segment.description ?? (isList ? speech.text('words.list') : ruleWords(segment, speech))}
+      </span>
+    </div>
+  );
+}
+
+function Tags({ tags }: { readonly tags: readonly string[] }) {
+  return (
+    <div className={layout.row}>
+      {tags.map((tag) => (
+        <Link key={tag} to="/segments" search={(old) => ({ ...old, tag })}>
+          <Badge>{tag}</Badge>
+        </Link>
+      ))}
+    </div>
+  );
+}
+
+function useColumns(): readonly Column<Listed>[] {
+  const { text } = useSpeech();
+  return [
+    { title: text('list.segment'), width: 'minmax(0, 3.2fr)', render: (segment) => <Title segment={segment} /> },
+    { title: text('list.kind'), width: 'minmax(0, 1.2fr)', render: (segment) => <KindBadge segment={segment} /> },
+    { title: text('list.tags'), width: 'minmax(0, 1.6fr)', render: ({ tags }) => <Tags tags={tags} /> },
+    { title: text('list.usage'), width: '110px', render: ({ slug }) => <Usage slug={slug} />, isWideOnly: true },
+    { title: text('list.size'), width: '96px', render: ({ slug }) => <Size slug={slug} />, isEnd: true },
+  ];
+}
+
+function Filters({ tags }: { readonly tags: readonly string[] }) {
+  const { text, plain } = useSpeech();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: '/segments' });
+  const [query, setQuery] = useState(search.query ?? '');
+  const [tag, setTag] = useState(search.tag ?? '');
+  const settled = useSettled(`${query}\n${tag}`);
+  useEffect(() => {
+    const [nextQuery = '', nextTag = ''] = settled.split('\n');
+    void navigate({
+      search: (old) => ({ ...old, query: nextQuery || undefined, tag: nextTag || undefined }),
+      replace: true,
+    });
+  }, [settled, navigate]);
+  useEffect(() => setTag(search.tag ?? ''), [search.tag]);
+  return (
+    <search className={classes(layout.row, layout.ends)}>
+      <div className={layout.grow}>
+        <SearchField label={text('list.search')} value={query} onChange={setQuery} />
+      </div>
+      <Combo
+        label={text('list.tag')}
+        isLabelHidden
+        placeholder={text('list.anyTag')}
+        value={tag}
+        onChange={setTag}
+        items={tags.filter((one) => one.includes(tag)).map((one) => ({ id: one, text: one }))}
+      />
+      <Select
+        label={text('list.kind')}
+        isLabelHidden
+        value={search.kind ?? 'any'}
+        onChange={(kind) =>
+          navigate({ search: (old) => ({ ...old, kind: kind === 'any' ? undefined : kind }), replace: true })
+        }
+        items={[{ id: 'any', text: text('list.anyKind') }, ...kinds.map((id) => ({ id, text: plain(`kind.${id}`) }))]}
+      />
+    </search>
+  );
+}
+
+export function SegmentsPage() {
+  const { text } = useSpeech();
+  const mayEdit = useMay('editor');
+  const { query = '', tag = '', kind } = route.useSearch();
+  const list = useInfiniteQuery(segmentList({ query, tag }));
+  const all = useMemo(() => list.data?.pages.flatMap(({ segments }) => segments) ?? [], [list.data]);
+  const rows = useMemo(() => all.filter((segment) => kind === undefined || kindOf(segment) === kind), [all, kind]);
+  const tags = useMemo(() => [...new Set(all.flatMap((segment) => segment.tags))].sort(), [all]);
+  const columns = useColumns();
+  const isFiltered = query !== '' || tag !== '' || kind !== undefined;
+  const create = mayEdit && (
+    <Link to="/segments/new" className={buttonClass('primary')}>
+      <Icon name="plus" /> {text('list.create')}
+    </Link>
+  );
+  return (
+    <Page title={text('nav.segments')} lead={text('list.lead')} actions={create}>
+      <Filters tags={tags} />
+      {list.error && <Failure error={list.error} onRetry={() => list.refetch()} />}
+      {rows.length > 0 && (
+        <Rows
+          label={text('nav.segments')}
+          rows={rows}
+          columns={columns}
+          keyOf={({ id }) => id}
+          hasMore={list.hasNextPage && !list.isFetchingNextPage}
+          onEnd={list.fetchNextPage}
+          foot={text(list.hasNextPage ? 'list.shownMore' : 'list.shown', { count: rows.length })}
+        />
+      )}
+      {list.isSuccess && rows.length === 0 && !list.hasNextPage && (
+        <Empty title={text(isFiltered ? 'list.noneFound' : 'list.none')} action={!isFiltered && create}>
+          {text(isFiltered ? 'list.noneFoundHint' : 'list.noneHint')}
+        </Empty>
+      )}
+      {list.isPending && <div className={layout.loading}>{text('loading')}</div>}
+      <RoleNote needs="editor" />
+    </Page>
+  );
+}

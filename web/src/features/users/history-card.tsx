@@ -1,0 +1,93 @@
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { api } from '../../api/api.ts';
+import type { User } from '../../api/later.ts';
+import { useSpeech } from '../../i18n/language.ts';
+import { Button } from '../../ui/button.tsx';
+import { Failure } from '../../ui/failure.tsx';
+import { Badge, Card, Empty, layout, type Tone } from '../../ui/layout.tsx';
+import { ReportButton } from '../reports/report-button.tsx';
+import { actorWords } from '../segments/history-tab.tsx';
+
+const tones: Readonly<Record<string, Tone>> = { add: 'good', remove: 'bad', expire: 'warn' };
+const pageRows = 50;
+
+export function HistoryCard({ user }: { readonly user: User }) {
+  const speech = useSpeech();
+  const { text, plain, moment } = speech;
+  const id = String(user.id);
+  const history = useInfiniteQuery({
+    queryKey: ['history', user.id],
+    queryFn: ({ signal, pageParam }) =>
+      api.userHistory({
+        params: { user: id },
+        query: { limit: pageRows, ...(pageParam && { cursor: pageParam }) },
+        signal,
+      }),
+    initialPageParam: '',
+    getNextPageParam: ({ next_cursor }) => next_cursor,
+  });
+  const events = history.data?.pages.flatMap((page) => page.events) ?? [];
+  return (
+    <Card title={text('person.history')} actions={<ReportButton user={id} />}>
+      {history.error && <Failure error={history.error} onRetry={() => history.refetch()} />}
+      {history.isSuccess && events.length === 0 && (
+        <Empty title={text('person.noHistory')}>{text('person.noHistoryHint')}</Empty>
+      )}
+      {events.length > 0 && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
+        <section className={layout.scroll} tabIndex={0} aria-label={text('person.history')}>
+          <table className={layout.table}>
+            <thead>
+              <tr>
+                <th scope="col">{text('charts.time')}</th>
+                <th scope="col">{text('person.change')}</th>
+                <th scope="col">{text('list.segment')}</th>
+                <th scope="col">{text('person.by')}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {events.map((event) => (
+                <tr key={`${event.at} ${event.slug} ${event.action}`}>
+                  <td>
+                    <time dateTime={event.at}>{moment(event.at)}</time>
+                  </td>
+                  <td>
+                    <Badge tone={tones[event.action]}>
+                      {plain(
+                        event.action === 'add' && event.source === 'exclude'
+                          ? 'event.exclude'
+                          : `event.${event.action}`,
+                      )}
+                    </Badge>
+                    {event.expires_at && (
+                      <div className={layout.small}>{text('why.until', { time: moment(event.expires_at) })}</div>
+                    )}
+                  </td>
+                  <td>
+                    <Link to="/segments/$slug" params={{ slug: event.slug }}>
+                      {event.slug}
+                    </Link>
+                  </td>
+                  <td>
+                    {actorWords(event.actor, speech)}
+                    {event.source.startsWith('import:') && (
+                      <div className={layout.small}>
+                        {text('person.import', { id: event.source.slice('import:'.length) })}
+                      </div>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+      {history.hasNextPage && (
+        <div>
+          <Button onPress={() => history.fetchNextPage()}>{text('more')}</Button>
+        </div>
+      )}
+    </Card>
+  );
+}

@@ -1,0 +1,65 @@
+import type { Answer, auth, Role } from '@kohort/contract';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
+import { api } from '../api/api.ts';
+import { listen, Refusal } from '../api/call.ts';
+import { useSpeech } from '../i18n/language.ts';
+import { Dialog } from '../ui/dialog.tsx';
+import { Failure } from '../ui/failure.tsx';
+import { layout } from '../ui/layout.tsx';
+import { SignInForm, SignInPage } from './sign-in.tsx';
+
+export type Me = Answer<typeof auth.me>;
+
+const MeContext = createContext<Me | undefined>(undefined);
+
+export function useMe(): Me {
+  const me = useContext(MeContext);
+  if (!me) throw new Error('nobody is signed in');
+  return me;
+}
+
+const order: readonly Role[] = ['member', 'viewer', 'editor', 'admin'];
+
+/** Whether who is signed in has this role or a higher one. */
+export function useMay(role: Role): boolean {
+  return order.indexOf(useMe().role) >= order.indexOf(role);
+}
+
+/**
+ * What is inside is for who is signed in. A session that ends while one works puts the sign-in over the page, which stays
+ * as it is: nothing that was typed is lost.
+ */
+export function Session({ children }: { readonly children: ReactNode }) {
+  const { text } = useSpeech();
+  const queries = useQueryClient();
+  const [isOver, setIsOver] = useState(false);
+  const me = useQuery({ queryKey: ['me'], queryFn: ({ signal }) => api.me({ signal }), staleTime: 60_000 });
+
+  useEffect(() => listen((event) => event === 'signed-out' && setIsOver(true)), []);
+
+  const signedIn = async () => {
+    const before = me.data?.id;
+    const now = await queries.fetchQuery({ queryKey: ['me'], queryFn: () => api.me({}), staleTime: 0 });
+    // What another person saw is not theirs.
+    if (before !== undefined && before !== now.id)
+      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' });
+    setIsOver(false);
+    await queries.invalidateQueries();
+  };
+
+  if (me.data === undefined) {
+    if (me.error instanceof Refusal && me.error.status === 401) return <SignInPage onSignedIn={signedIn} />;
+    if (me.error) return <Failure error={me.error} onRetry={() => me.refetch()} />;
+    return <div className={layout.loading}>{text('loading')}</div>;
+  }
+  return (
+    <MeContext value={me.data}>
+      {children}
+      <Dialog title={text('session.over')} isOpen={isOver} onClose={() => {}} isAlert actions={null}>
+        <p className={layout.soft}>{text('session.overHint')}</p>
+        <SignInForm onSignedIn={signedIn} isNested />
+      </Dialog>
+    </MeContext>
+  );
+}
