@@ -1,11 +1,43 @@
 import { defineConfig } from 'vitest/config';
 
+const FOLDERS = '{acceptance,bench,contract,embedded,faults,scripts,sdk,server,testkit,web}';
+/** No database and no process. */
+const UNIT = ['{bench,contract,web}/**/*.test.ts', `${FOLDERS}/**/*.unit.test.ts`];
+/** Processes of their own: a service, a PostgreSQL, a command. */
+const PROCESS = ['{acceptance,embedded,faults,scripts,testkit}/**/*.test.ts', `${FOLDERS}/**/*.process.test.ts`];
+const postgres = 'testkit/global-setup.ts';
+
 export default defineConfig({
   test: {
-    include: ['{acceptance,bench,contract,embedded,faults,scripts,sdk,server,testkit,web}/**/*.test.ts'],
-    globalSetup: ['testkit/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
     pool: 'forks',
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: UNIT, sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: {
+          // A service in this process, on a database of its own.
+          name: 'service',
+          include: [`${FOLDERS}/**/*.test.ts`],
+          exclude: ['**/node_modules/**', ...UNIT, ...PROCESS],
+          globalSetup: [postgres],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'process',
+          include: PROCESS,
+          exclude: ['**/node_modules/**', ...UNIT],
+          globalSetup: [postgres],
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 });

@@ -20,7 +20,7 @@ async function administer(statement: string): Promise<void> {
 /** A database of one's own: `migrated` clones the template, otherwise it is empty. */
 export async function createDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await administer(`CREATE DATABASE ${name}${migrated ? ' TEMPLATE kohort_template' : ''}`);
+  await administer(`CREATE DATABASE ${name}${migrated ? ' TEMPLATE kohort_template STRATEGY FILE_COPY' : ''}`);
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;
   return { url: url.href, drop: () => administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };

@@ -5,6 +5,7 @@ import { startEmbedded } from '@kohort/embedded/start.ts';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../server/src/postgres/migrate.ts';
+import { reap } from './reaper.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -13,23 +14,37 @@ declare module 'vitest' {
   }
 }
 
-export const TEMPLATE = 'kohort_template';
+interface TestPostgres {
+  readonly url: string;
+  stop(): Promise<void>;
+}
 
-/**
- * One PostgreSQL for the whole run: an embedded one of its own, or the one TEST_DATABASE_URL names, to check against another
- * version. Durability is switched off, as nothing here outlives the run.
- */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+const TEMPLATE = 'kohort_template';
+/** Nothing here outlives the run. */
+const SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_connections: '300',
+};
+
+async function startPostgres(): Promise<TestPostgres> {
   const given = process.env.TEST_DATABASE_URL;
+  if (given) return { url: given, stop: async () => undefined };
   const folder = await mkdtemp(join(tmpdir(), 'kohort-test-'));
-  const embedded = given
-    ? undefined
-    : await startEmbedded({
-        folder,
-        settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
-      });
-  const url = given ?? embedded?.url ?? '';
+  reap({ folder });
+  reap({ cluster: join(folder, 'postgres') });
+  const { url, stop } = await startEmbedded({ folder, settings: SETTINGS });
+  return {
+    url,
+    async stop() {
+      await stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
 
+async function createTemplate(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query(`DROP DATABASE IF EXISTS ${TEMPLATE}`);
@@ -38,10 +53,34 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const template = new URL(url);
   template.pathname = `/${TEMPLATE}`;
   await migrate(template.href, join(import.meta.dirname, '../schema'));
+}
 
-  project.provide('postgresUrl', url);
+interface Shared {
+  postgres: Promise<TestPostgres>;
+  users: number;
+}
+
+declare global {
+  /** Each project loads this file anew, and all of them share one PostgreSQL. */
+  var kohortTestPostgres: Shared | undefined;
+}
+
+/**
+ * One PostgreSQL for the whole run: an embedded one, or the one that TEST_DATABASE_URL names, to check against another version.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  globalThis.kohortTestPostgres ??= {
+    users: 0,
+    postgres: startPostgres().then(async (started) => {
+      await createTemplate(started.url);
+      return started;
+    }),
+  };
+  const shared = globalThis.kohortTestPostgres;
+  shared.users++;
+  const postgres = await shared.postgres;
+  project.provide('postgresUrl', postgres.url);
   return async () => {
-    await embedded?.stop();
-    await rm(folder, { recursive: true, force: true });
+    if (--shared.users === 0) await postgres.stop();
   };
 }
