@@ -20,6 +20,10 @@ export interface Config {
   readonly logLevel: string;
   /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
   readonly trustProxy: readonly string[];
+  /** What links begin with; undefined: what each caller reaches us by. */
+  readonly publicUrl: { readonly origin: string; readonly pathPrefix: string } | undefined;
+  /** Seconds that `/readyz` says 503 while calls are still taken. */
+  readonly drainDelay: number;
   /** Processes that share the port. */
   readonly workers: number;
 }
@@ -106,6 +110,20 @@ export function readConfig(env: Env): Config {
     return all;
   }
 
+  function publicUrl(): Config['publicUrl'] {
+    const text = value('PUBLIC_URL');
+    if (text === undefined) return undefined;
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    const isPlain = url && /^https?:$/.test(url.protocol) && url.href === url.origin + url.pathname;
+    // Node compares paths byte by byte, and a proxy may decode what is percent-encoded.
+    if (!isPlain || !/^[A-Za-z0-9/._~-]*$/.test(url.pathname) || url.pathname.includes('//')) {
+      throw new ConfigError(
+        `PUBLIC_URL is "${text}", but takes an http:// or https:// URL, with a path at most: https://example.com/kohort`,
+      );
+    }
+    return { origin: url.origin, pathPrefix: url.pathname.replace(/\/$/, '') };
+  }
+
   const databaseUrl = value('DATABASE_URL');
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
     throw new ConfigError('DATABASE_URL takes a URL that begins with postgres:// or postgresql://.');
@@ -148,6 +166,8 @@ export function readConfig(env: Env): Config {
     signUpRole: oneOf('SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     trustProxy: proxies(),
+    publicUrl: publicUrl(),
+    drainDelay: integer('DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
     workers: integer('WORKERS', 1, 1, 64),
   });
 }

@@ -30,6 +30,8 @@ describe('an empty environment', () => {
       signUpRole: 'member',
       logLevel: 'info',
       trustProxy: [],
+      publicUrl: undefined,
+      drainDelay: 0,
       workers: 1,
     });
   });
@@ -47,7 +49,12 @@ describe('an empty environment', () => {
 
 describe('MODE', () => {
   it('is production on 0.0.0.0 as soon as DATABASE_URL is set', () => {
-    expect(readConfig(production)).toMatchObject({ mode: 'production', host: '0.0.0.0', databaseUrl: DATABASE_URL });
+    expect(readConfig(production)).toMatchObject({
+      mode: 'production',
+      drainDelay: 5,
+      host: '0.0.0.0',
+      databaseUrl: DATABASE_URL,
+    });
   });
 
   it('may be evaluation on a database of one’s own', () => {
@@ -98,6 +105,15 @@ describe('JWT_SECRET in production', () => {
 
 describe('a wrong value is refused with a sentence that names the variable, and no secret', () => {
   it.each<[string, string]>([
+    ['PUBLIC_URL', 'example.com'],
+    ['PUBLIC_URL', 'ftp://example.com'],
+    ['PUBLIC_URL', 'https://user@example.com'],
+    ['PUBLIC_URL', 'https://example.com/a?b'],
+    ['PUBLIC_URL', 'https://example.com/#a'],
+    ['PUBLIC_URL', 'https://example.com//a'],
+    ['PUBLIC_URL', 'https://example.com/a%20b'],
+    ['DRAIN_DELAY', '1.5'],
+    ['DRAIN_DELAY', '301'],
     ['PORT', 'abc'],
     ['PORT', '80.5'],
     ['PORT', '-1'],
@@ -145,6 +161,9 @@ describe('a wrong value is refused with a sentence that names the variable, and 
 describe('right values', () => {
   it.each([
     ['PORT', '0', { port: 0 }],
+    ['PUBLIC_URL', 'http://example.com:81', { publicUrl: { origin: 'http://example.com:81', pathPrefix: '' } }],
+    ['PUBLIC_URL', 'https://example.com/a/b/', { publicUrl: { origin: 'https://example.com', pathPrefix: '/a/b' } }],
+    ['DRAIN_DELAY', '30', { drainDelay: 30 }],
     ['PORT', '65535', { port: 65_535 }],
     ['TOKEN_TTL', '60', { tokenTtl: 60 }],
     ['SIGN_UP', 'closed', { signUp: 'closed' }],
