@@ -10,6 +10,7 @@ export const tags: Readonly<Record<string, string>> = {
   jobs: 'How far an import is.',
   keys: 'Credentials for programs.',
   accounts: 'Who can sign in, and what they may do.',
+  console: 'The session of the console, which browsers keep as a cookie.',
 };
 
 const names = Object.keys(tags);

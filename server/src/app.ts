@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { endpoints } from '@kohort/contract';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
@@ -7,6 +8,7 @@ import { accountRoutes } from './features/accounts/accounts.routes.ts';
 import { eraseAccount } from './features/accounts/accounts.ts';
 import { authRoutes } from './features/auth/auth.routes.ts';
 import { authContext, ensureAdmin, forgetKey, forgetUser, sweepAuth } from './features/auth/auth.ts';
+import { consoleRoutes } from './features/console/console.routes.ts';
 import { exportRoutes } from './features/exports/exports.routes.ts';
 import { exportContext } from './features/exports/exports.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
@@ -38,6 +40,7 @@ import { createSegments } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
 import type { OnErase } from './features/users/users.ts';
 import type { Tracker } from './http/connections/tracker.ts';
+import { answerConsole } from './http/console.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
 import { loggable } from './http/log.ts';
@@ -70,9 +73,12 @@ export interface ServiceOptions {
   /** Where several processes serve as one, their metrics are reported as one. */
   readonly renderMetrics?: ((registry: Registry) => () => Promise<string>) | undefined;
   readonly limits?: Partial<ServerLimits>;
+  /** Where the console was built into. */
+  readonly consoleFolder?: string;
 }
 
 const SCHEMA = join(import.meta.dirname, '../../schema');
+const CONSOLE = join(import.meta.dirname, '../../web/dist');
 const MAX_CONNECTIONS = 16;
 /** Milliseconds a statement may take; set questions over all users set their own. */
 const STATEMENT_TIMEOUT = 10_000;
@@ -83,11 +89,12 @@ const OPERATIONS = ['/', '/healthz', '/readyz', '/metrics', '/openapi.json', '/d
 /** Puts the service together: this is its table of contents. Nothing is connected yet. */
 export async function createService(
   config: Config & { readonly jwtSecret: string },
-  { renderMetrics = (registry) => () => registry.metrics(), limits = {} }: ServiceOptions = {},
+  { renderMetrics = (registry) => () => registry.metrics(), limits = {}, consoleFolder = CONSOLE }: ServiceOptions = {},
 ): Promise<Service> {
   const web = createWebServer({
     logLevel: config.logLevel,
     trustProxy: config.trustProxy,
+    publicUrl: config.publicUrl,
     limits,
     translate: problemOfDatabase,
   });
@@ -178,6 +185,7 @@ export async function createService(
   });
   for (const call of fastCallsOf({ ...reads, ledger, known, seedIsOpen, observerOf })) fastPath.open(call);
   authRoutes(router, auth);
+  consoleRoutes(router, auth, authenticate);
   accountRoutes(router, { db, cursors, forgetUser: (id) => forgetUser(auth, id) });
   keyRoutes(router, { db, cursors, forgetKey: (id) => forgetKey(auth, id) }, once);
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
@@ -190,7 +198,11 @@ export async function createService(
   exportRoutes(router, exportContext(reading));
   jobRoutes(router, jobs);
   answerHealth(app, () => serving && !draining && db.available);
-  await answerDocs(app, openApiOf(endpoints, version));
+  const { publicUrl } = config;
+  const document = openApiOf(endpoints, version);
+  const servers = publicUrl && [{ url: publicUrl.origin + publicUrl.pathPrefix }];
+  await answerDocs(app, servers ? { ...document, servers } : document);
+  await answerConsole(app, consoleFolder, publicUrl?.pathPrefix ?? '');
   answerUnknown(app, [...endpoints, ...OPERATIONS], {
     authenticate,
     credentialFirst: config.mode === 'production',
@@ -219,6 +231,8 @@ export async function createService(
     },
     async stop() {
       draining = true;
+      // Load balancers are given time to see that /readyz says 503; calls are taken meanwhile.
+      if (serving) await sleep(config.drainDelay * 1000);
       jobs.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'the queue did not stop'));

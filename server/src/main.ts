@@ -109,7 +109,10 @@ async function serve(config: Config): Promise<void> {
   const { stop, isStopping } = stopper(async () => {
     // A port that opened after the service has stopped would take calls that nobody answers.
     await listening?.catch(() => undefined);
-    await Promise.race([service.stop().catch(complain), sleep(STOP_WITHIN, undefined, { ref: false })]);
+    await Promise.race([
+      service.stop().catch(complain),
+      sleep(STOP_WITHIN + config.drainDelay * 1000, undefined, { ref: false }),
+    ]);
     await stopEmbedded(postgres);
   });
   // Where all processes are sent it, a worker has it from its supervisor once more.

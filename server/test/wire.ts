@@ -1,7 +1,6 @@
-import { createService, type Service } from '../src/app.ts';
+import { createService, type Service, type ServiceOptions } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Tracker } from '../src/http/connections/tracker.ts';
-import type { ServerLimits } from '../src/http/server.ts';
 import type { Database } from '../src/postgres/database.ts';
 import { ADMIN_PASSWORD } from './service.ts';
 
@@ -23,18 +22,19 @@ export async function listen(
   {
     mode = 'evaluation',
     env = {},
-    limits = {},
-  }: { mode?: 'evaluation' | 'production'; env?: Record<string, string>; limits?: Partial<ServerLimits> } = {},
+    ...options
+  }: ServiceOptions & { mode?: 'evaluation' | 'production'; env?: Record<string, string> } = {},
 ): Promise<Listening> {
   const config = readConfig({
     MODE: mode,
     DATABASE_URL: url,
     JWT_SECRET: SECRET,
     ADMIN_PASSWORD,
+    DRAIN_DELAY: '0',
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...env,
   });
-  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, { limits });
+  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, options);
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   await service.connect(url);
   const address = service.app.server.address();

@@ -13,6 +13,8 @@ const SEED = true;
 const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] = [
   ['POST', '/auth/sign-up', 'nothing', SEED],
   ['POST', '/auth/sign-in', 'nothing', SEED],
+  ['POST', '/ui/session', 'nothing'],
+  ['DELETE', '/ui/session', 'nothing'],
   ['GET', '/auth/me', 'session'],
   ['POST', '/auth/password', 'session'],
   ['GET', '/api/accounts', 'admin'],

@@ -2,6 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Endpoint, Problem, roles } from '@kohort/contract';
 import { type Authenticate, anonymous, type Caller } from './caller.ts';
 
+type Credentials = Pick<IncomingHttpHeaders, 'authorization'>;
+
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
 
 function unauthenticated(detail: string, parameters = ''): Problem {
@@ -15,7 +17,7 @@ export function tokenNeeded(): Problem {
 }
 
 /** Who calls; anonymous without a credential. A credential that is there but no good is refused, never ignored. */
-export async function identify({ authorization }: IncomingHttpHeaders, authenticate: Authenticate): Promise<Caller> {
+export async function identify({ authorization }: Credentials, authenticate: Authenticate): Promise<Caller> {
   if (authorization === undefined) return anonymous;
   const token = BEARER.exec(authorization)?.[1];
   const caller = token === undefined ? undefined : await authenticate(token);
@@ -25,7 +27,7 @@ export async function identify({ authorization }: IncomingHttpHeaders, authentic
 
 /** The same from memory alone; undefined where that does not suffice to say. */
 export function recognise(
-  { authorization }: IncomingHttpHeaders,
+  { authorization }: Credentials,
   known: (token: string) => Caller | undefined,
 ): Caller | undefined {
   if (authorization === undefined) return anonymous;

@@ -15,9 +15,15 @@ export function addressSubject(ip: string): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${address}/${ipv6NetworkBits}`)}/${ipv6NetworkBits}`;
 }
 
+/** Whether an address is one of a proxy that is believed; see `TRUST_PROXY`. */
+export type IsTrusted = (address: string, hop: number) => boolean;
+
+export function trustOf(trustProxy: readonly string[]): IsTrusted | undefined {
+  return trustProxy.length === 0 ? undefined : proxyAddress.compile([...trustProxy]);
+}
+
 /** How to find the client of a request: the socket's address, or what a trusted proxy says of it. */
-export function clientAddress(trustProxy: readonly string[]): (request: IncomingMessage) => string {
-  if (trustProxy.length === 0) return ({ socket }) => addressSubject(socket.remoteAddress ?? '');
-  const isTrusted = proxyAddress.compile([...trustProxy]);
+export function clientAddress(isTrusted: IsTrusted | undefined): (request: IncomingMessage) => string {
+  if (!isTrusted) return ({ socket }) => addressSubject(socket.remoteAddress ?? '');
   return (request) => addressSubject(proxyAddress(request, isTrusted));
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 import { Marked, type Tokens } from 'marked';
+import { wantsPage } from './accept.ts';
 
 /** Where the guides are, as Markdown; some installations leave them out. */
 const GUIDES = join(import.meta.dirname, '../../../docs');
@@ -37,8 +38,9 @@ th, td { padding: 0.25rem 0.75rem; border: 1px solid; text-align: left; vertical
 
 // Everything the page needs comes from here; the policy makes sure of it.
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
-const GUIDE_POLICY = "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const GUIDE_POLICY =
+  "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /** Renders Markdown; links that lead out of the folder, which is not served, become plain text. */
 function rendererFor(names: ReadonlySet<string>): (markdown: string) => string {
@@ -103,13 +105,20 @@ const INDEX = {
   metrics: 'metrics',
 };
 
-/** `/` names the pages; `/docs` renders `/openapi.json`, and the guides stand below it. */
+/** `/` names the pages, or leads a browser to the console; `/docs` renders `/openapi.json`, and the guides stand below it. */
 export async function answerDocs(app: FastifyInstance, document: object): Promise<void> {
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', async (_request, reply) => void reply.header('x-content-type-options', 'nosniff'));
+    await answerPages(scope, document);
+  });
+}
+
+async function answerPages(app: FastifyInstance, document: object): Promise<void> {
   // Bytes, which all answers share: a client that does not read must not cost a copy.
   const bytes = Buffer.from(JSON.stringify(document));
   app.get('/', async (request, reply) => {
     reply.header('vary', 'accept');
-    return request.headers.accept?.includes('text/html') ? reply.redirect('docs', 302) : reply.send(INDEX);
+    return wantsPage(request) ? reply.redirect('ui/', 302) : reply.send(INDEX);
   });
   app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(bytes));
   app.get('/docs', async (_request, reply) =>

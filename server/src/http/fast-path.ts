@@ -50,7 +50,8 @@ interface Exchange {
 function isPlain({ method, headers }: IncomingMessage): boolean {
   if (!isHost(headers.host) || headers['transfer-encoding'] !== undefined) return false;
   // A page in a browser, which is looked at more closely.
-  if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
+  if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined || headers.cookie !== undefined)
+    return false;
   // A body has its time to arrive, which the framework watches.
   if (method === 'GET') return headers['content-length'] === undefined;
   return (

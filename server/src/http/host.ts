@@ -2,6 +2,21 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import { Problem } from '@kohort/contract';
 import type { FastifyRequest } from 'fastify';
+import type { IsTrusted } from './address.ts';
+
+/** `PUBLIC_URL`: where callers reach the service, which may stand behind a proxy that adds a prefix to its paths. */
+export interface PublicUrl {
+  readonly origin: string;
+  /** Without a slash at its end; empty where there is none. */
+  readonly pathPrefix: string;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly publicUrl: PublicUrl | undefined;
+    readonly isTrusted: IsTrusted | undefined;
+  }
+}
 
 const MAX_LENGTH = 255;
 const HOST = /^(?:[A-Za-z0-9._-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$/;
@@ -43,15 +58,28 @@ export function isRepeated(rawHeaders: readonly string[], name: string): boolean
   return rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === name).length > 1;
 }
 
-/** Scheme and host of the URLs we answer: those that the caller reached us by. */
+/** The first of the values that the proxies of a trusted chain have put into a header. */
+function forwarded({ server, headers, raw }: FastifyRequest, name: string): string | undefined {
+  const value = headers[name];
+  const isTrusted = value !== undefined && server.isTrusted?.(raw.socket.remoteAddress ?? '', 0);
+  return isTrusted ? String(value).split(',', 1)[0]?.trim() : undefined;
+}
+
+/** Scheme and host that callers reach us by: those of `PUBLIC_URL`, or those this call came by. */
 export function originOf(request: FastifyRequest): string {
-  const scheme = request.protocol === 'https' ? 'https' : 'http';
-  // Behind a proxy that is believed this is X-Forwarded-Host, which nobody has looked at yet.
-  const host = [request.host, request.headers.host].find(isHost);
+  const { publicUrl } = request.server;
+  if (publicUrl) return publicUrl.origin;
+  const scheme = forwarded(request, 'x-forwarded-proto')?.toLowerCase() === 'https' ? 'https' : 'http';
+  const host = [forwarded(request, 'x-forwarded-host'), request.headers.host].find(isHost);
   if (host !== undefined) return `${scheme}://${host}`;
   const { localAddress = '127.0.0.1', localPort } = request.raw.socket;
   const address = localAddress.replace(/^::ffff:(?=[0-9.]+$)/, '');
   return `${scheme}://${isIPv6(address) ? `[${address}]` : address}:${localPort}`;
+}
+
+/** What the links that we answer begin with. */
+export function baseUrlOf(request: FastifyRequest): string {
+  return originOf(request) + (request.server.publicUrl?.pathPrefix ?? '');
 }
 
 /**

@@ -2,6 +2,7 @@ import { type Endpoint, Problem } from '@kohort/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { identify, tokenNeeded } from './access.ts';
 import type { Authenticate } from './caller.ts';
+import { withSession } from './session-cookie.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -43,7 +44,7 @@ export function answerUnknown(
 
   app.decorate('refuseStrangers', async (request) => {
     if (!/^\/api(?:\/|$)/.test(pathOf(request))) return;
-    const caller = await identify(request.headers, authenticate);
+    const caller = await identify(withSession(request), authenticate);
     if (credentialFirst && caller.kind === 'anonymous') throw tokenNeeded();
   });
 

@@ -8,12 +8,13 @@ import {
   type Query,
   strict,
 } from '@kohort/contract';
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
 import type { KnownCallers } from './connections/callers.ts';
 import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
+import { withSession } from './session-cookie.ts';
 import { takeUploads } from './uploads.ts';
 
 declare module 'fastify' {
@@ -52,7 +53,7 @@ export interface Router {
 }
 
 // What strangers may make us hold: names and passwords have at most 255 characters, each at most 12 bytes of JSON.
-const MAX_AUTH_BODY = 16 * 1024;
+const maxAuthBodyBytes = 16 * 1024;
 
 /** `/api/users/{user}` as Fastify writes it. */
 export function fastifyPath(path: string): string {
@@ -71,6 +72,28 @@ function foreignPage(): Problem {
   );
 }
 
+/** Who calls, and whether they may: before anything else is looked at. */
+function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHandler {
+  const { authenticate, known, callers, seedIsOpen, host = 'localhost' } = settings;
+  return (request, _reply, done) => {
+    const headers = endpoint.access === 'public' ? request.headers : withSession(request);
+    const admit = (caller: Caller) => {
+      request.caller = caller;
+      if (headers.authorization !== undefined) callers?.learn(headers.authorization, caller);
+      const { user } = request.params as { readonly user?: string };
+      const isOpen = seedIsOpen && endpoint.seed && caller.kind === 'anonymous';
+      if (isOpen && isOfForeignPage(request.raw, host)) done(foreignPage());
+      else done(refusalOf(endpoint, caller, { user, seedIsOpen }));
+    };
+    const caller = recognise(headers, known);
+    if (caller) return admit(caller);
+    identify(headers, authenticate).then(admit, (error) => {
+      callers?.forget(headers.authorization ?? '');
+      done(error);
+    });
+  };
+}
+
 export function createRouter(app: FastifyInstance, settings: RouteSettings): Router {
   app.decorateRequest('caller');
   return {
@@ -80,28 +103,9 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
       const options: RouteOptions = {
         method: endpoint.method,
         url: fastifyPath(endpoint.path),
-        ...(endpoint.path.startsWith('/auth/') && { bodyLimit: MAX_AUTH_BODY }),
+        ...(!endpoint.path.startsWith('/api/') && { bodyLimit: maxAuthBodyBytes }),
         schema: { querystring: query, ...(params && { params }), ...(body && { body }), ...(headers && { headers }) },
-        onRequest: (request, _reply, done) => {
-          const admit = (caller: Caller) => {
-            request.caller = caller;
-            const { authorization } = request.headers;
-            if (authorization !== undefined) settings.callers?.learn(authorization, caller);
-            const { user } = request.params as { readonly user?: string };
-            const { seedIsOpen, host = 'localhost' } = settings;
-            const isOpen = seedIsOpen && endpoint.seed && caller.kind === 'anonymous';
-            if (isOpen && isOfForeignPage(request.raw, host)) done(foreignPage());
-            else done(refusalOf(endpoint, caller, { user, seedIsOpen }));
-          };
-          const caller = recognise(request.headers, settings.known);
-          if (caller) admit(caller);
-          else {
-            identify(request.headers, settings.authenticate).then(admit, (error) => {
-              settings.callers?.forget(request.headers.authorization ?? '');
-              done(error);
-            });
-          }
-        },
+        onRequest: admission(endpoint, settings),
         preValidation: (request, _reply, done) => {
           const isUnwanted = !body && !uploads && !isEmpty(request.body);
           done(isUnwanted ? invalid('/body', 'is not taken by this call') : undefined);

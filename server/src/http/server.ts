@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { clientAddress } from './address.ts';
+import { clientAddress, trustOf } from './address.ts';
 import { boundBodies } from './connections/body-timeout.ts';
 import { KnownCallers } from './connections/callers.ts';
 import { drainGracefully } from './connections/drain.ts';
@@ -10,7 +10,7 @@ import { type CallLimits, LoadShedding } from './connections/load-shedding.ts';
 import { boundSlowReaders } from './connections/slow-readers.ts';
 import { Tracker } from './connections/tracker.ts';
 import { createFastPath, type FastPath } from './fast-path.ts';
-import { headRefusal } from './host.ts';
+import { headRefusal, type PublicUrl } from './host.ts';
 import { acceptJson } from './json.ts';
 import { FaultsOnly, wordless } from './log.ts';
 import {
@@ -43,6 +43,7 @@ export interface ServerLimits extends CallLimits {
 export interface ServerSettings extends ProblemSettings {
   readonly logLevel: string;
   readonly trustProxy: readonly string[];
+  readonly publicUrl?: PublicUrl | undefined;
   readonly limits?: Partial<ServerLimits>;
   /** Otherwise standard output. */
   readonly logTo?: { write(line: string): void };
@@ -75,12 +76,26 @@ function requestIdOf({ headers }: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
+/** Everything works below the path of `PUBLIC_URL`, too: for proxies that do not take their prefix away. */
+function withoutPrefix(pathPrefix: string, handler: RequestListener): RequestListener {
+  if (pathPrefix === '') return handler;
+  return (request, response) => {
+    const { url = '' } = request;
+    if (url.startsWith(pathPrefix) && /^(?:[/?]|$)/.test(url.slice(pathPrefix.length))) {
+      const rest = url.slice(pathPrefix.length);
+      request.url = rest.startsWith('/') ? rest : `/${rest}`;
+    }
+    handler(request, response);
+  };
+}
+
 /** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
 export function createWebServer(settings: ServerSettings): WebServer {
   const limits = { ...defaultLimits, ...settings.limits };
   const tracker = new Tracker();
   const callers = new KnownCallers();
-  const addressOf = clientAddress(settings.trustProxy);
+  const isTrusted = trustOf(settings.trustProxy);
+  const addressOf = clientAddress(isTrusted);
   const shedding = new LoadShedding({ limits, tracker, callers, addressOf, requestIdOf });
   // Without a Host header node would answer in its own words. Of repeated lines it would keep the first and drop the rest;
   // joined, they are no host and no credential.
@@ -94,7 +109,9 @@ export function createWebServer(settings: ServerSettings): WebServer {
     requireHostHeader: false,
     joinDuplicateHeaders: true,
   };
-  const fastPath = createFastPath(options, requestIdOf, (handler) => shedding.guard(handler));
+  const fastPath = createFastPath(options, requestIdOf, (handler) =>
+    withoutPrefix(settings.publicUrl?.pathPrefix ?? '', shedding.guard(handler)),
+  );
   let quiet: FastifyBaseLogger | undefined;
   const app = fastify({
     serverFactory: fastPath.serverFactory,
@@ -127,6 +144,8 @@ export function createWebServer(settings: ServerSettings): WebServer {
         .then((problem) => sendProblem(problem, request, reply));
     },
   });
+  app.decorate('publicUrl', settings.publicUrl);
+  app.decorate('isTrusted', isTrusted);
   // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => answerConnect(socket));

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
-import { originOf } from '../../http/host.ts';
+import { baseUrlOf } from '../../http/host.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { createReport, linesOfReport, type ReportContext } from './reports.ts';
@@ -15,7 +15,7 @@ export function reportRoutes({ route }: Router, context: ReportContext, once: On
         ...(last && { to: last }),
         ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),
       });
-      return { url: `${originOf(request)}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
+      return { url: `${baseUrlOf(request)}/api/reports/${link}`, expires_at: expiresAt.toISOString() };
     });
   });
 

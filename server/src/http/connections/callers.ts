@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../caller.ts';
+import { credentialOf } from '../session-cookie.ts';
 
 /** Who pays for a call, as far as that is known before anything is done for it. */
 export interface Payer {
@@ -16,7 +17,7 @@ const signIn = /^\/(?:auth\/sign-in|ui\/session)(?:\?|$)/;
 export class KnownCallers {
   readonly #payers = new Map<string, Payer>();
 
-  /** `credential`: the header as it came. */
+  /** `credential`: the value of an `Authorization` header. */
   learn(credential: string, { actor, role }: Caller): void {
     const isAdmin = role === 'admin';
     const known = this.#payers.get(credential);
@@ -39,10 +40,10 @@ export class KnownCallers {
    * credential, or to get one, apart from those who come without: so that nobody is locked out by strangers at their address.
    */
   payerOf(request: IncomingMessage, addressOf: (request: IncomingMessage) => string): Payer {
-    const { authorization } = request.headers;
-    const known = authorization === undefined ? undefined : this.#payers.get(authorization);
+    const credential = credentialOf(request.headers);
+    const known = credential === undefined ? undefined : this.#payers.get(credential);
     if (known) return known;
-    const hasCredential = authorization !== undefined || signIn.test(request.url ?? '');
+    const hasCredential = credential !== undefined || signIn.test(request.url ?? '');
     return { party: `${hasCredential ? 'credential' : 'address'} ${addressOf(request)}`, isAdmin: false };
   }
 }

@@ -77,3 +77,23 @@ describe('a graceful stop', () => {
     expect(stopped).toBeLessThan(5_000);
   });
 });
+
+describe('DRAIN_DELAY', () => {
+  it('is how long /readyz says 503 while calls and connections are still taken', async () => {
+    const slow = await listen(database?.url ?? '', { mode: 'production', env: { DRAIN_DELAY: '1' } });
+    const kept = await open(slow.port);
+    let isStopped = false;
+    const stopping = slow.stop().then(() => {
+      isStopped = true;
+    });
+    for (const wire of [kept, await open(slow.port)]) {
+      wire.write(READY);
+      expect((await wire.next()).status).toBe(503);
+      wire.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+      expect(await wire.next()).toMatchObject({ status: 200, headers: { connection: 'keep-alive' } });
+    }
+    expect(isStopped).toBe(false);
+    await stopping;
+    await expect(open(slow.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+});

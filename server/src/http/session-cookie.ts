@@ -1,0 +1,59 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Problem } from '@kohort/contract';
+import type { FastifyRequest } from 'fastify';
+import { originOf } from './host.ts';
+
+const name = 'kohort_session';
+/** Browsers take a cookie of this name only over https, from this host itself, and for all of its paths. */
+const secureName = '__Host-kohort_session';
+const attributes = 'Path=/; HttpOnly; SameSite=Strict';
+
+function isSecure(request: FastifyRequest): boolean {
+  return originOf(request).startsWith('https:');
+}
+
+/** The `Set-Cookie` that keeps a token for so many seconds; none: at once forgotten. */
+export function sessionCookie(request: FastifyRequest, token: string, maxAgeSeconds: number): string {
+  const secure = isSecure(request);
+  return `${secure ? secureName : name}=${token}; Max-Age=${maxAgeSeconds}; ${attributes}${secure ? '; Secure' : ''}`;
+}
+
+function cookieValue(cookies: string, wanted: string): string | undefined {
+  for (const cookie of cookies.split(';')) {
+    const [key, value] = cookie.split('=', 2);
+    if (key?.trim() === wanted) return value?.trim();
+  }
+  return undefined;
+}
+
+/**
+ * Whether a browser says that a page of ours makes the call. Ports do not separate sites, so `same-site` is not enough: a page
+ * of another service on this host could make calls in the name of whoever is signed in.
+ */
+function isOfOurPage(request: FastifyRequest): boolean {
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  return site === undefined ? origin !== undefined && origin === originOf(request) : site === 'same-origin';
+}
+
+/**
+ * The headers of a call, with the credential that the console's cookie stands for. Where a call bears a credential of its own,
+ * the cookie says nothing.
+ * @throws 401 when the cookie comes with a call that no page of ours makes.
+ */
+export function withSession(request: FastifyRequest): Pick<IncomingHttpHeaders, 'authorization'> {
+  const { authorization, cookie } = request.headers;
+  if (authorization !== undefined || cookie === undefined) return request.headers;
+  const token = cookieValue(cookie, isSecure(request) ? secureName : name);
+  if (token === undefined || token === '') return request.headers;
+  if (isOfOurPage(request)) return { authorization: `Bearer ${token}` };
+  throw new Problem('unauthenticated', 'The session cookie is taken from pages of this service alone. Send a token.', {
+    headers: { 'www-authenticate': 'Bearer realm="kohort"' },
+  });
+}
+
+/** Who pays for a call, before anything else is looked at: either cookie may be it. */
+export function credentialOf({ authorization, cookie }: IncomingHttpHeaders): string | undefined {
+  if (authorization !== undefined || cookie === undefined) return authorization;
+  const token = cookieValue(cookie, secureName) ?? cookieValue(cookie, name);
+  return token === undefined ? undefined : `Bearer ${token}`;
+}
