@@ -118,7 +118,7 @@ export function readConfig(env: Env): Config {
     // Node compares paths byte by byte, and a proxy may decode what is percent-encoded.
     if (!isPlain || !/^[A-Za-z0-9/._~-]*$/.test(url.pathname) || url.pathname.includes('//')) {
       throw new ConfigError(
-        `PUBLIC_URL is "${text}", but takes an http:// or https:// URL, with a path at most: https://example.com/kohort`,
+        `PUBLIC_URL is "${text}", but takes an http:// or https:// URL with a path at most, as in https://example.com/kohort.`,
       );
     }
     return { origin: url.origin, pathPrefix: url.pathname.replace(/\/$/, '') };

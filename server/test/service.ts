@@ -84,6 +84,7 @@ export async function startService({ mode = 'evaluation', env = {}, database }: 
     DATABASE_URL: url,
     JWT_SECRET: SECRET,
     ADMIN_PASSWORD,
+    DRAIN_DELAY: '0',
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...env,
   });

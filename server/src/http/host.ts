@@ -37,8 +37,18 @@ export function isHost(text: string | undefined): text is string {
  * Why a request is refused whatever it asks for: what it says of where it goes, who calls, and how its body is framed is not
  * plain. Lines that are repeated come joined by commas, which neither a host nor a credential holds.
  */
-export function headRefusal({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | undefined {
+export function headRefusal({
+  headers,
+  httpVersion,
+  rawHeaders,
+  url = '',
+  method,
+}: IncomingMessage): Problem | undefined {
   const { host, authorization, 'transfer-encoding': coding } = headers;
+  // The router would take what does not begin with a slash as if it did.
+  if (!url.startsWith('/') && method !== 'OPTIONS' && !/^https?:\/\//i.test(url)) {
+    return new Problem('malformed', 'The request target is not a path.');
+  }
   if (host === undefined) {
     if (httpVersion === '1.1') return new Problem('malformed', 'The request has no Host header.');
   } else if (!isHost(host)) {

@@ -30,7 +30,7 @@ const paths: Record<string, string> = {
   '/api/keys/1': 'DELETE',
   '/api/segments': 'GET, HEAD, POST',
   '/api/segments/A': 'DELETE, GET, HEAD, PATCH',
-  '/api/segments/A/users': 'GET, HEAD',
+  '/api/segments/A/users': 'GET, HEAD, PATCH',
   '/api/segments/A/count': 'GET, HEAD',
   '/api/segments/A/history': 'GET, HEAD',
   '/api/users': 'GET, HEAD, POST',
