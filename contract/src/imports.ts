@@ -2,9 +2,20 @@ import Type from 'typebox';
 import { described, idempotent, slugParams, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-export const importTypes = ['text/csv', 'application/x-ndjson'] as const;
+/** The first ones are what exports are written in. */
+export const exportTypes = ['text/csv', 'application/x-ndjson'] as const;
+export const importTypes = [
+  ...exportTypes,
+  'application/csv',
+  'text/tab-separated-values',
+  'application/ndjson',
+  'application/jsonl',
+] as const;
 
 const DryRun = Type.Enum(['true', 'false'], { description: 'Only report what would change. Default false.' });
+const Columns = Type.Enum(['reject', 'ignore'], {
+  description: 'What becomes of columns, or fields, that are not known. Default reject.',
+});
 const Accepted = strict(
   { job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) },
   { title: 'JobAccepted' },
@@ -27,6 +38,7 @@ export const importMembers = endpoint({
         description: 'What becomes of users who do not exist. Default reject. Only external ids can be created.',
       }),
     ),
+    columns: Type.Optional(Columns),
     dry_run: Type.Optional(DryRun),
     expires_at: Type.Optional(described(Time, 'For rows that name no time of their own (RFC 3339).')),
   }),
@@ -55,6 +67,7 @@ export const importUsers = endpoint({
         description: 'What becomes of users who do not exist. Default create.',
       }),
     ),
+    columns: Type.Optional(Columns),
     dry_run: Type.Optional(DryRun),
   }),
   uploads: importTypes,
@@ -77,7 +90,7 @@ export const exportMembers = endpoint({
     'Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted',
   access: 'viewer',
   params: slugParams,
-  success: { status: 200, body: null, media: importTypes },
+  success: { status: 200, body: null, media: exportTypes },
   problems: ['segment_unknown', 'overloaded'],
   example: {
     params: { slug: 'AVITO_DISCOUNT_50' },

@@ -1,35 +1,55 @@
+import { skipBlanks, trimBlanks } from './blanks.ts';
 import { type Block, maxLineBytes, Unreadable } from './lines.ts';
 
 export interface CsvVisitor {
+  /** Cells without the blanks around them, unless they are quoted. */
   record(cells: readonly string[], line: number): void;
   /** A record that cannot be taken apart; reading goes on with the next line. */
   fault(line: number, message: string): void;
 }
 
+export type Separator = ',' | ';' | '\t';
+
+/** How a file says what separates its cells. */
+export interface Dialect {
+  /** For a line that comes before the header and says nothing else. */
+  declaredSeparator(line: string): Separator | undefined;
+  separatorOf(header: string): Separator;
+}
+
 /** Cells of a record, its empty ones included. With the bound on a line it bounds the work that one record makes. */
 export const maxCells = 1_000;
 
-const COMMA = ',';
 const QUOTE = '"';
 const TOO_WIDE = { message: `has more than ${maxCells} cells` } as const;
-
-/** The end of a line, without its line break. */
-function trimmed(text: string, from: number, to: number): string {
-  return text.charCodeAt(to - 1) === 13 && to > from ? text.slice(from, to - 1) : text.slice(from, to);
-}
 
 type Quoted =
   | { readonly cells: string[]; readonly next: number; readonly breaks: number }
   | { readonly message: string }
   | undefined;
 
+/** The cells of one line. */
+export function splitLine(line: string, separator: Separator): readonly string[] {
+  const record = line.includes(QUOTE) ? takeQuoted(`${line}\n`, 0, separator) : undefined;
+  return record && 'cells' in record ? record.cells : split(line, separator);
+}
+
+function split(row: string, separator: Separator): string[] {
+  if (!row.includes(separator)) return [trimBlanks(row)];
+  const cells = row.split(separator, maxCells + 1);
+  for (let i = 0; i < cells.length; i++) cells[i] = trimBlanks(cells[i] ?? '');
+  return cells;
+}
+
 /**
- * RFC 4180 over blocks of whole lines. Nearly every line of a real file has no quote, and is split at its commas; only a
+ * RFC 4180 over blocks of whole lines. Nearly every line of a real file has no quote, and is split at its separators; only a
  * record with quotes is gone through by hand, and only such a one can go over several lines.
  */
 export class CsvReader {
   readonly #visitor: CsvVisitor;
-  /** What belongs to a record whose end has not come, and what has come since. */
+  readonly #dialect: Dialect;
+  #separator: Separator | undefined;
+  /** The beginning of a record whose end has not come, and what has come since. */
   #held: string[] = [];
   #heldSize = 0;
   #heldLine = 0;
@@ -39,8 +59,10 @@ export class CsvReader {
    */
   #lookAgainAt = 0;
 
-  constructor(visitor: CsvVisitor) {
+  constructor(visitor: CsvVisitor, dialect: Dialect, separator?: Separator) {
     this.#visitor = visitor;
+    this.#dialect = dialect;
+    this.#separator = separator;
   }
 
   /** @throws Unreadable */
@@ -51,6 +73,14 @@ export class CsvReader {
     }
     this.#hold(block.text);
     if (this.#heldSize >= this.#lookAgainAt) this.#scanHeld('');
+  }
+
+  /** @throws Unreadable */
+  end(): void {
+    if (this.#held.length === 0) return;
+    // The last line of a file may lack its line break.
+    this.#scanHeld('\n');
+    if (this.#held.length > 0) throw new Unreadable(this.#heldLine, 'a quote is never closed');
   }
 
   #hold(text: string): void {
@@ -69,23 +99,19 @@ export class CsvReader {
     let line = from;
     let quote = -2;
     for (let at = 0; at < text.length; ) {
-      if (quote !== -1 && quote < at) quote = text.indexOf(QUOTE, at);
       const found = text.indexOf('\n', at);
       const end = found === -1 ? text.length : found;
-      if (quote === -1 || quote > end) {
-        const row = trimmed(text, at, end);
-        // Blank lines say nothing.
-        if (row !== '') this.#record(row.includes(COMMA) ? row.split(COMMA, maxCells + 1) : [row], line);
+      const separator = this.#separator ?? this.#beginWith(text.slice(at, end));
+      if (quote !== -1 && quote < at) quote = text.indexOf(QUOTE, at);
+      if (separator === undefined || quote === -1 || quote > end) {
+        if (separator !== undefined) this.#record(split(text.slice(at, end), separator), line);
         at = end + 1;
         line++;
         continue;
       }
-      const record = takeQuoted(text, at);
+      const record = takeQuoted(text, at, separator);
       if (record === undefined) {
-        if (text.length - at > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
-        this.#hold(text.slice(at));
-        this.#heldLine = line;
-        this.#lookAgainAt = Math.min(1.25 * this.#heldSize, maxLineBytes + 1);
+        this.#holdFrom(text.slice(at), line);
         return;
       }
       if ('message' in record) {
@@ -93,57 +119,82 @@ export class CsvReader {
         at = end + 1;
         line++;
       } else {
-        this.#visitor.record(record.cells, line);
+        this.#record(record.cells, line);
         at = record.next;
         line += record.breaks;
       }
     }
   }
 
-  #record(cells: readonly string[], line: number): void {
-    if (cells.length > maxCells) this.#visitor.fault(line, TOO_WIDE.message);
-    else this.#visitor.record(cells, line);
+  /** Learns the separator from the header. Undefined for what may come before it. */
+  #beginWith(line: string): Separator | undefined {
+    const declared = this.#dialect.declaredSeparator(line);
+    if (declared !== undefined) {
+      this.#separator = declared;
+      return undefined;
+    }
+    if (/^[,;\s]*$/.test(line)) return undefined;
+    this.#separator = this.#dialect.separatorOf(line);
+    return this.#separator;
   }
 
-  /** @throws Unreadable */
-  end(): void {
-    if (this.#held.length === 0) return;
-    // The last line of a file may lack its line break.
-    this.#scanHeld('\n');
-    if (this.#held.length > 0) throw new Unreadable(this.#heldLine, 'a quote is never closed');
+  #holdFrom(text: string, line: number): void {
+    if (text.length > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
+    this.#hold(text);
+    this.#heldLine = line;
+    this.#lookAgainAt = Math.min(1.25 * this.#heldSize, maxLineBytes + 1);
+  }
+
+  #record(cells: readonly string[], line: number): void {
+    if (cells.length > maxCells) this.#visitor.fault(line, TOO_WIDE.message);
+    // A row of nothing says nothing: spreadsheets write them below the last row.
+    else if (cells[0] !== '' || cells.some((cell) => cell !== '')) this.#visitor.record(cells, line);
   }
 }
 
+type QuotedCell = { readonly cell: string; readonly next: number } | undefined;
+
+/** What stands between a quote, before `from`, and the one that closes it; undefined while that is not there yet. */
+function takeCell(text: string, from: number): QuotedCell {
+  let cell = '';
+  for (let start = from; ; ) {
+    const close = text.indexOf(QUOTE, start);
+    if (close === -1 || close + 1 >= text.length) return undefined;
+    cell += text.slice(start, close);
+    if (text[close + 1] !== QUOTE) return { cell, next: close + 1 };
+    cell += QUOTE;
+    start = close + 2;
+  }
+}
+
+function breaksIn(cell: string): number {
+  let breaks = 0;
+  for (let found = cell.indexOf('\n'); found !== -1; found = cell.indexOf('\n', found + 1)) breaks++;
+  return breaks;
+}
+
 /** One record that has a quote in its first line; undefined while its end is not there yet. */
-function takeQuoted(text: string, from: number): Quoted {
+function takeQuoted(text: string, from: number, separator: Separator): Quoted {
   const cells: string[] = [];
   let breaks = 0;
   let nl = -1;
   for (let at = from; ; ) {
-    if (text[at] === QUOTE) {
-      let cell = '';
-      for (let start = at + 1; ; ) {
-        const close = text.indexOf(QUOTE, start);
-        if (close === -1 || close + 1 >= text.length) return undefined;
-        cell += text.slice(start, close);
-        start = close + 1;
-        at = start;
-        if (text[start] !== QUOTE) break;
-        cell += QUOTE;
-        start++;
-      }
-      for (let found = cell.indexOf('\n'); found !== -1; found = cell.indexOf('\n', found + 1)) breaks++;
-      cells.push(cell);
-      if (text[at] === '\r') at++;
+    const first = skipBlanks(text, at, separator);
+    if (text[first] === QUOTE) {
+      const taken = takeCell(text, first + 1);
+      if (taken === undefined) return undefined;
+      breaks += breaksIn(taken.cell);
+      cells.push(taken.cell);
+      at = skipBlanks(text, taken.next, separator);
       if (at === text.length) return undefined;
-      if (text[at] !== COMMA && text[at] !== '\n') return { message: 'has text after a closing quote' };
+      if (text[at] !== separator && text[at] !== '\n') return { message: 'has text after a closing quote' };
     } else {
       if (nl < at) nl = text.indexOf('\n', at);
       if (nl === -1) return undefined;
       // Looked for within the line: in the rest of the text there may be none for long.
-      const comma = text.slice(at, nl).indexOf(COMMA);
-      const end = comma === -1 ? nl : at + comma;
-      const cell = end === nl ? trimmed(text, at, end) : text.slice(at, end);
+      const found = text.slice(at, nl).indexOf(separator);
+      const end = found === -1 ? nl : at + found;
+      const cell = trimBlanks(text.slice(at, end));
       if (cell.includes(QUOTE)) return { message: 'has a quote within a cell that does not begin with one' };
       cells.push(cell);
       at = end;

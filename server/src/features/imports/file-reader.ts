@@ -1,45 +1,43 @@
 import { maxJobErrors } from '@kohort/contract';
 import { CsvReader } from './csv.ts';
+import { declaredSeparator, separatorOf } from './dialect.ts';
+import { type JsonObject, parseObject } from './json-line.ts';
 import { type Block, LineReader, Unreadable } from './lines.ts';
 
 export interface JobError {
-  /** Null where it is no line that is wrong. */
+  /** Null for an error that is not in a line. */
   readonly line: number | null;
   readonly message: string;
 }
 
-export type Format = 'csv' | 'ndjson';
+export type Format = 'csv' | 'tsv' | 'ndjson';
 
 /** A row as it goes into the staging table: the cells after `line`, or why it cannot. */
-export type Staged = { readonly cells: readonly (string | null)[] } | { readonly fault: string };
+export type Staged =
+  | { readonly cells: readonly (string | null)[]; readonly warning?: string | undefined }
+  | { readonly fault: string };
 
 /** How the rows of one kind of file are read. */
 export interface RowReader {
   /** Takes the names of the columns of a CSV, or says what is wrong with them. */
   header(names: readonly string[]): string | undefined;
   record(cells: readonly string[]): Staged;
-  object(value: Readonly<Record<string, unknown>>): Staged;
+  /** `text` is what the object was parsed from. */
+  object(value: JsonObject, text: string): Staged;
 }
 
-/** Characters of a line of NDJSON: it is parsed, checked and written again in one turn of the event loop. */
-const maxObjectChars = 256 * 1024;
-
-const NEEDS_ESCAPE = /[\\\n\r\t]/;
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const needsEscape = /[\\\n\r\t]/;
+const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /** A value in the text format of COPY. */
 function copyText(value: string | null): string {
   if (value === null) return '\\N';
-  return NEEDS_ESCAPE.test(value) ? value.replaceAll(/[\\\n\r\t]/g, (one) => ESCAPES[one] ?? one) : value;
-}
-
-function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return needsEscape.test(value) ? value.replaceAll(/[\\\n\r\t]/g, (one) => escapes[one] ?? one) : value;
 }
 
 /**
- * Reads a file, chunk by chunk, into lines for COPY. Keeps the first errors; a file with errors yields no more lines, since
- * nothing of it will be applied, but is read on for further errors.
+ * Reads a file, chunk by chunk, into lines for COPY. Keeps the first errors and warnings; a file with errors yields no more
+ * lines, since nothing of it will be applied, but is read on for further errors.
  */
 export class FileReader {
   readonly #reader: RowReader;
@@ -47,6 +45,8 @@ export class FileReader {
   readonly #lines = new LineReader();
   readonly #csv: CsvReader;
   readonly errors: JobError[] = [];
+  /** Of rows that are applied all the same. */
+  readonly warnings: JobError[] = [];
   #rows = 0;
   #out = '';
   #hasHeader = false;
@@ -55,13 +55,14 @@ export class FileReader {
   constructor(format: Format, reader: RowReader) {
     this.#format = format;
     this.#reader = reader;
-    this.#csv = new CsvReader({
-      record: (cells, line) => this.#record(cells, line),
-      fault: (line, message) => {
+    const visitor = {
+      record: (cells: readonly string[], line: number) => this.#record(cells, line),
+      fault: (line: number, message: string) => {
         if (!this.#hasHeader) throw new Unreadable(line, message);
         this.#fault(line, message);
       },
-    });
+    };
+    this.#csv = new CsvReader(visitor, { declaredSeparator, separatorOf }, format === 'tsv' ? '\t' : undefined);
   }
 
   get rows(): number {
@@ -103,23 +104,15 @@ export class FileReader {
 
   #read(block: Block | undefined): void {
     if (block === undefined) return;
-    if (this.#format === 'csv') this.#csv.read(block);
-    else this.#readJson(block);
+    if (this.#format === 'ndjson') this.#readJson(block);
+    else this.#csv.read(block);
   }
 
   #readJson({ text, line: first }: Block): void {
     for (const [i, one] of text.split('\n').entries()) {
-      if (one.trim() !== '') this.#stage(this.#objectOf(one), first + i);
-    }
-  }
-
-  #objectOf(text: string): Staged {
-    if (text.length > maxObjectChars) return { fault: 'is longer than 256 KiB, the most that an object may have' };
-    try {
-      const value: unknown = JSON.parse(text);
-      return isPlainObject(value) ? this.#reader.object(value) : { fault: 'is not a JSON object' };
-    } catch {
-      return { fault: 'is not JSON' };
+      if (one.trim() === '') continue;
+      const parsed = parseObject(one);
+      this.#stage('fault' in parsed ? parsed : this.#reader.object(parsed.value, one), first + i);
     }
   }
 
@@ -139,6 +132,9 @@ export class FileReader {
       this.#fault(line, staged.fault);
       return;
     }
+    if (staged.warning !== undefined && this.warnings.length < maxJobErrors) {
+      this.warnings.push({ line, message: staged.warning });
+    }
     let row = String(line);
     for (const cell of staged.cells) row += `\t${copyText(cell)}`;
     this.#out += `${row}\n`;
@@ -147,26 +143,4 @@ export class FileReader {
   #fault(line: number, message: string): void {
     if (this.errors.length < maxJobErrors) this.errors.push({ line, message });
   }
-}
-
-/** Data of the client's as a message shows it. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-}
-
-/** Cells beyond the header's, which spreadsheets write, must be empty; there must not be fewer. */
-export function widthFault(cells: readonly string[], width: number): string | undefined {
-  const isRight = cells.length === width || (cells.length > width && cells.slice(width).every((cell) => cell === ''));
-  return isRight ? undefined : `has ${cells.length} cells, the header has ${width}`;
-}
-
-/** The header without the empty names at its end, or what is wrong with it. */
-export function readHeader(names: readonly string[]): { names: readonly string[] } | { fault: string } {
-  const last = names.findLastIndex((name) => name !== '');
-  const used = names.slice(0, last + 1);
-  const seen = new Set<string>();
-  const twice = used.find((name) => seen.size === seen.add(name).size);
-  if (twice !== undefined) return { fault: `names the column ${quoted(twice)} twice` };
-  if (used.includes('')) return { fault: 'has a column without a name' };
-  return { names: used };
 }

@@ -6,7 +6,15 @@ import type { IdempotentCall } from '../../http/idempotency.ts';
 import type { Router } from '../../http/route.ts';
 import { uploadOf } from '../../http/uploads.ts';
 import type { OnceUploaded } from '../idempotency/idempotency.ts';
+import type { Format } from './file-reader.ts';
 import type { FileInput, Imports } from './imports.ts';
+
+const formats: Readonly<Record<string, Format>> = {
+  'text/tab-separated-values': 'tsv',
+  'application/x-ndjson': 'ndjson',
+  'application/ndjson': 'ndjson',
+  'application/jsonl': 'ndjson',
+};
 
 interface UploadCall {
   readonly caller: Caller;
@@ -16,15 +24,16 @@ interface UploadCall {
 
 export function importRoutes({ route }: Router, imports: Imports, once: OnceUploaded): void {
   function receive(
-    { caller, idempotent, request }: UploadCall,
+    { caller, idempotent, request, columns }: UploadCall & { columns: string | undefined },
     take: (file: FileInput) => Promise<number>,
   ): Promise<{ job: string }> {
     const { type, stream = Readable.from([]) } = uploadOf(request);
     const answer = (job: number) => ({ job: String(job) });
     return once<{ job: string }>(idempotent, stream, async (source, keep) => {
-      const format = type === 'text/csv' ? 'csv' : 'ndjson';
+      const format = formats[type] ?? 'csv';
       const onReceived: FileInput['onReceived'] = (tx, job) => keep(tx, answer(job));
-      return answer(await take({ format, source, actor: caller.actor, onReceived }));
+      const ignoreUnknown = columns === 'ignore';
+      return answer(await take({ format, source, ignoreUnknown, actor: caller.actor, onReceived }));
     });
   }
 
@@ -32,11 +41,11 @@ export function importRoutes({ route }: Router, imports: Imports, once: OnceUplo
     const { mode = 'add', unknown = 'reject', dry_run, expires_at } = query;
     const time = expires_at === undefined ? undefined : parseTime(expires_at);
     const options = { mode, unknown, dry_run: dry_run === 'true', expires_at: time?.toISOString() ?? null };
-    return receive(call, (file) => imports.members(params.slug, options, file));
+    return receive({ ...call, columns: query.columns }, (file) => imports.members(params.slug, options, file));
   });
 
   route(contract.importUsers, ({ query, ...call }) => {
     const options = { unknown: query.unknown ?? 'create', dry_run: query.dry_run === 'true' };
-    return receive(call, (file) => imports.users(options, file));
+    return receive({ ...call, columns: query.columns }, (file) => imports.users(options, file));
   });
 }

@@ -17,6 +17,8 @@ export { keepSwept } from './sweep.ts';
 
 export interface FileInput {
   readonly format: Format;
+  /** Pass over columns, or fields, that are not known. */
+  readonly ignoreUnknown: boolean;
   readonly source: AsyncIterable<Buffer>;
   readonly actor: string;
   /** Part of the transaction by which the job is there to stay. */
@@ -54,7 +56,7 @@ export function createImports({
   const receiver = createReceiver({ db, owner, onQueued });
 
   return {
-    async members(slug, options, { format, source, actor, onReceived }) {
+    async members(slug, options, { ignoreUnknown, ...file }) {
       const { mode, expires_at } = options;
       if (expires_at !== null && mode === 'remove') {
         throw invalid('/query/expires_at', 'is of no use with mode remove');
@@ -69,25 +71,19 @@ export function createImports({
         lane: `segment:${segmentId}`,
         segmentId,
         options,
-        actor,
-        format,
-        source,
-        onReceived,
-        reader: memberRows(),
+        ...file,
+        reader: memberRows({ ignoreUnknown }),
       });
     },
 
-    users(options, { format, source, actor, onReceived }) {
+    users(options, { ignoreUnknown, ...file }) {
       return receiver.receive({
         kind: 'user_import',
         lane: 'users',
         segmentId: null,
         options,
-        actor,
-        format,
-        source,
-        onReceived,
-        reader: userRows(),
+        ...file,
+        reader: userRows({ ignoreUnknown }),
       });
     },
 

@@ -1,7 +1,10 @@
 import { externalIdFault, maxUserId, parseId, parseTime } from '@kohort/contract';
-import { quoted, type RowReader, readHeader, type Staged, widthFault } from './file-reader.ts';
+import { accidentOf } from './accidents.ts';
+import type { RowReader, Staged } from './file-reader.ts';
+import { readHeader, widthFault } from './header.ts';
+import { quoted } from './json-line.ts';
 
-const COLUMNS = ['user_id', 'external_id', 'expires_at'];
+const columns = ['user_id', 'external_id', 'expires_at'];
 /** What {@link memberRows} stages, after the line. */
 export const memberColumns = 'line, user_id, external_id, expires_at';
 
@@ -17,29 +20,36 @@ function stage(id: string, externalId: string, expiresAt: string): Staged {
   }
   if (externalId !== '') {
     const fault = externalIdFault(externalId);
-    return fault === undefined ? { cells: [null, externalId, time] } : { fault: `external_id ${fault}` };
+    if (fault !== undefined) return { fault: `external_id ${fault}` };
+    return { cells: [null, externalId, time], warning: accidentOf(externalId) };
   }
   if (id === '') return { fault: 'names no user' };
   return parseId(id) === undefined ? { fault: `user_id ${quoted(id)} is not ${ID}` } : { cells: [id, null, time] };
 }
 
+export interface RowOptions {
+  /** Pass over columns, or fields, that are not known. */
+  readonly ignoreUnknown: boolean;
+}
+
 /** Reads the rows of a file of members. */
-export function memberRows(): RowReader {
+export function memberRows({ ignoreUnknown }: RowOptions): RowReader {
   let width = 0;
   let [id, externalId, expiresAt] = [-1, -1, -1];
   return {
-    header(found) {
-      const header = readHeader(found);
+    header(names) {
+      const known = ignoreUnknown ? names.map((name) => (columns.includes(name.toLowerCase()) ? name : '')) : names;
+      const header = readHeader(known, columns);
       if ('fault' in header) return header.fault;
-      const { names } = header;
-      const unknown = names.find((name) => !COLUMNS.includes(name));
+      const unknown = header.columns.find(({ name }) => !columns.includes(name) && !ignoreUnknown);
+      if (unknown?.name === '') return 'has a column without a name';
       if (unknown !== undefined) {
-        const hint = unknown.includes(';') || unknown.includes('\t') ? '; cells are separated by commas' : '';
-        return `the first line must name the columns, among ${COLUMNS.join(', ')}; ${quoted(unknown)} is none of them${hint}`;
+        return `the first line must name the columns, among ${columns.join(', ')}; ${quoted(unknown.name)} is none of them; columns=ignore passes over such columns`;
       }
-      [id, externalId, expiresAt] = COLUMNS.map((name) => names.indexOf(name)) as [number, number, number];
+      const placeOf = (name: string) => header.columns.find((column) => column.name === name)?.at ?? -1;
+      [id, externalId, expiresAt] = [placeOf('user_id'), placeOf('external_id'), placeOf('expires_at')];
       if (id === -1 && externalId === -1) return 'the first line must name a column user_id or external_id';
-      width = names.length;
+      width = names.findLastIndex((name) => name !== '') + 1;
       return undefined;
     },
     record(cells) {
@@ -48,7 +58,7 @@ export function memberRows(): RowReader {
       return stage(cells[id] ?? '', cells[externalId] ?? '', cells[expiresAt] ?? '');
     },
     object(value) {
-      const unknown = Object.keys(value).find((name) => !COLUMNS.includes(name));
+      const unknown = ignoreUnknown ? undefined : Object.keys(value).find((name) => !columns.includes(name));
       if (unknown !== undefined) return { fault: `${quoted(unknown)} is not a known field` };
       const { user_id = null, external_id = null, expires_at = null } = value;
       if (user_id !== null && !(Number.isSafeInteger(user_id) && Number(user_id) >= 1)) {
