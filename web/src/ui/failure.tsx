@@ -30,6 +30,7 @@ export function sentenceOf(error: unknown, { text, plain }: Speech): string {
 /** An error where its answer would have stood: what happened, its fields, the request's id, and a way to try again. */
 export function Failure({ error, onRetry }: { readonly error: unknown; readonly onRetry?: () => void }) {
   const speech = useSpeech();
+  if (isMissing(error)) return <Notice>{speech.text('failure.missing')}</Notice>;
   const refusal = error instanceof Refusal ? error : undefined;
   const sentence = sentenceOf(error, speech);
   const detail = refusal && refusal.message !== sentence && refusal.status !== 403 ? refusal.message : undefined;

@@ -11,7 +11,7 @@ const paths = {
   close: 'M6 6l12 12M18 6 6 18',
   check: 'm5 12.5 4.5 4.5L19 7.5',
   menu: 'M4 7h16M4 12h16M4 17h16',
-  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  more: 'M4 12h.01M12 12h.01M20 12h.01',
   down: 'm7 10 5 5 5-5',
   search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14Zm9 2-4-4',
   warning: 'M12 9v4m0 3.5h.01M10.3 4 2.6 17.5A2 2 0 0 0 4.3 20.5h15.4a2 2 0 0 0 1.7-3L13.7 4a2 2 0 0 0-3.4 0Z',
@@ -36,7 +36,7 @@ export function Icon({ name, size = 16 }: { readonly name: IconName; readonly si
       viewBox="0 0 24 24"
       fill="none"
       stroke="currentColor"
-      strokeWidth={isDots ? 3.2 : 1.9}
+      strokeWidth={isDots ? 4 : 1.9}
       strokeLinecap="round"
       strokeLinejoin="round"
       aria-hidden="true"

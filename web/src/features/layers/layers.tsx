@@ -12,7 +12,7 @@ import { Dialog } from '../../ui/dialog.tsx';
 import { Failure, isMissing } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { Card, Empty, layout, Notice, Page } from '../../ui/layout.tsx';
+import { Card, Empty, layout, Page } from '../../ui/layout.tsx';
 import { slugForm } from '../segments/details.tsx';
 import { LayerBar } from './layer-bar.tsx';
 
@@ -140,11 +140,7 @@ export function LayersPage() {
   );
   return (
     <Page title={text('nav.layers')} lead={text('layers.lead')} actions={create}>
-      {isMissing(error) ? (
-        <Notice>{text('failure.missing')}</Notice>
-      ) : (
-        error && <Failure error={error} onRetry={() => refetch()} />
-      )}
+      {error && <Failure error={error} onRetry={() => refetch()} />}
       {isPending && !error && <div className={layout.loading}>{text('loading')}</div>}
       {data?.layers.map((layer) => (
         <LayerCard key={layer.id} layer={layer} />

@@ -3,7 +3,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { Segment, Version, VersionState } from '../../api/later.ts';
-import { type Speech, useSpeech } from '../../i18n/language.ts';
+import { useSpeech } from '../../i18n/language.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';
 import { classes } from '../../ui/classes.ts';
@@ -13,20 +13,13 @@ import { Icon } from '../../ui/icons.tsx';
 import { Badge, Card, layout, Notice } from '../../ui/layout.tsx';
 import { useSay } from '../../ui/toast.tsx';
 import { ReportButton } from '../reports/report-button.tsx';
+import { Actor } from '../users/actor.tsx';
 import { Diff } from './diff.tsx';
 import { changesOf } from './draft.ts';
 import { ChangePreview } from './preview.tsx';
 import { segmentQuery } from './queries.ts';
 
 const route = getRouteApi('/segments/$slug');
-
-/** Who did it, as the service names them: `user:1`, `key:2`, `anonymous`, `system`. */
-export function actorWords(actor: string, { text }: Speech): string {
-  const [kind = '', id = ''] = actor.split(':');
-  if (kind === 'user') return text('actor.user', { id });
-  if (kind === 'key') return text('actor.key', { id });
-  return kind === 'system' ? text('actor.system') : kind === 'anonymous' ? text('actor.anonymous') : actor;
-}
 
 /** What a restored version sets: everything but the name, which may belong to another segment by now. */
 function restoredBody(state: VersionState, now: Segment) {
@@ -76,7 +69,7 @@ function VersionCard({ version, segment }: { readonly version: Version; readonly
         <div className={layout.row}>
           <strong>{speech.plain(`history.${version.action}`)}</strong>
           <span className={layout.soft}>
-            <time dateTime={version.at}>{speech.moment(version.at)}</time> · {actorWords(version.actor, speech)}
+            <time dateTime={version.at}>{speech.moment(version.at)}</time> · <Actor actor={version.actor} />
           </span>
         </div>
         {mayEdit && version.after && <Restore segment={segment} state={version.after} />}

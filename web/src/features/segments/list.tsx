@@ -45,7 +45,9 @@ function Size({ slug }: { readonly slug: string }) {
 
 function Usage({ slug }: { readonly slug: string }) {
   const { text } = useSpeech();
-  const count = useQuery(usageQuery(slug)).data?.used_by?.length ?? 0;
+  const { data } = useQuery(usageQuery(slug));
+  const count = data?.used_by?.length ?? 0;
+  if (!data) return <span className={layout.soft}>…</span>;
   if (count === 0) return <span className={layout.soft}>–</span>;
   return <>{text('list.usedBy', { count })}</>;
 }

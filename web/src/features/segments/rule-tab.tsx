@@ -110,12 +110,12 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
     <div className={layout.split}>
       <LeaveGuard isDirty={isDirty && !isBusy} />
       <div className={layout.stack}>
+        <RuleForm draft={draft} onChange={setDraft} errors={errors} slug={base.slug} />
         <DetailsForm
           details={details}
           onChange={setDetails}
           slugError={isTaken ? text('details.slugTaken') : undefined}
         />
-        <RuleForm draft={draft} onChange={setDraft} errors={errors} slug={base.slug} />
         {theirs && (
           <Conflict
             mine={base}
@@ -136,7 +136,7 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
           />
         )}
         {error !== undefined && !theirs && !isTaken && <Failure error={error} />}
-        <div className={layout.row}>
+        <div className={classes(layout.row, layout.savebar)}>
           <Button
             look="primary"
             isDisabled={isBusy || !isDirty || !changes || !slugForm.test(details.slug)}

@@ -7,14 +7,13 @@ import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Badge, Card, Empty, layout, type Tone } from '../../ui/layout.tsx';
 import { ReportButton } from '../reports/report-button.tsx';
-import { actorWords } from '../segments/history-tab.tsx';
+import { Actor } from './actor.tsx';
 
 const tones: Readonly<Record<string, Tone>> = { add: 'good', remove: 'bad', expire: 'warn' };
 const pageRows = 50;
 
 export function HistoryCard({ user }: { readonly user: User }) {
-  const speech = useSpeech();
-  const { text, plain, moment } = speech;
+  const { text, plain, moment } = useSpeech();
   const id = String(user.id);
   const history = useInfiniteQuery({
     queryKey: ['history', user.id],
@@ -53,7 +52,7 @@ export function HistoryCard({ user }: { readonly user: User }) {
                     <time dateTime={event.at}>{moment(event.at)}</time>
                   </td>
                   <td>
-                    <Badge tone={tones[event.action]}>
+                    <Badge tone={event.source === 'exclude' ? 'bad' : tones[event.action]}>
                       {plain(
                         event.action === 'add' && event.source === 'exclude'
                           ? 'event.exclude'
@@ -70,7 +69,7 @@ export function HistoryCard({ user }: { readonly user: User }) {
                     </Link>
                   </td>
                   <td>
-                    {actorWords(event.actor, speech)}
+                    <Actor actor={event.actor} />
                     {event.source.startsWith('import:') && (
                       <div className={layout.small}>
                         {text('person.import', { id: event.source.slice('import:'.length) })}

@@ -91,9 +91,13 @@ export function PersonPage() {
       }
       actions={mayEdit && <Erase user={user} name={name} />}
     >
-      <AttributesCard user={user} />
-      <SegmentsCard user={user} />
-      <HistoryCard user={user} />
+      <div className={layout.split}>
+        <div className={layout.stack}>
+          <SegmentsCard user={user} />
+          <HistoryCard user={user} />
+        </div>
+        <AttributesCard user={user} />
+      </div>
       {!maySee && <RoleNote needs="viewer" />}
     </Page>
   );
