@@ -1,4 +1,15 @@
-import type { accounts, auth, history, jobs, keys, memberships, reports, segments, users } from '@kohort/contract';
+import type {
+  accounts,
+  auth,
+  console,
+  history,
+  jobs,
+  keys,
+  memberships,
+  reports,
+  segments,
+  users,
+} from '@kohort/contract';
 import { endpoint, type RawInput, untyped } from './call.ts';
 import type * as later from './later.ts';
 
@@ -6,8 +17,8 @@ import type * as later from './later.ts';
 export const api = {
   me: endpoint<typeof auth.me>('GET', '/auth/me'),
   changePassword: endpoint<typeof auth.changePassword>('POST', '/auth/password'),
-  openSession: untyped<RawInput & { body: { username: string; password: string } }, undefined>('POST', '/ui/session'),
-  closeSession: untyped<RawInput, undefined>('DELETE', '/ui/session'),
+  openSession: endpoint<typeof console.openSession>('POST', '/ui/session'),
+  closeSession: endpoint<typeof console.closeSession>('DELETE', '/ui/session'),
 
   listAccounts: endpoint<typeof accounts.listAccounts>('GET', '/api/accounts'),
   changeAccount: endpoint<typeof accounts.changeAccount>('PATCH', '/api/accounts/{id}'),

@@ -136,7 +136,7 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
           />
         )}
         {error !== undefined && !theirs && !isTaken && <Failure error={error} />}
-        <div className={classes(layout.row, layout.savebar)}>
+        <div className={classes(layout.row, isDirty && layout.savebar)}>
           <Button
             look="primary"
             isDisabled={isBusy || !isDirty || !changes || !slugForm.test(details.slug)}
