@@ -10,6 +10,7 @@ const postgres = 'testkit/global-setup.ts';
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['testkit/end-with-runner.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     projects: [
