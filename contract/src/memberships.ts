@@ -280,7 +280,7 @@ export const resolve = endpoint({
     body: { users: ['2', 'ext:shopper-4', 'ext:stranger'] },
     answer: {
       results: [
-        { user: '2', segments: ['AVITO_DISCOUNT_50'] },
+        { user: '2', segments: [] },
         { user: 'ext:shopper-4', segments: ['AVITO_DISCOUNT_50', 'FREE_SHIPPING'] },
         { user: 'ext:stranger', segments: null },
       ],

@@ -1,50 +1,57 @@
-import type { Answer, Body, Endpoint, Params, Query } from '@kohort/contract';
-import { errorOf, KohortError, Unreachable } from './errors.ts';
+import { DeadlineExceeded, errorOf, Unreachable } from './errors.ts';
+import { withRetries } from './retry.ts';
+import { beginSpan, type CallSpan, tracingIsLoaded } from './tracing.ts';
 
-export interface ClientOptions {
-  /** Where the service is: `https://kohort.example.com`. */
+export interface ConnectionOptions {
+  /** Where the service is: `https://kohort.example.com`, with a path prefix if there is one. */
   readonly url: string;
   /** A session token or an API key. */
   readonly token?: string | undefined;
-  /** How often a call that may be repeated is tried again when the service says so (503 with Retry-After). Default 3. */
-  readonly retries?: number;
-  readonly fetch?: typeof fetch;
+  /** How often a call that failed for a moment is tried again. Default 3. */
+  readonly retries?: number | undefined;
+  /** Milliseconds a call may take, all tries together; files and streams have no limit of their own. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  readonly fetch?: typeof fetch | undefined;
+  /** From 0 up to 1; what pauses are drawn with. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** What every call takes besides its own parts. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** In place of the client's. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What a streamed body may be. */
 export type UploadBody = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | Uint8Array | string;
 
-type Part<Name extends string, Value> =
-  Value extends Record<string, never>
-    ? unknown
-    : Value extends undefined
-      ? unknown
-      : Partial<Value> extends Value
-        ? { readonly [K in Name]?: Value }
-        : { readonly [K in Name]: Value };
-
-type Uploaded<E extends Endpoint> = E extends { readonly uploads: readonly (infer Type)[] }
-  ? { readonly upload: UploadBody; readonly type: Type }
-  : unknown;
-
-export interface CallSettings {
-  readonly signal?: AbortSignal;
-  readonly headers?: Readonly<Record<string, string>>;
+/** What the client has to know of a call. */
+export interface CallShape {
+  readonly id: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly answers: 'json' | 'nothing' | 'stream';
+  /** A second try can do no harm. */
+  readonly repeatable?: true;
+  /** Takes an Idempotency-Key, which makes a second try harmless. */
+  readonly creates?: true;
+  /** The field of a page that has the entries. */
+  readonly entries?: string;
 }
 
-/** What a call takes: the parts that its endpoint has, and no others. */
-export type Input<E extends Endpoint> = Part<'params', Params<E>> &
-  Part<'query', Query<E>> &
-  Part<'body', Body<E>> &
-  Uploaded<E> &
-  CallSettings;
+/** A list: one page by calling it, or all of it. */
+export interface Paged<Arguments extends unknown[], Page, Entries extends keyof Page> {
+  (...input: Arguments): Promise<Page>;
+  /** Every entry, page by page, as they are asked for. */
+  all(...input: Arguments): AsyncGenerator<Page[Entries] extends (infer Entry)[] ? Entry : never, void, undefined>;
+  pages(...input: Arguments): AsyncGenerator<Page, void, undefined>;
+}
 
-/** What a call answers: its JSON, a stream where the endpoint streams, or nothing. */
-export type Output<E extends Endpoint> = E extends { readonly success: { readonly media: unknown } }
-  ? ReadableStream<Uint8Array>
-  : Answer<E>;
+type RequestBody = NonNullable<RequestInit['body']>;
 
-interface AnyInput extends CallSettings {
+export interface CallInput extends CallOptions {
   readonly params?: Readonly<Record<string, unknown>>;
   readonly query?: Readonly<Record<string, unknown>>;
   readonly body?: unknown;
@@ -52,81 +59,166 @@ interface AnyInput extends CallSettings {
   readonly type?: string;
 }
 
+/** Makes one call and answers its JSON, its stream, or nothing. */
+export type Call = (shape: CallShape, input?: CallInput) => Promise<unknown>;
+
 const DEFAULT_RETRIES = 3;
-const MAX_PAUSE = 30;
+const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Repeating them changes nothing, whatever became of the first one. */
-const REPEATABLE = new Set(['GET', 'PUT', 'DELETE']);
-
-function addressOf(base: string, endpoint: Endpoint, { params = {}, query = {} }: AnyInput): string {
-  const path = endpoint.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+function addressOf(base: string, { id, path }: CallShape, { params = {}, query = {} }: CallInput): string {
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     const value = params[name];
-    if (value === undefined) throw new TypeError(`${endpoint.id} needs the parameter ${name}`);
+    if (value === undefined) throw new TypeError(`${id} needs the parameter ${name}`);
     return encodeURIComponent(String(value));
   });
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
-  return `${base.replace(/\/+$/, '')}${path}${search.size > 0 ? `?${search}` : ''}`;
+  return `${base.replace(/\/+$/, '')}${filled}${search.size > 0 ? `?${search}` : ''}`;
 }
 
-function requestOf(endpoint: Endpoint, input: AnyInput, token: string | undefined): RequestInit {
-  const headers = new Headers(input.headers);
-  if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-  const init: RequestInit = { method: endpoint.method, headers, ...(input.signal && { signal: input.signal }) };
-  if (input.upload !== undefined) {
-    headers.set('content-type', input.type ?? 'application/octet-stream');
-    // `half`: the body is sent before the answer is read, which is all that a streamed body can do.
-    return Object.assign(init, { body: input.upload, duplex: 'half' });
-  }
-  if (input.body === undefined) return init;
-  headers.set('content-type', 'application/json');
-  return { ...init, body: JSON.stringify(input.body) };
+/** Not `randomUUID`, which browsers keep from pages without TLS. */
+function drawKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The same upload, and what went wrong where it is read from: that is not the service's doing, though `fetch` fails of it. */
-function watched(upload: UploadBody): { readonly upload: UploadBody; readonly failure: () => unknown } {
+function watched(upload: UploadBody): { readonly body: RequestBody; readonly failure: () => unknown } {
   let failure: unknown;
-  if (typeof upload === 'string' || upload instanceof Uint8Array) return { upload, failure: () => failure };
-  async function* read(source: AsyncIterable<Uint8Array>) {
-    try {
-      yield* source;
-    } catch (error) {
-      failure = error;
-      throw error;
-    }
+  if (typeof upload === 'string' || upload instanceof Uint8Array) {
+    return { body: upload as RequestBody, failure: () => failure };
   }
-  return { upload: read(upload), failure: () => failure };
+  const chunks = (upload instanceof ReadableStream ? chunksOf(upload) : upload)[Symbol.asyncIterator]();
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await chunks.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          failure = error;
+          controller.error(error);
+        }
+      },
+      async cancel() {
+        await chunks.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { body, failure: () => failure };
 }
 
-export function createCall({ url, token, retries = DEFAULT_RETRIES, fetch: send = fetch }: ClientOptions) {
-  async function once(endpoint: Endpoint, input: AnyInput): Promise<Response> {
-    const address = addressOf(url, endpoint, input);
+/** By its reader: not every browser can iterate over a stream. */
+export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Aborts when either does; `late` says whether it was the time. */
+function bounded(signal: AbortSignal | undefined, deadline: number) {
+  const controller = new AbortController();
+  let isLate = false;
+  const stop = () => controller.abort(signal?.reason);
+  if (signal?.aborted) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  const timer = Number.isFinite(deadline)
+    ? setTimeout(
+        () => {
+          isLate = true;
+          controller.abort();
+        },
+        Math.max(0, deadline - performance.now()),
+      )
+    : undefined;
+  return {
+    signal: controller.signal,
+    isLate: () => isLate,
+    release() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    },
+    stopWaiting: () => clearTimeout(timer),
+  };
+}
+
+export function createCall(options: ConnectionOptions): Call {
+  const { url, token, retries = DEFAULT_RETRIES, timeoutMs = DEFAULT_TIMEOUT_MS, random = Math.random } = options;
+  const send: typeof fetch = options.fetch ?? ((...request) => fetch(...request));
+  const base = new URL(url).href;
+
+  async function once(shape: CallShape, input: CallInput, headers: Headers, deadline: number, span: CallSpan) {
+    const address = addressOf(base, shape, input);
     const source = input.upload === undefined ? undefined : watched(input.upload);
-    let response: Response;
+    const body = source ? source.body : input.body === undefined ? undefined : JSON.stringify(input.body);
+    const bounds = bounded(input.signal, deadline);
     try {
-      response = await send(address, requestOf(endpoint, source ? { ...input, upload: source.upload } : input, token));
+      const response = await send(address, {
+        method: shape.method,
+        headers,
+        signal: bounds.signal,
+        // `half`: the body is sent before the answer is read, which is all that a streamed body can do.
+        ...(body !== undefined && { body, duplex: 'half' }),
+      });
+      span.answered(response.status);
+      if (!response.ok) throw await errorOf(response);
+      if (shape.answers === 'stream') return response.body;
+      return shape.answers === 'nothing' ? undefined : await response.json();
     } catch (error) {
       const failure = source?.failure();
       if (failure !== undefined) throw failure;
-      if (input.signal?.aborted) throw error;
+      if (error instanceof Error && error.name === 'KohortError') throw error;
+      if (input.signal?.aborted) throw input.signal.reason;
+      if (bounds.isLate()) throw new DeadlineExceeded(`Kohort at ${url} did not answer in time.`);
       throw new Unreachable(`Kohort cannot be reached at ${url}.`, { cause: error });
+    } finally {
+      // Who reads a stream may still be cut off by the signal that was given for it.
+      if (shape.answers === 'stream') bounds.stopWaiting();
+      else bounds.release();
     }
-    if (!response.ok) throw await errorOf(response);
-    return response;
   }
 
-  return async function call<const E extends Endpoint>(endpoint: E, input: Input<E>): Promise<Output<E>> {
-    const given = input as AnyInput;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const response = await once(endpoint, given);
-        if (endpoint.success.media !== undefined) return response.body as Output<E>;
-        return (endpoint.success.body === null ? undefined : await response.json()) as Output<E>;
-      } catch (error) {
-        const pause = error instanceof KohortError && error.status === 503 ? error.retryAfter : undefined;
-        if (pause === undefined || attempt >= retries || !REPEATABLE.has(endpoint.method)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, Math.min(pause, MAX_PAUSE) * 1000));
-      }
+  function headersOf(shape: CallShape, input: CallInput): Headers {
+    const headers = new Headers(input.headers);
+    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+    if (input.upload !== undefined) headers.set('content-type', input.type ?? 'application/octet-stream');
+    else if (input.body !== undefined) headers.set('content-type', 'application/json');
+    if (shape.creates && !headers.has('idempotency-key')) headers.set('idempotency-key', drawKey());
+    return headers;
+  }
+
+  return async function call(shape, input = {}) {
+    await tracingIsLoaded;
+    const isUnbounded = input.upload !== undefined || shape.answers === 'stream';
+    const limitMs = input.timeoutMs ?? (isUnbounded ? Number.POSITIVE_INFINITY : timeoutMs);
+    const deadline = performance.now() + limitMs;
+    const isStream =
+      input.upload !== undefined && typeof input.upload !== 'string' && !(input.upload instanceof Uint8Array);
+    const span = beginSpan(shape, base);
+    const headers = headersOf(shape, input);
+    span.inject(headers);
+    try {
+      const answer = await withRetries(() => once(shape, input, headers, deadline, span), {
+        // What has been read once cannot be sent again.
+        retries: isStream ? 0 : retries,
+        isRepeatable: shape.repeatable === true || shape.creates === true,
+        signal: input.signal,
+        deadline,
+        random,
+      });
+      span.end();
+      return answer;
+    } catch (error) {
+      span.end(error);
+      throw error;
     }
   };
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { createDatabase, type TestDatabase } from '../../server/test/database.ts';
 import { ADMIN_PASSWORD } from '../../server/test/service.ts';
 import { type Listening, listen } from '../../server/test/wire.ts';
-import { type Client, createClient, type Job, KohortError, Unreachable } from './index.ts';
+import { type Client, createClient, DeadlineExceeded, type Job, KohortError, Unreachable } from './index.ts';
 
 let database: TestDatabase;
 let service: Listening;
@@ -76,26 +76,80 @@ describe('the client', () => {
     await expect(nowhere.segments.listSegments()).rejects.toBeInstanceOf(Unreachable);
   });
 
-  it('tries again when told to, but nothing that might then happen twice', async () => {
-    let calls = 0;
-    const busy = async () => {
-      calls++;
-      const headers = { 'retry-after': '0', 'content-type': 'application/problem+json' };
-      return calls < 3 ? new Response('{"code":"overloaded"}', { status: 503, headers }) : Response.json({ count: 1 });
+  it('tries again what failed for a moment, and never what might then happen twice', async () => {
+    let answers: (() => Response | Promise<Response>)[] = [];
+    const sent: Request[] = [];
+    const scripted: typeof fetch = async (...request) => {
+      sent.push(new Request(...request));
+      const next = answers.shift();
+      if (!next) throw new TypeError('fetch failed');
+      return next();
     };
-    const patient = createClient({ url, fetch: busy });
-    expect(await patient.segments.countMembers({ params: { slug: 'S' } })).toEqual({ count: 1 });
-    expect(calls).toBe(3);
-    calls = 0;
-    await expect(patient.segments.createSegment({ body: { slug: 'T' } })).rejects.toMatchObject({
-      status: 503,
-      retryAfter: 0,
-    });
-    expect(calls).toBe(1);
-    calls = 0;
-    const hasty = createClient({ url, fetch: busy, retries: 0 });
-    await expect(hasty.segments.countMembers({ params: { slug: 'S' } })).rejects.toMatchObject({ code: 'overloaded' });
-    expect(calls).toBe(1);
+    const refuse = (status: number, code: string, after?: string) => () =>
+      new Response(JSON.stringify({ code }), {
+        status,
+        headers: { 'content-type': 'application/problem+json', ...(after !== undefined && { 'retry-after': after }) },
+      });
+    const lost = () => Promise.reject(new TypeError('fetch failed'));
+    const good = () => Response.json({ count: 1, id: 1, status: 'ok' });
+    const patient = createClient({ url, fetch: scripted, random: () => 0 });
+    const count = () => patient.segments.countMembers({ params: { slug: 'S' } });
+    const create = () => patient.segments.createSegment({ body: { slug: 'T' } });
+    const add = () => patient.memberships.addToSegment({ params: { user: '1' }, body: { slug: 'T' } });
+    const tries = async (call: () => Promise<unknown>, ...script: typeof answers) => {
+      [answers, sent.length] = [script, 0];
+      const outcome = await call().then(
+        () => 'done',
+        (error) => error.code ?? error.name,
+      );
+      return [outcome, sent.length];
+    };
+
+    expect(await tries(count, refuse(503, 'overloaded', '0'), lost, good)).toEqual(['done', 3]);
+    expect(await tries(create, refuse(503, 'outcome_unknown', '0'), lost, good)).toEqual(['done', 3]);
+    expect(new Set(sent.map(({ headers }) => headers.get('idempotency-key'))).size).toBe(1);
+    // It was not done, says the service; but of a lost answer nobody knows.
+    expect(await tries(add, refuse(503, 'overloaded', '0'), good)).toEqual(['done', 2]);
+    expect(await tries(add, lost, good)).toEqual(['Unreachable', 1]);
+    expect(await tries(add, refuse(503, 'outcome_unknown', '0'), good)).toEqual(['outcome_unknown', 1]);
+    expect(await tries(count, refuse(404, 'segment_unknown'), good)).toEqual(['segment_unknown', 1]);
+    expect(await tries(count, ...Array.from({ length: 9 }, () => lost))).toEqual(['Unreachable', 4]);
+    // A pause that would end after the deadline is not begun; a date is understood.
+    expect(await tries(count, refuse(503, 'overloaded', '60'), good)).toEqual(['overloaded', 1]);
+    expect(await tries(count, refuse(503, 'overloaded', 'Fri, 31 Dec 2099 23:59:59 GMT'), good)).toEqual([
+      'overloaded',
+      1,
+    ]);
+    expect(await tries(count, refuse(503, 'overloaded', 'Thu, 01 Jan 1970 00:00:00 GMT'), good)).toEqual(['done', 2]);
+  });
+
+  it('ends in time, and when the caller has heard enough', async () => {
+    const silent: typeof fetch = (_, init) =>
+      new Promise((_resolve, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason)));
+    const hasty = createClient({ url, fetch: silent, timeoutMs: 20 });
+    await expect(hasty.auth.me()).rejects.toBeInstanceOf(DeadlineExceeded);
+    await expect(hasty.segmentsOf('2')).rejects.toBeInstanceOf(DeadlineExceeded);
+    const calm = createClient({ url, fetch: silent });
+    const enough = new AbortController();
+    const asked = [
+      calm.auth.me({ signal: enough.signal }),
+      calm.segmentsOf('2', { signal: enough.signal }),
+      calm.resolve(['2'], undefined, { signal: enough.signal }),
+    ];
+    setTimeout(() => enough.abort(new RangeError('enough')), 20);
+    for (const one of asked) await expect(one).rejects.toThrow(new RangeError('enough'));
+  });
+
+  it('reads lists page by page', async () => {
+    for (const slug of ['P1', 'P2', 'P3']) await client.segments.createSegment({ body: { slug, tags: ['paged'] } });
+    const slugs = [];
+    for await (const segment of client.segments.listSegments.all({ query: { tag: 'paged', limit: 2 } }))
+      slugs.push(segment.slug);
+    expect(slugs).toEqual(['P1', 'P2', 'P3']);
+    const sizes = [];
+    for await (const page of client.segments.listSegments.pages({ query: { tag: 'paged', limit: 2 } }))
+      sizes.push(page.segments.length);
+    expect(sizes).toEqual([2, 1]);
   });
 
   it('says what went wrong where an upload is read from', async () => {

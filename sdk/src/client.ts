@@ -1,135 +1,86 @@
-import {
-  type Answer,
-  accounts,
-  auth,
-  type Endpoint,
-  history,
-  imports,
-  jobs,
-  keys,
-  memberships,
-  reports,
-  segments,
-  users,
-} from '@kohort/contract';
-import { type ClientOptions, createCall, type Input, type Output } from './call.ts';
-import { KohortError, Unreachable } from './errors.ts';
+import { type Api, calls, type Job, type Resolved } from './api.ts';
+import { createReads, maxUsers } from './batch.ts';
+import { type CacheOptions, cached } from './cache.ts';
+import { type Call, type CallInput, type CallShape, type ConnectionOptions, createCall } from './call.ts';
+import { type FollowOptions, follow } from './follow.ts';
+import { unlessAborted } from './sleep.ts';
 
-const features = { auth, accounts, keys, users, segments, memberships, history, reports, imports, jobs };
-type Features = typeof features;
+export interface ClientOptions extends ConnectionOptions {
+  /** Keeps answers of `segmentsOf` and `isIn` for a while. Without it each is read from the service. */
+  readonly cache?: CacheOptions | undefined;
+}
 
-type Endpoints<F> = { [K in keyof F as F[K] extends Endpoint ? K : never]: F[K] extends Endpoint ? F[K] : never };
-/** No argument where an endpoint needs none. */
-type Method<E extends Endpoint> =
-  Record<string, never> extends Input<E>
-    ? (input?: Input<E>) => Promise<Output<E>>
-    : (input: Input<E>) => Promise<Output<E>>;
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined;
+}
 
-export type Job = Answer<typeof jobs.readJob>;
-
-/** Every call of the service as a function, grouped as the contract groups them, typed by the contract. */
-export type Client = {
-  readonly [F in keyof Features]: { readonly [K in keyof Endpoints<Features[F]>]: Method<Endpoints<Features[F]>[K]> };
-} & {
-  readonly call: ReturnType<typeof createCall>;
+/** Every call of the service, grouped as the documentation groups them, and the questions applications ask most. */
+export interface Client extends Api {
+  /** The segments a user is in, sorted. A user is `2` or `ext:shopper-4`; an unknown one is a `KohortError` 404. */
+  segmentsOf(user: string, options?: ReadOptions): Promise<string[]>;
+  /** Whether a user is in a segment; nobody is in one that does not exist. */
+  isIn(user: string, slug: string, options?: ReadOptions): Promise<boolean>;
+  /** The segments of any number of users, in the order asked; `segments` is null for an unknown user. */
+  resolve(users: readonly string[], segments?: readonly string[], options?: ReadOptions): Promise<Resolved[]>;
   /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
   follow(id: string, options?: FollowOptions): AsyncGenerator<Job, void, undefined>;
-};
-
-export interface FollowOptions {
-  readonly signal?: AbortSignal;
-  /** Milliseconds without a word from the service after which it is given up. Default 60,000. */
-  readonly patience?: number;
-  /** Told once whenever the service is found to be away. */
-  readonly onAway?: () => void;
 }
 
-const PATIENCE = 60_000;
-const MIN_PAUSE = 250;
-const MAX_PAUSE = 5_000;
-/** The service is starting or too busy, or what stands before it does not reach it. */
-const AWAY = new Set([502, 503, 504]);
-
-function isEndpoint(value: unknown): value is Endpoint {
-  return typeof value === 'object' && value !== null && 'method' in value && 'success' in value;
+interface Page {
+  readonly next_cursor?: string | null;
 }
 
-async function* eventsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Job, void, undefined> {
-  const decoder = new TextDecoder();
-  let held = '';
-  for await (const chunk of stream) {
-    const parts = (held + decoder.decode(chunk, { stream: true })).split('\n\n');
-    held = parts.pop() ?? '';
-    for (const part of parts) if (part.startsWith('data: ')) yield JSON.parse(part.slice('data: '.length)) as Job;
+/** A list, with the iterators over its pages. */
+function pagedOf(call: Call, shape: CallShape, entries: string) {
+  const one = (input: CallInput = {}) => call(shape, input);
+  async function* pages(input: CallInput = {}) {
+    for (let cursor = input.query?.cursor; ; ) {
+      const page = (await one({ ...input, query: { ...input.query, cursor } })) as Page;
+      yield page;
+      if (typeof page.next_cursor !== 'string') return;
+      cursor = page.next_cursor;
+    }
   }
+  async function* all(input: CallInput = {}) {
+    for await (const page of pages(input)) yield* (page as Readonly<Record<string, Iterable<unknown>>>)[entries] ?? [];
+  }
+  return Object.assign(one, { pages, all });
 }
 
-/** Rejects when the signal says so. */
-function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, milliseconds);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    if (signal?.aborted) stop();
-    else signal?.addEventListener('abort', stop, { once: true });
-  });
+function groupsOf(call: Call): Api {
+  const methodOf = (shape: CallShape) =>
+    shape.entries === undefined ? (input?: CallInput) => call(shape, input) : pagedOf(call, shape, shape.entries);
+  const groups = Object.entries(calls).map(([tag, group]) => [
+    tag,
+    Object.fromEntries(Object.entries(group).map(([id, shape]) => [id, methodOf(shape)])),
+  ]);
+  // The table and the types are written from the same contract.
+  return Object.fromEntries(groups) as unknown as Api;
 }
 
-export function createClient(options: ClientOptions): Client {
+export function createClient({ cache, ...options }: ClientOptions): Client {
   const call = createCall(options);
   const callOnce = createCall({ ...options, retries: 0 });
-  const groups = Object.fromEntries(
-    Object.entries(features).map(([name, feature]) => [
-      name,
-      Object.fromEntries(
-        Object.entries(feature).flatMap(([id, endpoint]) =>
-          isEndpoint(endpoint) ? [[id, (input: object = {}) => call(endpoint, input as Input<Endpoint>)]] : [],
-        ),
-      ),
-    ]),
-    // Made of the same modules that the type is made of.
-  ) as unknown as Omit<Client, 'call' | 'follow'>;
+  const api = groupsOf(call);
+  const reads = createReads(call);
+  const readAll = cache && cached(reads.read, cache, () => performance.now());
 
   return {
-    ...groups,
-    call,
-    async *follow(id, { signal, patience = PATIENCE, onAway } = {}) {
-      const input = { params: { id }, ...(signal && { signal }) };
-      let [pause, awaySince, isTold] = [MIN_PAUSE, Number.NaN, false];
-      for (;;) {
-        let failure: unknown;
-        try {
-          for await (const job of eventsOf(await callOnce(jobs.followJob, input))) {
-            [pause, awaySince, isTold] = [MIN_PAUSE, Number.NaN, false];
-            yield job;
-            if (job.finished_at) return;
-          }
-        } catch (error) {
-          // It broke off, or could not begin: the job itself may be fine. A refusal is meant.
-          if (signal?.aborted || (error instanceof KohortError && !AWAY.has(error.status))) throw error;
-          failure = error;
-        }
-        const now = performance.now();
-        if (Number.isNaN(awaySince)) awaySince = now;
-        else if (now - awaySince >= patience) {
-          throw new Unreachable(`Kohort cannot be reached at ${options.url} any more. Job ${id} may still go on.`, {
-            cause: failure,
-          });
-        }
-        // A connection that merely came to its end is no reason to worry anybody.
-        if (failure !== undefined && !isTold) {
-          isTold = true;
-          onAway?.();
-        }
-        const asked = failure instanceof KohortError ? (failure.retryAfter ?? 0) * 1000 : 0;
-        await sleep(Math.min(Math.max(pause, asked), Math.max(0, awaySince + patience - now)), signal);
-        pause = Math.min(pause * 2, MAX_PAUSE);
-      }
+    ...api,
+    async segmentsOf(user, { signal } = {}) {
+      return [...(await unlessAborted((readAll ?? reads.read)(user), signal))];
     },
+    async isIn(user, slug, { signal } = {}) {
+      return (await unlessAborted(readAll ? readAll(user) : reads.read(user, slug), signal)).includes(slug);
+    },
+    async resolve(users, segments, { signal } = {}) {
+      const results: Resolved[] = [];
+      for (let from = 0; from < users.length; from += maxUsers) {
+        const body = { users: users.slice(from, from + maxUsers), segments };
+        results.push(...(await api.memberships.resolve({ body, signal })).results);
+      }
+      return results;
+    },
+    follow: (id, followOptions) => follow(callOnce, options.url, id, followOptions),
   };
 }

@@ -1,4 +1,10 @@
-import type { FieldError, ProblemCode } from '@kohort/contract';
+import type { ProblemCode } from './api.ts';
+
+/** Where a request is not valid: `/body/…`, `/query/…`, `/path/…`, as a JSON pointer. */
+export interface FieldError {
+  readonly path: string;
+  readonly message: string;
+}
 
 /** The service refused, and says why. Branch on `code`. */
 export class KohortError extends Error {
@@ -25,14 +31,26 @@ export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
+/** The service did not answer in time; whether a change was made is not known. */
+export class DeadlineExceeded extends Error {
+  override readonly name = 'DeadlineExceeded';
+}
+
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
+}
+
+/** Seconds until then: `Retry-After` is a number of them, or, from some proxies, a date. */
+function secondsOf(retryAfter: string | null): number | undefined {
+  if (retryAfter === null) return undefined;
+  if (/^\d+$/.test(retryAfter)) return Number(retryAfter);
+  const at = Date.parse(retryAfter);
+  return Number.isNaN(at) ? undefined : Math.max(0, (at - Date.now()) / 1000);
 }
 
 export async function errorOf(response: Response): Promise<KohortError> {
   const body: unknown = await response.json().catch(() => undefined);
   const problem = isRecord(body) ? body : {};
-  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
   return new KohortError(
     typeof problem.detail === 'string' ? problem.detail : `The service answered ${response.status}.`,
     {
@@ -40,7 +58,7 @@ export async function errorOf(response: Response): Promise<KohortError> {
       status: response.status,
       errors: Array.isArray(problem.errors) ? (problem.errors as FieldError[]) : [],
       request_id: response.headers.get('x-request-id') ?? undefined,
-      retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined,
+      retryAfter: secondsOf(response.headers.get('retry-after')),
     },
   );
 }

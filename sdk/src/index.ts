@@ -1,3 +1,6 @@
-export type { CallSettings, ClientOptions, Input, Output, UploadBody } from './call.ts';
-export { type Client, createClient, type FollowOptions, type Job } from './client.ts';
-export { KohortError, Unreachable } from './errors.ts';
+export type * from './api.ts';
+export type { CacheOptions } from './cache.ts';
+export type { CallOptions, ConnectionOptions, Paged, UploadBody } from './call.ts';
+export { type Client, type ClientOptions, createClient, type ReadOptions } from './client.ts';
+export { DeadlineExceeded, type FieldError, KohortError, Unreachable } from './errors.ts';
+export type { FollowOptions } from './follow.ts';

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import type { Client, Job } from '../client.ts';
+import type { Job } from '../api.ts';
+import type { Client } from '../client.ts';
 import { clientFromEnvironment, hintFor } from './connect.ts';
 import { exits, main, UsageError } from './exits.ts';
 import { type Progress, progressOn } from './progress.ts';

@@ -1,0 +1,1187 @@
+// Written from the contract by `npm run fix`; changes belong there.
+import type { CallOptions, CallShape, Paged, UploadBody } from './call.ts';
+
+/** The stable word for each way a call can fail. */
+export type ProblemCode =
+  | 'malformed'
+  | 'invalid'
+  | 'unauthenticated'
+  | 'sign_in_failed'
+  | 'forbidden'
+  | 'sign_up_closed'
+  | 'route_unknown'
+  | 'user_unknown'
+  | 'segment_unknown'
+  | 'account_unknown'
+  | 'key_unknown'
+  | 'report_unknown'
+  | 'job_unknown'
+  | 'method_not_allowed'
+  | 'request_timeout'
+  | 'username_taken'
+  | 'external_id_taken'
+  | 'slug_taken'
+  | 'segment_referenced'
+  | 'job_finished'
+  | 'idempotency_in_flight'
+  | 'last_admin'
+  | 'version_stale'
+  | 'too_large'
+  | 'media_type'
+  | 'idempotency_key_reused'
+  | 'throttled'
+  | 'header_too_large'
+  | 'internal'
+  | 'unavailable'
+  | 'overloaded'
+  | 'outcome_unknown';
+
+/** Someone who signs in. Its id is the id of its user. */
+export interface Account {
+  /** Our id of a user. */
+  id: number;
+  username: string;
+  name: string | null;
+  /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+  role: 'member' | 'viewer' | 'editor' | 'admin';
+  /** Whether it is kept from signing in. */
+  disabled: boolean;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+}
+
+export interface AccountPage {
+  accounts: Account[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+/** The definition of a segment on one side of a change. */
+export interface Definition {
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** For people to read. */
+  description: string | null;
+  tags: string[];
+  /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+  percentage: number | null;
+  /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+  condition: Record<string, unknown> | null;
+}
+
+export interface Done {
+  status: 'ok';
+}
+
+/** Whether a user is in a segment, and why. */
+export interface Explanation {
+  /** Whether the user is in. */
+  member: boolean;
+  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+  /** Where the user falls; in when below the percentage. See [percentages](docs/percentage.md). */
+  bucket: number | null;
+  /** Whether the condition is met; null where there is none. */
+  matched: boolean | null;
+}
+
+/** What takes longer than a call: an import. */
+export interface Job {
+  id: string;
+  /** segment_import or user_import; others may come. */
+  kind: string;
+  state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  /** Rows of data received. */
+  rows: number;
+  /** Rows applied so far; visible to readers when all are. */
+  processed: number;
+  /** Who were out and are in. */
+  added: number;
+  /** Who got another expiry, name or attributes. */
+  updated: number;
+  /** Who were in and are out. */
+  removed: number;
+  /** Who were already as the file says. */
+  unchanged: number;
+  errors: {
+    /** In the file, from 1; null where it is no line that is wrong. */
+    line: number | null;
+    message: string;
+  }[];
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  finished_at: string | null;
+}
+
+export interface JobAccepted {
+  /** Its id: `GET /api/jobs/{id}` says how far it is. */
+  job: string;
+}
+
+/** A credential for programs. */
+export interface Key {
+  /** Our id of the key. */
+  id: number;
+  /** For people to read. */
+  name: string;
+  /** What the bearer of the key may do. */
+  role: 'viewer' | 'editor';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+}
+
+export interface KeyPage {
+  keys: Key[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+export interface Me {
+  /** Our id of a user. */
+  id: number;
+  username: string;
+  name: string | null;
+  /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+  role: 'member' | 'viewer' | 'editor' | 'admin';
+}
+
+/** A user who is in a segment. `since` is null where the definition let them in. */
+export interface Member {
+  /** Our id of a user. */
+  id: number;
+  external_id: string | null;
+  name: string | null;
+  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  since: string | null;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+}
+
+export interface MemberPage {
+  users: Member[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+/** A segment that a user is in. `since` is null where percentage or condition let them in. */
+export interface Membership {
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  since: string | null;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+}
+
+export interface NewKey {
+  /** Our id of the key. */
+  id: number;
+  /** For people to read. */
+  name: string;
+  /** What the bearer of the key may do. */
+  role: 'viewer' | 'editor';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+  /** The secret: shown this once, stored hashed. */
+  key: string;
+}
+
+export interface Preview {
+  /** How many users it would cover. */
+  count: number;
+  /** How many users there are. */
+  total: number;
+  /** Up to ten of those covered. */
+  sample: User[];
+}
+
+export interface Report {
+  url: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string;
+}
+
+export interface Resolved {
+  /** As it was asked. */
+  user: string;
+  /** Sorted by slug; null for an unknown user. */
+  segments: string[] | null;
+}
+
+/** Whom it covers: a list of users, a share, those who meet a condition, or a share of those. */
+export interface Segment {
+  /** Our id of the segment; a rename keeps it. */
+  id: number;
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** For people to read. */
+  description: string | null;
+  tags: string[];
+  /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+  percentage: number | null;
+  /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+  condition: Record<string, unknown> | null;
+  /** Drawn once; what buckets are computed with. */
+  salt: string;
+  /** One more with each change; for `If-Match`. */
+  version: number;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  updated_at: string;
+}
+
+/** One change of a definition. */
+export interface SegmentEvent {
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  at: string;
+  /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
+  actor: string;
+  action: 'create' | 'update' | 'delete';
+  before: Definition | null;
+  after: Definition | null;
+}
+
+export interface SegmentPage {
+  segments: Segment[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+export interface SegmentWithUses {
+  /** Our id of the segment; a rename keeps it. */
+  id: number;
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** For people to read. */
+  description: string | null;
+  tags: string[];
+  /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+  percentage: number | null;
+  /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+  condition: Record<string, unknown> | null;
+  /** Drawn once; what buckets are computed with. */
+  salt: string;
+  /** One more with each change; for `If-Match`. */
+  version: number;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  updated_at: string;
+  /** Segments whose conditions name this one. */
+  used_by: string[];
+}
+
+/** Whom segments are about. */
+export interface User {
+  /** Our id of a user. */
+  id: number;
+  /** Your id of the user; immutable. */
+  external_id: string | null;
+  name: string | null;
+  /** A JSON object of at most 16 KiB, measured as compact JSON in UTF-8. */
+  attributes: Record<string, unknown>;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+}
+
+/** One change of an override. */
+export interface UserEvent {
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  at: string;
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** `update` is another expiry; `expire` is dated with the moment it ended. */
+  action: 'add' | 'update' | 'remove' | 'expire';
+  /** `include` or `exclude`; `import:<job>` for a bulk change. */
+  source: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+  /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
+  actor: string;
+}
+
+export interface UserPage {
+  users: User[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+export interface UserSegments {
+  segments: string[];
+}
+
+/** Every call of the service, grouped as the documentation groups them. */
+export interface Api {
+  readonly auth: {
+    /** Open a session. `POST /auth/sign-in` */
+    signIn(
+      input: CallOptions & {
+        readonly body: {
+          readonly username: string;
+          readonly password: string;
+        };
+      },
+    ): Promise<{
+      /** For `Authorization: Bearer …`, 12 hours unless configured. */
+      token: string;
+    }>;
+    /** Create an account and its user. `POST /auth/sign-up` */
+    signUp(
+      input: CallOptions & {
+        readonly body: {
+          /** For people to read. */
+          readonly name: string;
+          /** Unique without regard to case. */
+          readonly username: string;
+          /** Taken verbatim. In production 8–128 characters and not among the commonest, in evaluation 1–128. */
+          readonly password: string;
+        };
+      },
+    ): Promise<{
+      /** Our id of a user. */
+      id: number;
+    }>;
+    /** End this session. `POST /auth/sign-out` */
+    signOut(input?: CallOptions): Promise<void>;
+    /** Who this token belongs to. `GET /auth/me` */
+    me(input?: CallOptions): Promise<Me>;
+    /** Change the password; every other session of the account ends. `POST /auth/password` */
+    changePassword(
+      input: CallOptions & {
+        readonly body: {
+          readonly current_password: string;
+          /** Taken verbatim. In production 8–128 characters and not among the commonest, in evaluation 1–128. */
+          readonly new_password: string;
+        };
+      },
+    ): Promise<void>;
+  };
+  readonly segments: {
+    /** Create a segment. `POST /api/segments` */
+    createSegment(
+      input: CallOptions & {
+        readonly body: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+          /** For people to read. */
+          readonly description?: string | null | undefined;
+          /** A tag that is named twice counts once. */
+          readonly tags?: readonly string[] | null | undefined;
+          /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+          readonly percentage?: number | null | undefined;
+          /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+          readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+        };
+      },
+    ): Promise<{
+      id: number;
+    }>;
+    /** Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case. `GET /api/segments` */
+    readonly listSegments: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** A part of the slug or the description, in any case. */
+                readonly query?: string | undefined;
+                /** Only segments with this tag. */
+                readonly tag?: string | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      SegmentPage,
+      'segments'
+    >;
+    /** One segment; its version is also the ETag. `GET /api/segments/{slug}` */
+    readSegment(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<SegmentWithUses>;
+    /** Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against a change in between. `PATCH /api/segments/{slug}` */
+    changeSegment(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly body: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug?: string | undefined;
+          /** For people to read. */
+          readonly description?: string | null | undefined;
+          /** A tag that is named twice counts once. */
+          readonly tags?: readonly string[] | null | undefined;
+          /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+          readonly percentage?: number | null | undefined;
+          /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+          readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+        };
+      },
+    ): Promise<Segment>;
+    /** Delete a segment: at once gone for every reader. `DELETE /api/segments/{slug}` */
+    deleteSegment(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Done>;
+    /** Everyone in it now, by whatever path, ordered by id. `GET /api/segments/{slug}/users` */
+    readonly listMembers: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+            readonly slug: string;
+          };
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      MemberPage,
+      'users'
+    >;
+    /** How many are in it now, exactly. `GET /api/segments/{slug}/count` */
+    countMembers(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<{
+      count: number;
+    }>;
+    /** Whom a definition would cover; saves nothing. `POST /api/segments/preview` */
+    previewSegment(
+      input: CallOptions & {
+        readonly body: {
+          /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+          readonly percentage?: number | null | undefined;
+          /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+          readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+        };
+      },
+    ): Promise<Preview>;
+    /** Changes of the definition, newest first. `GET /api/segments/{slug}/history` */
+    readonly segmentHistory: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+            readonly slug: string;
+          };
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      {
+        events: SegmentEvent[];
+        /** For the next page; null on the last one. */
+        next_cursor: string | null;
+      },
+      'events'
+    >;
+  };
+  readonly memberships: {
+    /** Put a user into a segment, for good or until a time; registers an unknown `ext:` id. `POST /api/users/{user}/segments` */
+    addToSegment(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+        readonly body: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+          /** RFC 3339; answers are in UTC with milliseconds. */
+          readonly expires_at?: string | null | undefined;
+          /** Seconds from now. */
+          readonly ttl?: number | undefined;
+        };
+      },
+    ): Promise<Done>;
+    /** Take a user out of a segment. `DELETE /api/users/{user}/segments/{slug}` */
+    removeFromSegment(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Done>;
+    /** Take a user out of a segment. `DELETE /api/users/{user}/{slug}` */
+    removeFromSegmentShort(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Done>;
+    /** Set or drop the override of a user in a segment; registers an unknown `ext:` id. `PUT /api/users/{user}/segments/{slug}` */
+    setOverride(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly body: {
+          /** `auto` drops the override: the definition decides again. */
+          readonly mode: 'include' | 'exclude' | 'auto';
+          /** RFC 3339; answers are in UTC with milliseconds. */
+          readonly expires_at?: string | null | undefined;
+          /** Seconds from now. */
+          readonly ttl?: number | undefined;
+        };
+      },
+    ): Promise<Done>;
+    /** Add and remove several segments of a user, all or nothing; registers an unknown `ext:` id. `PATCH /api/users/{user}/segments` */
+    changeSegments(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+        readonly body: {
+          readonly add?:
+            | readonly (
+                | string
+                | {
+                    /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+                    readonly slug: string;
+                    /** RFC 3339; answers are in UTC with milliseconds. */
+                    readonly expires_at?: string | null | undefined;
+                    /** Seconds from now. */
+                    readonly ttl?: number | undefined;
+                  }
+              )[]
+            | undefined;
+          readonly remove?: readonly string[] | undefined;
+        };
+      },
+    ): Promise<Done>;
+    /** Add and remove up to 1,000 users of a segment, all or nothing; registers unknown `ext:` ids in `add`. `PATCH /api/segments/{slug}/users` */
+    changeMembers(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly body: {
+          readonly add?:
+            | readonly (
+                | string
+                | {
+                    /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+                    readonly user: string;
+                    /** RFC 3339; answers are in UTC with milliseconds. */
+                    readonly expires_at?: string | null | undefined;
+                    /** Seconds from now. */
+                    readonly ttl?: number | undefined;
+                  }
+              )[]
+            | undefined;
+          readonly remove?: readonly string[] | undefined;
+        };
+      },
+    ): Promise<{
+      added: number;
+      updated: number;
+      removed: number;
+      unchanged: number;
+    }>;
+    /** The segments a user is in, sorted by slug; `at` asks for a past moment. `GET /api/users/{user}/segments` */
+    listUserSegments(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+        readonly query?:
+          | {
+              /** A moment of the past (RFC 3339); now if left out. */
+              readonly at?: string | undefined;
+            }
+          | undefined;
+      },
+    ): Promise<UserSegments>;
+    /** Whether a user is in a segment, and why. `GET /api/users/{user}/segments/{slug}` */
+    explainPair(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Explanation>;
+    /** The segments a user is in, with the reason of each. `GET /api/users/{user}/memberships` */
+    listMemberships(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+      },
+    ): Promise<{
+      memberships: Membership[];
+    }>;
+    /** The segments of many users at once, in the order asked; `segments` narrows the answer. `POST /api/resolve` */
+    resolve(
+      input: CallOptions & {
+        readonly body: {
+          /** `2` or `ext:shopper-4` each. */
+          readonly users: readonly string[];
+          /** Only these; those that do not exist are passed over. */
+          readonly segments?: readonly string[] | undefined;
+        };
+      },
+    ): Promise<{
+      results: Resolved[];
+    }>;
+  };
+  readonly users: {
+    /** Register a user. `POST /api/users` */
+    createUser(
+      input: CallOptions & {
+        readonly body: {
+          /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
+          readonly external_id?: string | null | undefined;
+          /** For people to read. */
+          readonly name?: string | null | undefined;
+          /** A JSON object of at most 16 KiB, measured as compact JSON in UTF-8. */
+          readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+        };
+      },
+    ): Promise<{
+      /** Our id of a user. */
+      id: number;
+    }>;
+    /** Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case. `GET /api/users` */
+    readonly listUsers: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** A part of the name or the external id, in any case. */
+                readonly query?: string | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      UserPage,
+      'users'
+    >;
+    /** One user. `GET /api/users/{user}` */
+    readUser(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+      },
+    ): Promise<User>;
+    /** Change the name, or the attributes by JSON merge patch (RFC 7396); registers an unknown `ext:` id. `PATCH /api/users/{user}` */
+    changeUser(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+        readonly body: {
+          /** For people to read. */
+          readonly name?: string | null | undefined;
+          /** A JSON object of at most 16 KiB, measured as compact JSON in UTF-8. */
+          readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+        };
+      },
+    ): Promise<User>;
+    /** Erase a user: attributes, name, external id, overrides and account go; history keeps the bare id. `DELETE /api/users/{user}` */
+    eraseUser(
+      input: CallOptions & {
+        readonly params: {
+          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          readonly user: string;
+        };
+      },
+    ): Promise<void>;
+  };
+  readonly history: {
+    /** Every change of the overrides of a user, newest first; `from` is included, `to` is not. `GET /api/users/{user}/history` */
+    readonly userHistory: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+            readonly user: string;
+          };
+          readonly query?:
+            | {
+                /** The first moment that counts (RFC 3339). */
+                readonly from?: string | undefined;
+                /** The first moment that no longer counts (RFC 3339). */
+                readonly to?: string | undefined;
+                /** Only changes in this segment. */
+                readonly segment?: string | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      {
+        events: UserEvent[];
+        /** For the next page; null on the last one. */
+        next_cursor: string | null;
+      },
+      'events'
+    >;
+  };
+  readonly reports: {
+    /** Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included). `POST /api/reports` */
+    createReport(
+      input: CallOptions & {
+        readonly body: {
+          /** In place of `from` and `to`. */
+          readonly month?: string | undefined;
+          /** RFC 3339; answers are in UTC with milliseconds. */
+          readonly from?: string | undefined;
+          /** RFC 3339; answers are in UTC with milliseconds. */
+          readonly to?: string | undefined;
+          /** Only changes of this user: `2` or `ext:shopper-4`. */
+          readonly user?: string | undefined;
+          /** Only changes in this segment. */
+          readonly segment?: string | undefined;
+        };
+      },
+    ): Promise<Report>;
+    /** The CSV behind such a link, oldest change first; the link itself is the credential. `GET /api/reports/{report}` */
+    downloadReport(
+      input: CallOptions & {
+        readonly params: {
+          /** The last part of the link. */
+          readonly report: string;
+        };
+      },
+    ): Promise<ReadableStream<Uint8Array>>;
+  };
+  readonly imports: {
+    /** Put the users of a file into a segment, take them out, or make them its only members; all or nothing. `POST /api/segments/{slug}/import` */
+    importMembers(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly query?:
+          | {
+              /** What becomes of the users of the file. Default add. */
+              readonly mode?: 'add' | 'remove' | 'replace' | undefined;
+              /** What becomes of users who do not exist. Default reject. Only external ids can be created. */
+              readonly unknown?: 'create' | 'reject' | 'skip' | undefined;
+              /** What becomes of columns, or fields, that are not known. Default reject. */
+              readonly columns?: 'reject' | 'ignore' | undefined;
+              /** Only report what would change. Default false. */
+              readonly dry_run?: 'true' | 'false' | undefined;
+              /** For rows that name no time of their own (RFC 3339). */
+              readonly expires_at?: string | undefined;
+            }
+          | undefined;
+        readonly upload: UploadBody;
+        readonly type:
+          | 'text/csv'
+          | 'application/x-ndjson'
+          | 'application/csv'
+          | 'text/tab-separated-values'
+          | 'application/ndjson'
+          | 'application/jsonl';
+      },
+    ): Promise<JobAccepted>;
+    /** Register users, and change their names and attributes by merge patch; all or nothing. `POST /api/users/import` */
+    importUsers(
+      input: CallOptions & {
+        readonly query?:
+          | {
+              /** What becomes of users who do not exist. Default create. */
+              readonly unknown?: 'create' | 'reject' | 'skip' | undefined;
+              /** What becomes of columns, or fields, that are not known. Default reject. */
+              readonly columns?: 'reject' | 'ignore' | undefined;
+              /** Only report what would change. Default false. */
+              readonly dry_run?: 'true' | 'false' | undefined;
+            }
+          | undefined;
+        readonly upload: UploadBody;
+        readonly type:
+          | 'text/csv'
+          | 'application/x-ndjson'
+          | 'application/csv'
+          | 'text/tab-separated-values'
+          | 'application/ndjson'
+          | 'application/jsonl';
+      },
+    ): Promise<JobAccepted>;
+    /** Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted. `GET /api/segments/{slug}/export` */
+    exportMembers(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<ReadableStream<Uint8Array>>;
+  };
+  readonly jobs: {
+    /** How far a job is, and what came of it. `GET /api/jobs/{id}` */
+    readJob(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the job. */
+          readonly id: string;
+        };
+      },
+    ): Promise<Job>;
+    /** A job as server-sent events, one for each change, until it ends. `GET /api/jobs/{id}/events` */
+    followJob(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the job. */
+          readonly id: string;
+        };
+      },
+    ): Promise<ReadableStream<Uint8Array>>;
+    /** Cancel a job that has not ended: nothing of it happens. `DELETE /api/jobs/{id}` */
+    cancelJob(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the job. */
+          readonly id: string;
+        };
+      },
+    ): Promise<Job>;
+  };
+  readonly keys: {
+    /** Create an API key; the key itself is shown this once. `POST /api/keys` */
+    createKey(
+      input: CallOptions & {
+        readonly body: {
+          /** For people to read. */
+          readonly name: string;
+          /** What the bearer of the key may do. */
+          readonly role: 'viewer' | 'editor';
+          /** RFC 3339; answers are in UTC with milliseconds. */
+          readonly expires_at?: string | null | undefined;
+        };
+      },
+    ): Promise<NewKey>;
+    /** API keys without their secrets, ordered by id. `GET /api/keys` */
+    readonly listKeys: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      KeyPage,
+      'keys'
+    >;
+    /** Revoke an API key. `DELETE /api/keys/{id}` */
+    revokeKey(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the key. */
+          readonly id: string;
+        };
+      },
+    ): Promise<void>;
+  };
+  readonly accounts: {
+    /** Accounts, ordered by id. `GET /api/accounts` */
+    readonly listAccounts: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      AccountPage,
+      'accounts'
+    >;
+    /** Change the role of an account, disable or enable it. `PATCH /api/accounts/{id}` */
+    changeAccount(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the account. */
+          readonly id: string;
+        };
+        readonly body: {
+          /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+          readonly role?: 'member' | 'viewer' | 'editor' | 'admin' | undefined;
+          readonly disabled?: boolean | undefined;
+        };
+      },
+    ): Promise<Account>;
+  };
+  readonly console: {
+    /** Open a session of the console. `POST /ui/session` */
+    openSession(
+      input: CallOptions & {
+        readonly body: {
+          readonly username: string;
+          readonly password: string;
+        };
+      },
+    ): Promise<void>;
+    /** End the session of the console. `DELETE /ui/session` */
+    closeSession(input?: CallOptions): Promise<void>;
+  };
+}
+
+export const calls = {
+  auth: {
+    signIn: { id: 'signIn', method: 'POST', path: '/auth/sign-in', answers: 'json' },
+    signUp: { id: 'signUp', method: 'POST', path: '/auth/sign-up', answers: 'json' },
+    signOut: { id: 'signOut', method: 'POST', path: '/auth/sign-out', answers: 'nothing' },
+    me: { id: 'me', method: 'GET', path: '/auth/me', answers: 'json', repeatable: true },
+    changePassword: { id: 'changePassword', method: 'POST', path: '/auth/password', answers: 'nothing' },
+  },
+  segments: {
+    createSegment: { id: 'createSegment', method: 'POST', path: '/api/segments', answers: 'json', creates: true },
+    listSegments: {
+      id: 'listSegments',
+      method: 'GET',
+      path: '/api/segments',
+      answers: 'json',
+      repeatable: true,
+      entries: 'segments',
+    },
+    readSegment: { id: 'readSegment', method: 'GET', path: '/api/segments/{slug}', answers: 'json', repeatable: true },
+    changeSegment: { id: 'changeSegment', method: 'PATCH', path: '/api/segments/{slug}', answers: 'json' },
+    deleteSegment: {
+      id: 'deleteSegment',
+      method: 'DELETE',
+      path: '/api/segments/{slug}',
+      answers: 'json',
+      repeatable: true,
+    },
+    listMembers: {
+      id: 'listMembers',
+      method: 'GET',
+      path: '/api/segments/{slug}/users',
+      answers: 'json',
+      repeatable: true,
+      entries: 'users',
+    },
+    countMembers: {
+      id: 'countMembers',
+      method: 'GET',
+      path: '/api/segments/{slug}/count',
+      answers: 'json',
+      repeatable: true,
+    },
+    previewSegment: {
+      id: 'previewSegment',
+      method: 'POST',
+      path: '/api/segments/preview',
+      answers: 'json',
+      repeatable: true,
+    },
+    segmentHistory: {
+      id: 'segmentHistory',
+      method: 'GET',
+      path: '/api/segments/{slug}/history',
+      answers: 'json',
+      repeatable: true,
+      entries: 'events',
+    },
+  },
+  memberships: {
+    addToSegment: { id: 'addToSegment', method: 'POST', path: '/api/users/{user}/segments', answers: 'json' },
+    removeFromSegment: {
+      id: 'removeFromSegment',
+      method: 'DELETE',
+      path: '/api/users/{user}/segments/{slug}',
+      answers: 'json',
+      repeatable: true,
+    },
+    removeFromSegmentShort: {
+      id: 'removeFromSegmentShort',
+      method: 'DELETE',
+      path: '/api/users/{user}/{slug}',
+      answers: 'json',
+      repeatable: true,
+    },
+    setOverride: {
+      id: 'setOverride',
+      method: 'PUT',
+      path: '/api/users/{user}/segments/{slug}',
+      answers: 'json',
+      repeatable: true,
+    },
+    changeSegments: { id: 'changeSegments', method: 'PATCH', path: '/api/users/{user}/segments', answers: 'json' },
+    changeMembers: {
+      id: 'changeMembers',
+      method: 'PATCH',
+      path: '/api/segments/{slug}/users',
+      answers: 'json',
+      creates: true,
+    },
+    listUserSegments: {
+      id: 'listUserSegments',
+      method: 'GET',
+      path: '/api/users/{user}/segments',
+      answers: 'json',
+      repeatable: true,
+    },
+    explainPair: {
+      id: 'explainPair',
+      method: 'GET',
+      path: '/api/users/{user}/segments/{slug}',
+      answers: 'json',
+      repeatable: true,
+    },
+    listMemberships: {
+      id: 'listMemberships',
+      method: 'GET',
+      path: '/api/users/{user}/memberships',
+      answers: 'json',
+      repeatable: true,
+    },
+    resolve: { id: 'resolve', method: 'POST', path: '/api/resolve', answers: 'json', repeatable: true },
+  },
+  users: {
+    createUser: { id: 'createUser', method: 'POST', path: '/api/users', answers: 'json', creates: true },
+    listUsers: {
+      id: 'listUsers',
+      method: 'GET',
+      path: '/api/users',
+      answers: 'json',
+      repeatable: true,
+      entries: 'users',
+    },
+    readUser: { id: 'readUser', method: 'GET', path: '/api/users/{user}', answers: 'json', repeatable: true },
+    changeUser: { id: 'changeUser', method: 'PATCH', path: '/api/users/{user}', answers: 'json' },
+    eraseUser: { id: 'eraseUser', method: 'DELETE', path: '/api/users/{user}', answers: 'nothing', repeatable: true },
+  },
+  history: {
+    userHistory: {
+      id: 'userHistory',
+      method: 'GET',
+      path: '/api/users/{user}/history',
+      answers: 'json',
+      repeatable: true,
+      entries: 'events',
+    },
+  },
+  reports: {
+    createReport: { id: 'createReport', method: 'POST', path: '/api/reports', answers: 'json', creates: true },
+    downloadReport: {
+      id: 'downloadReport',
+      method: 'GET',
+      path: '/api/reports/{report}',
+      answers: 'stream',
+      repeatable: true,
+    },
+  },
+  imports: {
+    importMembers: {
+      id: 'importMembers',
+      method: 'POST',
+      path: '/api/segments/{slug}/import',
+      answers: 'json',
+      creates: true,
+    },
+    importUsers: { id: 'importUsers', method: 'POST', path: '/api/users/import', answers: 'json', creates: true },
+    exportMembers: {
+      id: 'exportMembers',
+      method: 'GET',
+      path: '/api/segments/{slug}/export',
+      answers: 'stream',
+      repeatable: true,
+    },
+  },
+  jobs: {
+    readJob: { id: 'readJob', method: 'GET', path: '/api/jobs/{id}', answers: 'json', repeatable: true },
+    followJob: { id: 'followJob', method: 'GET', path: '/api/jobs/{id}/events', answers: 'stream', repeatable: true },
+    cancelJob: { id: 'cancelJob', method: 'DELETE', path: '/api/jobs/{id}', answers: 'json', repeatable: true },
+  },
+  keys: {
+    createKey: { id: 'createKey', method: 'POST', path: '/api/keys', answers: 'json', creates: true },
+    listKeys: { id: 'listKeys', method: 'GET', path: '/api/keys', answers: 'json', repeatable: true, entries: 'keys' },
+    revokeKey: { id: 'revokeKey', method: 'DELETE', path: '/api/keys/{id}', answers: 'nothing', repeatable: true },
+  },
+  accounts: {
+    listAccounts: {
+      id: 'listAccounts',
+      method: 'GET',
+      path: '/api/accounts',
+      answers: 'json',
+      repeatable: true,
+      entries: 'accounts',
+    },
+    changeAccount: { id: 'changeAccount', method: 'PATCH', path: '/api/accounts/{id}', answers: 'json' },
+  },
+  console: {
+    openSession: { id: 'openSession', method: 'POST', path: '/ui/session', answers: 'nothing' },
+    closeSession: { id: 'closeSession', method: 'DELETE', path: '/ui/session', answers: 'nothing', repeatable: true },
+  },
+} as const satisfies Readonly<Record<keyof Api, Readonly<Record<string, CallShape>>>>;

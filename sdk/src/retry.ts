@@ -1,0 +1,51 @@
+import { DeadlineExceeded, KohortError, Unreachable } from './errors.ts';
+import { sleep } from './sleep.ts';
+
+export interface RetrySettings {
+  /** How often a call is tried again at most. */
+  readonly retries: number;
+  /** Whether a second try can do no harm, whatever became of the first one. */
+  readonly isRepeatable: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** When the call has to be over, by `performance.now()`. */
+  readonly deadline: number;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+}
+
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+/** A proxy or the network failed: the service may have done it. */
+const AMBIGUOUS = new Set([502, 504]);
+/** The service says that it has done nothing. */
+const UNTOUCHED = new Set(['overloaded', 'unavailable', 'throttled', 'idempotency_in_flight']);
+
+function isWorthAnotherTry(error: unknown, isRepeatable: boolean): boolean {
+  if (error instanceof Unreachable) return isRepeatable;
+  if (!(error instanceof KohortError)) return false;
+  if (UNTOUCHED.has(error.code)) return true;
+  return isRepeatable && (error.status === 503 || AMBIGUOUS.has(error.status));
+}
+
+/** Longer each time and never quite alike, so that callers who failed together do not come back together. */
+function pauseBefore(attempt: number, error: unknown, random: () => number): number {
+  const backoff = Math.min(FIRST_PAUSE_MS * 2 ** attempt, MAX_PAUSE_MS);
+  const asked = error instanceof KohortError ? (error.retryAfter ?? 0) * 1000 : 0;
+  return asked + backoff * (0.5 + random() / 2);
+}
+
+/** Tries again what failed for a moment, as long as there is time for it. */
+export async function withRetries<T>(attempt: () => Promise<T>, settings: RetrySettings): Promise<T> {
+  const { retries, isRepeatable, signal, deadline, random } = settings;
+  for (let failed = 0; ; failed++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (failed >= retries || error instanceof DeadlineExceeded || !isWorthAnotherTry(error, isRepeatable))
+        throw error;
+      const pauseMs = pauseBefore(failed, error, random);
+      if (performance.now() + pauseMs >= deadline) throw error;
+      await sleep(pauseMs, signal);
+    }
+  }
+}
