@@ -14,6 +14,7 @@ import * as users from './users.ts';
 
 export * from './common.ts';
 export * from './endpoint.ts';
+export * from './json.ts';
 export * from './problem.ts';
 export { tags } from './tags.ts';
 export * from './time.ts';

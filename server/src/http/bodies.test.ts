@@ -195,6 +195,29 @@ describe('malformed JSON', () => {
     expect(text).not.toMatch(/gehe|imnis|slug/);
   });
 
+  it('with tens of thousands of fields is 400, before they are parsed', async () => {
+    const fields = (count: number) => Array.from({ length: count }, (_, i) => `"f${i.toString(36)}":1`).join();
+    for (const [body, what] of [
+      [`{"slug":"X",${fields(95_000)}}`, 'fields'],
+      // Not even JSON: the count comes first.
+      [`{"slug":"X",${fields(95_000)},}`, 'fields'],
+      [`{"a":[${Array.from({ length: 20 }, () => `{${fields(4_000)}}`).join()}]}`, 'fields in all'],
+    ] as const) {
+      const answer = await service.call('POST', '/api/segments', { token: service.admin, body });
+      expect([answer.status, answer.body.errors]).toEqual([
+        400,
+        [{ path: '/body', message: expect.stringMatching(new RegExp(`${what}$`)) }],
+      ]);
+    }
+  });
+
+  it('that is wrong in thousands of places names twenty of them', async () => {
+    const wrong = Object.fromEntries(Array.from({ length: 4_000 }, (_, i) => [`f${i}`, 1]));
+    const answer = await service.call('POST', '/api/segments', { token: service.admin, body: { slug: 'X', ...wrong } });
+    expect([answer.status, answer.body.errors.length]).toEqual([400, 20]);
+    expect(answer.body.errors[0]).toEqual({ path: '/body/f0', message: 'is not a known field' });
+  });
+
   it('nested 100,000 deep is 400, and the service lives on', async () => {
     for (const body of [
       '['.repeat(100_000) + ']'.repeat(100_000),

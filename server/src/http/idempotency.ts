@@ -17,8 +17,12 @@ export interface IdempotentCall {
 
 /** One text for all ways to write the same JSON. */
 function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) {
+    // Lists of plain values may be long.
+    const isPlain = value.every((entry) => typeof entry !== 'object');
+    return isPlain ? JSON.stringify(value) : `[${value.map(canonical).join()}]`;
+  }
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([name, child]) => `${JSON.stringify(name)}:${canonical(child)}`).join()}}`;
 }

@@ -1,9 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { maxListEntries, Problem } from '@kohort/contract';
+import { isObject, isStorableText, maxListEntries, Problem } from '@kohort/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { measureJson } from './json-scan.ts';
 
-const MAX_DEPTH = 64;
-const MAX_TOKEN = 100;
+const maxDepth = 64;
+const maxTokenLength = 100;
+/** Of one object, and of all in a body: more than any valid call has, which lists, nodes and bytes bound further on. */
+const maxFields = 5_000;
+const maxAllFields = 50_000;
+const notJson = 'The body is not valid JSON, or has a key that no object may have.';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 function malformed(detail: string): Problem {
@@ -18,66 +23,92 @@ function decode(body: Buffer): string {
   }
 }
 
+function refuse(path: string, what: string): never {
+  throw new Problem('invalid', `${path} ${what}`, { errors: [{ path, message: what }] });
+}
+
+/** Before anything is made of a body: objects so large that parsing and looking through them would keep others waiting. */
+function refuseHuge(body: Buffer): void {
+  const { fields, allFields } = measureJson(body);
+  if (fields > maxFields) refuse('/body', `must not have an object with more than ${maxFields} fields`);
+  if (allFields > maxAllFields) refuse('/body', `must not have more than ${maxAllFields} fields in all`);
+}
+
+/** Where in a body something is; made into a text only when it is refused. */
+interface Place {
+  readonly parent: Place | undefined;
+  readonly key: string | number;
+}
+
+function pathOf(place: Place | undefined): string {
+  const tokens: string[] = [];
+  for (let at = place; at; at = at.parent) tokens.unshift(pointerToken(String(at.key)));
+  return ['/body', ...tokens].join('/');
+}
+
 /**
  * Refuses what JSON can say but PostgreSQL cannot keep, or would keep as something else: NUL, lone surrogates, numbers beyond
- * a double; and lists and nesting that would exhaust something further on.
+ * a double; lists and nesting that would exhaust something further on; and keys that mean more than a key in JavaScript.
  */
-function refuseUnstorable(root: unknown): void {
-  const stack: { value: unknown; path: string; depth: number }[] = [{ value: root, path: '/body', depth: 0 }];
-  const refuse = (path: string, what: string): never => {
-    throw new Problem('invalid', `${path} ${what}`, { errors: [{ path, message: what }] });
-  };
-  for (let one = stack.pop(); one !== undefined; one = stack.pop()) {
-    const { value, path, depth } = one;
-    if (typeof value === 'string') {
-      if (value.includes('\0')) refuse(path, 'must not hold NUL');
-      if (!value.isWellFormed()) refuse(path, 'must not hold a lone surrogate');
-    } else if (typeof value === 'number') {
-      if (!Number.isFinite(value)) refuse(path, 'must be within the range of a double');
-    } else if (typeof value === 'object' && value !== null) {
-      if (depth === MAX_DEPTH) refuse('/body', `must not nest deeper than ${MAX_DEPTH}`);
-      if (Array.isArray(value) && value.length > maxListEntries) {
-        refuse(path, `must not have more than ${maxListEntries} entries`);
+function refuseUnstorable(value: unknown, place: Place | undefined, depth: number): void {
+  if (typeof value === 'string') {
+    if (isStorableText(value)) return;
+    refuse(pathOf(place), value.includes('\0') ? 'must not hold NUL' : 'must not hold a lone surrogate');
+  } else if (typeof value === 'number') {
+    if (!Number.isFinite(value)) refuse(pathOf(place), 'must be within the range of a double');
+  } else if (Array.isArray(value)) {
+    if (depth === maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
+    if (value.length > maxListEntries) refuse(pathOf(place), `must not have more than ${maxListEntries} entries`);
+    for (const [i, entry] of value.entries()) refuseInside(entry, place, i, depth);
+  } else if (isObject(value)) {
+    if (depth === maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
+    for (const key of Object.keys(value)) {
+      if (!isStorableText(key)) refuse(pathOf(place), 'must not have a key with NUL or a lone surrogate');
+      if (key === '__proto__' || (key === 'constructor' && isObject(value[key]) && 'prototype' in value[key])) {
+        throw malformed(notJson);
       }
-      for (const [key, child] of Object.entries(value)) {
-        if (key.includes('\0') || !key.isWellFormed()) refuse(path, 'must not have a key with NUL or a lone surrogate');
-        stack.push({ value: child, path: `${path}/${pointerToken(key)}`, depth: depth + 1 });
-      }
+      refuseInside(value[key], place, key, depth);
     }
   }
 }
 
+/** A place is made for what may need one alone: bodies hold hundreds of thousands of plain values. */
+function refuseInside(value: unknown, parent: Place | undefined, key: string | number, depth: number): void {
+  const isPlain = typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value));
+  if (!isPlain) refuseUnstorable(value, { parent, key }, depth + 1);
+}
+
 /** One step of a JSON pointer (RFC 6901), cut to what a person would read. */
 function pointerToken(key: string): string {
-  return key.slice(0, MAX_TOKEN).replaceAll('~', '~0').replaceAll('/', '~1');
+  return key.slice(0, maxTokenLength).replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function parseBody(request: FastifyRequest, body: Buffer): unknown {
+  refuseEncoded(request.headers);
+  if (body.length === 0) return undefined;
+  refuseHuge(body);
+  const text = decode(body);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Without the parser's own words: they quote the body.
+    throw malformed(notJson);
+  }
+  refuseUnstorable(value, undefined, 0);
+  return value;
 }
 
 /**
  * JSON bodies: strict UTF-8, nothing that cannot be stored, and empty where the seed's clients send a `DELETE` with a content
- * type and no body. `__proto__` keys are refused by Fastify's own parser, which gets every body that is not empty.
+ * type and no body.
  */
 export function acceptJson(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
-
-  function read(request: FastifyRequest, body: Buffer): unknown {
-    refuseEncoded(request.headers);
-    if (body.length === 0) return undefined;
-    let [failed, value]: [Error | null, unknown] = [null, undefined];
-    // It answers at once, and takes what is thrown inside for a fault of the JSON: so nothing may be.
-    parse(request, decode(body), (error, parsed) => {
-      [failed, value] = [error, parsed];
-    });
-    // Without the parser's own words: they quote the body.
-    if (failed) throw malformed('The body is not valid JSON, or has a key that no object may have.');
-    refuseUnstorable(value);
-    return value;
-  }
-
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     let value: unknown;
     try {
-      value = read(request, body);
+      value = parseBody(request, body);
     } catch (error) {
       return done(error as Error);
     }

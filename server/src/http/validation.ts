@@ -2,9 +2,12 @@ import { type FieldError, Problem } from '@kohort/contract';
 import type { FastifyInstance } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { Settings } from 'typebox/system';
 
-const MAX_ERRORS = 20;
-const MAX_PATH = 300;
+const maxErrors = 20;
+const maxPathLength = 300;
+// Of a body that is wrong in thousands of places, the first few are all that is described.
+Settings.Set({ maxErrors });
 const PARTS: Readonly<Record<string, string>> = {
   body: '/body',
   querystring: '/query',
@@ -33,9 +36,9 @@ function describe(error: SchemaError, part: string): FieldError | undefined {
 function problemOf(errors: readonly SchemaError[], part: string): Problem {
   const fields = errors
     .flatMap((error) => describe(error, part) ?? [])
-    .slice(0, MAX_ERRORS)
+    .slice(0, maxErrors)
     // A path holds keys of the body, which may be as long as the body.
-    .map(({ path, message }) => ({ path: path.slice(0, MAX_PATH), message }));
+    .map(({ path, message }) => ({ path: path.slice(0, maxPathLength), message }));
   const detail = fields.slice(0, 3).map(({ path, message }) => `${path} ${message}`);
   return new Problem('invalid', `${detail.join('; ')}${fields.length > 3 ? '; …' : ''}`, { errors: fields });
 }
@@ -93,7 +96,8 @@ export function parseQuery(text: string): Record<string, string | string[]> {
   const found: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of new URLSearchParams(text)) {
     const before = found[name];
-    found[name] = before === undefined ? value : [before, value].flat();
+    if (Array.isArray(before)) before.push(value);
+    else found[name] = before === undefined ? value : [before, value];
   }
   return found;
 }
