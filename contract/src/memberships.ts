@@ -275,7 +275,7 @@ export const resolve = endpoint({
       results: Type.Array(Resolved),
     }),
   },
-  problems: ['overloaded'],
+  problems: ['overloaded', 'answer_too_large'],
   example: {
     body: { users: ['2', 'ext:shopper-4', 'ext:stranger'] },
     answer: {

@@ -27,6 +27,7 @@ export const problems = {
   last_admin: [409, 'The last admin stays'],
   version_stale: [412, 'Version is stale'],
   too_large: [413, 'Too large'],
+  answer_too_large: [413, 'The answer would be too large'],
   media_type: [415, 'Unsupported media type'],
   idempotency_key_reused: [422, 'Idempotency key used for another request'],
   throttled: [429, 'Too many attempts'],

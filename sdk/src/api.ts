@@ -27,6 +27,7 @@ export type ProblemCode =
   | 'last_admin'
   | 'version_stale'
   | 'too_large'
+  | 'answer_too_large'
   | 'media_type'
   | 'idempotency_key_reused'
   | 'throttled'

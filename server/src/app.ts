@@ -23,11 +23,8 @@ import { fastCallsOf } from './features/memberships/fast-calls.ts';
 import { memberRoutes } from './features/memberships/members.routes.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
 import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
-import {
-  coalesceSegmentsOfUser,
-  coalesceSegmentsOfUsers,
-  segmentsContext,
-} from './features/memberships/read/segments-of-user.ts';
+import { coalesceResolve } from './features/memberships/read/resolve.ts';
+import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/read/segments-of-user.ts';
 import { sweepExpired } from './features/memberships/write/expiry.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
 import { purgeSegment, purgeSmallSegment } from './features/memberships/write/purge.ts';
@@ -130,13 +127,13 @@ export async function createService(
   const fastReads = segmentsContext(reading);
   const reads = {
     segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
-    segmentsOfMany: coalesceSegmentsOfUsers(fastReads, watch('resolve')),
+    resolve: coalesceResolve(fastReads, watch('resolve')),
     stateOf: coalesceStateOfUser(reading, watch('memberships')),
     past: { db, definitionsAt: createPastDefinitions() },
   };
   const ledger = createLedger(db, definitions, watch('overrides'));
   follow('segments', reads.segmentsOf);
-  follow('resolve', reads.segmentsOfMany);
+  follow('resolve', reads.resolve);
   follow('memberships', reads.stateOf);
   follow('overrides', ledger.applyOne);
   const jobs = createJobs(db);

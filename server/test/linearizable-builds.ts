@@ -34,7 +34,7 @@ const acknowledgingTooSoon: Break = (coalesce) => (options) => {
     ...options,
     run: async (asks) => {
       options.run(asks).catch(() => undefined);
-      return asks.map(() => 'applied' as never);
+      return asks.map(() => 'added' as never);
     },
   });
 };

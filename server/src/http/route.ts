@@ -49,7 +49,8 @@ export interface RouteSettings {
 /** Registers endpoints on one Fastify instance; made once, by the composition root. */
 export interface Router {
   readonly app: FastifyInstance;
-  route<const E extends Endpoint>(endpoint: E, handle: (call: Call<E>) => Promise<Answer<E>>): void;
+  /** `handle` returns what is answered, or the reply that it has sent itself. */
+  route<const E extends Endpoint>(endpoint: E, handle: (call: Call<E>) => Promise<Answer<E> | FastifyReply>): void;
 }
 
 // What strangers may make us hold: names and passwords have at most 255 characters, each at most 12 bytes of JSON.
@@ -122,7 +123,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
             reply,
           });
           // `sent` is false for a stream that a client left early.
-          if (reply.sent || reply.raw.headersSent) return reply;
+          if (answer === reply || reply.sent || reply.raw.headersSent) return reply;
           reply.code(endpoint.success.status);
           return answer === undefined ? reply.send() : answer;
         },

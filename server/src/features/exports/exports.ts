@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
-import { Limit } from '../../limit.ts';
+import { AtMost } from '../../concurrency/at-most.ts';
 import { eachMember, type Member } from '../memberships/read/members-of-segment.ts';
 import type { ReadContext } from '../memberships/read/with-definitions.ts';
 import { quote } from '../reports/csv.ts';
@@ -9,11 +9,12 @@ export type ExportFormat = 'csv' | 'ndjson';
 
 export interface ExportContext extends ReadContext {
   /** Each export holds a connection for as long as its reader takes. */
-  readonly places: Limit;
+  readonly places: AtMost;
 }
 
 export function exportContext({ db, definitions }: ReadContext): ExportContext {
-  return { db, definitions, places: new Limit(4, 'Too many exports are being read. Try again shortly.') };
+  const refusal = 'Too many exports are being read. Try again shortly.';
+  return { db, definitions, places: new AtMost({ atOnce: 4, refusal, retryAfterSeconds: 5 }) };
 }
 
 /** Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
@@ -32,7 +33,7 @@ const formats: Readonly<Record<ExportFormat, { header: string; line: (member: Me
 
 /** Begins to write; rejects while there is still time for an answer that says why. */
 export async function openExport(context: ExportContext, slug: string, format: ExportFormat): Promise<Readable> {
-  context.places.take();
+  const leave = context.places.enter();
   const { header, line } = formats[format];
   const out = new PassThrough();
   const begun = Promise.withResolvers<void>();
@@ -52,7 +53,7 @@ export async function openExport(context: ExportContext, slug: string, format: E
         out.destroy(error);
       },
     )
-    .finally(() => context.places.free());
+    .finally(leave);
   out.on('error', () => undefined);
   await begun.promise;
   return out;

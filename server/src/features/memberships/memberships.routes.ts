@@ -1,10 +1,12 @@
 import { type Body, memberships as contract, invalid, maxListEntries, parseTime, parseUserRef } from '@kohort/contract';
+import { listPieces, sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { unknownUser } from '../users/users.ts';
 import { type PastContext, segmentsAt } from './read/at.ts';
 import { explain, membershipsOf, type StateOfUser } from './read/explain.ts';
-import { type SegmentsOfUser, type SegmentsOfUsers, slugsOf } from './read/segments-of-user.ts';
+import { type Resolve, resolvedPieces } from './read/resolve.ts';
+import { type SegmentsOfUser, slugsOf } from './read/segments-of-user.ts';
 import { changeOverride, changeOverrides, type Ledger, type Wanted } from './write/ledger.ts';
 import { changeMembers, type MemberChange } from './write/many.ts';
 
@@ -51,14 +53,14 @@ function readMemberChanges({ add = [], remove = [] }: Body<typeof contract.chang
 /** The ways to ask about users; the coalesced ones share their statements with the fast path. */
 export interface MembershipReads {
   readonly segmentsOf: SegmentsOfUser;
-  readonly segmentsOfMany: SegmentsOfUsers;
+  readonly resolve: Resolve;
   readonly stateOf: StateOfUser;
   readonly past: PastContext;
 }
 
 export function membershipRoutes(
   { route }: Router,
-  { segmentsOf, segmentsOfMany, stateOf, past }: MembershipReads,
+  { segmentsOf, resolve, stateOf, past }: MembershipReads,
   ledger: Ledger,
   once: Once,
 ): void {
@@ -123,26 +125,14 @@ export function membershipRoutes(
     return { ...why, expires_at: expires_at?.toISOString() ?? null };
   });
 
-  route(contract.listMemberships, async ({ params }) => {
+  route(contract.listMemberships, async ({ params, reply }) => {
     const memberships = await membershipsOf(stateOf, parseUserRef(params.user));
-    return {
-      memberships: memberships.map(({ since, expires_at, ...one }) => ({
-        ...one,
-        since: since?.toISOString() ?? null,
-        expires_at: expires_at?.toISOString() ?? null,
-      })),
-    };
+    return sendJsonPieces(reply, listPieces('memberships', memberships));
   });
 
-  route(contract.resolve, async ({ body }) => {
+  route(contract.resolve, async ({ body, reply }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
-    const wanted = body.segments && new Set(body.segments);
-    const found = await segmentsOfMany(users);
-    return {
-      results: body.users.map((user, i) => {
-        const slugs = found[i] === undefined ? null : slugsOf(found[i]);
-        return { user, segments: wanted && slugs ? slugs.filter((slug) => wanted.has(slug)) : slugs };
-      }),
-    };
+    const bodies = await resolve({ users, segments: body.segments });
+    return sendJsonPieces(reply, resolvedPieces(body.users, bodies));
   });
 }

@@ -19,6 +19,8 @@ const change = { user: ref, slug: 's1', kind: 'include', expiresAt: null, ttl: n
 const statements: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
   'the segments of users, lists only': (db) => selectLists(db, [{ ref, known: undefined }]),
   'the segments of users': (db) => selectSubjects(db, [{ ref, known: undefined }]),
+  'some segments of users, lists only': (db) => selectLists(db, [{ ref, known: undefined }], [1]),
+  'some segments of users': (db) => selectSubjects(db, [{ ref, known: undefined }], [1]),
   'the state of users': (db) => selectStates(db, [ref], { attributes: true }),
   'single changes': (db) => applyChanges(db, [change]),
   'the ended memberships of a user': (db) => removeEndedOfUser(db, 1),

@@ -1,5 +1,5 @@
 import { invalid, Problem, type UserRef } from '@kohort/contract';
-import { Limit } from '../../limit.ts';
+import { AtMost } from '../../concurrency/at-most.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
 import { sweepExpired } from '../memberships/memberships.ts';
@@ -22,11 +22,12 @@ export interface ReportContext {
   readonly db: Database;
   readonly links: ReportLinks;
   /** Each report holds a connection for as long as its reader takes. */
-  readonly places: Limit;
+  readonly places: AtMost;
 }
 
 export function reportContext({ db, secret }: { db: Database; secret: string }): ReportContext {
-  const places = new Limit(4, 'Too many reports are being read. Try again shortly.');
+  const refusal = 'Too many reports are being read. Try again shortly.';
+  const places = new AtMost({ atOnce: 4, refusal, retryAfterSeconds: 5 });
   return { db, links: createReportLinks(secret), places };
 }
 
@@ -85,7 +86,7 @@ export async function* linesOfReport(
 ): AsyncGenerator<string, void, undefined> {
   const scope = links.open(link, new Date());
   if (!scope) throw new Problem('report_unknown', 'This link is not valid, or has expired. Create a new one.');
-  places.take();
+  const leave = places.enter();
   try {
     await sweepExpired(db);
     const rows = db.stream<ReportRow>(reportQuery(scope), { batch: batchRows, statementTimeout: statementTimeoutMs });
@@ -97,6 +98,6 @@ export async function* linesOfReport(
     }
     if (pending !== '') yield pending;
   } finally {
-    places.free();
+    leave();
   }
 }

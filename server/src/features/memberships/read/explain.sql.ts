@@ -3,12 +3,11 @@ import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
+import type { Mode, Steps } from '../../../segmentation/decide.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
 export interface OverrideRow {
-  readonly segment_id: number;
   readonly mode: Mode;
   readonly since: Date;
   readonly expires_at: Date | null;
@@ -20,7 +19,8 @@ export interface UserState {
   readonly external_id: string | null;
   /** Empty where attributes were not asked for. */
   readonly attributes: JsonObject;
-  readonly overrides: readonly OverrideRow[];
+  /** The overrides that stand, for {@link readStanding}. */
+  readonly overrides: string | null;
 }
 
 export interface StatesRead {
@@ -37,18 +37,25 @@ interface Row {
   readonly overrides: string | null;
 }
 
-/** `segment:mode:since:expires`, times in milliseconds of the epoch; far cheaper to take apart than JSON or arrays. */
-function readOverrides(text: string | null): OverrideRow[] {
-  if (text === null) return [];
-  return text.split(',').map((one) => {
+const stepRows = 256;
+
+/**
+ * By segment. Each is `segment:mode:since:expires`, times in milliseconds of the epoch: far cheaper to take apart than JSON or
+ * arrays. In steps, since one user may have tens of thousands.
+ */
+export function* readStanding(text: string | null): Steps<Map<number, OverrideRow>> {
+  const overrides = new Map<number, OverrideRow>();
+  if (text === null) return overrides;
+  for (const one of text.split(',')) {
     const [segment, mode, since, expires] = one.split(':');
-    return {
-      segment_id: Number(segment),
+    overrides.set(Number(segment), {
       mode: mode === 'i' ? 'include' : 'exclude',
       since: new Date(Number(since)),
       expires_at: expires ? new Date(Number(expires)) : null,
-    };
-  });
+    });
+    if (overrides.size % stepRows === 0) yield;
+  }
+  return overrides;
 }
 
 /** The overrides that stand, of any number of users, and what the rules of dynamic segments need to know of them. */
@@ -84,7 +91,7 @@ export async function selectStates(
   return {
     revision: rows[0]?.revision ?? 0,
     users: rows.map(({ id, external_id, attributes: found, overrides }) =>
-      id === null ? undefined : { id, external_id, attributes: found ?? {}, overrides: readOverrides(overrides) },
+      id === null ? undefined : { id, external_id, attributes: found ?? {}, overrides },
     ),
   };
 }

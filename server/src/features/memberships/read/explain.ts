@@ -1,12 +1,20 @@
 import type { UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { bucket } from '../../../segmentation/bucket.ts';
-import { decideAll, decideOne, keyOf, type Source, type Subject } from '../../../segmentation/decide.ts';
+import {
+  decideAll,
+  decideOne,
+  keyOf,
+  type Membership,
+  type Mode,
+  type Source,
+  type Subject,
+} from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { Turns } from '../turns.ts';
-import { selectStates, type UserState } from './explain.sql.ts';
+import { type OverrideRow, readStanding, selectStates, type UserState } from './explain.sql.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
 /** A user's state together with the definitions that were current for the same statement. */
@@ -42,48 +50,42 @@ export function coalesceStateOfUser(
   });
 }
 
-async function existing(stateOf: StateOfUser, ref: UserRef): Promise<SeenUser> {
-  const seen = await stateOf(ref);
-  if (!seen) throw unknownUser();
-  return seen;
+/** A user whose overrides have been read. */
+interface Known extends SeenUser {
+  readonly overrides: ReadonlyMap<number, OverrideRow>;
+  readonly subject: Subject;
 }
 
-function subjectOf(user: UserState): Subject {
-  return {
-    key: keyOf(user),
-    attributes: user.attributes,
-    overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
-  };
+async function existing(stateOf: StateOfUser, ref: UserRef, turns: Turns): Promise<Known> {
+  const seen = await stateOf(ref);
+  if (!seen) throw unknownUser();
+  const { user, definitions } = seen;
+  const overrides = await turns.take(readStanding(user.overrides));
+  const modes = new Map<number, Mode>();
+  for (const [segmentId, { mode }] of overrides) modes.set(segmentId, mode);
+  const subject = { key: keyOf(user), attributes: user.attributes, overrides: modes };
+  return { user, definitions, overrides, subject };
 }
 
 /** Slugs are ASCII and sort by byte, which is what `<` does to them. */
-function bySlug(a: { slug: string }, b: { slug: string }): number {
-  return a.slug < b.slug ? -1 : a.slug > b.slug ? 1 : 0;
+function bySlug(a: Membership, b: Membership): number {
+  return a.definition.slug < b.definition.slug ? -1 : a.definition.slug > b.definition.slug ? 1 : 0;
 }
 
-export interface Membership {
-  readonly slug: string;
-  readonly source: Source;
-  readonly since: Date | null;
-  readonly expires_at: Date | null;
-}
-
-/** Every segment of a user with the reason, sorted by slug. */
-export async function membershipsOf(stateOf: StateOfUser, ref: UserRef): Promise<Membership[]> {
-  const { user, definitions } = await existing(stateOf, ref);
-  const overrides = new Map(user.overrides.map((override) => [override.segment_id, override]));
-  const decided = await new Turns().take(decideAll(definitions, subjectOf(user)));
-  return decided
-    .map(({ definition, source }) => {
-      const override = overrides.get(definition.id);
-      return {
-        slug: definition.slug,
-        source,
-        since: override?.since ?? null,
-        expires_at: override?.expires_at ?? null,
-      };
-    })
-    .sort(bySlug);
+/** Every segment of a user with the reason, sorted by slug, each as the JSON of its own: a user may be in very many. */
+export async function membershipsOf(stateOf: StateOfUser, ref: UserRef): Promise<string[]> {
+  const turns = new Turns();
+  const { definitions, overrides, subject } = await existing(stateOf, ref, turns);
+  const decided = await turns.take(decideAll(definitions, subject));
+  if (turns.isOver) await turns.pause();
+  decided.sort(bySlug);
+  const texts: string[] = [];
+  for (const { definition, source } of decided) {
+    const { since = null, expires_at = null } = overrides.get(definition.id) ?? {};
+    texts.push(JSON.stringify({ slug: definition.slug, source, since, expires_at }));
+    if (turns.isOver) await turns.pause();
+  }
+  return texts;
 }
 
 export interface Explanation {
@@ -96,15 +98,15 @@ export interface Explanation {
 
 /** Whether a user is in a segment, and why. */
 export async function explain(stateOf: StateOfUser, ref: UserRef, slug: string): Promise<Explanation> {
-  const { user, definitions } = await existing(stateOf, ref);
+  const turns = new Turns();
+  const { definitions, overrides, subject } = await existing(stateOf, ref, turns);
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
-  const subject = subjectOf(user);
-  const { member, source, matched } = await new Turns().take(decideOne(definitions, definition, subject));
+  const { member, source, matched } = await turns.take(decideOne(definitions, definition, subject));
   return {
     member,
     source,
-    expires_at: user.overrides.find(({ segment_id }) => segment_id === definition.id)?.expires_at ?? null,
+    expires_at: overrides.get(definition.id)?.expires_at ?? null,
     bucket: definition.percentage === null ? null : bucket(definition.salt, subject.key),
     matched,
   };

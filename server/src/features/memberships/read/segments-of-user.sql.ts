@@ -36,27 +36,29 @@ export interface AskedUser {
 // Everything about a user is a lateral subquery of its own, so that the planner can only look it up: a join would be planned as
 // a scan of the whole table while that is small, and the plan is kept when it has grown (ADR 45).
 const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
-const overridesOf = `
+const overridesOf = (filter: string) => `
   SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
   FROM memberships m
-  WHERE ${ofUser(sql`m`, sql`q.id`).text} AND ${stands(sql`m`).text}`;
+  WHERE ${ofUser(sql`m`, sql`q.id`).text} AND ${stands(sql`m`).text} ${filter}`;
+/** Of these segments only. */
+const within = (parameter: string) => `AND m.segment_id = ANY((SELECT ${parameter}::bigint[])::bigint[])`;
 
-const lists = `
+const lists = (filter = '') => `
   SELECT d.revision, coalesce(o.overrides, (SELECT '{}' FROM users u WHERE u.id = q.id))
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
-    CROSS JOIN LATERAL (${overridesOf}) o
+    CROSS JOIN LATERAL (${overridesOf(filter)}) o
   ORDER BY a.ord`;
 
-const subjects = `
+const subjects = (filter = '') => `
   SELECT d.revision, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
     n.id, n.version, n.external_id, n.attributes
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
-    CROSS JOIN LATERAL (${overridesOf}) o
+    CROSS JOIN LATERAL (${overridesOf(filter)}) o
     LEFT JOIN LATERAL (
       SELECT u.id, u.attributes_version AS version, u.external_id, u.attributes FROM users u WHERE u.id = q.id OFFSET 0
     ) u ON true
@@ -66,16 +68,24 @@ const subjects = `
     ) n ON true
   ORDER BY a.ord`;
 
+const allLists = { name: 'memberships-lists', text: lists() };
+const someLists = { name: 'memberships-lists-within', text: lists(within('$3')) };
+const allSubjects = { name: 'memberships-subjects', text: subjects() };
+const someSubjects = { name: 'memberships-subjects-within', text: subjects(within('$5')) };
+
 const idsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.id ?? null);
 const externalIdsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.externalId ?? null);
 
 /** Where every segment is a plain list: a user with an override exists, so only those without are looked for. */
-export async function selectLists(db: Db, asked: readonly AskedUser[]): Promise<FoundUsers> {
-  const rows = await db.rows<[revision: number, overrides: string | null]>({
-    name: 'memberships-lists',
-    text: lists,
-    values: [idsOf(asked), externalIdsOf(asked)],
-  });
+export async function selectLists(
+  db: Db,
+  asked: readonly AskedUser[],
+  segmentIds?: readonly number[],
+): Promise<FoundUsers> {
+  const values = [idsOf(asked), externalIdsOf(asked)];
+  const rows = await db.rows<[revision: number, overrides: string | null]>(
+    segmentIds ? { ...someLists, values: [...values, segmentIds] } : { ...allLists, values },
+  );
   return {
     revision: rows[0]?.[0] ?? 0,
     users: rows.map(([, overrides]) => (overrides === null ? undefined : { overrides, subject: undefined })),
@@ -91,17 +101,20 @@ type SubjectRow = [
   attributes: JsonObject | null,
 ];
 
-export async function selectSubjects(db: Db, asked: readonly AskedUser[]): Promise<FoundUsers> {
-  const rows = await db.rows<SubjectRow>({
-    name: 'memberships-subjects',
-    text: subjects,
-    values: [
-      idsOf(asked),
-      externalIdsOf(asked),
-      asked.map(({ known }) => known?.id ?? null),
-      asked.map(({ known }) => known?.version ?? null),
-    ],
-  });
+export async function selectSubjects(
+  db: Db,
+  asked: readonly AskedUser[],
+  segmentIds?: readonly number[],
+): Promise<FoundUsers> {
+  const values = [
+    idsOf(asked),
+    externalIdsOf(asked),
+    asked.map(({ known }) => known?.id ?? null),
+    asked.map(({ known }) => known?.version ?? null),
+  ];
+  const rows = await db.rows<SubjectRow>(
+    segmentIds ? { ...someSubjects, values: [...values, segmentIds] } : { ...allSubjects, values },
+  );
   return {
     revision: rows[0]?.[0] ?? 0,
     users: rows.map(([, overrides, id, version, external_id, attributes]) => {

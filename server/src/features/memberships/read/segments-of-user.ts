@@ -1,4 +1,4 @@
-import type { UserRef } from '@kohort/contract';
+import { Problem, type UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
@@ -17,7 +17,7 @@ const opening = '{"segments":["';
 const closing = '"]}';
 const noSegments = '{"segments":[]}';
 
-function bodyOf(slugs: readonly string[]): SegmentsBody {
+export function bodyOf(slugs: readonly string[]): SegmentsBody {
   return slugs.length === 0 ? noSegments : JSON.stringify({ segments: slugs.toSorted() });
 }
 
@@ -73,7 +73,7 @@ function cachedUnder(context: SegmentsContext, current: Definitions): CachedAnsw
   return context.cached;
 }
 
-function cacheKeyOf(ref: UserRef): string | number {
+export function cacheKeyOf(ref: UserRef): string | number {
   return ref.id ?? `ext:${ref.externalId}`;
 }
 
@@ -104,17 +104,27 @@ async function bodyFromSubject(
   return body;
 }
 
-type Bodies = (SegmentsBody | undefined)[];
+/** The most that one answer may hold. */
+export const maxAnswerBytes = 32 * 1024 * 1024;
+
+export function answerTooLarge(): Problem {
+  return new Problem(
+    'answer_too_large',
+    'The answer would exceed 32 MiB. Ask about fewer users at a time, or name the segments it is about.',
+  );
+}
+
+export type Bodies = (SegmentsBody | undefined)[];
 
 async function readUnder(
   context: SegmentsContext,
   current: Definitions,
   refs: readonly UserRef[],
-  { useCache }: { useCache: boolean },
+  options: { useCache: boolean; maxBytes: number },
 ): Promise<AtRevision<Bodies>> {
   const cached = cachedUnder(context, current);
   const isDynamic = current.dynamic.length > 0;
-  const known = refs.map((ref) => (isDynamic && useCache ? cached.byUser.get(cacheKeyOf(ref)) : undefined));
+  const known = refs.map((ref) => (isDynamic && options.useCache ? cached.byUser.get(cacheKeyOf(ref)) : undefined));
   const select = isDynamic ? selectSubjects : selectLists;
   const { revision, users } = await select(
     context.db,
@@ -123,20 +133,24 @@ async function readUnder(
   if (revision !== current.revision) return { revision };
   const bodies: Bodies = [];
   const turns = new Turns();
+  let bytes = 0;
   for (const [i, found] of users.entries()) {
     const ref = refs[i];
     if (!found || !ref) {
       bodies.push(undefined);
     } else if (!isDynamic) {
       bodies.push(bodyFromLists(cached, found));
+      if (turns.isOver) await turns.pause();
     } else if (found.subject) {
       bodies.push(await bodyFromSubject(cached, ref, { overrides: found.overrides, subject: found.subject }, turns));
     } else if (known[i]?.overrides === found.overrides) {
       bodies.push(known[i].body);
     } else {
       // Overrides changed since the answer was cached: once more, and this time with all that a new answer takes.
-      return readUnder(context, current, refs, { useCache: false });
+      return readUnder(context, current, refs, { ...options, useCache: false });
     }
+    bytes += bodies[i]?.length ?? 0;
+    if (bytes > options.maxBytes) throw answerTooLarge();
   }
   return { answer: bodies };
 }
@@ -145,45 +159,30 @@ async function readUnder(
  * The fast path: which segments each user is in; undefined for an unknown user. Every answer rests on a statement that began
  * after the call came in. Cached is only the work of turning its result into an answer, a pure function of that result.
  */
-async function segmentsOf(context: SegmentsContext, refs: readonly UserRef[]): Promise<Bodies> {
+export async function segmentsOf(
+  context: SegmentsContext,
+  refs: readonly UserRef[],
+  /** Of all answers together. */
+  maxBytes = Number.POSITIVE_INFINITY,
+): Promise<Bodies> {
   if (refs.length === 0) return [];
-  return withDefinitions(context.definitions, (current) => readUnder(context, current, refs, { useCache: true }));
+  return withDefinitions(context.definitions, (current) =>
+    readUnder(context, current, refs, { useCache: true, maxBytes }),
+  );
 }
-
-async function segmentsOfEach(context: SegmentsContext, asks: readonly (readonly UserRef[])[]): Promise<Bodies[]> {
-  const bodies = await segmentsOf(context, asks.flat());
-  let from = 0;
-  return asks.map((refs) => {
-    from += refs.length;
-    return bodies.slice(from - refs.length, from);
-  });
-}
-
-type Observe = (callers: number, waitedMs: number) => void;
 
 /** The segments of one user; calls at the same time share a statement. Undefined for an unknown user. */
 export type SegmentsOfUser = Coalesced<UserRef, SegmentsBody | undefined>;
 
-export function coalesceSegmentsOfUser(context: SegmentsContext, observe: Observe): SegmentsOfUser {
+export function coalesceSegmentsOfUser(
+  context: SegmentsContext,
+  observe: (callers: number, waitedMs: number) => void,
+): SegmentsOfUser {
   return coalesce({
     run: (refs) => segmentsOf(context, refs),
     maxBatch: 256,
     concurrency: 3,
     maxWaiting: 10_000,
-    observe,
-  });
-}
-
-/** The segments of many users, in the order asked; those of one call always in one statement. */
-export type SegmentsOfUsers = Coalesced<readonly UserRef[], Bodies>;
-
-/** So large that few share a statement; bounded all the same, or they would take every connection. */
-export function coalesceSegmentsOfUsers(context: SegmentsContext, observe: Observe): SegmentsOfUsers {
-  return coalesce({
-    run: (asks) => segmentsOfEach(context, asks),
-    maxBatch: 4,
-    concurrency: 2,
-    maxWaiting: 500,
     observe,
   });
 }

@@ -1,0 +1,118 @@
+import sql from 'sql-template-tag';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Client, clientOf } from '../../../../test/client.ts';
+import { type Service, startService } from '../../../../test/service.ts';
+import type { Db } from '../../../postgres/database.ts';
+import { createDefinitionCache } from '../../segments/definitions.ts';
+import { coalesceResolve } from './resolve.ts';
+import { segmentsContext } from './segments-of-user.ts';
+
+/** So many that a thousand times their slugs are more than an answer may hold. */
+const LISTS = 10_500;
+
+let service: Service;
+let client: Client;
+let user: number;
+
+beforeAll(async () => {
+  service = await startService();
+  client = clientOf(service);
+  user = await client.user({ external_id: 'of many lists' });
+  await service.db.write(sql`
+    WITH revised AS (UPDATE definitions SET revision = revision + 1 RETURNING revision), listed AS (
+      INSERT INTO segments (slug, salt, revision, created_at, updated_at)
+      SELECT 'list-' || lpad(n::text, 5, '0'), 'salt', r.revision, now(), now()
+      FROM revised r, generate_series(1, ${LISTS}::int) n RETURNING id
+    )
+    INSERT INTO memberships (user_id, segment_id, mode, since) SELECT ${user}, l.id, 'include', now() FROM listed l`);
+});
+afterAll(() => service.stop());
+
+const resolve = (body: object) => client.call('POST', '/api/resolve', body);
+const times = <T>(n: number, one: T) => Array.from({ length: n }, () => one);
+
+describe('a user in very many segments', () => {
+  it('has them all in their answers, sorted', async () => {
+    const slugs = await client.segmentsOf(user);
+    expect(slugs).toHaveLength(LISTS);
+    expect(slugs).toEqual(slugs.toSorted());
+    const { memberships } = await client.get(`/api/users/${user}/memberships`);
+    expect(memberships.map(({ slug }: { slug: string }) => slug)).toEqual(slugs);
+    expect(memberships[0]).toMatchObject({ source: 'include', expires_at: null });
+    const { status, body } = await resolve({ users: times(50, String(user)) });
+    expect(status).toBe(200);
+    expect(body.results).toHaveLength(50);
+    expect(body.results[49]).toEqual({ user: String(user), segments: slugs });
+  });
+
+  it('named a thousand times is refused, and answered about the segments that the call names', async () => {
+    const users = times(1_000, String(user));
+    const { status, body } = await resolve({ users });
+    expect([status, body.code]).toEqual([413, 'answer_too_large']);
+    const narrowed = await resolve({ users, segments: ['list-00007', 'nowhere', 'list-00003'] });
+    expect(narrowed.body.results).toEqual(times(1_000, { user: String(user), segments: ['list-00003', 'list-00007'] }));
+    const many = Array.from({ length: 20 }, (_, n) => `list-${String(n + 1).padStart(5, '0')}`);
+    expect((await resolve({ users: [users[0]], segments: many })).body.results[0].segments).toEqual(many);
+  });
+
+  it('does not take the answers of others along that share the statement', async () => {
+    const answers = await Promise.all([
+      resolve({ users: times(1_000, String(user)) }),
+      resolve({ users: ['1', 'ext:of many lists'], segments: ['list-00001'] }),
+      resolve({ users: ['1'] }),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([413, 200, 200]);
+    expect(answers[1]?.body.results.map(({ segments }: { segments: string[] }) => segments)).toEqual([
+      [],
+      ['list-00001'],
+    ]);
+  });
+});
+
+it('equal users are looked up once, and a narrowed question asks for no more than its segments need', async () => {
+  await client.segment('rule', { condition: { $inSegment: 'list-00001' } });
+  const asked: unknown[][] = [];
+  const db: Pick<Db, 'rows'> = {
+    rows: (statement) => {
+      asked.push([...statement.values]);
+      return service.db.rows(statement);
+    },
+  };
+  const definitions = createDefinitionCache(service.db);
+  const context = {
+    ...segmentsContext({ db: service.db, definitions }),
+    db: Object.assign(Object.create(service.db), db),
+  };
+  await definitions.fresh();
+  const ask = coalesceResolve(context, () => undefined);
+  const users = [{ id: user }, { id: 1 }, { id: user }];
+  expect((await ask({ users, segments: undefined })).map((body) => body?.length)).toEqual([
+    expect.any(Number),
+    '{"segments":[]}'.length,
+    expect.any(Number),
+  ]);
+  expect(asked.pop()?.[0]).toEqual([user, 1]);
+  expect(await ask({ users, segments: ['rule'] })).toEqual([
+    '{"segments":["rule"]}',
+    '{"segments":[]}',
+    '{"segments":["rule"]}',
+  ]);
+  const ids = await service.db.query<{ id: number }>(sql`
+    SELECT id FROM segments WHERE slug IN ('list-00001', 'rule') ORDER BY slug`);
+  expect(asked.pop()?.at(-1)).toEqual(ids.map(({ id }) => id));
+});
+
+it('cold percentages for a thousand users are decided once each, whatever the number of rules', async () => {
+  await service.db.write(sql`
+    WITH revised AS (UPDATE definitions SET revision = revision + 1 RETURNING revision)
+    INSERT INTO segments (slug, salt, percentage, revision, created_at, updated_at)
+    SELECT 'share-' || n, 'salt' || n, 100, r.revision, now(), now() FROM revised r, generate_series(1, 500) n`);
+  await service.db.write(sql`INSERT INTO users (external_id) SELECT NULL FROM generate_series(1, 1000)`);
+  const rows = await service.db.query<{ id: number }>(
+    sql`SELECT id FROM users WHERE id > ${user} ORDER BY id LIMIT 1000`,
+  );
+  const { status, body } = await resolve({ users: rows.map(({ id }) => String(id)) });
+  expect(status).toBe(200);
+  expect(body.results).toHaveLength(1_000);
+  expect(new Set(body.results.map(({ segments }: { segments: string[] }) => segments.length))).toEqual(new Set([500]));
+});

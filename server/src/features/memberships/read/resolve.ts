@@ -1,0 +1,180 @@
+import { Problem, type UserRef } from '@kohort/contract';
+import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
+import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
+import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
+import { Turns } from '../turns.ts';
+import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
+import {
+  answerTooLarge,
+  type Bodies,
+  bodyOf,
+  cacheKeyOf,
+  maxAnswerBytes,
+  type SegmentsBody,
+  type SegmentsContext,
+  segmentsOf,
+} from './segments-of-user.ts';
+import { type AtRevision, withDefinitions } from './with-definitions.ts';
+
+export interface ResolveAsk {
+  readonly users: readonly UserRef[];
+  /** Slugs that the answer is narrowed to. */
+  readonly segments: readonly string[] | undefined;
+}
+
+/** The segments of many users, in the order asked; those of one call always in one statement. */
+export type Resolve = Coalesced<ResolveAsk, Bodies>;
+
+/** Past so many segments, single look-ups would cost more than reading all memberships of a user. */
+const maxLookups = 16;
+
+/** What an answer about some segments takes: these, and those that their conditions name at whatever remove. */
+function narrowed(current: Definitions, slugs: readonly string[]): { definitions: Definitions; wanted: Set<string> } {
+  const asked = slugs.flatMap((slug) => current.bySlug.get(slug) ?? []);
+  const definitions = definitionsOf(current.revision, inOrder(current.byId, asked));
+  return { definitions, wanted: new Set(asked.map(({ slug }) => slug)) };
+}
+
+async function bodyWithin(
+  { definitions, wanted }: ReturnType<typeof narrowed>,
+  { overrides, subject }: FoundUser,
+  turns: Turns,
+): Promise<SegmentsBody> {
+  const { external_id = null, id = 0, attributes = {} } = subject ?? {};
+  const steps = decideAll(definitions, {
+    key: keyOf({ id, external_id }),
+    attributes,
+    overrides: readOverrides(overrides),
+  });
+  const decided = await turns.take(steps);
+  if (turns.isOver) await turns.pause();
+  return bodyOf(decided.map(({ definition }) => definition.slug).filter((slug) => wanted.has(slug)));
+}
+
+async function readNarrowed(
+  { db }: SegmentsContext,
+  current: Definitions,
+  refs: readonly UserRef[],
+  slugs: readonly string[],
+): Promise<AtRevision<Bodies>> {
+  const scope = narrowed(current, slugs);
+  const ids = [...scope.definitions.byId.keys()];
+  const select = scope.definitions.dynamic.length > 0 ? selectSubjects : selectLists;
+  const { revision, users } = await select(
+    db,
+    refs.map((ref) => ({ ref, known: undefined })),
+    ids.length <= maxLookups ? ids : undefined,
+  );
+  if (revision !== current.revision) return { revision };
+  const turns = new Turns();
+  const bodies: Bodies = [];
+  for (const found of users) bodies.push(found && (await bodyWithin(scope, found, turns)));
+  return { answer: bodies };
+}
+
+/** Equal users are looked up once. */
+async function eachOnce(
+  refs: readonly UserRef[],
+  read: (distinct: readonly UserRef[]) => Promise<Bodies>,
+): Promise<Bodies> {
+  const places = new Map<string | number, number>();
+  const distinct: UserRef[] = [];
+  for (const ref of refs) {
+    if (places.has(cacheKeyOf(ref))) continue;
+    places.set(cacheKeyOf(ref), distinct.length);
+    distinct.push(ref);
+  }
+  const bodies = await read(distinct);
+  return refs.map((ref) => bodies[places.get(cacheKeyOf(ref)) ?? -1]);
+}
+
+async function resolveOne(context: SegmentsContext, { users, segments }: ResolveAsk): Promise<Bodies> {
+  if (users.length === 0) return [];
+  return eachOnce(users, (distinct) =>
+    segments === undefined
+      ? segmentsOf(context, distinct, maxAnswerBytes)
+      : withDefinitions(context.definitions, (current) => readNarrowed(context, current, distinct, segments)),
+  );
+}
+
+/** Those that ask for all segments share a statement. Where that would be too much at a time, each has one of its own. */
+async function resolveShared(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
+  const users = asks.flatMap((ask) => ask.users);
+  try {
+    const bodies = await resolveOne(context, { users, segments: undefined });
+    let from = 0;
+    return asks.map((ask) => {
+      from += ask.users.length;
+      return bodies.slice(from - ask.users.length, from);
+    });
+  } catch (error) {
+    if (asks.length > 1 && error instanceof Problem && error.code === 'answer_too_large') return apart(context, asks);
+    throw error;
+  }
+}
+
+async function apart(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
+  const answers: (Bodies | Error)[] = [];
+  for (const ask of asks) {
+    answers.push(
+      await resolveOne(context, ask).catch((error) => (error instanceof Error ? error : new Error(String(error)))),
+    );
+  }
+  return answers;
+}
+
+async function resolveAll(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
+  const [whole, narrow] = [asks.filter(isWhole), asks.filter((ask) => !isWhole(ask))];
+  const answers = new Map<ResolveAsk, Bodies | Error>();
+  for (const [i, answer] of (await resolveShared(context, whole)).entries()) {
+    const ask = whole[i];
+    if (ask) answers.set(ask, answer);
+  }
+  for (const [i, answer] of (await apart(context, narrow)).entries()) {
+    const ask = narrow[i];
+    if (ask) answers.set(ask, answer);
+  }
+  return asks.map((ask) => answers.get(ask) ?? new Error('a question without its answer'));
+}
+
+function isWhole({ segments }: ResolveAsk): boolean {
+  return segments === undefined;
+}
+
+/** So large that few share a statement; bounded all the same, or they would take every connection. */
+export function coalesceResolve(
+  context: SegmentsContext,
+  observe: (callers: number, waitedMs: number) => void,
+): Resolve {
+  return coalesce({
+    run: (asks) => resolveAll(context, asks),
+    maxBatch: 4,
+    concurrency: 2,
+    maxWaiting: 500,
+    observe,
+  });
+}
+
+/** The answer as the pieces of its JSON. @throws `answer_too_large` before any of them is made. */
+export function resolvedPieces(users: readonly string[], bodies: Bodies): { pieces: Iterable<string>; bytes: number } {
+  const [opening, closing] = ['{"results":[', ']}'];
+  const names = users.map((user) => JSON.stringify(user));
+  let bytes = opening.length + closing.length + Math.max(0, users.length - 1);
+  for (const [i, name] of names.entries()) {
+    bytes += '{"user":,"segments":}'.length + Buffer.byteLength(name) + segmentsIn(bodies[i]).length;
+  }
+  if (bytes > maxAnswerBytes) throw answerTooLarge();
+  function* pieces(): Generator<string> {
+    yield opening;
+    for (const [i, name] of names.entries()) {
+      yield `${i === 0 ? '' : ','}{"user":${name},"segments":${segmentsIn(bodies[i])}}`;
+    }
+    yield closing;
+  }
+  return { pieces: pieces(), bytes };
+}
+
+/** The list alone, of `{"segments":[…]}`. */
+function segmentsIn(body: SegmentsBody | undefined): string {
+  return body === undefined ? 'null' : body.slice('{"segments":'.length, -1);
+}

@@ -1,0 +1,46 @@
+import { Readable } from 'node:stream';
+import { setImmediate as othersTurn } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
+
+/** Gathered before they are written: each write costs, however little it writes. */
+const chunkChars = 64 * 1024;
+
+/** In chunks, with a turn for others after each. */
+async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
+  let chunk = '';
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < chunkChars) continue;
+    yield chunk;
+    chunk = '';
+    await othersTurn();
+  }
+  if (chunk !== '') yield chunk;
+}
+
+/**
+ * Sends JSON that comes in pieces. A large answer made in one piece would keep the process from serving others meanwhile; a
+ * small one leaves whole.
+ */
+export function sendJsonPieces(
+  reply: FastifyReply,
+  { pieces, bytes }: { readonly pieces: Iterable<string>; readonly bytes: number },
+): FastifyReply {
+  reply.type('application/json; charset=utf-8').header('content-length', bytes);
+  return reply.send(
+    bytes <= chunkChars ? [...pieces].join('') : Readable.from(chunksOf(pieces), { objectMode: false }),
+  );
+}
+
+/** An object with one list, whose items are JSON already, of ASCII alone. */
+export function listPieces(name: string, items: readonly string[]): { pieces: Iterable<string>; bytes: number } {
+  const [opening, closing] = [`{"${name}":[`, ']}'];
+  let bytes = opening.length + closing.length + Math.max(0, items.length - 1);
+  for (const item of items) bytes += item.length;
+  function* pieces(): Generator<string> {
+    yield opening;
+    for (const [i, item] of items.entries()) yield i === 0 ? item : `,${item}`;
+    yield closing;
+  }
+  return { pieces: pieces(), bytes };
+}
