@@ -8,8 +8,15 @@ export type Role = (typeof roles)[number];
 /**
  * Who may call. `public`: anyone. `self`: a member for their own user, everybody else from `viewer` up.
  * `session`: any account that signed in, but no API key. A role: that role or a higher one.
+ * `browser`: a browser key from one of its origins, and everybody from `viewer` up. No other call takes browser keys.
  */
-export type Access = 'public' | 'self' | 'session' | Role;
+export type Access = 'public' | 'self' | 'session' | 'browser' | Role;
+
+/**
+ * How a key with tags is kept to the segments that carry one of them. `segment`: the one in the path must. `handled`: the
+ * handler sees to it. `free`: the call is not about segments.
+ */
+export type TaggedKeys = 'segment' | 'handled' | 'free';
 
 /**
  * One request and its answer, as the documentation shows them. A test sends it to a running service. Times, tokens and
@@ -37,6 +44,8 @@ export interface Endpoint {
   /** Markdown; what the summary has no room for. */
   readonly description?: string;
   readonly access: Access;
+  /** Absent: keys with tags may not make the call. */
+  readonly taggedKeys?: TaggedKeys;
   /** One of the seed's seven calls: needs no token in evaluation mode, and any good token will do there. */
   readonly seed?: true;
   readonly params?: TObject;

@@ -23,6 +23,7 @@ export const userHistory = endpoint({
   tag: 'history',
   summary: 'Every change of the overrides of a user, newest first; `from` is included, `to` is not',
   access: 'self',
+  taggedKeys: 'handled',
   params: userParams,
   query: strict({
     from: Type.Optional(emptyIsAbsent(described(Time, 'The first moment that counts (RFC 3339).'))),

@@ -28,6 +28,7 @@ export const importMembers = endpoint({
   tag: 'imports',
   summary: 'Put the users of a file into a segment, take them out, or make them its only members; all or nothing',
   access: 'editor',
+  taggedKeys: 'segment',
   params: slugParams,
   query: strict({
     mode: Type.Optional(
@@ -61,6 +62,7 @@ export const importUsers = endpoint({
   tag: 'imports',
   summary: 'Register users, and change their names and attributes by merge patch; all or nothing',
   access: 'editor',
+  taggedKeys: 'free',
   query: strict({
     unknown: Type.Optional(
       Type.Enum(['create', 'reject', 'skip'], {
@@ -89,6 +91,7 @@ export const exportMembers = endpoint({
   summary:
     'Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted',
   access: 'viewer',
+  taggedKeys: 'segment',
   params: slugParams,
   success: { status: 200, body: null, media: exportTypes },
   problems: ['segment_unknown', 'overloaded'],

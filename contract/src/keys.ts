@@ -1,12 +1,30 @@
 import Type from 'typebox';
 import { idempotent, idParams, Name, NextCursor, nothing, nullable, page, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
+import { Tag } from './segments.ts';
 
-const KeyRole = Type.Enum(['viewer', 'editor'], { description: 'What the bearer of the key may do.' });
+const KeyRole = Type.Enum(['viewer', 'editor', 'browser'], {
+  description: 'What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else.',
+});
+const KeyTags = Type.Array(Tag, {
+  minItems: 1,
+  maxItems: 50,
+  description: 'The key sees and changes only segments that carry one of these. A browser key must have some.',
+});
+const Origins = Type.Array(Type.String({ maxLength: 255 }), {
+  minItems: 1,
+  maxItems: 50,
+  description: 'Of a browser key: the only web pages it is accepted from, such as `https://shop.example`.',
+});
 const key = {
   id: Type.Integer({ minimum: 1, description: 'Our id of the key.' }),
   name: Name,
   role: KeyRole,
+  tags: nullable(KeyTags),
+  origins: nullable(Origins),
+  created_by: nullable(
+    Type.String({ description: 'Who created the key, as `user:1`; null for keys of older releases.' }),
+  ),
   created_at: Time,
   expires_at: nullable(Time),
 };
@@ -24,7 +42,13 @@ export const createKey = endpoint({
   tag: 'keys',
   summary: 'Create an API key; the key itself is shown this once',
   access: 'admin',
-  body: strict({ name: Name, role: KeyRole, expires_at: Type.Optional(nullable(Time)) }),
+  body: strict({
+    name: Name,
+    role: KeyRole,
+    tags: Type.Optional(nullable(KeyTags)),
+    origins: Type.Optional(nullable(Origins)),
+    expires_at: Type.Optional(nullable(Time)),
+  }),
   headers: idempotent.headers,
   success: { status: 201, body: NewKey },
   problems: idempotent.problems,
@@ -35,6 +59,9 @@ export const createKey = endpoint({
       id: 2,
       name: 'shop',
       role: 'viewer',
+      tags: null,
+      origins: null,
+      created_by: 'user:1',
       created_at: '2026-11-26T08:00:00.000Z',
       expires_at: null,
       key: 'kohort_2_Zm9yIHRoZSBkb2N1bWVudGF0aW9u',
@@ -55,7 +82,16 @@ export const listKeys = endpoint({
     query: { limit: 100 },
     answer: {
       keys: [
-        { id: 1, name: 'nightly import', role: 'editor', created_at: '2026-11-26T08:00:00.000Z', expires_at: null },
+        {
+          id: 1,
+          name: 'nightly import',
+          role: 'editor',
+          tags: null,
+          origins: null,
+          created_by: 'user:1',
+          created_at: '2026-11-26T08:00:00.000Z',
+          expires_at: null,
+        },
       ],
       next_cursor: null,
     },

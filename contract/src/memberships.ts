@@ -64,6 +64,7 @@ export const addToSegment = endpoint({
   tag: 'memberships',
   summary: 'Put a user into a segment, for good or until a time; registers an unknown `ext:` id',
   access: 'editor',
+  taggedKeys: 'handled',
   seed: true,
   params: userParams,
   body: strict({ slug: Slug, ...expiry }),
@@ -81,6 +82,7 @@ const removal = {
   tag: 'memberships',
   summary: 'Take a user out of a segment',
   access: 'editor',
+  taggedKeys: 'segment',
   seed: true,
   params: pairParams,
   success: { status: 200, body: StatusOk },
@@ -113,6 +115,7 @@ export const setOverride = endpoint({
   tag: 'memberships',
   summary: 'Set or drop the override of a user in a segment; registers an unknown `ext:` id',
   access: 'editor',
+  taggedKeys: 'segment',
   params: pairParams,
   body: strict({
     mode: Type.Enum(['include', 'exclude', 'auto'], {
@@ -136,6 +139,7 @@ export const changeSegments = endpoint({
   tag: 'memberships',
   summary: 'Add and remove several segments of a user, all or nothing; registers an unknown `ext:` id',
   access: 'editor',
+  taggedKeys: 'handled',
   params: userParams,
   body: strict({
     add: Type.Optional(Type.Array(Type.Union([Slug, strict({ slug: Slug, ...expiry })]), { maxItems: maxListEntries })),
@@ -159,6 +163,7 @@ export const changeMembers = endpoint({
   description:
     'Each user may be named once. The answer counts them: `updated` had another expiry or an exclude before. The 404 names every unknown user.',
   access: 'editor',
+  taggedKeys: 'segment',
   params: slugParams,
   headers: idempotent.headers,
   body: strict({
@@ -191,6 +196,7 @@ export const listUserSegments = endpoint({
   tag: 'memberships',
   summary: 'The segments a user is in, sorted by slug; `at` asks for a past moment',
   access: 'self',
+  taggedKeys: 'handled',
   seed: true,
   params: userParams,
   query: strict({ at: Type.Optional(described(Time, 'A moment of the past (RFC 3339); now if left out.')) }),
@@ -209,6 +215,7 @@ export const explainPair = endpoint({
   tag: 'memberships',
   summary: 'Whether a user is in a segment, and why',
   access: 'self',
+  taggedKeys: 'segment',
   params: pairParams,
   success: {
     status: 200,
@@ -234,6 +241,7 @@ export const listMemberships = endpoint({
   tag: 'memberships',
   summary: 'The segments a user is in, with the reason of each',
   access: 'self',
+  taggedKeys: 'handled',
   params: userParams,
   success: {
     status: 200,
@@ -260,6 +268,7 @@ export const resolve = endpoint({
   tag: 'memberships',
   summary: 'The segments of many users at once, in the order asked; `segments` narrows the answer',
   access: 'viewer',
+  taggedKeys: 'handled',
   body: strict({
     users: Type.Array(Type.String(), { maxItems: maxListEntries, description: '`2` or `ext:shopper-4` each.' }),
     segments: Type.Optional(

@@ -10,6 +10,7 @@ export const createReport = endpoint({
   summary:
     'Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included)',
   access: 'editor',
+  taggedKeys: 'handled',
   body: strict({
     month: Type.Optional(
       Type.String({

@@ -79,6 +79,7 @@ export const createSegment = endpoint({
   tag: 'segments',
   summary: 'Create a segment',
   access: 'editor',
+  taggedKeys: 'handled',
   seed: true,
   body: strict({ slug: Slug, ...definition }),
   headers: idempotent.headers,
@@ -98,6 +99,7 @@ export const listSegments = endpoint({
   tag: 'segments',
   summary: 'Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case',
   access: 'viewer',
+  taggedKeys: 'handled',
   query: strict({
     query: Type.Optional(
       emptyIsAbsent(
@@ -140,6 +142,7 @@ export const readSegment = endpoint({
   tag: 'segments',
   summary: 'One segment; its version is also the ETag',
   access: 'viewer',
+  taggedKeys: 'segment',
   params: slugParams,
   success: { status: 200, body: SegmentWithUses },
   problems: ['segment_unknown'],
@@ -168,6 +171,7 @@ export const changeSegment = endpoint({
   tag: 'segments',
   summary: 'Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against a change in between',
   access: 'editor',
+  taggedKeys: 'segment',
   params: slugParams,
   headers: Type.Object({
     'if-match': Type.Optional(
@@ -203,6 +207,7 @@ export const deleteSegment = endpoint({
   tag: 'segments',
   summary: 'Delete a segment: at once gone for every reader',
   access: 'editor',
+  taggedKeys: 'segment',
   seed: true,
   params: slugParams,
   success: { status: 200, body: StatusOk },
@@ -220,6 +225,7 @@ export const listMembers = endpoint({
   tag: 'segments',
   summary: 'Everyone in it now, by whatever path, ordered by id',
   access: 'viewer',
+  taggedKeys: 'segment',
   params: slugParams,
   query: strict(page),
   success: {
@@ -253,6 +259,7 @@ export const countMembers = endpoint({
   tag: 'segments',
   summary: 'How many are in it now, exactly',
   access: 'viewer',
+  taggedKeys: 'segment',
   params: slugParams,
   success: { status: 200, body: strict({ count: Type.Integer({ minimum: 0 }) }) },
   problems: ['segment_unknown'],
@@ -266,6 +273,7 @@ export const previewSegment = endpoint({
   tag: 'segments',
   summary: 'Whom a definition would cover; saves nothing',
   access: 'viewer',
+  taggedKeys: 'handled',
   body: strict({ percentage: Type.Optional(nullable(Percentage)), condition: Type.Optional(nullable(Condition)) }),
   success: {
     status: 200,
@@ -326,6 +334,7 @@ export const segmentHistory = endpoint({
   tag: 'segments',
   summary: 'Changes of the definition, newest first',
   access: 'viewer',
+  taggedKeys: 'segment',
   params: slugParams,
   query: strict(page),
   success: {

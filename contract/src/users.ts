@@ -34,6 +34,7 @@ export const createUser = endpoint({
   tag: 'users',
   summary: 'Register a user',
   access: 'editor',
+  taggedKeys: 'free',
   body: strict({
     external_id: Type.Optional(nullable(ExternalId)),
     name: Type.Optional(nullable(Name)),
@@ -56,6 +57,7 @@ export const listUsers = endpoint({
   tag: 'users',
   summary: 'Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case',
   access: 'viewer',
+  taggedKeys: 'free',
   query: strict({
     query: Type.Optional(
       emptyIsAbsent(
@@ -96,6 +98,7 @@ export const readUser = endpoint({
   tag: 'users',
   summary: 'One user',
   access: 'self',
+  taggedKeys: 'free',
   params: userParams,
   success: { status: 200, body: User },
   problems: ['user_unknown'],
@@ -118,6 +121,7 @@ export const changeUser = endpoint({
   tag: 'users',
   summary: 'Change the name, or the attributes by JSON merge patch (RFC 7396); registers an unknown `ext:` id',
   access: 'editor',
+  taggedKeys: 'free',
   params: userParams,
   body: strict({ name: Type.Optional(nullable(Name)), attributes: Type.Optional(Attributes) }),
   success: { status: 200, body: User },

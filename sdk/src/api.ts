@@ -128,8 +128,14 @@ export interface Key {
   id: number;
   /** For people to read. */
   name: string;
-  /** What the bearer of the key may do. */
-  role: 'viewer' | 'editor';
+  /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+  role: 'viewer' | 'editor' | 'browser';
+  /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+  tags: string[] | null;
+  /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+  origins: string[] | null;
+  /** Who created the key, as `user:1`; null for keys of older releases. */
+  created_by: string | null;
   /** RFC 3339; answers are in UTC with milliseconds. */
   created_at: string;
   /** RFC 3339; answers are in UTC with milliseconds. */
@@ -188,8 +194,14 @@ export interface NewKey {
   id: number;
   /** For people to read. */
   name: string;
-  /** What the bearer of the key may do. */
-  role: 'viewer' | 'editor';
+  /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+  role: 'viewer' | 'editor' | 'browser';
+  /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+  tags: string[] | null;
+  /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+  origins: string[] | null;
+  /** Who created the key, as `user:1`; null for keys of older releases. */
+  created_by: string | null;
   /** RFC 3339; answers are in UTC with milliseconds. */
   created_at: string;
   /** RFC 3339; answers are in UTC with milliseconds. */
@@ -915,8 +927,12 @@ export interface Api {
         readonly body: {
           /** For people to read. */
           readonly name: string;
-          /** What the bearer of the key may do. */
-          readonly role: 'viewer' | 'editor';
+          /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+          readonly role: 'viewer' | 'editor' | 'browser';
+          /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+          readonly tags?: readonly string[] | null | undefined;
+          /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+          readonly origins?: readonly string[] | null | undefined;
           /** RFC 3339; answers are in UTC with milliseconds. */
           readonly expires_at?: string | null | undefined;
         };

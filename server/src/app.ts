@@ -33,7 +33,7 @@ import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
 import { createPastDefinitions } from './features/segments/past-definitions.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
-import { createSegments } from './features/segments/segments.ts';
+import { createSegments, refuseUnseen } from './features/segments/segments.ts';
 import { userRoutes } from './features/users/users.routes.ts';
 import type { OnErase } from './features/users/users.ts';
 import type { Tracker } from './http/connections/tracker.ts';
@@ -178,6 +178,7 @@ export async function createService(
     known,
     seedIsOpen,
     host: config.host,
+    refuseUnseen: (tags, slug) => refuseUnseen(db, tags, [slug]),
     callers: web.callers,
   });
   for (const call of fastCallsOf({ ...reads, ledger, known, seedIsOpen, observerOf })) fastPath.open(call);
@@ -186,14 +187,14 @@ export async function createService(
   accountRoutes(router, { db, cursors, forgetUser: (id) => forgetUser(auth, id) });
   keyRoutes(router, { db, cursors, forgetKey: (id) => forgetKey(auth, id) }, once);
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
-  segmentRoutes(router, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
+  segmentRoutes(router, db, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
   memberRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);
   exportRoutes(router, exportContext(reading));
-  jobRoutes(router, jobs);
+  jobRoutes(router, jobs, db);
   answerHealth(app, () => serving && !draining && db.available);
   const { publicUrl } = config;
   const document = openApiOf(endpoints, version);

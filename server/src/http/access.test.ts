@@ -58,6 +58,8 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
 ];
 /** Not for tokens: whoever has the link may read it. */
 const WITHOUT = ['GET /api/reports/{report}'];
+/** What a key with tags may not do, because it would reach beyond the segments that it sees. */
+const NOT_FOR_TAGGED_KEYS = new Set(['DELETE /api/users/{user}']);
 const registered = new Set(endpoints.map(({ method, path }) => `${method} ${path}`));
 const RANK = { member: 0, viewer: 1, editor: 2, admin: 3 };
 
@@ -66,6 +68,8 @@ interface Credential {
   readonly headers: Record<string, string>;
   readonly role?: keyof typeof RANK;
   readonly isKey?: boolean;
+  readonly isBrowser?: boolean;
+  readonly isTagged?: boolean;
   readonly isBad?: boolean;
   readonly userId?: number;
 }
@@ -85,6 +89,20 @@ async function credentialsOf(service: Service): Promise<Credential[]> {
   for (const role of ['viewer', 'editor'] as const) {
     const { body } = await service.call('POST', '/api/keys', { token: service.admin, body: { name: role, role } });
     keys.push({ name: `${role} key`, role, isKey: true, ...bearer(body.key) });
+  }
+  for (const role of ['viewer', 'editor', 'browser'] as const) {
+    const origins = role === 'browser' ? ['https://shop.example'] : null;
+    const { body } = await service.call('POST', '/api/keys', {
+      token: service.admin,
+      body: { name: role, role, tags: ['web'], origins },
+    });
+    keys.push({
+      name: `tagged ${role} key`,
+      isKey: true,
+      isTagged: true,
+      ...(role === 'browser' ? { isBrowser: true } : { role }),
+      headers: { ...bearer(body.key).headers, origin: 'https://shop.example' },
+    });
   }
   const revoked = await service.call('POST', '/api/keys', {
     token: service.admin,
@@ -138,12 +156,14 @@ afterAll(async () => {
 
 function expected(
   mode: (typeof MODES)[number],
-  [, , needs, seed]: (typeof CALLS)[number],
-  { role, isKey = false, isBad = false }: Credential,
+  [method, path, needs, seed]: (typeof CALLS)[number],
+  { role, isKey = false, isBad = false, isBrowser = false, isTagged = false }: Credential,
   isOwn: boolean,
 ): 401 | 403 | 'passes' {
   if (isBad) return 401;
-  if (needs === 'nothing' || (mode === 'evaluation' && seed)) return 'passes';
+  if (needs === 'nothing') return 'passes';
+  if (isBrowser || (isTagged && NOT_FOR_TAGGED_KEYS.has(`${method} ${path}`))) return 403;
+  if (mode === 'evaluation' && seed) return 'passes';
   if (role === undefined) return 401;
   if (needs === 'session') return isKey ? 403 : 'passes';
   if (needs === 'own') return isOwn || RANK[role] >= RANK.viewer ? 'passes' : 403;

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Endpoint, Problem, roles } from '@kohort/contract';
+import { type Access, type Endpoint, Problem, roles } from '@kohort/contract';
 import { type Authenticate, anonymous, type Caller } from './caller.ts';
 
 type Credentials = Pick<IncomingHttpHeaders, 'authorization'>;
@@ -35,24 +35,43 @@ export function recognise(
   return token === undefined ? undefined : known(token);
 }
 
-/**
- * Why a caller may not make a call, or undefined when they may. `user` is the one in the path, as it stands there.
- * `seedIsOpen`: evaluation mode, where the seed's calls need no token and any good one will do.
- */
+function forbidden(detail: string): Problem {
+  return new Problem('forbidden', detail);
+}
+
+export interface CallFacts {
+  /** The user in the path, as it stands there. */
+  readonly user: string | undefined;
+  /** Evaluation mode, where the seed's calls need no token and any good one will do. */
+  readonly seedIsOpen: boolean;
+  /** The header of a call from a web page. */
+  readonly origin?: string | undefined;
+}
+
+/** Why a caller may not make a call. Undefined when they may. */
 export function refusalOf(
-  { access, seed }: Pick<Endpoint, 'access' | 'seed'>,
+  endpoint: Pick<Endpoint, 'access' | 'seed' | 'taggedKeys'>,
   caller: Caller,
-  { user, seedIsOpen }: { readonly user: string | undefined; readonly seedIsOpen: boolean },
+  facts: CallFacts,
 ): Problem | undefined {
-  if (access === 'public' || (seedIsOpen && seed)) return undefined;
+  const { access, seed, taggedKeys } = endpoint;
+  if (access === 'public') return undefined;
+  if (caller.role === 'browser') return refusalOfBrowser(access, caller, facts);
+  if (caller.tags && !taggedKeys) return forbidden('A key with tags may not make this call.');
+  if (facts.seedIsOpen && seed) return undefined;
   if (caller.role === undefined) return tokenNeeded();
   if (access === 'session') {
-    return caller.kind === 'session'
-      ? undefined
-      : new Problem('forbidden', 'This call is for accounts that signed in.');
+    return caller.kind === 'session' ? undefined : forbidden('This call is for accounts that have signed in.');
   }
-  const least = access === 'self' ? 'viewer' : access;
-  const allowed =
-    roles.indexOf(caller.role) >= roles.indexOf(least) || (access === 'self' && user === String(caller.userId));
-  return allowed ? undefined : new Problem('forbidden', 'Your role does not allow this call.');
+  const least = access === 'self' || access === 'browser' ? 'viewer' : access;
+  const isAllowed =
+    roles.indexOf(caller.role) >= roles.indexOf(least) || (access === 'self' && facts.user === String(caller.userId));
+  return isAllowed ? undefined : forbidden('Your role does not allow this call.');
+}
+
+function refusalOfBrowser(access: Access, { origins = [] }: Caller, { origin }: CallFacts): Problem | undefined {
+  if (access !== 'browser') return forbidden('Browser keys are for evaluating flags alone.');
+  return origin !== undefined && origins.includes(origin)
+    ? undefined
+    : forbidden('This key is not for calls from this origin.');
 }

@@ -42,6 +42,8 @@ export interface RouteSettings {
   readonly seedIsOpen: boolean;
   /** What HOST says. */
   readonly host?: string;
+  /** Rejects with a 404 unless the segment carries one of the tags. */
+  readonly refuseUnseen: (tags: readonly string[], slug: string) => Promise<void>;
   /** Who pays for the calls of a credential from now on. */
   readonly callers?: KnownCallers;
 }
@@ -84,7 +86,7 @@ function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHa
       const { user } = request.params as { readonly user?: string };
       const isOpen = seedIsOpen && endpoint.seed && caller.kind === 'anonymous';
       if (isOpen && isOfForeignPage(request.raw, host)) done(foreignPage());
-      else done(refusalOf(endpoint, caller, { user, seedIsOpen }));
+      else done(refusalOf(endpoint, caller, { user, seedIsOpen, origin: request.headers.origin }));
     };
     const caller = recognise(headers, known);
     if (caller) return admit(caller);
@@ -93,6 +95,16 @@ function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHa
       done(error);
     });
   };
+}
+
+/** Of a key with tags, for calls whose path names a segment. */
+async function refuseUntaggedSegment(
+  { taggedKeys }: Endpoint,
+  { caller, params }: FastifyRequest,
+  { refuseUnseen }: RouteSettings,
+): Promise<void> {
+  const { slug } = params as { readonly slug?: string };
+  if (caller.tags && taggedKeys === 'segment' && slug !== undefined) await refuseUnseen(caller.tags, slug);
 }
 
 export function createRouter(app: FastifyInstance, settings: RouteSettings): Router {
@@ -112,6 +124,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           done(isUnwanted ? invalid('/body', 'is not taken by this call') : undefined);
         },
         handler: async (request, reply) => {
+          await refuseUntaggedSegment(endpoint, request, settings);
           // The schemas of this very endpoint have just accepted the three parts: that is what makes these types true.
           const answer = await handle({
             params: request.params as Params<typeof endpoint>,

@@ -10,7 +10,16 @@ export interface Draft {
   body: unknown;
   /** Instead of `body`. */
   raw?: string | Buffer;
-  credential: 'fitting' | 'none' | 'garbage' | 'member' | 'viewer' | 'editor' | 'viewer key';
+  credential:
+    | 'fitting'
+    | 'none'
+    | 'garbage'
+    | 'member'
+    | 'viewer'
+    | 'editor'
+    | 'viewer key'
+    | 'tagged key'
+    | 'browser key';
 }
 
 /** What was done to a draft, and which statuses are right then; undefined: any that is documented. */
@@ -151,7 +160,7 @@ const ODD_PATHS: Readonly<Record<string, readonly string[]>> = {
   report: ['x'.repeat(513), '%FF'],
 };
 
-const RANK = { public: -1, session: 0, self: 1, member: 0, viewer: 1, editor: 2, admin: 3 };
+const RANK = { public: -1, session: 0, self: 1, browser: 1, member: 0, viewer: 1, editor: 2, admin: 3 };
 
 export const BREAKS: readonly Break[] = [
   // Of the body.
@@ -284,6 +293,14 @@ export const BREAKS: readonly Break[] = [
     else if (below.length > 0) draft.credential = pick(below);
     else return undefined;
     return { what: `as ${draft.credential}`, statuses: [403] };
+  },
+  ({ access }, draft) => {
+    draft.credential = 'browser key';
+    return { what: 'a browser key, from no web page', ...(access !== 'public' && { statuses: [403] }) };
+  },
+  (_, draft) => {
+    draft.credential = 'tagged key';
+    return { what: 'a key with tags' };
   },
 ];
 

@@ -59,6 +59,10 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
   }
   const key = await demand('POST', '/api/keys', admin, { name: 'fuzz', role: 'viewer' });
   tokens['viewer key'] = key.key;
+  const limited = { name: 'fuzz limited', tags: ['known'] };
+  tokens['tagged key'] = (await demand('POST', '/api/keys', admin, { ...limited, role: 'editor' })).key;
+  const origins = ['https://shop.example'];
+  tokens['browser key'] = (await demand('POST', '/api/keys', admin, { ...limited, role: 'browser', origins })).key;
   const doomedAccount = await signUp('fuzz.doomed', 'member');
   await signUp('fuzz.session', 'viewer');
 
@@ -76,7 +80,11 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
         payload: undefined,
       });
       if (status === 404)
-        await demand('POST', '/api/segments', admin, { slug, ...(slug === 'Known3' && { percentage: 50 }) });
+        await demand('POST', '/api/segments', admin, {
+          slug,
+          ...(slug === 'Known3' && { percentage: 50 }),
+          ...(slug === 'Known1' && { tags: ['known'] }),
+        });
     }
     const users: string[] = [];
     for (let i = 0; i < 4; i++) {

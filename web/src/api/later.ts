@@ -137,12 +137,7 @@ export type Job = Omit<Answer<typeof jobs.readJob>, 'errors' | 'kind'> & {
   readonly result?: unknown;
 };
 
-export type Key = Omit<Answer<typeof keys.listKeys>['keys'][number], 'role'> & {
-  readonly role: string;
-  readonly created_by?: string | null;
-  readonly origins?: readonly string[];
-  readonly tags?: readonly string[];
-};
+export type Key = Answer<typeof keys.listKeys>['keys'][number];
 
 export interface NewKey {
   readonly name: string;

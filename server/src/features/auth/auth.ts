@@ -52,7 +52,7 @@ export function forgetUser({ callers }: AuthContext, userId: number): void {
 }
 
 export function forgetKey({ callers }: AuthContext, id: number): void {
-  callers.forget(({ keyId }) => keyId === id);
+  callers.forget(({ caller }) => caller.keyId === id);
 }
 
 const usernameForm = new RegExp(contract.usernamePattern);

@@ -3,8 +3,6 @@ import type { Caller } from '../../http/caller.ts';
 /** The caller behind a valid token. */
 export interface Known {
   readonly caller: Caller;
-  /** Undefined for sessions. */
-  readonly keyId: number | undefined;
   /** Milliseconds since 1970. Infinite for a key without expiry. */
   readonly expiresAt: number;
 }

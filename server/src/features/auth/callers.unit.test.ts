@@ -4,7 +4,7 @@ import { Callers, type Known } from './callers.ts';
 
 function known(userId: number, expiresAt = Number.POSITIVE_INFINITY): Known {
   const caller: Caller = { kind: 'session', role: 'viewer', userId, sessionId: `s${userId}`, actor: `user:${userId}` };
-  return { caller, keyId: undefined, expiresAt };
+  return { caller, expiresAt };
 }
 
 /** A world of tokens `t<id>`, whose clock stands still until it is moved. */

@@ -43,7 +43,6 @@ export function callersOf(db: Db, tokens: Tokens): Callers {
         sessionId: session.id,
         actor: `user:${session.user_id}`,
       },
-      keyId: undefined,
       expiresAt: claims.expiresAt * 1000,
     };
   }
@@ -52,8 +51,16 @@ export function callersOf(db: Db, tokens: Tokens): Callers {
     const key = await readKey(token);
     return (
       key && {
-        caller: { kind: 'key', role: key.role, userId: undefined, sessionId: undefined, actor: `key:${key.id}` },
-        keyId: key.id,
+        caller: {
+          kind: 'key',
+          role: key.role,
+          userId: undefined,
+          sessionId: undefined,
+          keyId: key.id,
+          tags: key.tags ?? undefined,
+          origins: key.origins ?? undefined,
+          actor: `key:${key.id}`,
+        },
         expiresAt: key.expires_at?.getTime() ?? Number.POSITIVE_INFINITY,
       }
     );

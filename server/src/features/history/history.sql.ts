@@ -18,6 +18,8 @@ export interface HistoryQuery {
   readonly to: Date | undefined;
   /** The current slug, or the last one of a deleted segment. */
   readonly segment: string | undefined;
+  /** Of the caller's key: changes of other segments are left out. */
+  readonly keyTags: readonly string[] | undefined;
   readonly before: { readonly at: Date; readonly seq: number } | undefined;
   readonly limit: number;
 }
@@ -26,7 +28,7 @@ export interface HistoryQuery {
 export function selectHistory(
   db: Db,
   userId: number,
-  { from, to, segment, before, limit }: HistoryQuery,
+  { from, to, segment, keyTags, before, limit }: HistoryQuery,
 ): Promise<HistoryRow[]> {
   return db.query<HistoryRow>(sql`
     SELECT h.seq, h.at, s.slug, h.op, h.mode, h.job, h.expires_at, h.actor
@@ -35,6 +37,7 @@ export function selectHistory(
       AND (${from}::timestamptz IS NULL OR h.at >= ${from})
       AND (${to}::timestamptz IS NULL OR h.at < ${to})
       AND (${segment}::text IS NULL OR s.slug = ${segment})
+      AND (${keyTags}::text[] IS NULL OR s.tags && ${keyTags}::text[])
       AND (${before?.at}::timestamptz IS NULL OR (h.at, h.seq) < (${before?.at}, ${before?.seq}::bigint))
     ORDER BY h.at DESC, h.seq DESC
     LIMIT ${limit}`);

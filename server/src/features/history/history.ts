@@ -19,7 +19,7 @@ export interface HistoryContext {
   readonly cursors: Cursors;
 }
 
-export interface HistoryPage extends Pick<HistoryQuery, 'from' | 'to' | 'segment'> {
+export interface HistoryPage extends Pick<HistoryQuery, 'from' | 'to' | 'segment' | 'keyTags'> {
   readonly limit?: number;
   readonly cursor?: string;
 }
@@ -33,7 +33,7 @@ export function sourceOf({ mode, job }: Pick<HistoryRow, 'mode' | 'job'>): strin
 export async function historyOfUser(
   { db, cursors }: HistoryContext,
   ref: UserRef,
-  { from, to, segment, limit = 100, cursor }: HistoryPage,
+  { from, to, segment, keyTags, limit = 100, cursor }: HistoryPage,
 ): Promise<{ events: HistoryEvent[]; next_cursor: string | null }> {
   if (from && to && from > to) throw invalid('/query/from', 'must not be after to');
   const decoded = cursor === undefined ? undefined : cursors.decode('history', cursor);
@@ -45,6 +45,7 @@ export async function historyOfUser(
     from,
     to,
     segment,
+    keyTags,
     before: place && { at: new Date(Number(place[0])), seq: Number(place[1]) },
     limit: limit + 1,
   });

@@ -37,8 +37,14 @@ beforeAll(async () => {
   await real.query(sql`INSERT INTO jobs (kind, options, actor) VALUES ('user_import', '{}', 'user:1')`);
   // Takes a while, so that some have left before we even begin.
   const authenticate = () => sleep(Math.random() * 8, viewer);
-  const settings = { authenticate, known: () => undefined, seedIsOpen: false, host: '127.0.0.1' };
-  jobRoutes(createRouter(web.app, settings), jobs);
+  const settings = {
+    authenticate,
+    known: () => undefined,
+    seedIsOpen: false,
+    host: '127.0.0.1',
+    refuseUnseen: async () => {},
+  };
+  jobRoutes(createRouter(web.app, settings), jobs, real);
   await web.app.listen({ host: '127.0.0.1', port: 0 });
   const address = web.app.server.address();
   port = typeof address === 'object' && address ? address.port : 0;

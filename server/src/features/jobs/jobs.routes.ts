@@ -1,8 +1,11 @@
 import { Readable } from 'node:stream';
 import { jobs as contract, parseId } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
+import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
 import type { JobRow } from '../../jobs/queue.ts';
+import type { Db } from '../../postgres/database.ts';
+import { seenIds } from '../segments/segments.ts';
 import { type Jobs, unknownJob } from './jobs.ts';
 
 export function onWire(job: JobRow) {
@@ -43,14 +46,23 @@ function leaving({ raw: response }: FastifyReply): AbortSignal {
   return left.signal;
 }
 
-export function jobRoutes({ route }: Router, jobs: Jobs): void {
-  route(contract.readJob, async ({ params }) => onWire(await jobs.read(idOf(params.id))));
+export function jobRoutes({ route }: Router, jobs: Jobs, db: Db): void {
+  /** A key with tags sees the jobs of the segments that it sees. */
+  async function findFor({ tags }: Caller, text: string): Promise<number> {
+    const id = idOf(text);
+    if (!tags) return id;
+    const { segment_id } = await jobs.read(id);
+    if (segment_id !== null && !(await seenIds(db, tags, [segment_id])).has(segment_id)) throw unknownJob();
+    return id;
+  }
 
-  route(contract.cancelJob, async ({ params }) => onWire(await jobs.cancel(idOf(params.id))));
+  route(contract.readJob, async ({ params, caller }) => onWire(await jobs.read(await findFor(caller, params.id))));
 
-  route(contract.followJob, async ({ params, reply }) => {
+  route(contract.cancelJob, async ({ params, caller }) => onWire(await jobs.cancel(await findFor(caller, params.id))));
+
+  route(contract.followJob, async ({ params, caller, reply }) => {
     const left = leaving(reply);
-    const found = jobs.follow(idOf(params.id), left);
+    const found = jobs.follow(await findFor(caller, params.id), left);
     // Drawn before the answer begins, so that an unknown job is 404.
     const first = await found.next();
     if (left.aborted) return undefined;

@@ -5,8 +5,18 @@ import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { createKey, type KeyRow, listKeys, revokeKey } from './keys.ts';
 
-function onWire({ id, name, role, created_at, expires_at }: KeyRow) {
-  return { id, name, role, created_at: created_at.toISOString(), expires_at: expires_at?.toISOString() ?? null };
+function onWire({ created_at, expires_at, ...key }: KeyRow) {
+  const { id, name, role, tags, origins, created_by } = key;
+  return {
+    id,
+    name,
+    role,
+    tags,
+    origins,
+    created_by,
+    created_at: created_at.toISOString(),
+    expires_at: expires_at?.toISOString() ?? null,
+  };
 }
 
 export interface KeysContext {
@@ -17,11 +27,11 @@ export interface KeysContext {
 }
 
 export function keyRoutes({ route }: Router, context: KeysContext, once: Once): void {
-  route(contract.createKey, ({ body, idempotent, reply }) => {
+  route(contract.createKey, ({ body, caller, idempotent, reply }) => {
     // The key is shown this once, so no cache may keep the answer.
     reply.header('cache-control', 'no-store');
     return once(idempotent, async (db) => {
-      const created = await createKey(db, body);
+      const created = await createKey(db, body, caller.actor);
       return { ...onWire(created), key: created.key };
     });
   });

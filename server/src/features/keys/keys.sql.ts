@@ -1,31 +1,45 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 
-export type KeyRole = 'viewer' | 'editor';
+export type KeyRole = 'viewer' | 'editor' | 'browser';
 
 export interface KeyRow {
   readonly id: number;
   readonly name: string;
   readonly role: KeyRole;
+  readonly tags: string[] | null;
+  readonly origins: string[] | null;
+  readonly created_by: string | null;
   readonly created_at: Date;
   readonly expires_at: Date | null;
 }
 
+const columns = sql`id, name, role, tags, origins, created_by, created_at, expires_at`;
+
 /** No row when the expiry is not in the future. */
 export function insertKey(
   db: Db,
-  key: { readonly name: string; readonly role: KeyRole; readonly hash: Buffer; readonly expiresAt: Date | null },
+  key: {
+    readonly name: string;
+    readonly role: KeyRole;
+    readonly tags: readonly string[] | null;
+    readonly origins: readonly string[] | null;
+    readonly createdBy: string;
+    readonly hash: Buffer;
+    readonly expiresAt: Date | null;
+  },
 ): Promise<KeyRow[]> {
   return db.write<KeyRow>(sql`
-    INSERT INTO api_keys (name, role, key_hash, expires_at)
-    SELECT ${key.name}, ${key.role}, ${key.hash}, ${key.expiresAt}::timestamptz
+    INSERT INTO api_keys (name, role, tags, origins, created_by, key_hash, expires_at)
+    SELECT ${key.name}, ${key.role}, ${key.tags}::text[], ${key.origins}::text[], ${key.createdBy}, ${key.hash}::bytea,
+      ${key.expiresAt}::timestamptz
     WHERE ${key.expiresAt}::timestamptz IS NULL OR ${key.expiresAt}::timestamptz > statement_timestamp()
-    RETURNING id, name, role, created_at, expires_at`);
+    RETURNING ${columns}`);
 }
 
 export function listKeysAfter(db: Db, after: number, limit: number): Promise<KeyRow[]> {
   return db.query<KeyRow>(sql`
-    SELECT id, name, role, created_at, expires_at FROM api_keys
+    SELECT ${columns} FROM api_keys
     WHERE id > ${after} ORDER BY id LIMIT ${limit}`);
 }
 
@@ -33,9 +47,17 @@ export function deleteKey(db: Db, id: number): Promise<{ id: number }[]> {
   return db.write<{ id: number }>(sql`DELETE FROM api_keys WHERE id = ${id} RETURNING id`);
 }
 
+/** No row when the key is not valid, or no longer. */
+export function findKey(db: Db, id: number): Promise<{ tags: string[] | null }[]> {
+  return db.query<{ tags: string[] | null }>(sql`
+    SELECT tags FROM api_keys WHERE id = ${id} AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
+}
+
 export interface KeyByHashRow {
   readonly id: number;
   readonly role: KeyRole;
+  readonly tags: string[] | null;
+  readonly origins: string[] | null;
   readonly key_hash: Buffer;
   readonly expires_at: Date | null;
 }
@@ -43,6 +65,6 @@ export interface KeyByHashRow {
 /** Those of the keys that are valid now. */
 export function findKeysByHash(db: Db, hashes: readonly Buffer[]): Promise<KeyByHashRow[]> {
   return db.query<KeyByHashRow>(sql`
-    SELECT id, role, key_hash, expires_at FROM api_keys
+    SELECT id, role, tags, origins, key_hash, expires_at FROM api_keys
     WHERE key_hash = ANY (${hashes}::bytea[]) AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
 }

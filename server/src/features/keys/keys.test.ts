@@ -3,6 +3,8 @@ import { setTimeout } from 'node:timers/promises';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Service, startService } from '../../../test/service.ts';
+import { refusalOf } from '../../http/access.ts';
+import { anonymous, type Caller } from '../../http/caller.ts';
 
 let service: Service;
 beforeAll(async () => {
@@ -22,6 +24,9 @@ describe('API keys', () => {
       id: expect.any(Number),
       name: 'crm',
       role: 'viewer',
+      tags: null,
+      origins: null,
+      created_by: 'user:1',
       key: expect.stringMatching(/^kohort_[A-Za-z0-9_-]{43}$/),
       created_at: expect.stringMatching(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/),
       expires_at: null,
@@ -132,5 +137,79 @@ describe('API keys', () => {
       query = `?limit=2&cursor=${encodeURIComponent(body.next_cursor)}`;
     }
     expect(seen).toEqual(all);
+  });
+});
+
+describe('limited keys', () => {
+  const origins = ['https://shop.example', 'http://localhost:3000'];
+
+  it('keep their tags and origins, and have a prefix of their own', async () => {
+    const tagged = await create({ name: 'app', role: 'editor', tags: ['web', 'app'] });
+    expect(tagged.body).toMatchObject({ role: 'editor', tags: ['web', 'app'], origins: null });
+    expect(tagged.body.key).toMatch(/^kohort_tagged_/);
+    const browser = await create({ name: 'page', role: 'browser', tags: ['web'], origins });
+    expect(browser.body).toMatchObject({ role: 'browser', tags: ['web'], origins, created_by: 'user:1' });
+    expect(browser.body.key).toMatch(/^kohort_browser_/);
+    const { keys } = (await service.call('GET', '/api/keys', { token: service.admin })).body;
+    expect(keys).toContainEqual(expect.objectContaining({ id: browser.body.id, tags: ['web'], origins }));
+  });
+
+  it.each([
+    ['a browser key without tags', { role: 'browser', origins }, '/body/tags'],
+    ['a browser key without origins', { role: 'browser', tags: ['web'] }, '/body/origins'],
+    ['origins of another key', { role: 'viewer', tags: ['web'], origins }, '/body/origins'],
+    ['no tags at all', { role: 'viewer', tags: [] }, '/body/tags'],
+    [
+      'a path',
+      { role: 'browser', tags: ['web'], origins: ['https://a.example', 'https://a.example/x'] },
+      '/body/origins/1',
+    ],
+    ['a final slash', { role: 'browser', tags: ['web'], origins: ['https://a.example/'] }, '/body/origins/0'],
+    ['capitals', { role: 'browser', tags: ['web'], origins: ['https://A.example'] }, '/body/origins/0'],
+    [
+      'the port of the scheme',
+      { role: 'browser', tags: ['web'], origins: ['https://a.example:443'] },
+      '/body/origins/0',
+    ],
+    ['every origin', { role: 'browser', tags: ['web'], origins: ['*'] }, '/body/origins/0'],
+    ['null', { role: 'browser', tags: ['web'], origins: ['null'] }, '/body/origins/0'],
+    ['another scheme', { role: 'browser', tags: ['web'], origins: ['ftp://a.example'] }, '/body/origins/0'],
+  ])('are refused with %s', async (_, body, path) => {
+    const { status, body: problem } = await create({ name: 'x', ...body });
+    expect([status, problem.errors?.[0].path]).toEqual([400, path]);
+  });
+});
+
+describe('a browser key', () => {
+  const caller: Caller = {
+    ...anonymous,
+    kind: 'key',
+    role: 'browser',
+    tags: ['web'],
+    origins: ['https://shop.example'],
+    actor: 'key:1',
+  };
+  const evaluate = { access: 'browser', taggedKeys: 'segment' } as const;
+  const refuse = (endpoint: Parameters<typeof refusalOf>[0], origin?: string, seedIsOpen = false) =>
+    refusalOf(endpoint, caller, { user: undefined, seedIsOpen, origin })?.code;
+
+  it('is accepted from its own origins alone', () => {
+    expect(refuse(evaluate, 'https://shop.example')).toBeUndefined();
+    for (const origin of [undefined, 'https://shop.example:8443', 'http://shop.example', 'null']) {
+      expect(refuse(evaluate, origin)).toBe('forbidden');
+    }
+  });
+
+  it('makes no other call, not even those of the seed in evaluation mode', () => {
+    for (const access of ['self', 'session', 'viewer', 'editor', 'admin'] as const) {
+      const endpoint = { access, seed: true, taggedKeys: 'free' } as const;
+      expect(refuse(endpoint, 'https://shop.example', true)).toBe('forbidden');
+    }
+  });
+
+  it('has no part in what others may do: viewers evaluate too, members do not', () => {
+    const as = (role: 'member' | 'viewer') =>
+      refusalOf(evaluate, { ...anonymous, kind: 'session', role }, { user: undefined, seedIsOpen: false })?.code;
+    expect([as('member'), as('viewer')]).toEqual(['forbidden', undefined]);
   });
 });

@@ -3,6 +3,7 @@ import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Db } from '../../postgres/database.ts';
 import {
   deleteKey,
+  findKey,
   findKeysByHash,
   insertKey,
   type KeyByHashRow,
@@ -19,15 +20,35 @@ export type ApiKey = KeyByHashRow;
 export interface NewKey {
   readonly name: string;
   readonly role: KeyRole;
+  readonly tags?: readonly string[] | null;
+  readonly origins?: readonly string[] | null;
   readonly expires_at?: string | null;
 }
 
+/** As browsers send it in `Origin`: a scheme, a host in lower case and a port that is not the scheme's own. */
+function isOrigin(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.origin === text;
+}
+
+/** A browser key is public: whatever it opens has to be named. */
+function refuseUnlimited({ role, tags, origins }: NewKey): void {
+  if (role !== 'browser' && origins) throw invalid('/body/origins', 'are for browser keys alone');
+  if (role !== 'browser') return;
+  if (!tags) throw invalid('/body/tags', 'must be given for a browser key');
+  if (!origins) throw invalid('/body/origins', 'must be given for a browser key');
+  const wrong = origins.findIndex((origin) => !isOrigin(origin));
+  if (wrong >= 0) throw invalid(`/body/origins/${wrong}`, 'must be an origin, such as https://shop.example');
+}
+
 /** The key itself is in this answer and nowhere else. */
-export async function createKey(db: Db, { name, role, expires_at }: NewKey): Promise<KeyRow & { key: string }> {
+export async function createKey(db: Db, asked: NewKey, createdBy: string): Promise<KeyRow & { key: string }> {
+  const { name, role, tags = null, origins = null, expires_at } = asked;
+  refuseUnlimited(asked);
   const expiresAt = expires_at == null ? null : parseTime(expires_at);
   if (expiresAt === undefined) throw invalid('/body/expires_at', 'must be an RFC 3339 time with an offset');
-  const key = drawApiKey();
-  const [row] = await insertKey(db, { name, role, hash: hashApiKey(key), expiresAt });
+  const key = drawApiKey(role === 'browser' ? 'browser' : tags ? 'tagged' : 'plain');
+  const [row] = await insertKey(db, { name, role, tags, origins, createdBy, hash: hashApiKey(key), expiresAt });
   if (!row) throw invalid('/body/expires_at', 'must be in the future');
   return { ...row, key };
 }
@@ -45,6 +66,12 @@ export async function listKeys(
 export async function revokeKey(db: Db, id: number): Promise<void> {
   const [revoked] = await deleteKey(db, id);
   if (!revoked) throw new Problem('key_unknown', `There is no key ${id}.`);
+}
+
+/** The tags of a key that is valid now. */
+export async function tagsOfKey(db: Db, id: number): Promise<readonly string[] | undefined> {
+  const [key] = await findKey(db, id);
+  return key?.tags ?? undefined;
 }
 
 /** Those of the keys that are valid now. */

@@ -1,13 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-const keyForm = /^kohort_[A-Za-z0-9_-]{43}$/;
+/** Keys that are limited say so in their prefix, which the release before them did not accept. */
+const prefixes = { plain: 'kohort_', tagged: 'kohort_tagged_', browser: 'kohort_browser_' } as const;
+const keyForm = /^kohort_(?:tagged_|browser_)?[A-Za-z0-9_-]{43}$/;
 
 export function isApiKey(token: string): boolean {
   return keyForm.test(token);
 }
 
-export function drawApiKey(): string {
-  return `kohort_${randomBytes(32).toString('base64url')}`;
+export function drawApiKey(kind: keyof typeof prefixes): string {
+  return `${prefixes[kind]}${randomBytes(32).toString('base64url')}`;
 }
 
 /** A key is long and random, so one round of a fast hash keeps it secret, and it can be looked up by its hash. */

@@ -1,7 +1,7 @@
 import { segments as contract } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
-import { checkPercentage, storeCondition } from '../segments/segments.ts';
+import { checkPercentage, refuseUnseenInCondition, storeCondition } from '../segments/segments.ts';
 import { countOfMembers, membersPage } from './read/members-of-segment.ts';
 import { previewOf } from './read/preview.ts';
 import type { ReadContext } from './read/with-definitions.ts';
@@ -21,7 +21,8 @@ export function memberRoutes({ route }: Router, context: ReadContext & { readonl
 
   route(contract.countMembers, async ({ params }) => ({ count: await countOfMembers(context, params.slug) }));
 
-  route(contract.previewSegment, async ({ body: { percentage = null, condition = null } }) => {
+  route(contract.previewSegment, async ({ body: { percentage = null, condition = null }, caller }) => {
+    await refuseUnseenInCondition(context.db, caller.tags, condition);
     checkPercentage(percentage);
     const { stored } = await storeCondition(context.db, condition);
     const { sample, ...counted } = await previewOf(context, { percentage, condition: stored });

@@ -2,6 +2,7 @@ import { type Body, memberships as contract, invalid, maxListEntries, parseTime,
 import { listPieces, sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
+import { refuseUnseen, seenIds, seenSlugs, slugsWithTags } from '../segments/segments.ts';
 import { unknownUser } from '../users/users.ts';
 import { type PastContext, segmentsAt } from './read/at.ts';
 import { explain, membershipsOf, type StateOfUser } from './read/explain.ts';
@@ -64,17 +65,22 @@ export function membershipRoutes(
   ledger: Ledger,
   once: Once,
 ): void {
-  route(contract.listUserSegments, async ({ params, query }) => {
+  const { db } = ledger;
+
+  route(contract.listUserSegments, async ({ params, query, caller }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
-    if (at) return { segments: await segmentsAt(past, user, at) };
+    if (at) return { segments: await segmentsAt(past, user, at, caller.tags) };
     const body = await segmentsOf(user);
     if (body === undefined) throw unknownUser();
-    return { segments: slugsOf(body) };
+    const slugs = slugsOf(body);
+    const seen = await seenSlugs(db, caller.tags, slugs);
+    return { segments: slugs.filter((slug) => seen.has(slug)) };
   });
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
     const wanted: Wanted = { slug: body.slug, kind: 'include', ...readExpiry(body, '/body') };
+    await refuseUnseen(db, caller.tags, [body.slug]);
     await changeOverride(ledger, parseUserRef(params.user), wanted, caller.actor);
     return ok;
   });
@@ -112,6 +118,7 @@ export function membershipRoutes(
       if (seen.has(slug)) throw invalid('/body', `names ${slug} twice`);
       seen.add(slug);
     }
+    await refuseUnseen(db, caller.tags, [...seen]);
     await changeOverrides(ledger, user, wanted, caller.actor);
     return ok;
   });
@@ -125,14 +132,15 @@ export function membershipRoutes(
     return { ...why, expires_at: expires_at?.toISOString() ?? null };
   });
 
-  route(contract.listMemberships, async ({ params, reply }) => {
-    const memberships = await membershipsOf(stateOf, parseUserRef(params.user));
+  route(contract.listMemberships, async ({ params, caller, reply }) => {
+    const memberships = await membershipsOf(stateOf, parseUserRef(params.user), (ids) => seenIds(db, caller.tags, ids));
     return sendJsonPieces(reply, listPieces('memberships', memberships));
   });
 
-  route(contract.resolve, async ({ body, reply }) => {
+  route(contract.resolve, async ({ body, caller, reply }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
-    const bodies = await resolve({ users, segments: body.segments });
+    const segments = caller.tags ? await slugsWithTags(db, caller.tags, body.segments) : body.segments;
+    const bodies = await resolve({ users, segments });
     return sendJsonPieces(reply, resolvedPieces(body.users, bodies));
   });
 }

@@ -9,6 +9,8 @@ export interface ReportScope {
   readonly userId: number | undefined;
   /** The slug that a segment has, or had when it was deleted. */
   readonly segment: string | undefined;
+  /** The key that asked for it, if it has tags: segments that it does not see are left out. */
+  readonly keyId: number | undefined;
 }
 
 export interface ReportLinks {
@@ -25,9 +27,16 @@ export function createReportLinks(secret: string): ReportLinks {
   const mac = (payload: Buffer) => createHmac('sha256', key).update(payload).digest();
 
   return {
-    sign({ from, to, userId, segment }, expiresAt) {
+    sign({ from, to, userId, segment, keyId }, expiresAt) {
       const payload = Buffer.from(
-        JSON.stringify({ x: expiresAt.getTime(), f: from.getTime(), t: to.getTime(), u: userId, s: segment }),
+        JSON.stringify({
+          x: expiresAt.getTime(),
+          f: from.getTime(),
+          t: to.getTime(),
+          u: userId,
+          s: segment,
+          k: keyId,
+        }),
       );
       return Buffer.concat([mac(payload), payload]).toString('base64url');
     },
@@ -44,6 +53,7 @@ export function createReportLinks(secret: string): ReportLinks {
         to: new Date(Number(signed.t)),
         userId: typeof signed.u === 'number' ? signed.u : undefined,
         segment: typeof signed.s === 'string' ? signed.s : undefined,
+        keyId: typeof signed.k === 'number' ? signed.k : undefined,
       };
     },
   };

@@ -6,11 +6,12 @@ import type { Once } from '../idempotency/idempotency.ts';
 import { createReport, linesOfReport, type ReportContext } from './reports.ts';
 
 export function reportRoutes({ route }: Router, context: ReportContext, once: Once): void {
-  route(contract.createReport, ({ body: { from, to, user, ...body }, idempotent, request }) => {
+  route(contract.createReport, ({ body: { from, to, user, ...body }, caller, idempotent, request }) => {
     const [first, last] = [from, to].map((text) => (text === undefined ? undefined : parseTime(text)));
     return once(idempotent, async (db) => {
       const { link, expiresAt } = await createReport(context, db, {
         ...body,
+        ...(caller.keyId !== undefined && caller.tags && { key: { id: caller.keyId, tags: caller.tags } }),
         ...(first && { from: first }),
         ...(last && { to: last }),
         ...(user !== undefined && { user: parseUserRef(user, '/body/user') }),

@@ -145,7 +145,7 @@ describe('the link', () => {
 
   it('works until its time is up, and holds no name', () => {
     const links = createReportLinks('a secret');
-    const scope = { from: new Date(0), to: new Date(1), userId: 7, segment: undefined };
+    const scope = { from: new Date(0), to: new Date(1), userId: 7, segment: undefined, keyId: undefined };
     const link = links.sign(scope, new Date(1_000));
     expect(links.open(link, new Date(999))).toEqual(scope);
     expect(links.open(link, new Date(1_000))).toBeUndefined();

@@ -2,6 +2,7 @@ import { invalid, Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
+import { tagsOfKey } from '../keys/keys.ts';
 import { sweepExpired } from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import { readUser } from '../users/users.ts';
@@ -16,6 +17,8 @@ export interface ReportRequest {
   readonly to?: Date;
   readonly user?: UserRef;
   readonly segment?: string;
+  /** The caller's key, if it has tags. */
+  readonly key?: { readonly id: number; readonly tags: readonly string[] } | undefined;
 }
 
 export interface ReportContext {
@@ -70,10 +73,14 @@ export async function createReport(
 ): Promise<{ link: string; expiresAt: Date }> {
   const range = rangeOf(request);
   const userId = request.user && (await readUser(within, request.user)).id;
-  const { segment } = request;
-  if (segment !== undefined && !(await slugWasEver(within, segment))) throw unknownSegment(segment);
+  const { segment, key } = request;
+  if (segment !== undefined && !(await slugWasEver(within, segment, key?.tags))) throw unknownSegment(segment);
   const expiresAt = new Date(Date.now() + linkLivesMs);
-  return { link: links.sign({ ...range, userId, segment }, expiresAt), expiresAt };
+  return { link: links.sign({ ...range, userId, segment, keyId: key?.id }, expiresAt), expiresAt };
+}
+
+function unknownReport(): Problem {
+  return new Problem('report_unknown', 'This link is not valid, or has expired. Create a new one.');
 }
 
 /**
@@ -85,11 +92,17 @@ export async function* linesOfReport(
   link: string,
 ): AsyncGenerator<string, void, undefined> {
   const scope = links.open(link, new Date());
-  if (!scope) throw new Problem('report_unknown', 'This link is not valid, or has expired. Create a new one.');
+  if (!scope) throw unknownReport();
+  // A key that was revoked takes its links along.
+  const keyTags = scope.keyId === undefined ? undefined : await tagsOfKey(db, scope.keyId);
+  if (scope.keyId !== undefined && !keyTags) throw unknownReport();
   const leave = places.enter();
   try {
     await sweepExpired(db);
-    const rows = db.stream<ReportRow>(reportQuery(scope), { batch: batchRows, statementTimeout: statementTimeoutMs });
+    const rows = db.stream<ReportRow>(reportQuery(scope, keyTags), {
+      batch: batchRows,
+      statementTimeout: statementTimeoutMs,
+    });
     // The header leaves with the first rows, so that a query that fails fails before anything was answered.
     let pending = csvLine(header);
     for await (const batch of rows) {

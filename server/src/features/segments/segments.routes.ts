@@ -1,7 +1,9 @@
 import { segments as contract, invalid } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
+import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
+import { refuseUnseenInCondition, refuseUntagged, seenSlugs } from './scope.ts';
 import type { DefinitionFields } from './segments.sql.ts';
 import type { Segment, Segments } from './segments.ts';
 
@@ -51,27 +53,35 @@ function readIfMatch(header: string | undefined): { ifMatch?: (version: number) 
 
 export function segmentRoutes(
   { route }: Router,
+  db: Db,
   segments: Segments,
   once: Once,
   /** What goes with a deletion, outside its transaction. */
   onDelete: { before: (slug: string) => Promise<void>; after: (segmentId: number) => Promise<void> },
 ): void {
-  route(contract.createSegment, ({ body, caller, idempotent }) =>
-    once(idempotent, (db) => segments.create(db, body, caller.actor)),
-  );
+  route(contract.createSegment, ({ body, caller, idempotent }) => {
+    refuseUntagged(caller.tags, body.tags ?? []);
+    return once(idempotent, async (db) => {
+      await refuseUnseenInCondition(db, caller.tags, body.condition);
+      return segments.create(db, body, caller.actor);
+    });
+  });
 
-  route(contract.listSegments, async ({ query }) => {
-    const page = await segments.list(query);
+  route(contract.listSegments, async ({ query, caller }) => {
+    const page = await segments.list({ ...query, keyTags: caller.tags });
     return { segments: page.segments.map(onWire), next_cursor: page.next_cursor };
   });
 
-  route(contract.readSegment, async ({ params, reply }) => {
+  route(contract.readSegment, async ({ params, caller, reply }) => {
     const segment = await segments.read(params.slug);
     tagVersion(reply, segment.version);
-    return { ...onWire(segment), used_by: segment.used_by };
+    const seen = await seenSlugs(db, caller.tags, segment.used_by);
+    return { ...onWire(segment), used_by: segment.used_by.filter((slug) => seen.has(slug)) };
   });
 
   route(contract.changeSegment, async ({ params, body, caller, request, reply }) => {
+    if (body.tags !== undefined) refuseUntagged(caller.tags, body.tags ?? []);
+    await refuseUnseenInCondition(db, caller.tags, body.condition);
     const segment = await segments.change(params.slug, body, {
       actor: caller.actor,
       ...readIfMatch(request.headers['if-match']),

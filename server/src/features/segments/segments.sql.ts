@@ -164,15 +164,23 @@ export function selectSegments(
   {
     query = '',
     tag,
+    keyTags,
     after,
     limit,
-  }: { query: string | undefined; tag: string | undefined; after: string; limit: number },
+  }: {
+    query: string | undefined;
+    tag: string | undefined;
+    keyTags: readonly string[] | undefined;
+    after: string;
+    limit: number;
+  },
 ): Promise<SegmentRow[]> {
   return db.query<SegmentRow>(sql`
     SELECT ${columns} FROM segments s
     WHERE s.deleted_at IS NULL
       AND s.slug > ${after}
       AND (${tag}::text IS NULL OR s.tags @> ARRAY[${tag}::text])
+      AND (${keyTags}::text[] IS NULL OR s.tags && ${keyTags}::text[])
       AND (${query} = '' OR strpos(lower(s.slug), lower(${query})) > 0 OR strpos(lower(s.description), lower(${query})) > 0)
     ORDER BY s.slug
     LIMIT ${limit}`);

@@ -7,6 +7,7 @@ import { isPercentage } from '../../segmentation/bucket.ts';
 import { equals, type JsonObject } from '../../segmentation/conditions/json.ts';
 import { parseCondition } from '../../segmentation/conditions/parse.ts';
 import { references, toStored, toWire } from '../../segmentation/conditions/references.ts';
+import { type KeyTags, unknownSegment } from './scope.ts';
 import {
   type DefinitionFields,
   insertSegment,
@@ -51,6 +52,7 @@ export interface Segments {
   list(page: {
     query?: string;
     tag?: string;
+    keyTags?: KeyTags;
     limit?: number;
     cursor?: string;
   }): Promise<{ segments: Segment[]; next_cursor: string | null }>;
@@ -69,12 +71,15 @@ export interface Segments {
   ): Promise<{ events: DefinitionChange[]; next_cursor: string | null }>;
 }
 
-export function unknownSegment(...slugs: string[]): Problem {
-  return new Problem(
-    'segment_unknown',
-    slugs.length === 1 ? `There is no segment ${slugs[0]}.` : `There are no segments ${slugs.join(', ')}.`,
-  );
-}
+export {
+  type KeyTags,
+  refuseUnseen,
+  refuseUnseenInCondition,
+  seenIds,
+  seenSlugs,
+  slugsWithTags,
+  unknownSegment,
+} from './scope.ts';
 
 function slugTaken(slug: string): Problem {
   return new Problem('slug_taken', `A segment with the slug ${slug} exists.`);
@@ -212,9 +217,9 @@ export function createSegments({
       });
     },
 
-    async list({ query, tag, limit = 100, cursor }) {
+    async list({ query, tag, keyTags, limit = 100, cursor }) {
       const [after] = cursor === undefined ? [''] : cursors.decode('segments', cursor);
-      const found = await selectSegments(db, { query, tag, after: String(after), limit: limit + 1 });
+      const found = await selectSegments(db, { query, tag, keyTags, after: String(after), limit: limit + 1 });
       const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('segments', [last.slug]));
       return { segments: await namesResolved(db, rows), next_cursor };
     },

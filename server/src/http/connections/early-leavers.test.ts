@@ -58,6 +58,7 @@ beforeAll(async () => {
     authenticate: async () => anonymous,
     known: () => anonymous,
     seedIsOpen: false,
+    refuseUnseen: async () => {},
   });
   route(at('endless'), async ({ reply }) => {
     await reply.send(Readable.from(endless()));

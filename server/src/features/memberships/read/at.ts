@@ -2,6 +2,7 @@ import { invalid, type UserRef } from '@kohort/contract';
 import type { Database, Db } from '../../../postgres/database.ts';
 import { decideAll, keyOf } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
+import { type KeyTags, seenIds } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { Turns } from '../turns.ts';
 import { selectPastUser } from './at.sql.ts';
@@ -12,7 +13,12 @@ export interface PastContext {
 }
 
 /** The slugs of the segments a user was in at a moment, sorted: what the live call would have answered then. */
-export function segmentsAt({ db, definitionsAt }: PastContext, ref: UserRef, at: Date): Promise<string[]> {
+export function segmentsAt(
+  { db, definitionsAt }: PastContext,
+  ref: UserRef,
+  at: Date,
+  tags?: KeyTags,
+): Promise<string[]> {
   return db.transaction(
     async (tx) => {
       const user = await selectPastUser(tx, ref, at);
@@ -26,7 +32,12 @@ export function segmentsAt({ db, definitionsAt }: PastContext, ref: UserRef, at:
         overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
       };
       const decided = await new Turns().take(decideAll(await definitionsAt(tx, at), subject));
-      return decided.map(({ definition }) => definition.slug).sort();
+      const ids = decided.map(({ definition }) => definition.id);
+      const seen = await seenIds(tx, tags, ids);
+      return decided
+        .filter(({ definition }) => seen.has(definition.id))
+        .map(({ definition }) => definition.slug)
+        .sort();
     },
     { isolation: 'repeatable read', readOnly: true },
   );

@@ -73,14 +73,20 @@ function bySlug(a: Membership, b: Membership): number {
 }
 
 /** Every segment of a user with the reason, sorted by slug, each as the JSON of its own: a user may be in very many. */
-export async function membershipsOf(stateOf: StateOfUser, ref: UserRef): Promise<string[]> {
+export async function membershipsOf(
+  stateOf: StateOfUser,
+  ref: UserRef,
+  seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>,
+): Promise<string[]> {
   const turns = new Turns();
   const { definitions, overrides, subject } = await existing(stateOf, ref, turns);
   const decided = await turns.take(decideAll(definitions, subject));
   if (turns.isOver) await turns.pause();
   decided.sort(bySlug);
+  const seen = await seenBy(decided.map(({ definition }) => definition.id));
   const texts: string[] = [];
   for (const { definition, source } of decided) {
+    if (!seen.has(definition.id)) continue;
     const { since = null, expires_at = null } = overrides.get(definition.id) ?? {};
     texts.push(JSON.stringify({ slug: definition.slug, source, since, expires_at }));
     if (turns.isOver) await turns.pause();
