@@ -41,6 +41,9 @@ export const importMembers = endpoint({
     ),
     columns: Type.Optional(Columns),
     dry_run: Type.Optional(DryRun),
+    confirm: Type.Optional(
+      Type.Enum(['empty'], { description: 'With mode=replace and a file without rows: that nobody is to be in.' }),
+    ),
     expires_at: Type.Optional(described(Time, 'For rows that name no time of their own (RFC 3339).')),
   }),
   uploads: importTypes,

@@ -15,12 +15,21 @@ export const Job = strict(
     updated: Type.Integer({ minimum: 0, description: 'Who got another expiry, name or attributes.' }),
     removed: Type.Integer({ minimum: 0, description: 'Who were in and are out.' }),
     unchanged: Type.Integer({ minimum: 0, description: 'Who were already as the file says.' }),
+    skipped: Type.Integer({ minimum: 0, description: 'Rows about users who do not exist.' }),
+    lapsed: Type.Integer({ minimum: 0, description: 'Who were put in until a time that has passed.' }),
+    kept: Type.Integer({
+      minimum: 0,
+      description: 'Whom an undo left alone, since they were changed after the import.',
+    }),
     errors: Type.Array(
       strict({
         line: nullable(
           Type.Integer({ minimum: 1, description: 'In the file, from 1; null where it is no line that is wrong.' }),
         ),
         message: Type.String(),
+        level: Type.Optional(
+          Type.Enum(['warning'], { description: 'Of a row that did not fail the job; absent for an error.' }),
+        ),
       }),
       { maxItems: maxJobErrors },
     ),
@@ -53,6 +62,9 @@ export const readJob = endpoint({
       updated: 0,
       removed: 0,
       unchanged: 0,
+      skipped: 0,
+      lapsed: 0,
+      kept: 0,
       errors: [],
       created_at: '2026-11-26T08:00:00.000Z',
       finished_at: '2026-11-26T08:00:00.000Z',
@@ -75,7 +87,7 @@ export const followJob = endpoint({
     params: { id: '1' },
     answer:
       'data: {"id":"1","kind":"user_import","state":"done","rows":2,"processed":2,"added":2,"updated":0,"removed":0,' +
-      '"unchanged":0,"errors":[],"created_at":"2026-11-26T08:00:00.000Z","finished_at":"2026-11-26T08:00:00.000Z"}\n\n',
+      '"unchanged":0,"skipped":0,"lapsed":0,"kept":0,"errors":[],"created_at":"2026-11-26T08:00:00.000Z","finished_at":"2026-11-26T08:00:00.000Z"}\n\n',
   },
 });
 
@@ -102,6 +114,9 @@ export const cancelJob = endpoint({
       updated: 0,
       removed: 0,
       unchanged: 0,
+      skipped: 0,
+      lapsed: 0,
+      kept: 0,
       errors: [],
       created_at: '2026-11-26T08:00:00.000Z',
       finished_at: '2026-11-26T08:00:00.000Z',

@@ -106,10 +106,18 @@ export interface Job {
   removed: number;
   /** Who were already as the file says. */
   unchanged: number;
+  /** Rows about users who do not exist. */
+  skipped: number;
+  /** Who were put in until a time that has passed. */
+  lapsed: number;
+  /** Whom an undo left alone, since they were changed after the import. */
+  kept: number;
   errors: {
     /** In the file, from 1; null where it is no line that is wrong. */
     line: number | null;
     message: string;
+    /** Of a row that did not fail the job; absent for an error. */
+    level?: 'warning';
   }[];
   /** RFC 3339; answers are in UTC with milliseconds. */
   created_at: string;
@@ -844,6 +852,8 @@ export interface Api {
               readonly columns?: 'reject' | 'ignore' | undefined;
               /** Only report what would change. Default false. */
               readonly dry_run?: 'true' | 'false' | undefined;
+              /** With mode=replace and a file without rows: that nobody is to be in. */
+              readonly confirm?: 'empty' | undefined;
               /** For rows that name no time of their own (RFC 3339). */
               readonly expires_at?: string | undefined;
             }

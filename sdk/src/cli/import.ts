@@ -10,13 +10,15 @@ const USAGE = `
 npm run import -- --segment SLUG FILE      put the users of a file into a segment
 npm run import -- --users FILE             register users, change names and attributes
 
-FILE is CSV or NDJSON (by its name, or --format); - is standard input. A named pipe will do.
+FILE is CSV, TSV or NDJSON (by its name, or --format); - is standard input. A named pipe will do.
 
   --mode add|remove|replace      what becomes of the users of the file (add)
   --unknown create|reject|skip   what becomes of users who do not exist (reject; with --users: create)
   --expires-at TIME              for rows that name no time of their own
-  --dry-run                      only tell what would change
-  --format csv|ndjson
+  --columns reject|ignore        what becomes of columns that are not known (reject)
+  --confirm-empty                with --mode replace: a file without rows empties the segment
+  --dry-run                      only report what would change
+  --format csv|tsv|ndjson
   --patience SECONDS             how long to wait for a service that is away while the job is followed (60)
 
 KOHORT_URL (http://localhost:8000) and KOHORT_TOKEN say where to, and who asks.
@@ -28,6 +30,8 @@ const OPTIONS = {
   mode: { type: 'string' },
   unknown: { type: 'string' },
   'expires-at': { type: 'string' },
+  columns: { type: 'string' },
+  'confirm-empty': { type: 'boolean' },
   'dry-run': { type: 'boolean' },
   format: { type: 'string' },
   patience: { type: 'string', default: '60' },
@@ -43,8 +47,9 @@ function oneOf<const T extends string>(name: string, text: string | undefined, a
 }
 
 function typeOf(file: string, format: string | undefined) {
-  const found = oneOf('format', format, ['csv', 'ndjson']) ?? (/\.(?:ndjson|jsonl)$/i.test(file) ? 'ndjson' : 'csv');
-  return found === 'csv' ? 'text/csv' : 'application/x-ndjson';
+  const byName = /\.(?:ndjson|jsonl)$/i.test(file) ? 'ndjson' : /\.(?:tsv|tab)$/i.test(file) ? 'tsv' : 'csv';
+  const found = oneOf('format', format, ['csv', 'tsv', 'ndjson']) ?? byName;
+  return ({ csv: 'text/csv', tsv: 'text/tab-separated-values', ndjson: 'application/x-ndjson' } as const)[found];
 }
 
 function secondsIn(text: string): number {
@@ -56,9 +61,14 @@ async function send(client: Client, values: Values, file: string, progress: Prog
   const unknown = oneOf('unknown', values.unknown, ['create', 'reject', 'skip']);
   const mode = oneOf('mode', values.mode, ['add', 'remove', 'replace']);
   const type = typeOf(file, values.format);
-  const query = { ...(unknown && { unknown }), ...(values['dry-run'] && { dry_run: 'true' as const }) };
-  if (values.segment === undefined && (mode || values['expires-at'])) {
-    throw new UsageError('--mode and --expires-at belong to --segment.');
+  const columns = oneOf('columns', values.columns, ['reject', 'ignore']);
+  const query = {
+    ...(unknown && { unknown }),
+    ...(columns && { columns }),
+    ...(values['dry-run'] && { dry_run: 'true' as const }),
+  };
+  if (values.segment === undefined && (mode || values['expires-at'] || values['confirm-empty'])) {
+    throw new UsageError('--mode, --expires-at and --confirm-empty belong to --segment.');
   }
   const source = await sourceOf(file);
   try {
@@ -66,7 +76,12 @@ async function send(client: Client, values: Values, file: string, progress: Prog
     if (values.segment === undefined) return (await client.imports.importUsers({ query, ...common })).job;
     const { job } = await client.imports.importMembers({
       params: { slug: values.segment },
-      query: { ...query, ...(mode && { mode }), ...(values['expires-at'] && { expires_at: values['expires-at'] }) },
+      query: {
+        ...query,
+        ...(mode && { mode }),
+        ...(values['expires-at'] && { expires_at: values['expires-at'] }),
+        ...(values['confirm-empty'] && { confirm: 'empty' as const }),
+      },
       ...common,
     });
     return job;
@@ -78,15 +93,21 @@ async function send(client: Client, values: Values, file: string, progress: Prog
 const UNKNOWN_USER = /^there is no user/;
 const UNKNOWN_HINT = 'To register users who do not exist: --unknown create. To pass over them: --unknown skip.';
 
-function summary({ id, state, rows, added, updated, removed, unchanged, errors }: Job, isDryRun: boolean): string {
-  const lines = errors.map(({ line, message }) => `  ${line === null ? '' : `line ${line}: `}${message}`);
-  const counts = `${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`;
+function summary(job: Job, isDryRun: boolean): string {
+  const { id, state, rows, added, updated, removed, unchanged, skipped, lapsed, errors } = job;
+  const lines = errors.map(
+    ({ line, message, level }) => `  ${level ? `${level}: ` : ''}${line === null ? '' : `line ${line}: `}${message}`,
+  );
+  const others = [skipped && `${skipped} rows skipped`, lapsed && `${lapsed} whose time has passed`].filter(Boolean);
+  const counts = [`${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`, ...others].join(
+    ', ',
+  );
   return [
     state === 'done'
       ? `${isDryRun ? 'would be' : 'done'}: ${counts} (${rows} rows, job ${id})`
       : `${state}: nothing was changed (job ${id})`,
     ...lines,
-    ...(errors.some(({ message }) => UNKNOWN_USER.test(message)) ? [UNKNOWN_HINT] : []),
+    ...(errors.some(({ message, level }) => level === undefined && UNKNOWN_USER.test(message)) ? [UNKNOWN_HINT] : []),
   ].join('\n');
 }
 

@@ -4,6 +4,8 @@ export interface JobError {
   /** Null for an error that is not in a line. */
   readonly line: number | null;
   readonly message: string;
+  /** Of a row that did not fail the job. */
+  readonly level?: 'warning';
 }
 
 export interface JobCounts {
@@ -11,7 +13,23 @@ export interface JobCounts {
   readonly updated: number;
   readonly removed: number;
   readonly unchanged: number;
+  /** Rows about users who do not exist. */
+  readonly skipped: number;
+  /** Users whose own time has passed. */
+  readonly lapsed: number;
+  /** Users whom an undo left alone, because they were changed since. */
+  readonly kept: number;
 }
+
+export const noCounts: JobCounts = {
+  added: 0,
+  updated: 0,
+  removed: 0,
+  unchanged: 0,
+  skipped: 0,
+  lapsed: 0,
+  kept: 0,
+};
 
 export interface JobRow extends JobCounts {
   readonly id: number;

@@ -1,9 +1,11 @@
+import { maxJobErrors } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../postgres/database.ts';
 import type { JobCounts, JobError, JobRow } from './job.ts';
 
 export const columns = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.options, j.actor, j.attempts, j.rows, j.processed,
-  j.added, j.updated, j.removed, j.unchanged, j.errors, j.created_at, j.finished_at`;
+  j.added, j.updated, j.removed, j.unchanged,
+  j.skipped, j.lapsed, j.kept, j.errors, j.created_at, j.finished_at`;
 
 const now = sql`date_trunc('milliseconds', clock_timestamp())`;
 
@@ -32,21 +34,39 @@ export async function selectJob(db: Db, id: number): Promise<JobRow | undefined>
 }
 
 /** The upload is complete. False when the job was cancelled meanwhile. */
-export async function markQueued(db: Db, id: number, rows: number): Promise<boolean> {
+export async function markQueued(
+  db: Db,
+  id: number,
+  { rows, warnings }: { rows: number; warnings: readonly JobError[] },
+): Promise<boolean> {
   const found = await db.write(sql`
-    UPDATE jobs j SET state = 'queued', owner = NULL, rows = ${rows}, run_at = clock_timestamp()
+    UPDATE jobs j SET state = 'queued', owner = NULL, rows = ${rows}, run_at = clock_timestamp(),
+      errors = ${JSON.stringify(warnings)}::jsonb
     WHERE j.id = ${id} AND j.state = 'receiving'
     RETURNING j.id`);
   return found.length > 0;
 }
 
 /** Ends a job that is still ours; false when it was cancelled, or taken over, before. */
-export async function finish(db: Db, id: number, owner: string, counts: JobCounts): Promise<boolean> {
-  const { added, updated, removed, unchanged } = counts;
+export async function finish(
+  db: Db,
+  id: number,
+  owner: string,
+  { counts, warnings }: { counts: JobCounts; warnings: readonly JobError[] },
+): Promise<boolean> {
+  const { added, updated, removed, unchanged, skipped, lapsed, kept } = counts;
   const found = await db.write(sql`
     UPDATE jobs j
     SET state = 'done', finished_at = ${now}, owner = NULL, processed = j.rows, added = ${added}, updated = ${updated},
-      removed = ${removed}, unchanged = ${unchanged}
+      removed = ${removed}, unchanged = ${unchanged}, skipped = ${skipped}, lapsed = ${lapsed}, kept = ${kept},
+      errors = (
+        SELECT coalesce(jsonb_agg(f.error), '[]')
+        FROM (
+          SELECT e.error FROM jsonb_array_elements(j.errors || ${JSON.stringify(warnings)}::jsonb) AS e(error)
+          ORDER BY (e.error->>'line')::bigint
+          LIMIT ${maxJobErrors}
+        ) f
+      )
     WHERE j.id = ${id} AND j.owner = ${owner} AND j.state = 'running'
     RETURNING j.id`);
   return found.length > 0;

@@ -4,12 +4,12 @@ import sql from 'sql-template-tag';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { Database } from '../postgres/database.ts';
-import { JobFailed, type JobRow } from './job.ts';
+import { JobFailed, type JobRow, noCounts } from './job.ts';
 import { insertReceiving, markCancelled, markQueued, selectJob } from './jobs.sql.ts';
 import { claimNext, enqueue, heartbeat } from './queue.sql.ts';
 import { type JobContext, type JobKind, Worker, type WorkerOptions } from './worker.ts';
 
-const counts = { added: 1, updated: 0, removed: 0, unchanged: 0 };
+const counts = { ...noCounts, added: 1 };
 const options = { maxConnections: 4, statementTimeout: 10_000, onError: () => undefined };
 
 let database: TestDatabase;
@@ -47,7 +47,7 @@ const kind = (run: JobKind['run'], atOnce = 1): JobKind => ({ run, atOnce });
 async function queued(lane: string = randomUUID()): Promise<number> {
   const job = { kind: 'visible', lane, segmentId: null, options: {}, actor: 'user:1' };
   const id = await insertReceiving(db, randomUUID(), job);
-  await markQueued(db, id, 7);
+  await markQueued(db, id, { rows: 7, warnings: [] });
   return id;
 }
 

@@ -1,5 +1,5 @@
 // What features use of the queue.
-export { type JobCounts, type JobError, JobFailed, type JobRow, type JobState } from './job.ts';
+export { type JobCounts, type JobError, JobFailed, type JobRow, type JobState, noCounts } from './job.ts';
 export {
   deleteBrokenUploads,
   deleteReceiving,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Database, Tx } from '../postgres/database.ts';
 import { sqlState } from '../postgres/errors.ts';
-import { type JobCounts, JobFailed, type JobRow } from './job.ts';
+import { type JobCounts, type JobError, JobFailed, type JobRow } from './job.ts';
 import { fail, finish } from './jobs.sql.ts';
 import {
   claimNext,
@@ -21,7 +21,7 @@ export interface JobContext {
   /** For those who watch; throws when the job must not go on. */
   progress(processed: number): void;
   /** Ends the job, in the transaction that makes its changes. */
-  finish(tx: Tx, counts: JobCounts): Promise<void>;
+  finish(tx: Tx, counts: JobCounts, warnings?: readonly JobError[]): Promise<void>;
 }
 
 export interface JobKind {
@@ -190,8 +190,8 @@ export class Worker {
         running.processed = processed;
         controller.signal.throwIfAborted();
       },
-      finish: async (tx, counts) => {
-        if (await finish(tx, job.id, this.owner, counts)) return;
+      finish: async (tx, counts, warnings = []) => {
+        if (await finish(tx, job.id, this.owner, { counts, warnings })) return;
         controller.abort(new Error('the job was cancelled or taken over'));
         controller.signal.throwIfAborted();
       },

@@ -68,12 +68,6 @@ it.each<[what: string, text: string | Buffer, line: number, reason: RegExp]>([
     100_000,
     /expires_at "2099-02-30T00:00:00Z" is not an RFC 3339 time/,
   ],
-  [
-    'an expiry that is over at row 99,999',
-    `external_id,expires_at\n${rows(100_000, (i) => `u${i},${i === 99_999 ? '2001-01-01T00:00:00Z' : ''}`)}\n`,
-    100_000,
-    /in the past/,
-  ],
   ['a quote that is never closed', 'external_id\nu1\n"u2\nu3\n', 3, /never closed/],
 ])('%s fails the job with the line and the reason, and nobody is put in', async (_, text, line, reason) => {
   const job = await files.run('/api/segments/L/import', text);
@@ -133,7 +127,7 @@ it.each<[what: string, text: string, added: number]>([
 
 it.each([[''], ['\n']])('an NDJSON body without a line (%j) is an empty list', async (text) => {
   await client.add('ext:u8', 'L');
-  const job = await files.run('/api/segments/L/import?mode=replace', text, 'application/x-ndjson');
+  const job = await files.run('/api/segments/L/import?mode=replace&confirm=empty', text, 'application/x-ndjson');
   expect(job).toMatchObject({ state: 'done', rows: 0, added: 0, unchanged: 0, errors: [] });
   expect(job.removed).toBeGreaterThan(0);
   expect(await client.get('/api/segments/L/count')).toEqual({ count: 0 });

@@ -1,14 +1,9 @@
 import { maxJobErrors } from '@kohort/contract';
+import type { JobError } from '../../jobs/queue.ts';
 import { CsvReader } from './csv.ts';
 import { declaredSeparator, separatorOf } from './dialect.ts';
 import { type JsonObject, parseObject } from './json-line.ts';
 import { type Block, LineReader, Unreadable } from './lines.ts';
-
-export interface JobError {
-  /** Null for an error that is not in a line. */
-  readonly line: number | null;
-  readonly message: string;
-}
 
 export type Format = 'csv' | 'tsv' | 'ndjson';
 
@@ -133,7 +128,7 @@ export class FileReader {
       return;
     }
     if (staged.warning !== undefined && this.warnings.length < maxJobErrors) {
-      this.warnings.push({ line, message: staged.warning });
+      this.warnings.push({ line, message: staged.warning, level: 'warning' });
     }
     let row = String(line);
     for (const cell of staged.cells) row += `\t${copyText(cell)}`;

@@ -38,9 +38,9 @@ export function importRoutes({ route }: Router, imports: Imports, once: OnceUplo
   }
 
   route(contract.importMembers, ({ params, query, ...call }) => {
-    const { mode = 'add', unknown = 'reject', dry_run, expires_at } = query;
+    const { mode = 'add', unknown = 'reject', dry_run, expires_at, confirm = null } = query;
     const time = expires_at === undefined ? undefined : parseTime(expires_at);
-    const options = { mode, unknown, dry_run: dry_run === 'true', expires_at: time?.toISOString() ?? null };
+    const options = { mode, unknown, dry_run: dry_run === 'true', expires_at: time?.toISOString() ?? null, confirm };
     return receive({ ...call, columns: query.columns }, (file) => imports.members(params.slug, options, file));
   });
 

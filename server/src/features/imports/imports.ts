@@ -57,7 +57,7 @@ export function createImports({
 
   return {
     async members(slug, options, { ignoreUnknown, ...file }) {
-      const { mode, expires_at } = options;
+      const { mode, expires_at, confirm } = options;
       if (expires_at !== null && mode === 'remove') {
         throw invalid('/query/expires_at', 'is of no use with mode remove');
       }
@@ -73,6 +73,10 @@ export function createImports({
         options,
         ...file,
         reader: memberRows({ ignoreUnknown }),
+        emptyFault:
+          mode === 'replace' && confirm !== 'empty'
+            ? 'the file has no rows, which would empty the segment; confirm=empty does so'
+            : undefined,
       });
     },
 

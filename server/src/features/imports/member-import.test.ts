@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
@@ -6,7 +5,6 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
-import { takeTurn } from '../fences/fences.sql.ts';
 
 let service: Service;
 let client: Client;
@@ -136,8 +134,53 @@ describe('unknown users', () => {
   it('are skipped', async () => {
     const { slug, path, users } = await scene();
     const text = `user_id,external_id\n,${users[0]}\n,who\n987654321,\n`;
-    expect(await files.run(`${path}?unknown=skip`, text)).toMatchObject({ rows: 3, ...counts(1, 0, 0, 0) });
+    expect(await files.run(`${path}?unknown=skip`, text)).toMatchObject({
+      rows: 3,
+      ...counts(1, 0, 0, 0),
+      skipped: 2,
+      errors: [
+        { line: 3, message: 'there is no user with this external_id', level: 'warning' },
+        { line: 4, message: 'there is no user 987654321', level: 'warning' },
+      ],
+    });
     expect(await members(slug)).toEqual([users[0]]);
+    const dry = await files.run(`${path}?unknown=skip&dry_run=true`, text);
+    expect(dry).toMatchObject({ ...counts(0, 0, 0, 1), skipped: 2, errors: [{ line: 3 }, { line: 4 }] });
+  });
+
+  it('of whom there are many are all counted, and a hundred told', async () => {
+    const { path, users } = await scene();
+    const text = `external_id
+${Array.from({ length: 150 }, (_, i) => `who${i}`).join('\n')}
+${users[0]}
+#N/A
+`;
+    const job = await files.run(`${path}?unknown=skip`, text);
+    expect(job).toMatchObject({ state: 'done', added: 1, skipped: 151 });
+    expect(job.errors.map(({ line }: { line: number }) => line)).toEqual(Array.from({ length: 100 }, (_, i) => i + 2));
+  });
+
+  it('are told of together with ids that look like accidents', async () => {
+    const { slug, path, users } = await scene();
+    const text = `external_id
+who
+${users[0]}
+NULL
+`;
+    expect(await files.run(`${path}?unknown=create`, text)).toMatchObject({
+      state: 'done',
+      added: 3,
+      errors: [{ line: 4, message: expect.stringContaining('looks like an accident'), level: 'warning' }],
+    });
+    const skipped = await files.run(
+      `${path}?unknown=skip&mode=remove`,
+      `external_id
+null-${slug}
+NULL
+who
+`,
+    );
+    expect(skipped).toMatchObject({ removed: 2, skipped: 1, errors: [{ line: 2 }, { line: 3 }] });
   });
 
   it('are created under their external ids, once each; by our ids they are refused', async () => {
@@ -173,7 +216,11 @@ describe('mode remove', () => {
     await client.put(`ext:${users[1]}`, slug, { mode: 'exclude' });
     const text = `external_id,expires_at\n${users[0]},${SOON}\n${users[1]},\nnobody,\n`;
     const job = await files.run(`${path}?mode=remove&unknown=create`, text);
-    expect(job).toMatchObject(counts(0, 0, 1, 1));
+    expect(job).toMatchObject({
+      ...counts(0, 0, 1, 1),
+      skipped: 1,
+      errors: [{ line: 4, message: 'there is no user with this external_id', level: 'warning' }],
+    });
     expect(await members(slug)).toEqual([users[2]]);
     expect(await client.story(`ext:${users[0]}`)).toEqual(['add include', `remove import:${job.id}`]);
     expect((await client.call('GET', '/api/users/ext:nobody')).status).toBe(404);
@@ -220,7 +267,10 @@ describe('mode replace', () => {
     expect(await members(slug)).toEqual([users[1], users[2]]);
     expect(await client.story(`ext:${users[0]}`)).toEqual(['add include', `remove import:${job.id}`]);
     expect(await client.story(`ext:${users[1]}`)).toEqual(['add include']);
-    expect(await files.run(`${path}?mode=replace`, 'external_id\n')).toMatchObject({ rows: 0, ...counts(0, 0, 2, 0) });
+    expect(await files.run(`${path}?mode=replace&confirm=empty`, 'external_id\n')).toMatchObject({
+      rows: 0,
+      ...counts(0, 0, 2, 0),
+    });
     expect(await members(slug)).toEqual([]);
   });
 
@@ -257,36 +307,109 @@ describe('mode replace', () => {
   });
 });
 
-describe('a row whose time is over when its turn comes', () => {
+describe('a replacement that names nobody', () => {
+  it('fails when every row was skipped', async () => {
+    const { slug, path, users } = await scene();
+    await client.add(`ext:${users[0]}`, slug);
+    const job = await files.run(
+      `${path}?mode=replace&unknown=skip&confirm=empty`,
+      'external_id\nabsent\nmissing\nabsent\n',
+    );
+    expect(job).toMatchObject({
+      state: 'failed',
+      rows: 3,
+      errors: [
+        { line: null, message: expect.stringContaining('every row was skipped') },
+        { line: 2, level: 'warning' },
+        { line: 3, level: 'warning' },
+        { line: 4, level: 'warning' },
+      ],
+    });
+    expect(await members(slug)).toEqual([users[0]]);
+    const text = `external_id\nabsent\n${users[1]}\n`;
+    expect(await files.run(`${path}?mode=replace&unknown=skip`, text)).toMatchObject({
+      added: 1,
+      removed: 1,
+      skipped: 1,
+    });
+  });
+
+  it.each([
+    ['text/csv', 'external_id\n'],
+    ['text/csv', 'external_id;expires_at\n;\n;\n'],
+    [NDJSON, ''],
+    [NDJSON, '\n'],
+  ])('as %s, %j, fails unless that is confirmed', async (type, text) => {
+    const { slug, path, users } = await scene();
+    await client.add(`ext:${users[0]}`, slug);
+    for (const query of ['?mode=replace', '?mode=replace&dry_run=true']) {
+      expect(await files.run(`${path}${query}`, text, type)).toMatchObject({
+        state: 'failed',
+        rows: 0,
+        errors: [{ line: null, message: expect.stringContaining('confirm=empty') }],
+      });
+    }
+    expect(await members(slug)).toEqual([users[0]]);
+    for (const mode of ['add', 'remove']) {
+      expect(await files.run(`${path}?mode=${mode}`, text, type)).toMatchObject({ state: 'done', rows: 0 });
+    }
+    expect(await files.run(`${path}?mode=replace&confirm=empty`, text, type)).toMatchObject(counts(0, 0, 1, 0));
+    expect(await members(slug)).toEqual([]);
+  });
+});
+
+describe('an exported file', () => {
+  it.each([
+    ['text/csv', 'add'],
+    ['text/csv', 'replace'],
+    [NDJSON, 'add'],
+    [NDJSON, 'replace'],
+  ])('as %s can be imported again with mode %s when some of its times have passed', async (type, mode) => {
+    const { slug, path, users } = await scene();
+    for (const user of users.slice(0, 2)) await client.add(`ext:${user}`, slug, { expires_at: SOON });
+    await client.add(`ext:${users[2]}`, slug);
+    const { text } = await service.call('GET', `/api/segments/${slug}/export`, {
+      token: service.admin,
+      headers: { accept: type },
+    });
+    const old = text.replace(SOON, '2001-01-01T00:00:00.000Z');
+    for (const file of [old, `\ufeff${old.replaceAll('\n', '\r\n')}`]) {
+      const again = await scene();
+      const imported = await files.run(`${again.path}?mode=${mode}`, file, type);
+      expect(imported).toMatchObject({ ...counts(2, 0, 0, 0), lapsed: 1, rows: 3 });
+      expect(await members(again.slug)).toEqual([users[1], users[2]]);
+    }
+    const back = await files.run(`${path}?mode=${mode}`, old, type);
+    expect(back).toMatchObject({ ...counts(0, 0, 1, 2), lapsed: 1 });
+  });
+
+  it('can be imported with semicolons, as a spreadsheet saves it', async () => {
+    const { slug, users } = await scene();
+    for (const user of users) await client.add(`ext:${user}`, slug, { expires_at: SOON });
+    const { text } = await service.call('GET', `/api/segments/${slug}/export`, { token: service.admin });
+    const again = await scene();
+    const saved = `\ufeffsep=;\r\n${text.replaceAll(',', ';').replaceAll('\n', ';;\r\n')}`;
+    expect(await files.run(again.path, saved)).toMatchObject(counts(3, 0, 0, 0));
+  });
+});
+
+describe('rows whose time has passed', () => {
   it.each([
     ['add', 'list'],
     ['replace', 'list'],
     ['replace', 'dynamic segment'],
-  ])('ends with mode %s of a %s as it would have, had it been applied at once', async (mode, kind) => {
+  ])('end an override with mode %s of a %s, as if they had been applied before', async (mode, kind) => {
     const { slug, path, users } = await scene();
     const isDynamic = kind !== 'list';
     if (isDynamic) await client.call('PATCH', `/api/segments/${slug}`, { condition: { n: number } });
     const [a, b, c] = users;
     await client.add(`ext:${a}`, slug);
     await client.put(`ext:${c}`, slug, { mode: 'exclude' });
-    const { id: segment } = await client.get(`/api/segments/${slug}`);
-    const over = new Date(Date.now() + 1_500);
-    const text = `external_id,expires_at\n${users.map((user) => `${user},${over.toISOString()}`).join('\n')}\n`;
-    const jobs: string[] = [];
-    await service.db.transaction(async (tx) => {
-      await takeTurn(tx, segment);
-      const queries = ['', `?mode=${mode}&dry_run=true`, `?mode=${mode}`];
-      for (const query of queries) {
-        const answer = await files.send(`${path}${query}`, query === '' ? 'external_id\n' : text);
-        jobs.push(answer.body.job);
-      }
-      expect(Date.now()).toBeLessThan(over.getTime());
-      await sleep(over.getTime() - Date.now() + 100);
-    });
-    const [first, dry, real] = await Promise.all(jobs.map((job) => files.ended(job)));
-    expect(first).toMatchObject({ state: 'done' });
+    const text = `external_id,expires_at\n${users.map((user) => `${user},2001-01-01T00:00:00Z`).join('\n')}\n`;
+    const dry = await files.run(`${path}?mode=${mode}&dry_run=true`, text);
+    const real = await files.run(`${path}?mode=${mode}`, text);
     // Whatever override there was has ended: only a rule lets them in.
-    for (const job of [dry, real]) expect(job).toMatchObject(counts(0, 1, 1, 1));
+    for (const job of [dry, real]) expect(job).toMatchObject({ ...counts(0, 1, 1, 0), lapsed: 3 });
     expect(await members(slug)).toEqual(isDynamic ? users : []);
     expect(await client.story(`ext:${a}`)).toEqual(['add include', `remove import:${real.id}`]);
     expect(await client.story(`ext:${b}`)).toEqual([]);

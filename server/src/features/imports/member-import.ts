@@ -1,5 +1,5 @@
 import { maxJobErrors } from '@kohort/contract';
-import { type JobContext, type JobCounts, JobFailed, type JobRow } from '../../jobs/queue.ts';
+import { type JobContext, JobFailed, type JobRow, noCounts } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
@@ -34,13 +34,13 @@ import {
   registerUsersOf,
   type Slice,
   selectNow,
-  selectPastRows,
   selectRange,
   selectUnknownRows,
   settleRule,
   type Unknown,
 } from './members.sql.ts';
-import type { Work } from './run.ts';
+import type { Counted, Prepared, Work } from './run.ts';
+import { skipOrFail } from './skip.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 
 export interface MemberImportOptions {
@@ -49,6 +49,8 @@ export interface MemberImportOptions {
   readonly dry_run: boolean;
   /** For rows that name no time of their own. */
   readonly expires_at: string | null;
+  /** A file without rows is meant to empty the segment. */
+  readonly confirm: 'empty' | null;
 }
 
 /** Pages of the plan that one statement goes through: about 25,000 users. */
@@ -73,20 +75,23 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
   }
 
   /** Reads the file's users; fails the job when it names any who cannot be meant. */
-  async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<void> {
+  async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<Prepared> {
     const { mode, unknown, expires_at } = options;
     const create = unknown === 'create' && mode !== 'remove';
-    const past = mode === 'remove' ? [] : await overAll(job, (tx) => selectPastRows(tx, job.id, maxJobErrors));
-    if (past.length > 0) throw new JobFailed(past);
     await overAll(job, (tx) => createPlan(tx, job.id, { mode, create, expiresAt: expires_at }));
-    // There is nobody to be created in order to be removed: unknown users are out already.
+    // With mode=remove unknown users are not created but skipped: they are out already.
     const isRefused = unknown === 'reject' || create;
-    if (isRefused && (await overAll(job, (tx) => hasUnknown(tx, job.id)))) {
-      throw new JobFailed(await overAll(job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors)));
+    const found = (await overAll(job, (tx) => hasUnknown(tx, job.id)))
+      ? await overAll(job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors))
+      : [];
+    const prepared = skipOrFail(found, isRefused);
+    if (mode === 'replace' && job.rows > 0 && prepared.skipped === job.rows) {
+      const message = 'every row was skipped, because none of the users exists; the segment would be empty';
+      throw new JobFailed([{ line: null, message }, ...prepared.warnings].slice(0, maxJobErrors));
     }
     const definition = (await definitions.fresh()).byId.get(segmentId);
     if (!definition) throw deleted();
-    if (mode === 'add' || isList(definition)) return;
+    if (mode === 'add' || isList(definition)) return prepared;
     await createRule(db, job.id);
     await eachLetIn({ db, definitions }, segmentId, (batch) =>
       insertRule(
@@ -96,14 +101,16 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
       ),
     );
     await overAll(job, (tx) => settleRule(tx, job.id, mode));
+    return prepared;
   }
 
   return {
     async prepare(job) {
       const segmentId = segmentOf(job);
       if (!(await isSegmentLive(db, segmentId))) throw deleted();
-      await plan(job, segmentId, optionsOf(job));
+      const prepared = await plan(job, segmentId, optionsOf(job));
       await sweepExpired(db);
+      return prepared;
     },
 
     preview(job) {
@@ -117,7 +124,7 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
      * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
      * the fence keeps single changes of the same pairs away, and all others go on.
      */
-    apply(job, { progress, finish }) {
+    apply(job, { skipped, warnings }, { progress, finish }) {
       const segmentId = segmentOf(job);
       const users = optionsOf(job).mode === 'replace' ? 'all' : plannedUserIds(job.id);
       return transactionBehindFence(
@@ -129,7 +136,7 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
           if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
           const counts = await applyPlan(tx, job, progress);
           await analyzeGrown(tx, ['memberships', 'users', 'user_keys']);
-          await finish(tx, counts);
+          await finish(tx, { ...noCounts, ...counts, skipped }, warnings);
         },
         long,
       );
@@ -138,13 +145,13 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
 }
 
 /** Goes through the plan in the order of user ids. */
-async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']): Promise<JobCounts> {
+async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']): Promise<Counted> {
   const { mode, unknown } = optionsOf(job);
   const now = await selectNow(tx);
   const change = { segmentId: segmentOf(job), actor: job.actor, job: job.id, now };
   await removeExpiredOfSegment(tx, change.segmentId, now);
 
-  const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+  const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
   const table = tableOf(job.id, 'plan');
   let pages = await selectPages(tx, table);
   let [done, from] = [0, 0];
@@ -160,6 +167,7 @@ async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']):
     counts.updated += found.updated;
     counts.removed += found.removed;
     counts.unchanged += found.unchanged;
+    counts.lapsed += found.lapsed;
     if (mode === 'replace') {
       const isLast = page + slicePages >= pages;
       const to = !isLast && last !== null ? last + 1 : null;
@@ -173,19 +181,22 @@ async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']):
 }
 
 /** Counts users, not rows: a user who is put out by an `exclude` counts as removed, though a row was added. */
-async function applySlice(tx: Tx, change: BulkChange, { named, lapsed }: Range, mode: ImportMode): Promise<JobCounts> {
+async function applySlice(tx: Tx, change: BulkChange, { named, lapsed }: Range, mode: ImportMode): Promise<Counted> {
   const ended = lapsed > 0 ? await removeLapsed(tx, change) : NONE;
   const changed = await updatePlanned(tx, change);
   const come = await addPlanned(tx, change);
   const dropped = mode === 'remove' ? await removePlanned(tx, change) : NONE;
 
-  const added = come.include;
-  const updated = changed.include + ended.exclude;
   const excluded = come.exclude + changed.exclude;
-  const removed = ended.include + dropped.include + excluded;
   // With `replace`, the users who are excluded are not among those that the file names.
-  const touched = added + updated + removed - (mode === 'replace' ? excluded : 0);
-  return { added, updated, removed, unchanged: named - touched };
+  const touched = come.include + changed.include + dropped.include + (mode === 'replace' ? 0 : excluded);
+  return {
+    added: come.include,
+    updated: changed.include + ended.exclude,
+    removed: ended.include + dropped.include + excluded,
+    unchanged: named - lapsed - touched,
+    lapsed,
+  };
 }
 
 function segmentOf(job: JobRow): number {

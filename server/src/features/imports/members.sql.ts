@@ -1,5 +1,4 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
-import type { JobError } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import { lockUsers, nextUserId, registerAll } from '../users/users.ts';
@@ -46,20 +45,10 @@ export async function createPlan(
     ) d`);
 }
 
-/** Rows whose expiry was over when the file came. */
-export function selectPastRows(db: Db, job: number, limit: number): Promise<JobError[]> {
-  return db.query<JobError>(sql`
-    SELECT r.line, 'expires_at is in the past' AS message
-    FROM ${tableOf(job, 'rows')} r JOIN jobs j ON j.id = ${job}
-    WHERE r.expires_at <= j.created_at
-    ORDER BY r.line
-    LIMIT ${limit}`);
-}
-
-/** Rows about users who do not exist, and will not be created. */
-export function selectUnknownRows(db: Db, job: number, limit: number): Promise<JobError[]> {
-  return db.query<JobError>(sql`
-    SELECT r.line, CASE WHEN r.external_id IS NULL THEN 'there is no user ' || r.user_id
+/** The first rows about users who do not exist, and will not be created; each tells how many there are. */
+export function selectUnknownRows(db: Db, job: number, limit: number): Promise<UnknownRow[]> {
+  return db.query<UnknownRow>(sql`
+    SELECT count(*) OVER () AS all, r.line, CASE WHEN r.external_id IS NULL THEN 'there is no user ' || r.user_id
       ELSE 'there is no user with this external_id' END AS message
     FROM ${tableOf(job, 'rows')} r
       LEFT JOIN user_keys k ON k.external_id = r.external_id
@@ -68,6 +57,12 @@ export function selectUnknownRows(db: Db, job: number, limit: number): Promise<J
     WHERE k.user_id IS NULL AND u.id IS NULL AND p.external_id IS NULL
     ORDER BY r.line
     LIMIT ${limit}`);
+}
+
+export interface UnknownRow {
+  readonly line: number;
+  readonly message: string;
+  readonly all: number;
 }
 
 export async function hasUnknown(db: Db, job: number): Promise<boolean> {

@@ -21,6 +21,8 @@ export interface Upload {
   readonly actor: string;
   readonly format: Format;
   readonly reader: RowReader;
+  /** Fails a file without rows. */
+  readonly emptyFault?: string | undefined;
   readonly source: AsyncIterable<Buffer>;
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
 }
@@ -138,6 +140,9 @@ export function createReceiver({
     try {
       await createRows(db, id, upload.kind);
       await stage(id, upload, file);
+      if (file.rows === 0 && file.errors.length === 0 && upload.emptyFault !== undefined) {
+        file.errors.push({ line: null, message: upload.emptyFault });
+      }
       if (file.errors.length > 0) {
         await db.transaction(async (tx) => {
           if (!(await fail(tx, id, owner, file.errors, file.rows))) await present(tx, id);
@@ -147,7 +152,7 @@ export function createReceiver({
         return;
       }
       const isQueued = await db.transaction(async (tx) => {
-        const isOurs = await markQueued(tx, id, file.rows);
+        const isOurs = await markQueued(tx, id, file);
         if (!isOurs) await present(tx, id);
         await upload.onReceived(tx, id);
         return isOurs;

@@ -1,17 +1,32 @@
-import type { JobContext, JobCounts, JobKind, JobRow } from '../../jobs/queue.ts';
+import {
+  type JobContext,
+  type JobCounts,
+  type JobError,
+  type JobKind,
+  type JobRow,
+  noCounts,
+} from '../../jobs/queue.ts';
 import type { Database } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import { dropTables } from './staging.sql.ts';
 
+/** What {@link Work.prepare} found out that the job reports. */
+export interface Prepared {
+  readonly skipped: number;
+  readonly warnings: readonly JobError[];
+}
+
+export type Counted = Omit<JobCounts, 'skipped' | 'kept'>;
+
 /** What a kind of import does. */
 export interface Work {
   /** Works out what is to be done; changes nothing that a reader sees. */
-  prepare(job: JobRow): Promise<void>;
+  prepare(job: JobRow): Promise<Prepared>;
   /** What {@link apply} would do. */
-  preview(job: JobRow): Promise<JobCounts>;
+  preview(job: JobRow): Promise<Counted>;
   /** All of it in one transaction. */
-  apply(job: JobRow, context: JobContext): Promise<void>;
+  apply(job: JobRow, prepared: Prepared, context: JobContext): Promise<void>;
 }
 
 const maxRestarts = 5;
@@ -37,9 +52,10 @@ export function importKind(db: Database, work: Work, atOnce: number): JobKind {
 }
 
 async function attempt(db: Database, work: Work, job: JobRow, context: JobContext): Promise<void> {
-  await work.prepare(job);
+  const prepared = await work.prepare(job);
   context.progress(0);
-  if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(job, context);
+  if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(job, prepared, context);
   const counts = await work.preview(job);
-  await db.transaction((tx) => context.finish(tx, counts));
+  const { skipped, warnings } = prepared;
+  await db.transaction((tx) => context.finish(tx, { ...noCounts, ...counts, skipped }, warnings));
 }

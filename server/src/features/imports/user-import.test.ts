@@ -136,6 +136,8 @@ describe('an import of users', () => {
     });
     expect(await client.get('/api/users/ext:known')).toMatchObject({ name: 'Old' });
     expect(await files.run(`${PATH}?unknown=skip`, text, NDJSON)).toMatchObject({
+      skipped: 1,
+      errors: [{ message: 'there is no user with this external_id', level: 'warning' }],
       state: 'done',
       added: 0,
       updated: 1,

@@ -1,5 +1,5 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
-import { type JobCounts, type JobError, JobFailed, type JobRow } from '../../jobs/queue.ts';
+import { type JobError, JobFailed, type JobRow, noCounts } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
@@ -17,7 +17,8 @@ import {
 } from '../users/users.ts';
 import { joinUsersByHash, workInMemory } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
-import type { Work } from './run.ts';
+import type { Counted, Work } from './run.ts';
+import { skipOrFail } from './skip.ts';
 import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 import { createUserPlan, type PlannedUser, selectPlanned, selectUnknownUsers } from './users.sql.ts';
 
@@ -96,7 +97,7 @@ export function createUserImport({ db }: { db: Database }): Work {
   }
 
   /** Applies a stretch. Those to be created whom somebody else has registered meanwhile are changed like all who were there. */
-  async function applyStretch(tx: Tx, users: readonly PlannedUser[][]): Promise<Omit<JobCounts, 'removed'>> {
+  async function applyStretch(tx: Tx, users: readonly PlannedUser[][]): Promise<Omit<Counted, 'removed' | 'lapsed'>> {
     const { fresh, known } = await settleAll(tx, users, { lock: true });
     const made = new Set(await insertUsers(tx, fresh));
     const taken = fresh.filter(({ id }) => !made.has(id)).map(({ externalId }) => externalId);
@@ -120,14 +121,14 @@ export function createUserImport({ db }: { db: Database }): Work {
         await workInMemory(tx);
         await createUserPlan(tx, job.id, { create: unknown === 'create' });
       }, long);
-      if (unknown !== 'reject') return;
-      const errors = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
-      if (errors.length > 0) throw new JobFailed(errors);
+      if (unknown === 'create') return { skipped: 0, warnings: [] };
+      const found = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
+      return skipOrFail(found, unknown === 'reject');
     },
 
     preview(job) {
       return db.transaction(async (tx) => {
-        const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+        const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
         await eachStretch(tx, job, async (users) => {
           const { fresh, known } = await settleAll(tx, users, { lock: false });
           const updated = await countDifferent(tx, known);
@@ -139,12 +140,12 @@ export function createUserImport({ db }: { db: Database }): Work {
       }, long);
     },
 
-    apply(job, { progress, finish }) {
+    apply(job, { skipped, warnings }, { progress, finish }) {
       return transactionBehindFence(
         db,
         { job: job.id, segmentId: everySegment, users: plannedUserIds(job.id) },
         async (tx) => {
-          const counts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
+          const counts = { ...noCounts, skipped, added: 0, updated: 0, unchanged: 0 };
           let done = 0;
           await eachStretch(tx, job, async (users, rows) => {
             const { added, updated, unchanged } = await applyStretch(tx, users);
@@ -155,7 +156,7 @@ export function createUserImport({ db }: { db: Database }): Work {
             progress(done);
           });
           await analyzeGrown(tx, ['users', 'user_keys']);
-          await finish(tx, counts);
+          await finish(tx, counts, warnings);
         },
         long,
       );

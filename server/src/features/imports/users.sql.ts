@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
-import type { JobError } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { nextUserId } from '../users/users.ts';
+import type { UnknownRow } from './members.sql.ts';
 import { inPages, tableOf } from './staging.sql.ts';
 
 /** One row of the file, with the user it is about; those to be created have their new ids already. */
@@ -36,9 +36,10 @@ export async function createUserPlan(tx: Tx, job: number, { create }: { create: 
     ORDER BY 2, 1`);
 }
 
-export function selectUnknownUsers(db: Db, job: number, limit: number): Promise<JobError[]> {
-  return db.query<JobError>(sql`
-    SELECT p.line, 'there is no user with this external_id' AS message
+/** The first rows about users who do not exist; each tells how many there are. */
+export function selectUnknownUsers(db: Db, job: number, limit: number): Promise<UnknownRow[]> {
+  return db.query<UnknownRow>(sql`
+    SELECT count(*) OVER () AS all, p.line, 'there is no user with this external_id' AS message
     FROM ${tableOf(job, 'plan')} p
     WHERE p.user_id IS NULL
     ORDER BY p.line

@@ -9,20 +9,22 @@ import { seenIds } from '../segments/segments.ts';
 import { type Jobs, unknownJob } from './jobs.ts';
 
 export function onWire(job: JobRow) {
-  const { id, kind, state, rows, processed, added, updated, removed, unchanged, errors, created_at, finished_at } = job;
   return {
-    id: String(id),
-    kind,
-    state,
-    rows,
-    processed,
-    added,
-    updated,
-    removed,
-    unchanged,
-    errors: [...errors],
-    created_at: created_at.toISOString(),
-    finished_at: finished_at?.toISOString() ?? null,
+    id: String(job.id),
+    kind: job.kind,
+    state: job.state,
+    rows: job.rows,
+    processed: job.processed,
+    added: job.added,
+    updated: job.updated,
+    removed: job.removed,
+    unchanged: job.unchanged,
+    skipped: job.skipped,
+    lapsed: job.lapsed,
+    kept: job.kept,
+    errors: [...job.errors],
+    created_at: job.created_at.toISOString(),
+    finished_at: job.finished_at?.toISOString() ?? null,
   };
 }
 

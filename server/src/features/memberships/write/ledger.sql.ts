@@ -397,13 +397,22 @@ export function removeUnplanned(
   );
 }
 
+/** How many users a plan would change. Those whose own time has passed are `lapsed`, never `unchanged`. */
+export interface PlannedChange {
+  readonly added: number;
+  readonly updated: number;
+  readonly removed: number;
+  readonly unchanged: number;
+  readonly lapsed: number;
+}
+
 /** What applying a whole plan, whose rows have a `line`, would do now. */
 export async function previewPlanned(
   db: Db,
   plan: Sql,
   { segmentId, replace }: { segmentId: number; replace: boolean },
-): Promise<{ added: number; updated: number; removed: number; unchanged: number }> {
-  const rows = await db.query<{ added: number; updated: number; removed: number; unchanged: number }>(sql`
+): Promise<PlannedChange> {
+  const rows = await db.query<PlannedChange>(sql`
     SELECT
       count(*) FILTER (WHERE t.outcome = 'added') AS added,
       count(*) FILTER (WHERE t.outcome = 'updated') AS updated,
@@ -413,9 +422,10 @@ export async function previewPlanned(
             WHERE o.segment_id = ${segmentId} AND o.mode = 'include' AND ${stands(sql`o`)}
               AND NOT EXISTS (SELECT FROM ${plan} q WHERE q.user_id = o.user_id)
           ) ELSE 0 END AS removed,
-      count(t.line) FILTER (WHERE t.outcome IS NULL) AS unchanged
+      count(t.line) FILTER (WHERE t.outcome IS NULL AND NOT t.lapsed) AS unchanged,
+      count(*) FILTER (WHERE t.lapsed) AS lapsed
     FROM (
-      SELECT p.line, CASE
+      SELECT p.line, (p.expires_at <= statement_timestamp()) IS TRUE AS lapsed, CASE
         WHEN p.expires_at <= statement_timestamp() THEN CASE m.mode WHEN 'include' THEN 'removed' WHEN 'exclude' THEN 'updated' END
         WHEN p.op = 'drop' THEN CASE m.mode WHEN 'include' THEN 'removed' END
         WHEN p.op = 'exclude' THEN CASE WHEN m.mode IS DISTINCT FROM 'exclude' THEN 'removed' END
@@ -425,5 +435,5 @@ export async function previewPlanned(
       FROM ${plan} p LEFT JOIN memberships m ON m.segment_id = ${segmentId} AND m.user_id = p.user_id AND ${stands(sql`m`)}
       WHERE p.user_id IS NOT NULL
     ) t`);
-  return rows[0] ?? { added: 0, updated: 0, removed: 0, unchanged: 0 };
+  return rows[0] ?? { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
 }

@@ -1,0 +1,4 @@
+ALTER TABLE jobs
+  DROP COLUMN kept,
+  DROP COLUMN lapsed,
+  DROP COLUMN skipped;
