@@ -1,4 +1,5 @@
 import { vi } from 'vitest';
+import type { Outcome } from '../src/features/memberships/write/ledger.sql.ts';
 import type { coalesce as sound } from '../src/postgres/batch.ts';
 import type { listen } from './wire.ts';
 
@@ -34,7 +35,7 @@ const acknowledgingTooSoon: Break = (coalesce) => (options) => {
     ...options,
     run: async (asks) => {
       options.run(asks).catch(() => undefined);
-      return asks.map(() => 'added' as never);
+      return asks.map(() => 'added' satisfies Outcome as never);
     },
   });
 };
