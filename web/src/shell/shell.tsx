@@ -24,7 +24,7 @@ function Navigation() {
   const isAdmin = useMay('admin');
   const maySee = useMay('viewer');
   return (
-    <nav className={styles.nav} aria-label={text('nav.label')}>
+    <div className={styles.nav}>
       {maySee && (
         <>
           <NavLink to="/segments" icon="segments">
@@ -55,7 +55,7 @@ function Navigation() {
           </NavLink>
         </>
       )}
-    </nav>
+    </div>
   );
 }
 
@@ -125,7 +125,7 @@ export function Shell() {
       <button type="button" className={styles.skip} onClick={() => main.current?.focus()}>
         {text('skip')}
       </button>
-      <div className={styles.top}>
+      <header className={styles.top}>
         <Link to="/segments" className={styles.brand}>
           <Logo /> Kohort
         </Link>
@@ -138,14 +138,14 @@ export function Shell() {
         >
           <Icon name={isOpen ? 'close' : 'menu'} size={20} />
         </Button>
-      </div>
-      <div className={styles.side} data-open={isOpen || undefined}>
+      </header>
+      <nav className={styles.side} data-open={isOpen || undefined} aria-label={text('nav.label')}>
         <Link to="/segments" className={styles.brand}>
           <Logo /> Kohort
         </Link>
         <Navigation />
         <Who />
-      </div>
+      </nav>
       <main id="main" className={styles.main} ref={main} tabIndex={-1}>
         <AwayBanner />
         <Outlet />

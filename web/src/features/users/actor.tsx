@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
+import { layout } from '../../ui/layout.tsx';
 
 const steadyMs = 300_000;
 
@@ -15,7 +16,7 @@ function UserActor({ id }: { readonly id: string }) {
   // Erased, or not ours to see: the bare id is what history keeps.
   const name = data?.name ?? data?.external_id ?? text('actor.user', { id });
   return (
-    <Link to="/people/$user" params={{ user: id }}>
+    <Link to="/people/$user" params={{ user: id }} className={layout.inText}>
       {name}
     </Link>
   );

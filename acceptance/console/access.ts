@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { button, says, world } from './world.ts';
+
+describe('accounts and keys', () => {
+  it('shows a key once, and revokes it', async () => {
+    const page = await world.open('/keys');
+    await button(page, 'New key').first().click();
+    await page.getByLabel('Name').fill('checkout');
+    await page.getByRole('dialog').getByRole('button', { name: 'New key' }).click();
+    expect(await page.getByLabel('Key', { exact: true }).inputValue()).not.toBe('');
+    await button(page, 'I have kept it').click();
+    await button(page, 'Revoke checkout').click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();
+    await says(page, 'No keys yet');
+  });
+
+  it('offers nothing that a role may not do, and says who may', async () => {
+    const page = await world.open('/segments/DUTCH', 'vera');
+    await says(page, 'Editors and admins may change it.');
+    for (const name of ['Save', 'Delete', 'Attribute']) expect(await button(page, name).count()).toBe(0);
+    expect(await page.getByRole('link', { name: 'Accounts' }).count()).toBe(0);
+    await page.goto('/ui/accounts');
+    await says(page, 'Only admins may see and change this.');
+  });
+
+  it('shows a member nothing but themselves', async () => {
+    const page = await world.open('/', 'mia');
+    await page.getByRole('heading', { name: 'mia' }).waitFor();
+    await says(page, 'You see yourself.');
+  });
+});

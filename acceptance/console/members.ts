@@ -1,0 +1,78 @@
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { button, countOf, says, world } from './world.ts';
+
+describe('members', () => {
+  beforeAll(async () => {
+    await world.api('POST', '/api/segments', { slug: 'LIST' });
+  });
+
+  it('are added one by one, by a pasted list, and leave with an undo', async () => {
+    const page = await world.open('/segments/LIST/members');
+    await says(page, 'Nobody is in');
+    await button(page, 'Add people').click();
+    await page.getByRole('combobox', { name: 'External id' }).fill('shopper-1');
+    await button(page, 'Add 1 person').click();
+    await page.getByRole('link', { name: 'Shopper 1' }).waitFor();
+    await button(page, 'Add people').click();
+    await page.getByText('Paste a list').click();
+    await page.getByRole('textbox', { name: 'Ids' }).fill('shopper-2\nshopper-3, shopper-2\nnew-one');
+    await button(page, 'Add 3 people').click();
+    await eventually(async () => (await countOf('LIST')) === 4);
+  });
+
+  it('are removed, with an undo', async () => {
+    const page = await world.open('/segments/LIST/members');
+    await button(page, 'Actions for Shopper 1').click();
+    await page.getByRole('menuitem', { name: 'Remove' }).click();
+    await says(page, 'Shopper 1 was removed.');
+    expect(await countOf('LIST')).toBe(3);
+    await button(page, 'Undo').click();
+    await says(page, 'Shopper 1 is back.');
+    expect(await countOf('LIST')).toBe(4);
+  });
+
+  it('are excluded until a time, and given an expiry', async () => {
+    const page = await world.open('/segments/LIST/members');
+    await button(page, 'Actions for Shopper 2').click();
+    await page.getByRole('menuitem', { name: 'Set an expiry' }).click();
+    await page.getByLabel('Until').fill('2090-01-01T10:00');
+    await button(page, 'Save').click();
+    await says(page, 'Shopper 2 is in by hand.');
+    expect(await world.api('GET', '/api/users/ext:shopper-2/segments/LIST')).toMatchObject({
+      source: 'include',
+      expires_at: '2090-01-01T10:00:00.000Z',
+    });
+    await button(page, 'Actions for Shopper 3').click();
+    await page.getByRole('menuitem', { name: 'Exclude' }).click();
+    await button(page, 'Save').click();
+    await says(page, 'Shopper 3 is excluded.');
+    expect(await world.api('GET', '/api/users/ext:shopper-3/segments/LIST')).toMatchObject({ source: 'exclude' });
+  });
+
+  it('come from a file: the lines that fail are named, and a trial changes nothing', async () => {
+    const before = await countOf('LIST');
+    const page = await world.open('/segments/LIST/members');
+    await button(page, 'Upload').click();
+    const file = (text: string) => ({ name: '<b>people</b>.csv', mimeType: 'text/csv', buffer: Buffer.from(text) });
+    await page.locator('input[type=file]').setInputFiles(file('external_id\nshopper-10\nnobody-here\n'));
+    await says(page, '<b>people</b>.csv');
+    await button(page, 'Check the file').click();
+    await page.getByRole('cell', { name: '3', exact: true }).waitFor();
+    await says(page, 'Failed');
+    await page.locator('input[type=file]').setInputFiles(file('external_id\nshopper-10\nshopper-11\n'));
+    await button(page, 'Check the file').click();
+    await says(page, 'A trial: this is what would happen.');
+    await button(page, 'Apply it').waitFor();
+    expect(await countOf('LIST')).toBe(before);
+    await button(page, 'Apply it').click();
+    await says(page, 'The file is being applied');
+    await eventually(async () => (await countOf('LIST')) === before + 2);
+  });
+
+  it('are found by name, with the reason of each', async () => {
+    const page = await world.open('/segments/LIST/members?query=Shopper%2010');
+    await page.getByRole('row').getByRole('link', { name: 'Shopper 10', exact: true }).waitFor();
+    await page.getByRole('row').getByText('by hand').first().waitFor();
+  });
+});

@@ -1,0 +1,115 @@
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { describe, expect, it } from 'vitest';
+import { button, PEOPLE, says, world } from './world.ts';
+
+describe('a segment', () => {
+  it('is made of a rule, with its count while it is typed', async () => {
+    const page = await world.open('/segments');
+    await page.getByRole('link', { name: 'New segment' }).first().click();
+    await page.getByLabel('Name').fill('DUTCH');
+    await button(page, 'Attribute').click();
+    await page.getByRole('combobox', { name: 'Attribute' }).fill('country');
+    await page.getByRole('combobox', { name: 'Value', exact: true }).fill('NL');
+    await eventually(async () => (await page.getByTestId('preview-count').textContent()) === String(PEOPLE / 3));
+    await says(page, 'Everyone where country is NL');
+    await button(page, 'Create segment').click();
+    await page.getByRole('heading', { name: 'DUTCH' }).waitFor();
+    expect(await world.api('GET', '/api/segments/DUTCH')).toMatchObject({
+      condition: { country: 'NL' },
+      percentage: null,
+    });
+  });
+
+  it('asks a number for what is a number, and nests', async () => {
+    const page = await world.open('/segments/DUTCH');
+    await button(page, 'Group').click();
+    const group = page.getByRole('group', { name: 'Any of' });
+    await group.getByRole('combobox', { name: 'Attribute' }).fill('orders');
+    await group.getByRole('button', { name: /Comparison/ }).click();
+    await page.getByRole('option', { name: 'is at least', exact: true }).click();
+    await group.getByRole('button', { name: /Type/ }).click();
+    await page.getByRole('option', { name: 'Number' }).click();
+    await group.getByRole('combobox', { name: 'Value', exact: true }).fill('5');
+    await button(page, 'Save').click();
+    await says(page, 'Saved.');
+    expect(await world.api('GET', '/api/segments/DUTCH')).toMatchObject({
+      condition: { country: 'NL', $or: [{ orders: { $gte: 5 } }] },
+    });
+  });
+
+  it('keeps what the rows cannot draw, and takes JSON', async () => {
+    await world.api('POST', '/api/segments', { slug: 'DEEP', condition: { address: { city: 'Delft' }, orders: 1 } });
+    const page = await world.open('/segments/DEEP');
+    await says(page, 'The rows cannot draw this part');
+    await page.getByRole('combobox', { name: 'Value', exact: true }).fill('2');
+    await button(page, 'Show JSON').click();
+    const json = page.getByLabel('Condition as JSON');
+    expect(JSON.parse(await json.inputValue())).toEqual({ address: { city: 'Delft' }, orders: 2 });
+    await json.fill('{"address": {"city": "Delft"}, "orders": 3');
+    await says(page, 'This is not a JSON object yet.');
+    await json.fill('{"address": {"city": "Delft"}, "orders": 3}');
+    await button(page, 'Save').click();
+    await says(page, 'Saved.');
+    expect(await world.api('GET', '/api/segments/DEEP')).toMatchObject({
+      condition: { address: { city: 'Delft' }, orders: 3 },
+    });
+  });
+
+  it('is never overwritten: a change in between is shown, and mine goes on top of it', async () => {
+    await world.api('POST', '/api/segments', { slug: 'SHARED', percentage: 10 });
+    const page = await world.open('/segments/SHARED');
+    await page.getByLabel('Percent', { exact: true }).fill('20');
+    await world.api('PATCH', '/api/segments/SHARED', { description: 'from elsewhere' });
+    await button(page, 'Save').click();
+    await says(page, 'Somebody saved this segment while you were editing.');
+    await page.getByRole('alert').getByText('from elsewhere').waitFor();
+    await button(page, 'Keep my edits on top of it').click();
+    await button(page, 'Save').click();
+    await says(page, 'Saved.');
+    expect(await world.api('GET', '/api/segments/SHARED')).toMatchObject({
+      percentage: 20,
+      description: 'from elsewhere',
+    });
+  });
+
+  it('asks before what was typed is lost, and back works', async () => {
+    const page = await world.open('/segments/SHARED');
+    await page.getByLabel('Percent', { exact: true }).fill('33');
+    await page.getByRole('link', { name: 'Members' }).click();
+    await says(page, 'Leave without saving?');
+    await button(page, 'Stay').click();
+    expect(await page.getByLabel('Percent', { exact: true }).inputValue()).toBe('33');
+    await page.getByRole('link', { name: 'Members' }).click();
+    await button(page, 'Leave').click();
+    await page.getByRole('searchbox', { name: 'Find a member by name or id' }).waitFor();
+    await page.goBack();
+    await page.getByLabel('Percent', { exact: true }).waitFor();
+  });
+
+  it('has a history in words, and goes back to a version', async () => {
+    const page = await world.open('/segments/SHARED/history');
+    await page.getByText('from elsewhere').first().waitFor();
+    await button(page, 'Restore this version').last().click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Restore this version' }).click();
+    await says(page, 'The version was restored.');
+    expect(await world.api('GET', '/api/segments/SHARED')).toMatchObject({ percentage: 10, description: null });
+  });
+
+  it('is duplicated, found by its address, and deleted unless another names it', async () => {
+    await world.api('POST', '/api/segments', { slug: 'NAMES_DEEP', condition: { $inSegment: 'DEEP' }, tags: ['web'] });
+    const page = await world.open('/segments/NAMES_DEEP');
+    await page.getByRole('link', { name: 'Duplicate' }).click();
+    await button(page, 'Create segment').click();
+    await page.getByRole('heading', { name: 'NAMES_DEEP_COPY' }).waitFor();
+    await page.goto('/ui/segments?query=deep&tag=web&kind=condition');
+    await page.getByRole('link', { name: 'NAMES_DEEP_COPY' }).click();
+    await button(page, 'Delete').click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await says(page, 'NAMES_DEEP_COPY was deleted.');
+    await page.goto('/ui/segments/DEEP');
+    await button(page, 'Delete').click();
+    await page.getByRole('alertdialog').getByRole('link', { name: 'NAMES_DEEP' }).waitFor();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('alertdialog').getByRole('alert').waitFor();
+  });
+});

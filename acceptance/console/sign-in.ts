@@ -1,0 +1,40 @@
+import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
+import { describe, expect, it } from 'vitest';
+import { button, world } from './world.ts';
+
+describe('signing in', () => {
+  it('says when it failed, then leads on to the address that was asked for', async () => {
+    const page = await (await world.context()).newPage();
+    await page.goto('/ui/people');
+    await page.getByLabel('User name').fill('admin');
+    await page.getByLabel('Password').fill('wrong');
+    await button(page, 'Sign in').click();
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Password').fill(ADMIN_PASSWORD);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'People' }).waitFor();
+    expect(page.url()).toMatch(/\/ui\/people/);
+  });
+
+  it('keeps the token where no script can read it', async () => {
+    const page = await world.open('/segments');
+    expect(
+      await page.evaluate('document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)'),
+    ).not.toMatch(/ey[\w-]+\.|session/);
+    const [cookie] = await page.context().cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict' });
+  });
+});
+
+it('signs out', async () => {
+  // A session of its own: it is over afterwards.
+  const page = await (await world.context()).newPage();
+  await page.goto('/ui/account');
+  await page.getByLabel('User name').fill('vera');
+  await page.getByLabel('Password').fill(ADMIN_PASSWORD);
+  await button(page, 'Sign in').click();
+  await button(page, 'Sign out').click();
+  await button(page, 'Sign in').waitFor();
+  await page.goto('/ui/segments');
+  await button(page, 'Sign in').waitFor();
+});
