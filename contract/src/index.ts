@@ -1,4 +1,5 @@
 import * as accounts from './accounts.ts';
+import * as attributes from './attributes.ts';
 import * as auth from './auth.ts';
 import * as console from './console.ts';
 import { declaredEndpoints, type Endpoint } from './endpoint.ts';
@@ -19,7 +20,7 @@ export * from './problem.ts';
 export { tags } from './tags.ts';
 export * from './time.ts';
 export * from './user-ref.ts';
-export { accounts, auth, console, history, imports, jobs, keys, memberships, reports, segments, users };
+export { accounts, attributes, auth, console, history, imports, jobs, keys, memberships, reports, segments, users };
 
 /** Every call of the service, in the order of the documentation: by tag, then as the features declare them. */
 export const endpoints: readonly Endpoint[] = declaredEndpoints.toSorted((a, b) => placeOf(a.tag) - placeOf(b.tag));

@@ -266,6 +266,16 @@ export const countMembers = endpoint({
   example: { params: { slug: 'AVITO_DISCOUNT_50' }, answer: { count: 1 } },
 });
 
+const Warnings = Type.Array(
+  strict({
+    path: Type.String({ description: 'Where in the body, as a JSON pointer.' }),
+    message: Type.String(),
+  }),
+  {
+    description: 'What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has.',
+  },
+);
+
 export const previewSegment = endpoint({
   method: 'POST',
   path: '/api/segments/preview',
@@ -282,6 +292,7 @@ export const previewSegment = endpoint({
         count: Type.Integer({ minimum: 0, description: 'How many users it would cover.' }),
         total: Type.Integer({ minimum: 0, description: 'How many users there are.' }),
         sample: Type.Array(User, { maxItems: 10, description: 'Up to ten of those covered.' }),
+        warnings: Warnings,
       },
       { title: 'Preview' },
     ),
@@ -300,6 +311,94 @@ export const previewSegment = endpoint({
           created_at: '2026-11-26T08:00:00.000Z',
         },
       ],
+      warnings: [],
+    },
+  },
+});
+
+const UserCount = Type.Integer({ minimum: 0 });
+const Sample = Type.Array(User, { maxItems: 10 });
+
+export const previewChange = endpoint({
+  method: 'POST',
+  path: '/api/segments/{slug}/preview',
+  id: 'previewChange',
+  tag: 'segments',
+  summary: 'Who would enter and who would leave by a change; absent keeps, null clears; saves nothing',
+  access: 'viewer',
+  taggedKeys: 'segment',
+  params: slugParams,
+  body: strict({ percentage: Type.Optional(nullable(Percentage)), condition: Type.Optional(nullable(Condition)) }),
+  success: {
+    status: 200,
+    body: strict(
+      {
+        count: Type.Integer({ minimum: 0, description: 'How many users it would cover then.' }),
+        total: Type.Integer({ minimum: 0, description: 'How many users there are.' }),
+        entering: UserCount,
+        leaving: UserCount,
+        sample_entering: Sample,
+        sample_leaving: Sample,
+        warnings: Warnings,
+      },
+      { title: 'ChangePreview' },
+    ),
+  },
+  problems: ['segment_unknown', 'overloaded'],
+  example: {
+    params: { slug: 'FREE_SHIPPING' },
+    body: { condition: { country: 'NL', orders: { $gte: 10 } } },
+    answer: {
+      count: 0,
+      total: 4,
+      entering: 0,
+      leaving: 1,
+      sample_entering: [],
+      sample_leaving: [
+        {
+          id: 3,
+          external_id: 'shopper-4',
+          name: null,
+          attributes: { country: 'NL', orders: 5 },
+          created_at: '2026-11-26T08:00:00.000Z',
+        },
+      ],
+      warnings: [],
+    },
+  },
+});
+
+export const overlap = endpoint({
+  method: 'POST',
+  path: '/api/segments/overlap',
+  id: 'overlap',
+  tag: 'segments',
+  summary: 'How the members of two to ten segments overlap now, exactly',
+  access: 'viewer',
+  taggedKeys: 'handled',
+  body: strict({ segments: Type.Array(Slug, { minItems: 2, maxItems: 10, description: 'Distinct slugs.' }) }),
+  success: {
+    status: 200,
+    body: strict(
+      {
+        counts: Type.Record(Type.String(), UserCount, { description: 'The members of each.' }),
+        pairs: Type.Array(strict({ a: Slug, b: Slug, both: UserCount }), {
+          description: 'For each pair the users who are in both.',
+        }),
+        all: Type.Integer({ minimum: 0, description: 'Users in every one of them.' }),
+        any: Type.Integer({ minimum: 0, description: 'Users in at least one.' }),
+      },
+      { title: 'Overlap' },
+    ),
+  },
+  problems: ['segment_unknown', 'overloaded'],
+  example: {
+    body: { segments: ['AVITO_DISCOUNT_50', 'FREE_SHIPPING'] },
+    answer: {
+      counts: { AVITO_DISCOUNT_50: 2, FREE_SHIPPING: 1 },
+      pairs: [{ a: 'AVITO_DISCOUNT_50', b: 'FREE_SHIPPING', both: 1 }],
+      all: 1,
+      any: 2,
     },
   },
 });

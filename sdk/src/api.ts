@@ -57,6 +57,41 @@ export interface AccountPage {
   next_cursor: string | null;
 }
 
+export interface Attributes {
+  attributes: {
+    /** As conditions ask for it: a name, or a dotted path. */
+    name: string;
+    /** How many of the sampled users have a value of each type, by the names of `$type`. */
+    types: Record<string, unknown>;
+    examples: unknown[];
+    /** How many of the sampled users have it. */
+    users: number;
+  }[];
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  sampled_at: string;
+  /** How many users the sample holds. */
+  sampled_users: number;
+  /** Whether the sample holds every user. */
+  is_complete: boolean;
+}
+
+export interface ChangePreview {
+  /** How many users it would cover then. */
+  count: number;
+  /** How many users there are. */
+  total: number;
+  entering: number;
+  leaving: number;
+  sample_entering: User[];
+  sample_leaving: User[];
+  /** What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has. */
+  warnings: {
+    /** Where in the body, as a JSON pointer. */
+    path: string;
+    message: string;
+  }[];
+}
+
 /** The definition of a segment on one side of a change. */
 export interface Definition {
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
@@ -218,6 +253,23 @@ export interface NewKey {
   key: string;
 }
 
+export interface Overlap {
+  /** The members of each. */
+  counts: Record<string, unknown>;
+  /** For each pair the users who are in both. */
+  pairs: {
+    /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+    a: string;
+    /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+    b: string;
+    both: number;
+  }[];
+  /** Users in every one of them. */
+  all: number;
+  /** Users in at least one. */
+  any: number;
+}
+
 export interface Preview {
   /** How many users it would cover. */
   count: number;
@@ -225,6 +277,12 @@ export interface Preview {
   total: number;
   /** Up to ten of those covered. */
   sample: User[];
+  /** What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has. */
+  warnings: {
+    /** Where in the body, as a JSON pointer. */
+    path: string;
+    message: string;
+  }[];
 }
 
 export interface Report {
@@ -512,6 +570,30 @@ export interface Api {
         };
       },
     ): Promise<Preview>;
+    /** Who would enter and who would leave by a change; absent keeps, null clears; saves nothing. `POST /api/segments/{slug}/preview` */
+    previewChange(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly body: {
+          /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+          readonly percentage?: number | null | undefined;
+          /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+          readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+        };
+      },
+    ): Promise<ChangePreview>;
+    /** How the members of two to ten segments overlap now, exactly. `POST /api/segments/overlap` */
+    overlap(
+      input: CallOptions & {
+        readonly body: {
+          /** Distinct slugs. */
+          readonly segments: readonly string[];
+        };
+      },
+    ): Promise<Overlap>;
     /** Changes of the definition, newest first. `GET /api/segments/{slug}/history` */
     readonly segmentHistory: Paged<
       [
@@ -704,6 +786,8 @@ export interface Api {
     }>;
   };
   readonly users: {
+    /** The attributes that users have, with types and examples, as of a sample; the most common first. `GET /api/attributes` */
+    listAttributes(input?: CallOptions): Promise<Attributes>;
     /** Register a user. `POST /api/users` */
     createUser(
       input: CallOptions & {
@@ -1072,6 +1156,14 @@ export const calls = {
       answers: 'json',
       repeatable: true,
     },
+    previewChange: {
+      id: 'previewChange',
+      method: 'POST',
+      path: '/api/segments/{slug}/preview',
+      answers: 'json',
+      repeatable: true,
+    },
+    overlap: { id: 'overlap', method: 'POST', path: '/api/segments/overlap', answers: 'json', repeatable: true },
     segmentHistory: {
       id: 'segmentHistory',
       method: 'GET',
@@ -1136,6 +1228,7 @@ export const calls = {
     resolve: { id: 'resolve', method: 'POST', path: '/api/resolve', answers: 'json', repeatable: true },
   },
   users: {
+    listAttributes: { id: 'listAttributes', method: 'GET', path: '/api/attributes', answers: 'json', repeatable: true },
     createUser: { id: 'createUser', method: 'POST', path: '/api/users', answers: 'json', creates: true },
     listUsers: {
       id: 'listUsers',

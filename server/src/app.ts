@@ -6,6 +6,8 @@ import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { accountRoutes } from './features/accounts/accounts.routes.ts';
 import { eraseAccount } from './features/accounts/accounts.ts';
+import { attributeRoutes } from './features/attributes/attributes.routes.ts';
+import { attributesContext } from './features/attributes/attributes.ts';
 import { authRoutes } from './features/auth/auth.routes.ts';
 import { authContext, ensureAdmin, forgetKey, forgetUser, sweepAuth } from './features/auth/auth.ts';
 import { consoleRoutes } from './features/console/console.routes.ts';
@@ -124,6 +126,7 @@ export async function createService(
   };
   const segments = createSegments({ db, cursors, onDelete: (tx, id) => enqueue(tx, 'purge_segment', { segment: id }) });
   const reading = { db, definitions, cursors };
+  const attributes = attributesContext(db);
   const fastReads = segmentsContext(reading);
   const reads = {
     segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
@@ -188,7 +191,8 @@ export async function createService(
   keyRoutes(router, { db, cursors, forgetKey: (id) => forgetKey(auth, id) }, once);
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
   segmentRoutes(router, db, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
-  memberRoutes(router, reading);
+  memberRoutes(router, { ...reading, attributes });
+  attributeRoutes(router, attributes);
   membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);

@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
-import { deciderOf, keyOf, readOverrides } from '../../../segmentation/decide.ts';
+import { type Decide, deciderOf, keyOf, readOverrides, type Subject } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
 import { Turns } from '../turns.ts';
 import { type Needed, selectUsersToDecide, type UserToDecide } from './decided-users.sql.ts';
@@ -15,27 +15,44 @@ const maxFields = 8;
 export const draftId = 0;
 
 /** A draft on its own has no overrides to look for. */
-function neededFor(definitions: Definitions, definition: Definition): Needed {
-  const involved = inOrder(definitions.byId, [definition]);
+function neededFor(definitions: Definitions, targets: readonly Definition[]): Needed {
+  // One by one: of several definitions of one segment, as before and after a change, each has conditions of its own.
+  const involved = targets.flatMap((target) => inOrder(definitions.byId, [target]));
   const fields = new Set(involved.flatMap(({ condition }) => (condition ? [...fieldsOf(condition)] : [])));
   return {
-    segmentIds: involved.map(({ id }) => id).filter((id) => id !== draftId),
+    segmentIds: [...new Set(involved.map(({ id }) => id))].filter((id) => id !== draftId),
     fields: fields.size <= maxFields ? [...fields] : undefined,
   };
+}
+
+/** Which of the definitions a user is in: bit `i` stands for the `i`-th. */
+async function maskOf(decide: readonly Decide[], subject: Subject, turns: Turns): Promise<number> {
+  let mask = 0;
+  for (const [i, one] of decide.entries()) {
+    const taken = turns.take(one(subject));
+    const { member } = taken instanceof Promise ? await taken : taken;
+    if (member) mask |= 1 << i;
+  }
+  return mask;
+}
+
+export interface DecidedUser {
+  readonly id: number;
+  readonly mask: number;
 }
 
 /**
  * For conditions that SQL cannot express exactly: decides about every user past an id in process, a batch at a time, while the
  * next batch is being read. `bounded` gives up when that takes too long.
  */
-export async function* decidedUsers(
+export async function* decidedSets(
   tx: Db,
   definitions: Definitions,
-  definition: Definition,
+  targets: readonly Definition[],
   { from = 0, bounded }: { from?: number; bounded: boolean },
-): AsyncGenerator<{ members: number[]; of: number }, void, undefined> {
-  const decide = deciderOf(definitions, definition);
-  const needed = neededFor(definitions, definition);
+): AsyncGenerator<DecidedUser[], void, undefined> {
+  const decide = targets.map((target) => deciderOf(definitions, target));
+  const needed = neededFor(definitions, targets);
   const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: batchRows });
   const end = performance.now() + setTimeoutMs;
   let next: Promise<UserToDecide[]> | undefined = fetch(from);
@@ -49,18 +66,28 @@ export async function* decidedUsers(
       next = users.length === batchRows && last ? fetch(last.id) : undefined;
       // A failure is reported when its batch is awaited.
       next?.catch(() => undefined);
-      const members: number[] = [];
+      const decided: DecidedUser[] = [];
       const turns = new Turns();
       for (const { overrides, ...user } of users) {
         const subject = { key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) };
-        const taken = turns.take(decide(subject));
-        const { member } = taken instanceof Promise ? await taken : taken;
-        if (member) members.push(user.id);
+        decided.push({ id: user.id, mask: await maskOf(decide, subject, turns) });
       }
-      yield { members, of: users.length };
+      yield decided;
     }
   } finally {
     // No statement of the transaction may be in flight when it ends.
     await next?.catch(() => undefined);
+  }
+}
+
+/** The same for one definition: the ids of its members in each batch, and of how many users. */
+export async function* decidedUsers(
+  tx: Db,
+  definitions: Definitions,
+  definition: Definition,
+  options: { from?: number; bounded: boolean },
+): AsyncGenerator<{ members: number[]; of: number }, void, undefined> {
+  for await (const users of decidedSets(tx, definitions, [definition], options)) {
+    yield { members: users.flatMap(({ id, mask }) => (mask === 0 ? [] : [id])), of: users.length };
   }
 }

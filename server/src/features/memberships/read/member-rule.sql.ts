@@ -24,7 +24,7 @@ export interface MemberSql {
 }
 
 /** Aliases are built from our own ids, which are numbers. */
-function alias(kind: 'm' | 's', id: number): Sql {
+function alias(kind: 'm' | 's' | 'o', id: number): Sql {
   return raw(`${kind}${Math.trunc(id)}`);
 }
 
@@ -47,38 +47,75 @@ function ruleSql({ percentage, salt, condition }: Definition): Sql | undefined {
       );
 }
 
-/**
- * The rule of a segment over sets. Each segment that its condition names, directly or not, becomes a column computed once per
- * user. Undefined where SQL cannot express one of the conditions exactly, or not in one statement.
- */
-export function memberSql(definitions: Definitions, definition: Definition): MemberSql | undefined {
-  const referenced = inOrder(definitions.byId, [definition]).slice(0, -1);
+interface Column {
+  readonly id: number;
+  readonly m: Sql;
+  readonly text: Sql;
+}
+
+/** A column for each segment that conditions name, each after those it names itself; undefined where SQL cannot. */
+function columnsOf(referenced: readonly Definition[]): Column[] | undefined {
   if (referenced.length > maxReferences) return undefined;
-  const columns: { m: Sql; id: number; column: Sql }[] = [];
+  const columns: Column[] = [];
   for (const one of referenced) {
     const rule = isList(one) ? sql`false` : ruleSql(one);
     if (!rule) return undefined;
     const [m, s] = [alias('m', one.id), alias('s', one.id)];
     // OFFSET 0 keeps the planner from copying the expression into every place that names it.
-    const column = sql`
-      CROSS JOIN LATERAL (
-        SELECT CASE ${m}.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END AS is_in OFFSET 0
-      ) ${s}`;
-    columns.push({ m, id: one.id, column });
+    const text = sql`CROSS JOIN LATERAL (SELECT ${isIn(rule, m)} AS is_in OFFSET 0) ${s}`;
+    columns.push({ id: one.id, m, text });
   }
-  const joins = (after: number) =>
-    columns.length === 0
-      ? empty
-      : join(
-          columns.map(({ m, id, column }) => sql`LEFT JOIN memberships ${m} ON ${overrideOf(m, id, after)} ${column}`),
-          '\n',
-        );
+  return columns;
+}
+
+function joinsOf(columns: readonly Column[], after: number): Sql {
+  if (columns.length === 0) return empty;
+  const joins = columns.map(
+    ({ m, id, text }) => sql`LEFT JOIN memberships ${m} ON ${overrideOf(m, id, after)} ${text}`,
+  );
+  return join(joins, '\n');
+}
+
+/**
+ * The rule of a segment over sets. Each segment that its condition names, directly or not, becomes a column computed once per
+ * user. Undefined where SQL cannot express one of the conditions exactly, or not in one statement.
+ */
+export function memberSql(definitions: Definitions, definition: Definition): MemberSql | undefined {
+  const columns = columnsOf(inOrder(definitions.byId, [definition]).slice(0, -1));
   const rule = ruleSql(definition);
-  if (!rule) return undefined;
-  if (joins(0).values.length + rule.values.length > maxParameters) return undefined;
-  return { joins, rule };
+  if (!columns || !rule) return undefined;
+  if (joinsOf(columns, 0).values.length + rule.values.length > maxParameters) return undefined;
+  return { joins: (after) => joinsOf(columns, after), rule };
 }
 
 export const ownOverride = (segmentId: number, after = 0) =>
   sql`LEFT JOIN memberships m ON ${overrideOf(sql`m`, segmentId, after)}`;
-export const isIn = (rule: Sql) => sql`CASE m.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END`;
+export const isIn = (rule: Sql, m = sql`m`) =>
+  sql`CASE ${m}.mode WHEN 'include' THEN true WHEN 'exclude' THEN false ELSE ${rule} END`;
+
+/** Who is in each of several definitions, as SQL over `users u`: expressions that are never null, in the order given. */
+export interface SetsSql {
+  readonly joins: Sql;
+  readonly sets: readonly Sql[];
+}
+
+/** Several definitions at once, also of one segment before and after a change. Undefined where SQL cannot express one. */
+export function setsSql(definitions: Definitions, targets: readonly Definition[]): SetsSql | undefined {
+  const named = targets.flatMap(({ references }) => references.flatMap((id) => definitions.byId.get(id) ?? []));
+  const columns = columnsOf(inOrder(definitions.byId, named));
+  if (!columns) return undefined;
+  const own = [...new Set(targets.map(({ id }) => id))].map((id) => {
+    const o = alias('o', id);
+    return sql`LEFT JOIN memberships ${o} ON ${overrideOf(o, id, 0)}`;
+  });
+  const sets: Sql[] = [];
+  for (const target of targets) {
+    const rule = ruleSql(target);
+    if (!rule) return undefined;
+    sets.push(isIn(rule, alias('o', target.id)));
+  }
+  const joins = sql`${join(own, '\n')} ${joinsOf(columns, 0)}`;
+  const parameters = sets.reduce((sum, { values }) => sum + values.length, joins.values.length);
+  // The sets stand in a statement up to three times.
+  return parameters * 3 > maxParameters ? undefined : { joins, sets };
+}
