@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { signIn } from '@kohort/testkit/http.ts';
 import { ADMIN_PASSWORD, launch, type Running } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -67,6 +68,14 @@ describe('the package @kohort/client, installed from its tarball', () => {
     const files = await readdir(join(installed, 'dist'));
     for (const name of files.filter((one) => /\.(?:js|d\.ts)$/.test(one)))
       expect(await readFile(join(installed, 'dist', name), 'utf8')).not.toContain('@kohort/contract');
+  });
+
+  it('has the command line in it, and the licences of what that contains', async () => {
+    const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
+    const env = { KOHORT_URL: service.url, KOHORT_TOKEN: token };
+    expect(await run('npx', ['--offline', 'kohort', '--json', 'segments', 'list'], env)).toBe('[]\n');
+    const licences = await readFile(join(folder, 'node_modules/@kohort/client/dist/LICENSE-OF-OTHERS'), 'utf8');
+    for (const name of ['commander', 'yaml']) expect(licences).toContain(`contains ${name}:`);
   });
 
   it('has types for Node and for browsers, and runs', async () => {

@@ -1,4 +1,4 @@
-import { KohortError, Unreachable } from '../errors.ts';
+import { DeadlineExceeded, KohortError, Unreachable } from '../errors.ts';
 
 /** What scripts can rely on. */
 export const exits = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
@@ -16,13 +16,20 @@ function isUsage(error: unknown): boolean {
   );
 }
 
-function codeOf(error: unknown): number {
+/** The exit code of a failure. */
+export function codeOf(error: unknown): number {
   if (isUsage(error)) return exits.usage;
-  if (error instanceof Unreachable) return exits.unreachable;
+  if (error instanceof Unreachable || error instanceof DeadlineExceeded) return exits.unreachable;
   if (error instanceof KohortError) {
     return error.status === 401 || error.status === 403 || error.status >= 429 ? exits.unreachable : exits.usage;
   }
   return exits.failed;
+}
+
+/** What went wrong as one line, with a hint where there is one. */
+export function explain(error: unknown, hint: string | undefined): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return hint === undefined ? `${message}\n` : `${message}\n${hint}\n`;
 }
 
 /** Runs a command and leaves with its exit code; what goes wrong is one line on standard error. */
@@ -35,9 +42,7 @@ export async function main(
     process.exitCode = await command();
   } catch (error) {
     process.exitCode = codeOf(error);
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-    const hint = hintFor(error);
-    if (hint !== undefined) process.stderr.write(`${hint}\n`);
+    process.stderr.write(explain(error, hintFor(error)));
     if (isUsage(error)) process.stderr.write(`${usage}\n`);
   }
 }

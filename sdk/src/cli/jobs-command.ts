@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import type { Job } from '../api.ts';
+import type { Client } from '../client.ts';
+import { exits } from './exits.ts';
+import { type Act, type Output, print } from './output.ts';
+import { progressOn } from './progress.ts';
+
+function linesOf({ id, kind, state, rows, processed, added, updated, removed, unchanged, errors }: Job): string[] {
+  return [
+    `job ${id}  ${kind}  ${state}  ${processed} of ${rows} rows`,
+    `${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`,
+    ...errors.map(({ line, message }) => `  ${line === null ? '' : `line ${line}: `}${message}`),
+  ];
+}
+
+async function followJob(client: Client, output: Output, id: string): Promise<number> {
+  const progress = progressOn(process.stderr);
+  let last: Job | undefined;
+  for await (const job of client.follow(id)) {
+    last = job;
+    if (job.finished_at === null) progress.show(job.state, job.processed, job.rows || undefined);
+  }
+  progress.end();
+  if (!last) throw new Error('The job said nothing.');
+  print(output, last, linesOf(last));
+  return last.state === 'done' ? exits.done : exits.failed;
+}
+
+/** `kohort jobs …` */
+export function addJobs(program: Command, act: Act): void {
+  const jobs = program.command('jobs').description('imports that are under way or over');
+  const withJob = (name: string, description: string, run: (client: Client, id: string) => Promise<Job>) =>
+    jobs
+      .command(`${name} <id>`)
+      .description(description)
+      .action((id) =>
+        act(async (client, output) => {
+          const job = await run(client, id);
+          print(output, job, linesOf(job));
+        }),
+      );
+  withJob('show', 'how far a job is', (client, id) => client.jobs.readJob({ params: { id } }));
+  withJob('cancel', 'cancel a job: nothing of it happens', (client, id) => client.jobs.cancelJob({ params: { id } }));
+  jobs
+    .command('follow <id>')
+    .description('wait until a job ends; exit code 1 unless it is done')
+    .action((id) => act((client, output) => followJob(client, output, id)));
+}

@@ -1,0 +1,141 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
+import { type Listening, listen } from '../../../server/test/wire.ts';
+import { createClient } from '../index.ts';
+
+let database: TestDatabase;
+let service: Listening;
+let folder: string;
+let env: NodeJS.ProcessEnv;
+beforeAll(async () => {
+  database = await createDatabase();
+  service = await listen(database.url);
+  folder = await mkdtemp(join(tmpdir(), 'kohort-command-'));
+  const url = `http://127.0.0.1:${service.port}`;
+  const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: ADMIN_PASSWORD } });
+  env = { PATH: process.env.PATH, KOHORT_URL: url, KOHORT_TOKEN: token };
+});
+afterAll(async () => {
+  await service.stop();
+  await database.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function kohort(args: readonly string[], over: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  return new Promise((resolve) => {
+    const argv = [join(import.meta.dirname, 'main.ts'), ...args];
+    execFile(process.execPath, argv, { env: { ...env, ...over }, cwd: folder }, (error, out, err) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err }),
+    );
+  });
+}
+
+async function done(...args: string[]): Promise<string> {
+  const { code, out, err } = await kohort(args);
+  expect([code, err]).toEqual([0, '']);
+  return out;
+}
+
+describe('kohort', () => {
+  it('keeps segments', async () => {
+    expect(await done('segments', 'create', 'FREE_SHIPPING', '--percentage', '30', '--tag', 'checkout', 'web')).toBe(
+      'created FREE_SHIPPING (id 1)\n',
+    );
+    expect(
+      await done('segments', 'edit', 'FREE_SHIPPING', '--condition', '{"country":"NL"}', '--clear', 'description'),
+    ).toBe('FREE_SHIPPING is at version 2\n');
+    expect(await done('segments', 'list', '--tag', 'web')).toBe(
+      'SLUG           VERSION  TAGS          RULE\nFREE_SHIPPING  2        checkout,web  30 % of {"country":"NL"}\n',
+    );
+    expect(JSON.parse(await done('--json', 'segments', 'show', 'FREE_SHIPPING'))).toMatchObject({
+      slug: 'FREE_SHIPPING',
+      percentage: 30,
+      count: 0,
+    });
+    expect(await done('segments', 'show', 'FREE_SHIPPING')).toMatch(/^tags +\["checkout","web"\]$/m);
+    const stale = await kohort(['segments', 'edit', 'FREE_SHIPPING', '--percentage', '5', '--if-version', '1']);
+    expect(stale).toEqual({ code: 2, out: '', err: 'The segment is at version 2 by now.\n' });
+    expect(await done('segments', 'edit', 'FREE_SHIPPING', '--rename', 'SHIPPING')).toContain(
+      'SHIPPING is at version 3',
+    );
+    expect(await done('segments', 'delete', 'SHIPPING')).toBe('deleted SHIPPING\n');
+    expect(JSON.parse(await done('segments', 'list', '--json'))).toEqual([]);
+  });
+
+  it('puts users in and out, and says why', async () => {
+    await done('segments', 'create', 'LIST');
+    expect(await done('users', 'add', 'ext:ann', 'LIST', '--ttl', '3600')).toBe('ext:ann is in LIST\n');
+    expect(await done('users', 'show', 'ext:ann')).toMatch(
+      /^\d+ {2}ann\n\{\}\nSEGMENT +SOURCE +.*\nLIST +include +\d{4}-/,
+    );
+    expect(await done('why', 'ext:ann', 'LIST')).toMatch(/^member +true\nsource +include\nexpires_at +\d{4}-/);
+    expect(JSON.parse(await done('--json', 'why', 'ext:ann', 'LIST'))).toMatchObject({
+      member: true,
+      source: 'include',
+    });
+    expect(await done('users', 'remove', 'ext:ann', 'LIST')).toBe('ext:ann is out of LIST\n');
+    expect(await done('users', 'show', 'ext:ann')).toContain('in no segment');
+  });
+
+  it('imports and exports files, and follows jobs', async () => {
+    await writeFile(join(folder, 'in.csv'), 'external_id\nben\n');
+    const { code, out } = await kohort(['import', '--segment', 'LIST', '--unknown', 'create', 'in.csv']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^done: 1 added.*job (\d+)\)\n$/)]);
+    const job = /job (\d+)/.exec(out)?.[1] ?? '';
+    expect(await done('jobs', 'show', job)).toMatch(/^job \d+ {2}segment_import {2}done {2}1 of 1 rows\n1 added/);
+    expect(JSON.parse(await done('--json', 'jobs', 'follow', job))).toMatchObject({ state: 'done' });
+    expect(await kohort(['jobs', 'cancel', job])).toMatchObject({ code: 2 });
+    expect((await kohort(['export', '--segment', 'LIST'])).out).toMatch(/^user_id,external_id,expires_at\n\d+,ben,\n$/);
+  });
+
+  it.each([
+    [2, ['nonsense']],
+    [2, ['segments', 'create']],
+    [2, ['segments', 'create', 'S', '--percentage', '101']],
+    [2, ['segments', 'create', 'S', '--condition', '{country']],
+    [2, ['segments', 'edit', 'LIST']],
+    [2, ['segments', 'edit', 'LIST', '--clear', 'salt']],
+    [2, ['segments', 'show', 'NONE']],
+    [2, ['users', 'show', 'ext:nobody']],
+    [2, ['users', 'add', 'ext:ann', 'LIST', '--ttl', 'soon']],
+    [2, ['import', '--colour']],
+    [2, ['completion', 'fish']],
+  ])('leaves with %i after %j', async (code, args) => {
+    const found = await kohort(args);
+    expect([found.code, found.out]).toEqual([code, '']);
+    expect(found.err).not.toBe('');
+  });
+
+  it('leaves with 3 when it cannot get through', async () => {
+    expect(await kohort(['segments', 'list'], { KOHORT_URL: 'http://127.0.0.1:9' })).toMatchObject({ code: 3 });
+    const refused = await kohort(['segments', 'list'], { KOHORT_TOKEN: '' });
+    expect(refused).toMatchObject({ code: 3, err: expect.stringContaining('KOHORT_TOKEN is not set.') });
+  });
+
+  it('completes commands and options in bash', async () => {
+    const script = await done('completion', 'bash');
+    expect(await done('completion', 'zsh')).toContain('bashcompinit');
+    const complete = (line: string): Promise<string[]> =>
+      new Promise((resolve, reject) => {
+        const words = line.split(' ');
+        const typed = `${script}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _kohort; echo "\${COMPREPLY[@]}"`;
+        execFile('bash', ['-c', typed], (error, out) => (error ? reject(error) : resolve(out.trim().split(' '))));
+      });
+    expect(await complete('kohort se')).toEqual(['segments']);
+    expect(await complete('kohort segments ')).toEqual(['list', 'show', 'create', 'edit', 'delete']);
+    expect(await complete('kohort segments create NEW --per')).toEqual(['--percentage']);
+    expect(await complete('kohort import --un')).toEqual(['--unknown']);
+    expect(await complete('kohort segments show ')).toEqual(['']);
+  });
+});
