@@ -3,7 +3,7 @@ import type { Database } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
 import { type AttributeUse, attributeUses } from './attribute-uses.ts';
 import { selectPathsFound } from './attributes.sql.ts';
-import { type AttributesContext, attributesOf } from './attributes.ts';
+import { type AttributesContext, attributesOf } from './sample.ts';
 
 /** Places that are checked against all users; a condition with more than this that are wrong has been warned about enough. */
 const maxChecked = 10;

@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { AtMost } from '../../concurrency/at-most.ts';
-import { eachMember, type Member } from '../memberships/read/members-of-segment.ts';
-import type { ReadContext } from '../memberships/read/with-definitions.ts';
-import { quote } from '../reports/csv.ts';
+import { eachMember, type Member, type ReadContext } from '../memberships/memberships.ts';
+import { quote } from '../reports/reports.ts';
 
 export type ExportFormat = 'csv' | 'ndjson';
 

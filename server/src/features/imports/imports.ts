@@ -1,7 +1,7 @@
 import { invalid } from '@kohort/contract';
 import { failAllOfSegment, type JobKind } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
-import type { DefinitionCache } from '../segments/definitions.ts';
+import type { DefinitionCache } from '../segments/segments.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
 import { createMemberImport, type MemberImportOptions } from './member-import.ts';

@@ -19,7 +19,7 @@ import {
   sweepExpired,
   updatePlanned,
 } from '../memberships/memberships.ts';
-import type { DefinitionCache } from '../segments/definitions.ts';
+import type { DefinitionCache } from '../segments/segments.ts';
 import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
 import {
   createPlan,

@@ -2,7 +2,7 @@ import { segments as contract, invalid } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
 import type { AttributesContext } from '../attributes/attributes.ts';
-import { warningsAbout } from '../attributes/warnings.ts';
+import { warningsAbout } from '../attributes/attributes.ts';
 import { checkPercentage, refuseUnseen, refuseUnseenInCondition, storeCondition } from '../segments/segments.ts';
 import { countOfMembers, membersPage } from './read/members-of-segment.ts';
 import { overlapOf } from './read/overlap.ts';

@@ -1,5 +1,6 @@
 /** The door of the feature: what other features may use of it. */
-export { eachLetIn } from './read/members-of-segment.ts';
+export { eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
+export type { ReadContext } from './read/with-definitions.ts';
 export { completeHistory, sweepExpired } from './write/expiry.ts';
 export {
   addPlanned,

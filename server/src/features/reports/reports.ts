@@ -10,6 +10,8 @@ import { csvLine } from './csv.ts';
 import { createReportLinks, type ReportLinks } from './links.ts';
 import { type ReportRow, reportQuery, slugWasEver } from './reports.sql.ts';
 
+export { quote } from './csv.ts';
+
 export interface ReportRequest {
   /** `2026-11`, in UTC. */
   readonly month?: string;

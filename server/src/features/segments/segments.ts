@@ -71,6 +71,7 @@ export interface Segments {
   ): Promise<{ events: DefinitionChange[]; next_cursor: string | null }>;
 }
 
+export type { DefinitionCache } from './definitions.ts';
 export {
   type KeyTags,
   refuseUnseen,

@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
 import type { Database } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
-import type { DefinitionCache } from '../../segments/definitions.ts';
+import type { DefinitionCache } from '../../segments/segments.ts';
 
 /** What every read of memberships works with. */
 export interface ReadContext {

@@ -5,7 +5,7 @@ import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
-import type { DefinitionCache } from '../../segments/definitions.ts';
+import type { DefinitionCache } from '../../segments/segments.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
 import { Turns } from '../turns.ts';

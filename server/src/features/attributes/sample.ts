@@ -1,0 +1,49 @@
+import type { Database } from '../../postgres/database.ts';
+import { type AttributeSample, type SampleSize, sampleAttributes, selectRoughTotal } from './attributes.sql.ts';
+
+export interface Attributes extends AttributeSample {
+  readonly isComplete: boolean;
+}
+
+export interface AttributesContext {
+  readonly db: Database;
+  readonly maxAgeMs: number;
+  sample: { readonly attributes: Attributes; readonly takenAt: number } | undefined;
+  refreshing: Promise<Attributes> | undefined;
+}
+
+export function attributesContext(db: Database, maxAgeMs = 60_000): AttributesContext {
+  return { db, maxAgeMs, sample: undefined, refreshing: undefined };
+}
+
+const size: SampleSize = { rows: 2_000, names: 200, depth: 3, reported: 1_000 };
+const statementTimeoutMs = 5_000;
+/** Pages are sampled whole and differ in how many users they hold: more than needed are drawn, and the rest is cut off. */
+const surplus = 1.5;
+
+async function takeSample({ db }: AttributesContext): Promise<Attributes> {
+  return db.transaction(
+    async (tx) => {
+      const total = await selectRoughTotal(tx);
+      const percent = total > size.rows ? Math.min(100, (100 * surplus * size.rows) / total) : 100;
+      const sample = await sampleAttributes(tx, percent, size);
+      return { ...sample, isComplete: percent === 100 && sample.users < size.rows };
+    },
+    { readOnly: true, statementTimeout: statementTimeoutMs, plannerOff: ['jit'] },
+  );
+}
+
+/** Which attributes users have, as of a sample that is at most so old. */
+export async function attributesOf(context: AttributesContext): Promise<Attributes> {
+  const { sample, maxAgeMs } = context;
+  if (sample && performance.now() - sample.takenAt < maxAgeMs) return sample.attributes;
+  context.refreshing ??= takeSample(context)
+    .then((attributes) => {
+      context.sample = { attributes, takenAt: performance.now() };
+      return attributes;
+    })
+    .finally(() => {
+      context.refreshing = undefined;
+    });
+  return context.refreshing;
+}
