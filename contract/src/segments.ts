@@ -403,6 +403,42 @@ export const overlap = endpoint({
   },
 });
 
+export const segmentSizes = endpoint({
+  method: 'GET',
+  path: '/api/segments/{slug}/sizes',
+  id: 'segmentSizes',
+  tag: 'segments',
+  summary: 'How many were in it over time',
+  description: `Of a plain list the number at evenly spread moments, exactly, as history has it. Of a segment with a rule what was
+measured, about once an hour and once a day past a week, and the exact number for now. Nothing lies before its creation.`,
+  access: 'viewer',
+  taggedKeys: 'segment',
+  params: slugParams,
+  query: strict({
+    from: Type.Optional(Time),
+    to: Type.Optional(Time),
+    points: Type.Optional(Type.Integer({ minimum: 2, maximum: 500, default: 60, description: 'At most so many.' })),
+  }),
+  success: {
+    status: 200,
+    body: strict(
+      { points: Type.Array(strict({ at: Time, count: UserCount }), { description: 'In order of time.' }) },
+      { title: 'Sizes' },
+    ),
+  },
+  problems: ['segment_unknown', 'overloaded'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    query: { points: 2 },
+    answer: {
+      points: [
+        { at: '2026-11-26T08:00:00.000Z', count: 0 },
+        { at: '2026-11-26T09:00:00.000Z', count: 1 },
+      ],
+    },
+  },
+});
+
 /** What a change of a segment is about: the state of its definition on one side of the change. */
 export const Definition = strict(
   {

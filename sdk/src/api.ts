@@ -362,6 +362,15 @@ export interface SegmentWithUses {
   used_by: string[];
 }
 
+export interface Sizes {
+  /** In order of time. */
+  points: {
+    /** RFC 3339; answers are in UTC with milliseconds. */
+    at: string;
+    count: number;
+  }[];
+}
+
 /** Whom segments are about. */
 export interface User {
   /** Our id of a user. */
@@ -594,6 +603,25 @@ export interface Api {
         };
       },
     ): Promise<Overlap>;
+    /** How many were in it over time. `GET /api/segments/{slug}/sizes` */
+    segmentSizes(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+        readonly query?:
+          | {
+              /** RFC 3339; answers are in UTC with milliseconds. */
+              readonly from?: string | undefined;
+              /** RFC 3339; answers are in UTC with milliseconds. */
+              readonly to?: string | undefined;
+              /** At most so many. */
+              readonly points?: number | undefined;
+            }
+          | undefined;
+      },
+    ): Promise<Sizes>;
     /** Changes of the definition, newest first. `GET /api/segments/{slug}/history` */
     readonly segmentHistory: Paged<
       [
@@ -1164,6 +1192,13 @@ export const calls = {
       repeatable: true,
     },
     overlap: { id: 'overlap', method: 'POST', path: '/api/segments/overlap', answers: 'json', repeatable: true },
+    segmentSizes: {
+      id: 'segmentSizes',
+      method: 'GET',
+      path: '/api/segments/{slug}/sizes',
+      answers: 'json',
+      repeatable: true,
+    },
     segmentHistory: {
       id: 'segmentHistory',
       method: 'GET',

@@ -36,6 +36,8 @@ import { createDefinitionCache } from './features/segments/definitions.ts';
 import { createPastDefinitions } from './features/segments/past-definitions.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { createSegments, refuseUnseen } from './features/segments/segments.ts';
+import { measureSizes } from './features/sizes/measure.ts';
+import { sizeRoutes } from './features/sizes/sizes.routes.ts';
 import { userRoutes } from './features/users/users.routes.ts';
 import type { OnErase } from './features/users/users.ts';
 import type { Tracker } from './http/connections/tracker.ts';
@@ -162,11 +164,13 @@ export async function createService(
           });
         },
       },
+      measure_sizes: { atOnce: 1, run: (_, { signal }) => measureSizes(reading, signal) },
       sweep_expired: alone(() => sweepExpired(db)),
       sweep_auth: alone(() => sweepAuth(db)),
       sweep_idempotency: alone(() => sweepIdempotency(db)),
     },
     schedules: [
+      { kind: 'measure_sizes', everySeconds: 3_600 },
       { kind: 'sweep_expired', everySeconds: 60 },
       { kind: 'sweep_auth', everySeconds: 600 },
       { kind: 'sweep_idempotency', everySeconds: 600 },
@@ -193,6 +197,7 @@ export async function createService(
   segmentRoutes(router, db, segments, once, { before: imports.giveUp, after: (id) => purgeSmallSegment(db, id) });
   memberRoutes(router, { ...reading, attributes });
   attributeRoutes(router, attributes);
+  sizeRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);

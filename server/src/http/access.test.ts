@@ -34,6 +34,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['POST', '/api/segments/overlap', 'viewer'],
   ['POST', '/api/segments/{slug}/preview', 'viewer'],
   ['GET', '/api/attributes', 'viewer'],
+  ['GET', '/api/segments/{slug}/sizes', 'viewer'],
   ['GET', '/api/segments/{slug}/history', 'viewer'],
   ['POST', '/api/segments/{slug}/import', 'editor'],
   ['GET', '/api/segments/{slug}/export', 'viewer'],

@@ -1,5 +1,6 @@
 /** The door of the feature: what other features may use of it. */
-export { eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
+export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
+export { inOneMoment } from './read/one-moment.ts';
 export type { ReadContext } from './read/with-definitions.ts';
 export { completeHistory, sweepExpired } from './write/expiry.ts';
 export {

@@ -83,17 +83,17 @@ export async function membersPage(
   );
 }
 
-export function countOfMembers(context: ReadContext, slug: string): Promise<number> {
-  return inOneMoment(context, async (tx, definitions) => {
-    const definition = find(definitions, slug);
-    if (isList(definition)) return countListMembers(tx, definition.id);
-    const member = memberSql(definitions, definition);
-    if (member) return countMembers(tx, definition.id, member);
-    let count = 0;
-    for await (const { members } of decidedUsers(tx, definitions, definition, { bounded: true }))
-      count += members.length;
-    return count;
-  });
+export async function countOfMembers(context: ReadContext, slug: string): Promise<number> {
+  return inOneMoment(context, (tx, definitions) => countOf(tx, definitions, find(definitions, slug)));
+}
+
+export async function countOf(tx: Db, definitions: Definitions, definition: Definition): Promise<number> {
+  if (isList(definition)) return countListMembers(tx, definition.id);
+  const member = memberSql(definitions, definition);
+  if (member) return countMembers(tx, definition.id, member);
+  let count = 0;
+  for await (const { members } of decidedUsers(tx, definitions, definition, { bounded: true })) count += members.length;
+  return count;
 }
 
 async function eachOf(tx: Db, definitions: Definitions, definition: Definition, take: Take): Promise<void> {

@@ -1,0 +1,25 @@
+import { isList } from '../../segmentation/definition.ts';
+import { countOfMembers, type ReadContext } from '../memberships/memberships.ts';
+import { insertSize, orderByAge, thinSizes } from './sizes.sql.ts';
+
+/** After this long no further segment is begun; the next time those go first that were left out. */
+const budgetMs = 120_000;
+
+/** Counts the members of the segments with rules, the ones first that were counted longest ago. */
+export async function measureSizes(context: ReadContext, signal?: AbortSignal, timeMs = budgetMs): Promise<void> {
+  const { byId } = await context.definitions.fresh();
+  const rules = [...byId.values()].filter((definition) => !isList(definition));
+  const end = performance.now() + timeMs;
+  for (const id of await orderByAge(
+    context.db,
+    rules.map((rule) => rule.id),
+  )) {
+    signal?.throwIfAborted();
+    const slug = byId.get(id)?.slug;
+    // One that takes too long, or was deleted meanwhile, keeps the others from nothing.
+    const count = slug === undefined ? undefined : await countOfMembers(context, slug).catch(() => undefined);
+    if (count !== undefined) await insertSize(context.db, id, count);
+    if (performance.now() > end) break;
+  }
+  await thinSizes(context.db);
+}
