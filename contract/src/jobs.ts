@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { idParams, maxJobErrors, nullable, strict, Time } from './common.ts';
+import { idempotent, idParams, maxJobErrors, nullable, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'failed', 'cancelled']);
@@ -7,7 +7,9 @@ export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'fa
 export const Job = strict(
   {
     id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
-    kind: Type.String({ description: 'segment_import or user_import; others may come.' }),
+    kind: Type.String({
+      description: 'segment_import, user_import, or one of them with _undo; others may come.',
+    }),
     state: JobState,
     rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
     processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
@@ -122,4 +124,26 @@ export const cancelJob = endpoint({
       finished_at: '2026-11-26T08:00:00.000Z',
     },
   },
+});
+
+export const undoJob = endpoint({
+  method: 'POST',
+  path: '/api/jobs/{id}/undo',
+  id: 'undoJob',
+  tag: 'jobs',
+  summary: 'Give each user that an import changed the state they had before, unless changed since; as a job of its own',
+  access: 'editor',
+  params: idParams('The id of the import.'),
+  query: strict({
+    dry_run: Type.Optional(
+      Type.Enum(['true', 'false'], { description: 'Only report what would change. Default false.' }),
+    ),
+  }),
+  headers: idempotent.headers,
+  success: {
+    status: 202,
+    body: strict({ job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) }),
+  },
+  problems: ['job_unknown', 'job_not_undoable', ...idempotent.problems],
+  example: { params: { id: '1' }, query: { dry_run: 'true' }, answer: { job: '5' } },
 });

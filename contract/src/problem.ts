@@ -23,6 +23,7 @@ export const problems = {
   slug_taken: [409, 'Slug taken'],
   segment_referenced: [409, 'Other segments name this one'],
   job_finished: [409, 'The job has ended'],
+  job_not_undoable: [409, 'The job cannot be undone'],
   idempotency_in_flight: [409, 'The same call is under way'],
   last_admin: [409, 'The last admin stays'],
   version_stale: [412, 'Version is stale'],

@@ -23,6 +23,7 @@ export type ProblemCode =
   | 'slug_taken'
   | 'segment_referenced'
   | 'job_finished'
+  | 'job_not_undoable'
   | 'idempotency_in_flight'
   | 'last_admin'
   | 'version_stale'
@@ -126,7 +127,7 @@ export interface Explanation {
 /** What takes longer than a call: an import. */
 export interface Job {
   id: string;
-  /** segment_import or user_import; others may come. */
+  /** segment_import, user_import, or one of them with _undo; others may come. */
   kind: string;
   state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
   /** Rows of data received. */
@@ -1041,6 +1042,24 @@ export interface Api {
         };
       },
     ): Promise<Job>;
+    /** Give each user that an import changed the state they had before, unless changed since; as a job of its own. `POST /api/jobs/{id}/undo` */
+    undoJob(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the import. */
+          readonly id: string;
+        };
+        readonly query?:
+          | {
+              /** Only report what would change. Default false. */
+              readonly dry_run?: 'true' | 'false' | undefined;
+            }
+          | undefined;
+      },
+    ): Promise<{
+      /** Its id: `GET /api/jobs/{id}` says how far it is. */
+      job: string;
+    }>;
   };
   readonly keys: {
     /** Create an API key; the key itself is shown this once. `POST /api/keys` */
@@ -1318,6 +1337,7 @@ export const calls = {
     readJob: { id: 'readJob', method: 'GET', path: '/api/jobs/{id}', answers: 'json', repeatable: true },
     followJob: { id: 'followJob', method: 'GET', path: '/api/jobs/{id}/events', answers: 'stream', repeatable: true },
     cancelJob: { id: 'cancelJob', method: 'DELETE', path: '/api/jobs/{id}', answers: 'json', repeatable: true },
+    undoJob: { id: 'undoJob', method: 'POST', path: '/api/jobs/{id}/undo', answers: 'json', creates: true },
   },
   keys: {
     createKey: { id: 'createKey', method: 'POST', path: '/api/keys', answers: 'json', creates: true },

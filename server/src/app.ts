@@ -19,7 +19,7 @@ import { createIdempotency, sweepIdempotency } from './features/idempotency/idem
 import { importRoutes } from './features/imports/imports.routes.ts';
 import { createImports, importKinds, keepSwept } from './features/imports/imports.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
-import { createJobs } from './features/jobs/jobs.ts';
+import { createJobs, sweepJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
 import { fastCallsOf } from './features/memberships/fast-calls.ts';
 import { memberRoutes } from './features/memberships/members.routes.ts';
@@ -168,12 +168,14 @@ export async function createService(
       sweep_expired: alone(() => sweepExpired(db)),
       sweep_auth: alone(() => sweepAuth(db)),
       sweep_idempotency: alone(() => sweepIdempotency(db)),
+      sweep_jobs: alone(() => sweepJobs(db, config.jobRetention)),
     },
     schedules: [
       { kind: 'measure_sizes', everySeconds: 3_600 },
       { kind: 'sweep_expired', everySeconds: 60 },
       { kind: 'sweep_auth', everySeconds: 600 },
       { kind: 'sweep_idempotency', everySeconds: 600 },
+      { kind: 'sweep_jobs', everySeconds: 600 },
     ],
   });
   const imports = createImports({ db, definitions, owner: worker.owner, onQueued: () => worker.wake() });
@@ -201,7 +203,7 @@ export async function createService(
   membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
-  importRoutes(router, imports, onceUploaded);
+  importRoutes(router, imports, once, onceUploaded);
   exportRoutes(router, exportContext(reading));
   jobRoutes(router, jobs, db);
   answerHealth(app, () => serving && !draining && db.available);

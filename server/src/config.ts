@@ -24,6 +24,8 @@ export interface Config {
   readonly publicUrl: { readonly origin: string; readonly pathPrefix: string } | undefined;
   /** Seconds that `/readyz` says 503 while calls are still taken. */
   readonly drainDelay: number;
+  /** Days for which ended jobs are kept, and with them what their undo needs. */
+  readonly jobRetention: number;
   /** Processes that share the port. */
   readonly workers: number;
 }
@@ -168,6 +170,7 @@ export function readConfig(env: Env): Config {
     trustProxy: proxies(),
     publicUrl: publicUrl(),
     drainDelay: integer('DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
+    jobRetention: integer('JOB_RETENTION', 30, 1, 3_650),
     workers: integer('WORKERS', 1, 1, 64),
   });
 }

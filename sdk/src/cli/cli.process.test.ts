@@ -181,6 +181,21 @@ describe('what a file may be', () => {
   });
 });
 
+describe('undo', () => {
+  it('gives users the state they had before, after a dry run that says so', async () => {
+    const sent = await run('import', ['--users', '-'], { input: 'external_id,city\nundone,Ulm\n' });
+    const job = /job (\d+)/.exec(sent.out)?.[1] ?? '';
+    expect(await run('import', ['--undo', job, '--dry-run'])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('would be: 0 added, 0 updated, 1 removed'),
+    });
+    expect(await run('import', ['--undo', job])).toMatchObject({ code: 0, out: expect.stringContaining('1 removed') });
+    expect(await run('import', ['--undo', job])).toMatchObject({ code: 0, out: expect.stringContaining('1 kept') });
+    expect((await run('import', ['--undo', '987654'])).code).toBe(2);
+    expect((await run('import', ['--undo', job, 'users.csv'])).code).toBe(2);
+  });
+});
+
 describe('a service that restarts while a job is followed', () => {
   const job = { id: '7', kind: 'segment_import', rows: 2, added: 0, updated: 0, removed: 0, unchanged: 0, errors: [] };
   const running = { ...job, state: 'running', processed: 1, created_at: '2026-01-01T00:00:00.000Z', finished_at: null };

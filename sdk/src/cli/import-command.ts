@@ -9,6 +9,7 @@ import { sourceOf } from './source.ts';
 export const importUsage = (command: string) => `
 ${command} --segment SLUG FILE      put the users of a file into a segment
 ${command} --users FILE             register users, change names and attributes
+${command} --undo JOB               give the users of an import the state they had before
 
 FILE is CSV, TSV or NDJSON (by its name, or --format); - is standard input. A named pipe will do.
 
@@ -27,6 +28,7 @@ Exit codes: 0 done, 1 the job failed, 2 called wrongly, 3 not reachable or not a
 const OPTIONS = {
   segment: { type: 'string' },
   users: { type: 'boolean' },
+  undo: { type: 'string' },
   mode: { type: 'string' },
   unknown: { type: 'string' },
   'expires-at': { type: 'string' },
@@ -95,11 +97,15 @@ const UNKNOWN_USER = /^there is no user/;
 const UNKNOWN_HINT = 'To register users who do not exist: --unknown create. To pass over them: --unknown skip.';
 
 function summary(job: Job, isDryRun: boolean): string {
-  const { id, state, rows, added, updated, removed, unchanged, skipped, lapsed, errors } = job;
+  const { id, state, rows, added, updated, removed, unchanged, skipped, lapsed, kept, errors } = job;
   const lines = errors.map(
     ({ line, message, level }) => `  ${level ? `${level}: ` : ''}${line === null ? '' : `line ${line}: `}${message}`,
   );
-  const others = [skipped && `${skipped} rows skipped`, lapsed && `${lapsed} whose time has passed`].filter(Boolean);
+  const others = [
+    skipped && `${skipped} rows skipped`,
+    lapsed && `${lapsed} whose time has passed`,
+    kept && `${kept} kept, since they were changed after the import`,
+  ].filter(Boolean);
   const counts = [`${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`, ...others].join(
     ', ',
   );
@@ -112,6 +118,24 @@ function summary(job: Job, isDryRun: boolean): string {
   ].join('\n');
 }
 
+/** What the arguments ask for: the job that it begins. */
+function beginning(
+  values: Values,
+  [file, ...more]: readonly string[],
+): (client: Client, progress: Progress) => Promise<string> {
+  const { undo, segment, users } = values;
+  if ([undo, segment, users].filter((one) => one !== undefined).length !== 1) {
+    throw new UsageError('Either --segment SLUG, --users or --undo JOB, please.');
+  }
+  if (undo !== undefined) {
+    if (file !== undefined) throw new UsageError('--undo takes no file.');
+    const query = values['dry-run'] ? { dry_run: 'true' as const } : {};
+    return async (client) => (await client.jobs.undoJob({ params: { id: undo }, query })).job;
+  }
+  if (file === undefined || more.length > 0) throw new UsageError('One file, please.');
+  return (client, progress) => send(client, values, file, progress);
+}
+
 /** `command` is how the caller was called. */
 export async function importFile(args: readonly string[], command: string): Promise<number> {
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
@@ -119,14 +143,11 @@ export async function importFile(args: readonly string[], command: string): Prom
     process.stdout.write(`${importUsage(command)}\n`);
     return exits.done;
   }
-  const [file, ...more] = positionals;
-  if (file === undefined || more.length > 0) throw new UsageError('One file, please.');
-  if ((values.segment === undefined) === !values.users)
-    throw new UsageError('Either --segment SLUG or --users, please.');
+  const begin = beginning(values, positionals);
   const patience = secondsIn(values.patience) * 1000;
   const client = clientFromEnvironment(process.env);
   const progress = progressOn(process.stderr);
-  const id = await send(client, values, file, progress);
+  const id = await begin(client, progress);
   const onAway = () => {
     progress.end();
     process.stderr.write(`waiting for Kohort … (job ${id})\n`);

@@ -5,10 +5,23 @@ import { exits } from './exits.ts';
 import { type Act, type Output, print } from './output.ts';
 import { progressOn } from './progress.ts';
 
-function linesOf({ id, kind, state, rows, processed, added, updated, removed, unchanged, errors }: Job): string[] {
+function linesOf({
+  id,
+  kind,
+  state,
+  rows,
+  processed,
+  added,
+  updated,
+  removed,
+  unchanged,
+  kept,
+  errors,
+}: Job): string[] {
   return [
     `job ${id}  ${kind}  ${state}  ${processed} of ${rows} rows`,
     `${added} added, ${updated} updated, ${removed} removed, ${unchanged} unchanged`,
+    ...(kept ? [`${kept} kept, since they were changed after the import`] : []),
     ...errors.map(({ line, message }) => `  ${line === null ? '' : `line ${line}: `}${message}`),
   ];
 }
@@ -41,6 +54,16 @@ export function addJobs(program: Command, act: Act): void {
       );
   withJob('show', 'how far a job is', (client, id) => client.jobs.readJob({ params: { id } }));
   withJob('cancel', 'cancel a job: nothing of it happens', (client, id) => client.jobs.cancelJob({ params: { id } }));
+  jobs
+    .command('undo <id>')
+    .description('give the users of an import the state they had before; exit code 1 unless that is done')
+    .option('--dry-run', 'only report what would change')
+    .action((id, { dryRun }: { dryRun?: boolean }) =>
+      act(async (client, output) => {
+        const query = dryRun ? { dry_run: 'true' as const } : {};
+        return followJob(client, output, (await client.jobs.undoJob({ params: { id }, query })).job);
+      }),
+    );
   jobs
     .command('follow <id>')
     .description('wait until a job ends; exit code 1 unless it is done')

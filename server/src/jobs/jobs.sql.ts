@@ -27,6 +27,16 @@ export async function insertReceiving(db: Db, owner: string, job: NewJob): Promi
   return rows[0].id;
 }
 
+/** A job that needs no upload. */
+export async function insertQueued(db: Db, job: NewJob & { readonly rows: number }): Promise<number> {
+  const rows = await db.write<{ id: number }>(sql`
+    INSERT INTO jobs (kind, state, lane, segment_id, options, actor, rows)
+    VALUES (${job.kind}, 'queued', ${job.lane}, ${job.segmentId}, ${JSON.stringify(job.options)}, ${job.actor}, ${job.rows})
+    RETURNING id`);
+  if (!rows[0]) throw new Error('a job without a number');
+  return rows[0].id;
+}
+
 /** A job that callers may see. */
 export async function selectJob(db: Db, id: number): Promise<JobRow | undefined> {
   const rows = await db.query<JobRow>(sql`SELECT ${columns} FROM jobs j WHERE j.id = ${id} AND NOT j.internal`);
@@ -111,6 +121,17 @@ export async function deleteBrokenUploads(db: Db): Promise<void> {
   await db.write(sql`
     DELETE FROM jobs j
     WHERE j.finished_at IS NULL AND j.state = 'receiving' AND j.heartbeat_at < clock_timestamp() - interval '15 seconds'`);
+}
+
+/** Deletes one job that ended so many days ago, with all that is kept for its undo. False when there is none. */
+export async function deleteEnded(db: Db, days: number): Promise<boolean> {
+  const rows = await db.write(sql`
+    DELETE FROM jobs j
+    WHERE j.id = (
+      SELECT e.id FROM jobs e WHERE e.finished_at < clock_timestamp() - make_interval(days => ${days}) ORDER BY e.id LIMIT 1
+    )
+    RETURNING j.id`);
+  return rows.length > 0;
 }
 
 export async function deleteReceiving(db: Db, id: number): Promise<void> {

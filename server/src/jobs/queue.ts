@@ -2,9 +2,11 @@
 export { type JobCounts, type JobError, JobFailed, type JobRow, type JobState, noCounts } from './job.ts';
 export {
   deleteBrokenUploads,
+  deleteEnded,
   deleteReceiving,
   fail,
   failAllOfSegment,
+  insertQueued,
   insertReceiving,
   markCancelled,
   markQueued,

@@ -1,6 +1,6 @@
 import { invalid } from '@kohort/contract';
 import { failAllOfSegment, type JobKind } from '../../jobs/queue.ts';
-import type { Database, Tx } from '../../postgres/database.ts';
+import type { Database, Transactor, Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
@@ -9,7 +9,7 @@ import { memberRows } from './member-rows.ts';
 import { isPast } from './members.sql.ts';
 import { createReceiver } from './receive.ts';
 import { importKind } from './run.ts';
-import type { ImportKind } from './staging.sql.ts';
+import { createMemberUndo, createUserUndo, queueUndo } from './undo.ts';
 import { createUserImport, type UserImportOptions } from './user-import.ts';
 import { userRows } from './user-rows.ts';
 
@@ -29,15 +29,19 @@ export interface Imports {
   /** Resolves with the job's number when the whole file has come in. */
   members(slug: string, options: MemberImportOptions, file: FileInput): Promise<number>;
   users(options: UserImportOptions, file: FileInput): Promise<number>;
+  /** Resolves with the number of the job that undoes another. */
+  undo(db: Transactor, job: number, options: { dryRun: boolean; actor: string }): Promise<number>;
   /** Before a segment is deleted: whoever deletes it does not wait for what is being applied to it. */
   giveUp(slug: string): Promise<void>;
 }
 
 /** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
-export function importKinds(db: Database, definitions: DefinitionCache): Record<ImportKind, JobKind> {
+export function importKinds(db: Database, definitions: DefinitionCache): Readonly<Record<string, JobKind>> {
   return {
     segment_import: importKind(db, createMemberImport({ db, definitions }), 2),
     user_import: importKind(db, createUserImport({ db }), 1),
+    segment_import_undo: importKind(db, createMemberUndo({ db }), 1),
+    user_import_undo: importKind(db, createUserUndo({ db }), 1),
   };
 }
 
@@ -89,6 +93,12 @@ export function createImports({
         ...file,
         reader: userRows({ ignoreUnknown }),
       });
+    },
+
+    async undo(db, job, options) {
+      const id = await queueUndo(db, job, options);
+      onQueued();
+      return id;
     },
 
     async giveUp(slug) {

@@ -134,7 +134,7 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
           await joinByHash(tx, job);
           if (!(await keepSegment(tx, segmentId))) throw deleted();
           if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
-          const counts = await applyPlan(tx, job, progress);
+          const counts = await applyPlan(tx, job, optionsOf(job), progress);
           await analyzeGrown(tx, ['memberships', 'users', 'user_keys']);
           await finish(tx, { ...noCounts, ...counts, skipped }, warnings);
         },
@@ -145,8 +145,12 @@ export function createMemberImport({ db, definitions }: { db: Database; definiti
 }
 
 /** Goes through the plan in the order of user ids. */
-async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']): Promise<Counted> {
-  const { mode, unknown } = optionsOf(job);
+export async function applyPlan(
+  tx: Tx,
+  job: JobRow,
+  { mode, unknown }: { mode: ImportMode | 'undo'; unknown: Unknown },
+  progress: JobContext['progress'],
+): Promise<Counted> {
   const now = await selectNow(tx);
   const change = { segmentId: segmentOf(job), actor: job.actor, job: job.id, now };
   await removeExpiredOfSegment(tx, change.segmentId, now);
@@ -181,25 +185,31 @@ async function applyPlan(tx: Tx, job: JobRow, progress: JobContext['progress']):
 }
 
 /** Counts users, not rows: a user who is put out by an `exclude` counts as removed, though a row was added. */
-async function applySlice(tx: Tx, change: BulkChange, { named, lapsed }: Range, mode: ImportMode): Promise<Counted> {
+async function applySlice(
+  tx: Tx,
+  change: BulkChange,
+  { named, lapsed }: Range,
+  mode: ImportMode | 'undo',
+): Promise<Counted> {
   const ended = lapsed > 0 ? await removeLapsed(tx, change) : NONE;
   const changed = await updatePlanned(tx, change);
   const come = await addPlanned(tx, change);
-  const dropped = mode === 'remove' ? await removePlanned(tx, change) : NONE;
+  const dropped = mode === 'remove' || mode === 'undo' ? await removePlanned(tx, change) : NONE;
 
   const excluded = come.exclude + changed.exclude;
   // With `replace`, the users who are excluded are not among those that the file names.
-  const touched = come.include + changed.include + dropped.include + (mode === 'replace' ? 0 : excluded);
+  const touched =
+    come.include + changed.include + dropped.include + dropped.exclude + (mode === 'replace' ? 0 : excluded);
   return {
     added: come.include,
-    updated: changed.include + ended.exclude,
+    updated: changed.include + ended.exclude + dropped.exclude,
     removed: ended.include + dropped.include + excluded,
     unchanged: named - lapsed - touched,
     lapsed,
   };
 }
 
-function segmentOf(job: JobRow): number {
+export function segmentOf(job: JobRow): number {
   if (job.segment_id === null) throw new Error('an import into no segment');
   return job.segment_id;
 }

@@ -14,10 +14,11 @@ import { dropTables } from './staging.sql.ts';
 /** What {@link Work.prepare} found out that the job reports. */
 export interface Prepared {
   readonly skipped: number;
+  readonly kept: number;
   readonly warnings: readonly JobError[];
 }
 
-export type Counted = Omit<JobCounts, 'skipped' | 'kept'>;
+export type Counted = Omit<JobCounts, 'skipped' | 'kept'> & Partial<JobCounts>;
 
 /** What a kind of import does. */
 export interface Work {
@@ -56,6 +57,6 @@ async function attempt(db: Database, work: Work, job: JobRow, context: JobContex
   context.progress(0);
   if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(job, prepared, context);
   const counts = await work.preview(job);
-  const { skipped, warnings } = prepared;
-  await db.transaction((tx) => context.finish(tx, { ...noCounts, ...counts, skipped }, warnings));
+  const { skipped, kept, warnings } = prepared;
+  await db.transaction((tx) => context.finish(tx, { ...noCounts, skipped, kept, ...counts }, warnings));
 }

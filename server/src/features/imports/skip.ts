@@ -8,6 +8,7 @@ export function skipOrFail(rows: readonly UnknownRow[], isRefused: boolean): Pre
   if (isRefused && found.length > 0) throw new JobFailed(found);
   return {
     skipped: rows[0]?.all ?? 0,
+    kept: 0,
     warnings: found.map((error) => ({ ...error, level: 'warning' as const })),
   };
 }

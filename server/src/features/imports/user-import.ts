@@ -7,6 +7,7 @@ import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import {
   type AnyObject,
+  type CurrentUser,
   countDifferent,
   insertUsers,
   mergePatch,
@@ -20,6 +21,7 @@ import type { Unknown } from './members.sql.ts';
 import type { Counted, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
 import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
+import { insertUserChanges } from './undo.sql.ts';
 import { createUserPlan, type PlannedUser, selectPlanned, selectUnknownUsers } from './users.sql.ts';
 
 export interface UserImportOptions {
@@ -53,6 +55,12 @@ function settle(
   return { id: first.user_id, externalId: first.external_id, name, attributes: text };
 }
 
+/** What a user comes to who was there before. */
+interface Settled {
+  readonly state: UserState;
+  readonly before: CurrentUser;
+}
+
 export function createUserImport({ db }: { db: Database }): Work {
   const long: TransactionOptions = { statementTimeout: STATEMENT_TIMEOUT, plannerOff: ['jit', 'parallel'] };
 
@@ -79,25 +87,30 @@ export function createUserImport({ db }: { db: Database }): Work {
     tx: Tx,
     users: readonly PlannedUser[][],
     options: { lock: boolean },
-  ): Promise<{ fresh: UserState[]; known: UserState[] }> {
+  ): Promise<{ fresh: UserState[]; known: Settled[] }> {
     const ids = users.flatMap(([row]) => (row && !row.fresh && row.user_id !== null ? [row.user_id] : []));
     const current = new Map((await selectUsersById(tx, ids, options)).map((user) => [user.id, user]));
-    const settled = { fresh: [] as UserState[], known: [] as UserState[] };
+    const settled = { fresh: [] as UserState[], known: [] as Settled[] };
     const errors: JobError[] = [];
     for (const rows of users) {
       const [row] = rows;
-      const before = row?.fresh ? { name: null, attributes: {} } : current.get(row?.user_id ?? 0);
-      if (!before) throw new StaleRead('a user was erased');
-      const state = settle(rows, before);
+      const before = row?.fresh ? undefined : current.get(row?.user_id ?? 0);
+      if (!before && !row?.fresh) throw new StaleRead('a user was erased');
+      const state = settle(rows, before ?? { name: null, attributes: {} });
       if ('message' in state) errors.push(state);
-      else settled[row?.fresh ? 'fresh' : 'known'].push(state);
+      else if (before) settled.known.push({ state, before });
+      else settled.fresh.push(state);
     }
     if (errors.length > 0) throw new JobFailed(errors.slice(0, maxJobErrors));
     return settled;
   }
 
   /** Applies a stretch. Those to be created whom somebody else has registered meanwhile are changed like all who were there. */
-  async function applyStretch(tx: Tx, users: readonly PlannedUser[][]): Promise<Omit<Counted, 'removed' | 'lapsed'>> {
+  async function applyStretch(
+    tx: Tx,
+    job: number,
+    users: readonly PlannedUser[][],
+  ): Promise<Omit<Counted, 'removed' | 'lapsed'>> {
     const { fresh, known } = await settleAll(tx, users, { lock: true });
     const made = new Set(await insertUsers(tx, fresh));
     const taken = fresh.filter(({ id }) => !made.has(id)).map(({ externalId }) => externalId);
@@ -109,7 +122,14 @@ export function createUserImport({ db }: { db: Database }): Work {
         .map((rows) => rows.map((row) => ({ ...row, fresh: false, user_id: ids.get(row.external_id) ?? null })));
       known.push(...(await settleAll(tx, again, { lock: true })).known);
     }
-    const updated = await updateUsers(tx, known);
+    const updated = await updateUsers(
+      tx,
+      known.map(({ state }) => state),
+    );
+    await insertUserChanges(tx, job, [
+      ...[...made].map((id) => ({ id, version: null, name: null })),
+      ...known.map(({ state, before }) => ({ id: state.id, version: before.attributes_version, name: before.name })),
+    ]);
     return { added: made.size, updated, unchanged: known.length - updated };
   }
 
@@ -121,7 +141,7 @@ export function createUserImport({ db }: { db: Database }): Work {
         await workInMemory(tx);
         await createUserPlan(tx, job.id, { create: unknown === 'create' });
       }, long);
-      if (unknown === 'create') return { skipped: 0, warnings: [] };
+      if (unknown === 'create') return { skipped: 0, kept: 0, warnings: [] };
       const found = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
       return skipOrFail(found, unknown === 'reject');
     },
@@ -131,7 +151,10 @@ export function createUserImport({ db }: { db: Database }): Work {
         const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
         await eachStretch(tx, job, async (users) => {
           const { fresh, known } = await settleAll(tx, users, { lock: false });
-          const updated = await countDifferent(tx, known);
+          const updated = await countDifferent(
+            tx,
+            known.map(({ state }) => state),
+          );
           counts.added += fresh.length;
           counts.updated += updated;
           counts.unchanged += known.length - updated;
@@ -148,7 +171,7 @@ export function createUserImport({ db }: { db: Database }): Work {
           const counts = { ...noCounts, skipped, added: 0, updated: 0, unchanged: 0 };
           let done = 0;
           await eachStretch(tx, job, async (users, rows) => {
-            const { added, updated, unchanged } = await applyStretch(tx, users);
+            const { added, updated, unchanged } = await applyStretch(tx, job.id, users);
             counts.added += added;
             counts.updated += updated;
             counts.unchanged += unchanged;

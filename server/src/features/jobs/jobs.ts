@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
-import { type JobRow, markCancelled, selectJob } from '../../jobs/queue.ts';
-import type { Db } from '../../postgres/database.ts';
+import { deleteEnded, type JobRow, markCancelled, selectJob } from '../../jobs/queue.ts';
+import type { Database, Db } from '../../postgres/database.ts';
 
 export interface Jobs {
   read(id: number): Promise<JobRow>;
@@ -17,6 +17,8 @@ const LOOK_EVERY = 300;
 /** A sign of life for what stands between, in looks. */
 const QUIET_LOOKS = 50;
 const MAX_FOLLOWERS = 200;
+/** An import of many users has kept a row for each. */
+const sweepTimeoutMs = 900_000;
 
 export function unknownJob(): Problem {
   return new Problem('job_unknown', 'There is no such job.');
@@ -77,4 +79,9 @@ export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
       isClosing = true;
     },
   };
+}
+
+/** Deletes jobs that ended more than so many days ago. */
+export async function sweepJobs(db: Database, days: number): Promise<void> {
+  while (await db.transaction((tx) => deleteEnded(tx, days), { statementTimeout: sweepTimeoutMs }));
 }

@@ -2,6 +2,7 @@
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
 export type { ReadContext } from './read/with-definitions.ts';
+export { stands } from './stands.sql.ts';
 export { completeHistory, sweepExpired } from './write/expiry.ts';
 export {
   addPlanned,

@@ -189,12 +189,13 @@ export interface CurrentUser {
   readonly external_id: string | null;
   readonly name: string | null;
   readonly attributes: JsonObject;
+  readonly attributes_version: number;
 }
 
 /** In order of their ids, which is also the order in which they are locked. */
 export function selectUsersById(tx: Tx, ids: readonly number[], { lock }: { lock: boolean }): Promise<CurrentUser[]> {
   return tx.query<CurrentUser>(sql`
-    SELECT u.id, u.external_id, u.name, u.attributes FROM users u
+    SELECT u.id, u.external_id, u.name, u.attributes, u.attributes_version FROM users u
     WHERE u.id = ANY(${ids}::bigint[])
     ORDER BY u.id
     ${lock ? sql`FOR NO KEY UPDATE` : sql``}`);
@@ -269,4 +270,63 @@ export async function countDifferent(tx: Tx, users: readonly UserState[]): Promi
     SELECT count(*) AS count FROM ${unnested(users)} JOIN users u ON u.id = n.id
     WHERE (u.name, u.attributes) IS DISTINCT FROM (n.name, n.attributes)`);
   return rows[0]?.count ?? 0;
+}
+
+/** Users that are still as an import left them. `changes` has their versions and names before and after it. */
+const asLeft = sql`u.id = c.user_id AND u.attributes_version = c.version_after AND u.name IS NOT DISTINCT FROM c.name_after`;
+/** Registered by the import, and nothing but that. An account or a membership, also a past one, makes a user worth keeping. */
+const untouched = sql`c.version_before IS NULL
+  AND NOT EXISTS (SELECT FROM history h WHERE h.user_id = u.id)
+  AND NOT EXISTS (SELECT FROM memberships m WHERE m.user_id = u.id)
+  AND NOT EXISTS (SELECT FROM accounts a WHERE a.user_id = u.id)`;
+
+/** Gives users back the names and attributes they had before an import, unless they were changed since. */
+export async function restoreUsers(tx: Tx, changes: Sql, ids: readonly number[]): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH restored AS (
+      UPDATE users u
+      SET name = c.name_before, attributes = coalesce(v.attributes, '{}'),
+        attributes_version = u.attributes_version + CASE WHEN u.attributes = coalesce(v.attributes, '{}') THEN 0 ELSE 1 END
+      FROM (${changes}) c LEFT JOIN attribute_versions v ON v.user_id = c.user_id AND v.version = c.version_before
+      WHERE ${asLeft} AND c.version_before IS NOT NULL AND u.id = ANY(${ids}::bigint[])
+      RETURNING u.id, u.attributes, u.attributes_version
+    ), versioned AS (
+      INSERT INTO attribute_versions (user_id, version, at, attributes)
+      SELECT r.id, r.attributes_version, date_trunc('milliseconds', clock_timestamp()), r.attributes
+      FROM restored r
+      ON CONFLICT ON CONSTRAINT attribute_versions_pkey DO NOTHING
+    )
+    SELECT count(*) AS count FROM restored`);
+  return rows[0]?.count ?? 0;
+}
+
+/** Deletes users that an import registered and nothing has touched since. The transaction has locked them. */
+export async function deleteUntouched(tx: Tx, changes: Sql, ids: readonly number[]): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH deleted AS (
+      DELETE FROM users u USING (${changes}) c
+      WHERE ${asLeft} AND ${untouched} AND u.id = ANY(${ids}::bigint[])
+      RETURNING u.id, u.external_id
+    ), keys AS (
+      DELETE FROM user_keys k USING deleted d WHERE k.external_id = d.external_id
+    ), versions AS (
+      DELETE FROM attribute_versions v USING deleted d WHERE v.user_id = d.id
+    )
+    SELECT count(*) AS count FROM deleted`);
+  return rows[0]?.count ?? 0;
+}
+
+/** What {@link restoreUsers} and {@link deleteUntouched} would do now. */
+export async function countRestorable(
+  db: Db,
+  changes: Sql,
+): Promise<{ updated: number; removed: number; kept: number }> {
+  const rows = await db.query<{ updated: number; removed: number; kept: number }>(sql`
+    SELECT count(*) FILTER (WHERE t.is_restored) AS updated, count(*) FILTER (WHERE t.is_deleted) AS removed,
+      count(*) FILTER (WHERE NOT t.is_restored AND NOT t.is_deleted) AS kept
+    FROM (
+      SELECT u.id IS NOT NULL AND c.version_before IS NOT NULL AS is_restored, u.id IS NOT NULL AND ${untouched} AS is_deleted
+      FROM (${changes}) c LEFT JOIN users u ON ${asLeft}
+    ) t`);
+  return rows[0] ?? { updated: 0, removed: 0, kept: 0 };
 }

@@ -16,7 +16,10 @@ import {
 
 export { type AnyObject, mergePatch } from './merge-patch.ts';
 export {
+  type CurrentUser,
   countDifferent,
+  countRestorable,
+  deleteUntouched,
   insertUsers,
   lockUsers,
   lockUsersByRef,
@@ -24,6 +27,7 @@ export {
   registerAll,
   registerMissing,
   restartUserIds,
+  restoreUsers,
   selectIdsOf,
   selectUsersById,
   type UserRow,

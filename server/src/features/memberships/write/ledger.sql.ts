@@ -261,7 +261,7 @@ export async function hasMembers(db: Db, segmentId: number): Promise<boolean> {
 
 /** What a bulk change does to one segment. The memberships it may meet are those of users `first` to `last`. */
 export interface BulkChange {
-  /** A relation `p` with the columns `user_id`, `op` and `expires_at`, and which of its rows. `op`: include, exclude or drop. */
+  /** A relation `p` with the columns `user_id`, `op` and `expires_at`, and which of its rows. `op`: include, exclude, drop (an include) or clear. */
   readonly plan: { readonly table: Sql; readonly part: Sql };
   readonly segmentId: number;
   readonly actor: string;
@@ -326,7 +326,7 @@ export function updatePlanned(tx: Tx, change: BulkChange): Promise<Changed> {
     sql`
       UPDATE memberships m
       SET mode = p.op, since = CASE WHEN m.mode = p.op THEN m.since ELSE ${change.now}::timestamptz END, expires_at = p.expires_at
-      FROM ${planned(change)} AND p.op <> 'drop' AND ${lasts(change)} AND m.user_id = p.user_id AND ${inRange(change)} AND ${differs}
+      FROM ${planned(change)} AND p.op IN ('include', 'exclude') AND ${lasts(change)} AND m.user_id = p.user_id AND ${inRange(change)} AND ${differs}
       RETURNING m.user_id, m.mode, m.expires_at`,
     change,
   );
@@ -342,7 +342,7 @@ export function addPlanned(tx: Tx, change: BulkChange): Promise<Changed> {
       SELECT p.user_id, ${change.segmentId}::bigint, p.op, ${change.now}::timestamptz, p.expires_at
       FROM (
         SELECT p.user_id, p.op, p.expires_at
-        FROM ${planned(change)} AND p.op <> 'drop' AND ${lasts(change)} AND p.user_id IS NOT NULL
+        FROM ${planned(change)} AND p.op IN ('include', 'exclude') AND ${lasts(change)} AND p.user_id IS NOT NULL
       ) p LEFT JOIN memberships m ON m.user_id = p.user_id AND ${inRange(change)}
       WHERE m.user_id IS NULL
       RETURNING user_id, mode, expires_at`,
@@ -372,7 +372,7 @@ export function removePlanned(tx: Tx, change: BulkChange): Promise<Changed> {
     'remove',
     sql`
       DELETE FROM memberships m
-      USING ${planned(change)} AND p.op = 'drop' AND m.user_id = p.user_id AND m.mode = 'include' AND ${inRange(change)}
+      USING ${planned(change)} AND (p.op = 'clear' OR p.op = 'drop' AND m.mode = 'include') AND m.user_id = p.user_id AND ${inRange(change)}
       RETURNING m.user_id, m.mode, m.expires_at`,
     change,
   );
@@ -427,6 +427,7 @@ export async function previewPlanned(
     FROM (
       SELECT p.line, (p.expires_at <= statement_timestamp()) IS TRUE AS lapsed, CASE
         WHEN p.expires_at <= statement_timestamp() THEN CASE m.mode WHEN 'include' THEN 'removed' WHEN 'exclude' THEN 'updated' END
+        WHEN p.op = 'clear' THEN CASE m.mode WHEN 'include' THEN 'removed' WHEN 'exclude' THEN 'updated' END
         WHEN p.op = 'drop' THEN CASE m.mode WHEN 'include' THEN 'removed' END
         WHEN p.op = 'exclude' THEN CASE WHEN m.mode IS DISTINCT FROM 'exclude' THEN 'removed' END
         WHEN m.user_id IS NULL THEN 'added'

@@ -1,0 +1,104 @@
+import sql, { type Sql } from 'sql-template-tag';
+import type { JobRow } from '../../jobs/queue.ts';
+import type { Db, Tx } from '../../postgres/database.ts';
+import { stands } from '../memberships/memberships.ts';
+import { tableOf } from './staging.sql.ts';
+
+/** History rows of a job. All of them are dated while it ran, by which the index finds them. */
+function rowsOf({ id, segment_id, created_at, finished_at }: JobRow): Sql {
+  return sql`h.job = ${id} AND h.segment_id = ${segment_id} AND h.at BETWEEN ${created_at} AND ${finished_at}`;
+}
+
+/** A later change of the same pair. */
+function laterThan(userId: Sql, segmentId: Sql, seq: Sql): Sql {
+  return sql`EXISTS (
+    SELECT FROM history l WHERE l.user_id = ${userId} AND l.segment_id = ${segmentId} AND l.seq > ${seq}
+  )`;
+}
+
+export async function countChangesOf(db: Db, undone: JobRow): Promise<number> {
+  const rows = await db.query<{ count: number }>(sql`SELECT count(*) AS count FROM history h WHERE ${rowsOf(undone)}`);
+  return rows[0]?.count ?? 0;
+}
+
+/**
+ * Plans the state that each user had before a job changed it, in order of their ids, and returns how many there are. Users
+ * who were changed since, or erased, are left out. What has expired since is not given back.
+ */
+export async function createUndoPlan(tx: Tx, job: number, undone: JobRow): Promise<number> {
+  const plan = tableOf(job, 'plan');
+  await tx.query(sql`DROP TABLE IF EXISTS ${plan}`);
+  await tx.query(sql`
+    CREATE UNLOGGED TABLE ${plan} (
+      line bigint NOT NULL, user_id bigint NOT NULL, fresh boolean NOT NULL, op text NOT NULL, expires_at timestamptz, seq bigint NOT NULL
+    )`);
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH planned AS (
+      INSERT INTO ${plan} (line, user_id, fresh, op, expires_at, seq)
+      SELECT 0, h.user_id, false, CASE WHEN b.stood THEN b.mode ELSE 'clear' END,
+        CASE WHEN b.stood THEN b.expires_at END, h.seq
+      FROM history h
+        JOIN users u ON u.id = h.user_id
+        LEFT JOIN LATERAL (
+          SELECT p.mode, p.expires_at, p.op IN ('add', 'update') AND ${stands(sql`p`)} AS stood
+          FROM history p
+          WHERE p.user_id = h.user_id AND p.segment_id = h.segment_id AND p.seq < h.seq
+          ORDER BY p.seq DESC
+          LIMIT 1
+        ) b ON true
+      WHERE ${rowsOf(undone)} AND NOT ${laterThan(sql`h.user_id`, sql`h.segment_id`, sql`h.seq`)}
+      ORDER BY h.user_id
+      RETURNING user_id
+    )
+    SELECT count(*) AS count FROM planned`);
+  return rows[0]?.count ?? 0;
+}
+
+/** Drops from the plan those who were changed before the fence was up, and returns how many. */
+export async function dropChangedSince(tx: Tx, job: number, segmentId: number): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH dropped AS (
+      DELETE FROM ${tableOf(job, 'plan')} p
+      WHERE ${laterThan(sql`p.user_id`, sql`${segmentId}::bigint`, sql`p.seq`)}
+      RETURNING p.user_id
+    )
+    SELECT count(*) AS count FROM dropped`);
+  return rows[0]?.count ?? 0;
+}
+
+export interface UserBefore {
+  readonly id: number;
+  /** Null: registered by the import. */
+  readonly version: number | null;
+  readonly name: string | null;
+}
+
+/** Keeps what an import of users changed: of those that it found, the ones who differ now. */
+export async function insertUserChanges(tx: Tx, job: number, users: readonly UserBefore[]): Promise<void> {
+  await tx.write(sql`
+    INSERT INTO import_user_changes (job, user_id, version_before, version_after, name_before, name_after)
+    SELECT ${job}::bigint, u.id, b.version, u.attributes_version, b.name, u.name
+    FROM unnest(
+      ${users.map(({ id }) => id)}::bigint[], ${users.map(({ version }) => version)}::bigint[],
+      ${users.map(({ name }) => name)}::text[]
+    ) AS b(id, version, name)
+      JOIN users u ON u.id = b.id
+    WHERE b.version IS NULL OR (u.attributes_version, u.name) IS DISTINCT FROM (b.version, b.name)`);
+}
+
+/** What {@link restoreUsers} of the registry takes. */
+export function userChangesOf(undone: number): Sql {
+  return sql`
+    SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after
+    FROM import_user_changes c
+    WHERE c.job = ${undone}::bigint`;
+}
+
+export async function selectChangedUsers(tx: Tx, undone: number, after: number, limit: number): Promise<number[]> {
+  const rows = await tx.query<{ user_id: number }>(sql`
+    SELECT c.user_id FROM import_user_changes c
+    WHERE c.job = ${undone} AND c.user_id > ${after}
+    ORDER BY c.user_id
+    LIMIT ${limit}`);
+  return rows.map(({ user_id }) => user_id);
+}

@@ -1,0 +1,144 @@
+import { Problem } from '@kohort/contract';
+import { insertQueued, JobFailed, type JobRow, noCounts, selectJob } from '../../jobs/queue.ts';
+import type { Database, Db, Tx } from '../../postgres/database.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
+import type { TransactionOptions } from '../../postgres/transaction.ts';
+import { everySegment, transactionBehindFence } from '../fences/fences.ts';
+import { previewPlanned, sweepExpired } from '../memberships/memberships.ts';
+import { countRestorable, deleteUntouched, lockUsers, restoreUsers } from '../users/users.ts';
+import { joinByHash } from './bulk.ts';
+import { applyPlan, segmentOf } from './member-import.ts';
+import { hasErased, isSegmentLive, keepSegment } from './members.sql.ts';
+import type { Work } from './run.ts';
+import { plannedUserIds, tableOf } from './staging.sql.ts';
+import { countChangesOf, createUndoPlan, dropChangedSince, selectChangedUsers, userChangesOf } from './undo.sql.ts';
+
+interface UndoOptions {
+  readonly job: number;
+  readonly dry_run: boolean;
+}
+
+const statementTimeoutMs = 900_000;
+const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
+const usersAtOnce = 2_000;
+
+const gone = (what: string) => new JobFailed([{ line: null, message: `${what} was deleted` }]);
+
+/**
+ * Queues the undo of an import, as a job of its own.
+ * @throws Problem 404, or 409 for what is no import that changed anything.
+ */
+export async function queueUndo(
+  db: Db,
+  id: number,
+  { dryRun, actor }: { dryRun: boolean; actor: string },
+): Promise<number> {
+  const undone = await selectJob(db, id);
+  if (!undone) throw new Problem('job_unknown', 'There is no such job.');
+  const isImport = undone.kind === 'segment_import' || undone.kind === 'user_import';
+  if (!isImport || (undone.options as { dry_run?: boolean }).dry_run) {
+    throw new Problem('job_not_undoable', 'Only an import that was no dry run can be undone.');
+  }
+  if (undone.state !== 'done') throw new Problem('job_not_undoable', `The import is ${undone.state}, not done.`);
+  const options: UndoOptions = { job: id, dry_run: dryRun };
+  return insertQueued(db, {
+    kind: `${undone.kind}_undo`,
+    lane: undone.segment_id === null ? 'users' : `segment:${undone.segment_id}`,
+    segmentId: undone.segment_id,
+    options,
+    actor,
+    rows: undone.added + undone.updated + undone.removed,
+  });
+}
+
+async function undoneBy(db: Db, job: JobRow): Promise<JobRow> {
+  const undone = await selectJob(db, (job.options as UndoOptions).job);
+  if (!undone) throw gone('the import');
+  return undone;
+}
+
+/** Gives the users of an import into a segment the overrides they had before. */
+export function createMemberUndo({ db }: { db: Database }): Work {
+  return {
+    async prepare(job) {
+      if (!(await isSegmentLive(db, segmentOf(job)))) throw gone('the segment');
+      const undone = await undoneBy(db, job);
+      await sweepExpired(db);
+      return db.transaction(async (tx) => {
+        const all = await countChangesOf(tx, undone);
+        return { skipped: 0, kept: all - (await createUndoPlan(tx, job.id, undone)), warnings: [] };
+      }, long);
+    },
+
+    preview(job) {
+      const target = { segmentId: segmentOf(job), replace: false };
+      return db.transaction((tx) => previewPlanned(tx, tableOf(job.id, 'plan'), target), long);
+    },
+
+    apply(job, { kept }, { progress, finish }) {
+      const segmentId = segmentOf(job);
+      return transactionBehindFence(
+        db,
+        { job: job.id, segmentId, users: plannedUserIds(job.id) },
+        async (tx) => {
+          if (!(await keepSegment(tx, segmentId))) throw gone('the segment');
+          if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
+          const changed = await dropChangedSince(tx, job.id, segmentId);
+          await joinByHash(tx, job);
+          const counts = await applyPlan(tx, job, { mode: 'undo', unknown: 'skip' }, progress);
+          await finish(tx, { ...noCounts, ...counts, kept: kept + changed });
+        },
+        long,
+      );
+    },
+  };
+}
+
+/**
+ * Gives the users of an import the names and attributes they had before, and erases those it registered who have had no
+ * membership since.
+ */
+export function createUserUndo({ db }: { db: Database }): Work {
+  async function restoreAll(tx: Tx, undone: number, progress: (processed: number) => void) {
+    const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
+    let [after, done] = [0, 0];
+    for (;;) {
+      const ids = await selectChangedUsers(tx, undone, after, usersAtOnce);
+      const last = ids.at(-1);
+      if (last === undefined) return counts;
+      // The next statement sees what those did who had the locks before.
+      await lockUsers(tx, ids);
+      const changes = userChangesOf(undone);
+      const updated = await restoreUsers(tx, changes, ids);
+      const removed = await deleteUntouched(tx, changes, ids);
+      counts.updated += updated;
+      counts.removed += removed;
+      counts.kept += ids.length - updated - removed;
+      [after, done] = [last, done + ids.length];
+      progress(done);
+    }
+  }
+
+  return {
+    async prepare(job) {
+      await undoneBy(db, job);
+      return { skipped: 0, kept: 0, warnings: [] };
+    },
+
+    async preview(job) {
+      const { job: undone } = job.options as UndoOptions;
+      const found = await db.transaction((tx) => countRestorable(tx, userChangesOf(undone)), long);
+      return { ...noCounts, ...found };
+    },
+
+    apply(job, _prepared, { progress, finish }) {
+      const { job: undone } = job.options as UndoOptions;
+      return transactionBehindFence(
+        db,
+        { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
+        async (tx) => finish(tx, await restoreAll(tx, undone, progress)),
+        long,
+      );
+    },
+  };
+}
