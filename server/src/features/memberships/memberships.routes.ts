@@ -1,6 +1,7 @@
 import { type Body, memberships as contract, invalid, maxListEntries, parseTime, parseUserRef } from '@kohort/contract';
 import { listPieces, sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
+import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { refuseUnseen, seenIds, seenSlugs, slugsWithTags } from '../segments/segments.ts';
 import { unknownUser } from '../users/users.ts';
@@ -59,14 +60,12 @@ export interface MembershipReads {
   readonly past: PastContext;
 }
 
-export function membershipRoutes(
-  { route }: Router,
-  { segmentsOf, resolve, stateOf, past }: MembershipReads,
-  ledger: Ledger,
-  once: Once,
-): void {
-  const { db } = ledger;
+export function membershipRoutes(router: Router, reads: MembershipReads, ledger: Ledger, once: Once): void {
+  readRoutes(router, reads, ledger.db);
+  changeRoutes(router, ledger, once);
+}
 
+function readRoutes({ route }: Router, { segmentsOf, resolve, stateOf, past }: MembershipReads, db: Db): void {
   route(contract.listUserSegments, async ({ params, query, caller }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
@@ -77,6 +76,27 @@ export function membershipRoutes(
     const seen = await seenSlugs(db, caller.tags, slugs);
     return { segments: slugs.filter((slug) => seen.has(slug)) };
   });
+
+  route(contract.explainPair, async ({ params }) => {
+    const { expires_at, ...why } = await explain(stateOf, parseUserRef(params.user), params.slug);
+    return { ...why, expires_at: expires_at?.toISOString() ?? null };
+  });
+
+  route(contract.listMemberships, async ({ params, caller, reply }) => {
+    const memberships = await membershipsOf(stateOf, parseUserRef(params.user), (ids) => seenIds(db, caller.tags, ids));
+    return sendJsonPieces(reply, listPieces('memberships', memberships));
+  });
+
+  route(contract.resolve, async ({ body, caller, reply }) => {
+    const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
+    const segments = caller.tags ? await slugsWithTags(db, caller.tags, body.segments) : body.segments;
+    const bodies = await resolve({ users, segments });
+    return sendJsonPieces(reply, resolvedPieces(body.users, bodies));
+  });
+}
+
+function changeRoutes({ route }: Router, ledger: Ledger, once: Once): void {
+  const { db } = ledger;
 
   route(contract.addToSegment, async ({ params, body, caller }) => {
     const wanted: Wanted = { slug: body.slug, kind: 'include', ...readExpiry(body, '/body') };
@@ -126,21 +146,4 @@ export function membershipRoutes(
   route(contract.changeMembers, ({ params, body, caller, idempotent }) =>
     changeMembers(ledger, (work) => once(idempotent, work), params.slug, readMemberChanges(body), caller.actor),
   );
-
-  route(contract.explainPair, async ({ params }) => {
-    const { expires_at, ...why } = await explain(stateOf, parseUserRef(params.user), params.slug);
-    return { ...why, expires_at: expires_at?.toISOString() ?? null };
-  });
-
-  route(contract.listMemberships, async ({ params, caller, reply }) => {
-    const memberships = await membershipsOf(stateOf, parseUserRef(params.user), (ids) => seenIds(db, caller.tags, ids));
-    return sendJsonPieces(reply, listPieces('memberships', memberships));
-  });
-
-  route(contract.resolve, async ({ body, caller, reply }) => {
-    const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
-    const segments = caller.tags ? await slugsWithTags(db, caller.tags, body.segments) : body.segments;
-    const bodies = await resolve({ users, segments });
-    return sendJsonPieces(reply, resolvedPieces(body.users, bodies));
-  });
 }

@@ -1,7 +1,6 @@
 import type { UserRef } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../../postgres/database.ts';
-import { named } from '../../../postgres/statement.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { isFenced } from '../../fences/fences.ts';
 import { ofUser } from '../of-user.sql.ts';
@@ -44,6 +43,86 @@ export type Outcome =
   | 'fenced'
   | 'raced';
 
+/** The changes as rows, with the ids of users who are named by their external ids. */
+const input = sql`
+  SELECT i.ord, i.slug,
+    coalesce(i.user_id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = i.external_id)) AS user_id,
+    i.kind, i.expires_at, i.ttl, i.actor,
+    (i.expires_at <= statement_timestamp()) IS TRUE AS past
+  FROM unnest(
+    (SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]),
+    (SELECT $5::timestamptz[]), (SELECT $6::float8[]), (SELECT $7::text[])
+  ) WITH ORDINALITY AS i(user_id, external_id, slug, kind, expires_at, ttl, actor, ord)`;
+
+/** What became of a row of the input, once everything is done. */
+const outcome = sql`
+  CASE
+    WHEN i.past THEN 'past'
+    WHEN l.dynamic THEN 'dynamic'
+    WHEN c.op IS NOT NULL THEN CASE c.op WHEN 'add' THEN 'added' WHEN 'update' THEN 'updated' ELSE 'removed' END
+    -- Not changed: it stands as asked already, or an expired row is in the way that this snapshot may be too old to see.
+    WHEN l.kind IN ('include', 'exclude') AND (
+      SELECT true FROM memberships m
+      WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
+        AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND ${stands(sql`m`, sql`l.now`)}
+    ) IS NULL THEN 'expired'
+    WHEN l.ord IS NOT NULL THEN 'unchanged'
+    WHEN (SELECT true FROM users u WHERE u.id = i.user_id) IS NULL THEN 'user_unknown'
+    WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
+    WHEN EXISTS (SELECT FROM fences f) THEN 'fenced'
+    ELSE 'raced'
+  END`;
+
+// A text that never varies: built once, and prepared once per connection.
+const applyText = sql`
+  WITH input AS MATERIALIZED (
+    ${input}
+  ), locked AS MATERIALIZED (
+    SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.now,
+      CASE WHEN l.ttl IS NULL THEN l.expires_at ELSE l.now + make_interval(secs => l.ttl) END AS expires_at
+    FROM (
+      SELECT k.*, date_trunc('milliseconds', clock_timestamp()) AS now
+      FROM (
+        SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
+          s.percentage IS NULL AND s.condition IS NULL AS is_list
+        FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
+        WHERE NOT i.past AND NOT ${isFenced(sql`i.user_id`, sql`s.id`)}
+        ORDER BY i.user_id, s.id
+        FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
+      ) k
+    ) l
+  ), upserted AS (
+    INSERT INTO memberships AS m (user_id, segment_id, mode, since, expires_at)
+    SELECT l.user_id, l.segment_id, l.kind, l.now, l.expires_at
+    FROM locked l
+    WHERE l.kind IN ('include', 'exclude')
+    ON CONFLICT ON CONSTRAINT memberships_pkey DO UPDATE
+    SET mode = excluded.mode,
+      since = CASE WHEN m.mode = excluded.mode THEN m.since ELSE excluded.since END,
+      expires_at = excluded.expires_at
+    WHERE (m.mode, m.expires_at) IS DISTINCT FROM (excluded.mode, excluded.expires_at)
+      AND ${stands(sql`m`, sql`excluded.since`)}
+    RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, CASE WHEN m.xmax = 0 THEN 'add' ELSE 'update' END AS op
+  ), dropped AS (
+    DELETE FROM memberships m USING locked l
+    WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id
+      AND (l.kind = 'auto' OR m.mode = 'include' AND (l.kind = 'leave' OR l.kind = 'remove' AND NOT l.dynamic))
+      AND ${stands(sql`m`, sql`l.now`)}
+    RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, 'remove' AS op
+  ), changed AS (
+    INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+    SELECT c.user_id, c.segment_id, c.op, c.mode, l.now, c.expires_at, l.actor
+    FROM (TABLE upserted UNION ALL TABLE dropped) c
+      JOIN locked l ON l.user_id = c.user_id AND l.segment_id = c.segment_id
+    RETURNING user_id, segment_id, op
+  )
+  SELECT
+    ${outcome} AS outcome
+  FROM input i
+    LEFT JOIN locked l ON l.ord = i.ord
+    LEFT JOIN changed c ON c.user_id = l.user_id AND c.segment_id = l.segment_id
+  ORDER BY i.ord`.text;
+
 /**
  * Changes any number of overrides, of distinct pairs, in one statement, each with its history row, and returns an outcome for
  * each.
@@ -53,86 +132,24 @@ export type Outcome =
  * segment's key waits for a deletion under way, and then finds no segment; a deletion waits for it likewise.
  * A subquery around each array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
  * What is looked up for one pair is a scalar subquery: the planner could answer EXISTS or a join by scanning a table that is
- * small when it plans, and connections keep plans (ADR 45). Fenced pairs are skipped: waiting here would make every caller in the statement wait.
+ * small when it plans, and connections keep plans (ADR 45). Fenced pairs are skipped: waiting here would make every caller in
+ * the statement wait.
  */
 export async function applyChanges(db: Db, changes: readonly OverrideChange[]): Promise<Outcome[]> {
-  const statement = sql`
-    WITH input AS MATERIALIZED (
-      SELECT i.ord, i.slug,
-        coalesce(i.user_id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = i.external_id)) AS user_id,
-        i.kind, i.expires_at, i.ttl, i.actor,
-        (i.expires_at <= statement_timestamp()) IS TRUE AS past
-      FROM unnest(
-        (SELECT ${changes.map(({ user }) => user.id ?? null)}::bigint[]),
-        (SELECT ${changes.map(({ user }) => user.externalId ?? null)}::text[]),
-        (SELECT ${changes.map(({ slug }) => slug)}::text[]),
-        (SELECT ${changes.map(({ kind }) => kind)}::text[]),
-        (SELECT ${changes.map(({ expiresAt }) => expiresAt)}::timestamptz[]),
-        (SELECT ${changes.map(({ ttl }) => ttl)}::float8[]),
-        (SELECT ${changes.map(({ actor }) => actor)}::text[])
-      ) WITH ORDINALITY AS i(user_id, external_id, slug, kind, expires_at, ttl, actor, ord)
-    ), locked AS MATERIALIZED (
-      SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.now,
-        CASE WHEN l.ttl IS NULL THEN l.expires_at ELSE l.now + make_interval(secs => l.ttl) END AS expires_at
-      FROM (
-        SELECT k.*, date_trunc('milliseconds', clock_timestamp()) AS now
-        FROM (
-          SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
-            s.percentage IS NULL AND s.condition IS NULL AS is_list
-          FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
-          WHERE NOT i.past AND NOT ${isFenced(sql`i.user_id`, sql`s.id`)}
-          ORDER BY i.user_id, s.id
-          FOR NO KEY UPDATE OF u FOR KEY SHARE OF s
-        ) k
-      ) l
-    ), upserted AS (
-      INSERT INTO memberships AS m (user_id, segment_id, mode, since, expires_at)
-      SELECT l.user_id, l.segment_id, l.kind, l.now, l.expires_at
-      FROM locked l
-      WHERE l.kind IN ('include', 'exclude')
-      ON CONFLICT ON CONSTRAINT memberships_pkey DO UPDATE
-      SET mode = excluded.mode,
-        since = CASE WHEN m.mode = excluded.mode THEN m.since ELSE excluded.since END,
-        expires_at = excluded.expires_at
-      WHERE (m.mode, m.expires_at) IS DISTINCT FROM (excluded.mode, excluded.expires_at)
-        AND ${stands(sql`m`, sql`excluded.since`)}
-      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, CASE WHEN m.xmax = 0 THEN 'add' ELSE 'update' END AS op
-    ), dropped AS (
-      DELETE FROM memberships m USING locked l
-      WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id
-        AND (l.kind = 'auto' OR m.mode = 'include' AND (l.kind = 'leave' OR l.kind = 'remove' AND NOT l.dynamic))
-        AND ${stands(sql`m`, sql`l.now`)}
-      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, 'remove' AS op
-    ), changed AS (
-      INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
-      SELECT c.user_id, c.segment_id, c.op, c.mode, l.now, c.expires_at, l.actor
-      FROM (TABLE upserted UNION ALL TABLE dropped) c
-        JOIN locked l ON l.user_id = c.user_id AND l.segment_id = c.segment_id
-      RETURNING user_id, segment_id, op
-    )
-    SELECT
-      CASE
-        WHEN i.past THEN 'past'
-        WHEN l.dynamic THEN 'dynamic'
-        WHEN c.op IS NOT NULL THEN CASE c.op WHEN 'add' THEN 'added' WHEN 'update' THEN 'updated' ELSE 'removed' END
-        -- Not changed: it stands as asked already, or an expired row is in the way that this snapshot may be too old to see.
-        WHEN l.kind IN ('include', 'exclude') AND (
-          SELECT true FROM memberships m
-          WHERE m.user_id = l.user_id AND m.segment_id = l.segment_id AND m.mode = l.kind
-            AND m.expires_at IS NOT DISTINCT FROM l.expires_at AND ${stands(sql`m`, sql`l.now`)}
-        ) IS NULL THEN 'expired'
-        WHEN l.ord IS NOT NULL THEN 'unchanged'
-        WHEN (SELECT true FROM users u WHERE u.id = i.user_id) IS NULL THEN 'user_unknown'
-        WHEN NOT EXISTS (SELECT FROM segments s WHERE s.slug = i.slug AND s.deleted_at IS NULL) THEN 'segment_unknown'
-        WHEN EXISTS (SELECT FROM fences f) THEN 'fenced'
-        ELSE 'raced'
-      END AS outcome
-    FROM input i
-      LEFT JOIN locked l ON l.ord = i.ord
-      LEFT JOIN changed c ON c.user_id = l.user_id AND c.segment_id = l.segment_id
-    ORDER BY i.ord`;
-  const rows = await db.write<{ outcome: Outcome }>(named('overrides-apply', statement));
-  return rows.map(({ outcome }) => outcome);
+  const rows = await db.write<{ outcome: Outcome }>({
+    name: 'overrides-apply',
+    text: applyText,
+    values: [
+      changes.map(({ user }) => user.id ?? null),
+      changes.map(({ user }) => user.externalId ?? null),
+      changes.map(({ slug }) => slug),
+      changes.map(({ kind }) => kind),
+      changes.map(({ expiresAt }) => expiresAt),
+      changes.map(({ ttl }) => ttl),
+      changes.map(({ actor }) => actor),
+    ],
+  });
+  return rows.map((row) => row.outcome);
 }
 
 /** The positions of times that have passed, by the clock that will judge them. */
