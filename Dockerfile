@@ -13,6 +13,18 @@ COPY server/package.json server/
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/typescript node_modules/@typescript
 
+# The console. Its packages are all development dependencies: only what is built of them goes into the image.
+FROM node:26-slim AS console
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY contract/package.json contract/
+COPY web/package.json web/
+RUN npm ci --workspace web --include-workspace-root=false --ignore-scripts --no-audit --no-fund
+COPY contract contract
+COPY web web
+COPY tsconfig.json ./
+RUN npm run build --workspace web
+
 FROM node:26-slim
 LABEL org.opencontainers.image.title="Kohort" \
       org.opencontainers.image.description="Dynamic user segmentation on PostgreSQL" \
@@ -36,6 +48,7 @@ COPY docs docs
 COPY contract contract
 COPY embedded embedded
 COPY server server
+COPY --from=console /app/web/dist web/dist
 USER 10001:10001
 
 EXPOSE 8000
