@@ -75,4 +75,18 @@ describe('members', () => {
     await page.getByRole('row').getByRole('link', { name: 'Shopper 10', exact: true }).waitFor();
     await page.getByRole('row').getByText('by hand').first().waitFor();
   });
+
+  it('are compared with those of other segments, in a matrix that is a table', async () => {
+    const page = await world.open('/overlap');
+    await says(page, 'Choose two segments or more');
+    for (const slug of ['LIST', 'DUTCH']) {
+      await page.getByRole('combobox', { name: 'Add a segment' }).fill(slug);
+      await page.getByRole('option', { name: slug, exact: true }).click();
+    }
+    await page.getByRole('rowheader', { name: 'DUTCH' }).waitFor();
+    expect(page.url()).toContain('segments=LIST%2CDUTCH');
+    expect(await page.getByRole('row', { name: /^LIST/ }).getByRole('cell').first().textContent()).toBe(
+      String(await countOf('LIST')),
+    );
+  });
 });

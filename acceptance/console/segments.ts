@@ -8,8 +8,10 @@ describe('a segment', () => {
     await page.getByRole('link', { name: 'New segment' }).first().click();
     await page.getByLabel('Name').fill('DUTCH');
     await button(page, 'Attribute').click();
-    await page.getByRole('combobox', { name: 'Attribute' }).fill('country');
-    await page.getByRole('combobox', { name: 'Value', exact: true }).fill('NL');
+    await page.getByRole('combobox', { name: 'Attribute' }).fill('coun');
+    await page.getByRole('option', { name: /country/ }).click();
+    await page.getByRole('combobox', { name: 'Value', exact: true }).click();
+    await page.getByRole('option', { name: 'NL', exact: true }).click();
     await eventually(async () => (await page.getByTestId('preview-count').textContent()) === String(PEOPLE / 3));
     await says(page, 'Everyone where country is NL');
     await button(page, 'Create segment').click();
@@ -27,14 +29,30 @@ describe('a segment', () => {
     await group.getByRole('combobox', { name: 'Attribute' }).fill('orders');
     await group.getByRole('button', { name: /Comparison/ }).click();
     await page.getByRole('option', { name: 'is at least', exact: true }).click();
-    await group.getByRole('button', { name: /Type/ }).click();
-    await page.getByRole('option', { name: 'Number' }).click();
+    // What users have there are numbers, so a number is what is offered.
+    await group.getByRole('button', { name: /Number Type/ }).waitFor();
     await group.getByRole('combobox', { name: 'Value', exact: true }).fill('5');
+    await eventually(async () => (await page.getByTestId('leaving').textContent()) === `−${PEOPLE / 3 / 2}`);
+    expect(await page.getByTestId('entering').textContent()).toBe('+0');
+    await says(page, 'Would leave, for example');
     await button(page, 'Save').click();
     await says(page, 'Saved.');
     expect(await world.api('GET', '/api/segments/DUTCH')).toMatchObject({
       condition: { country: 'NL', $or: [{ orders: { $gte: 5 } }] },
     });
+  });
+
+  it('warns of an attribute that nobody has', async () => {
+    const page = await world.open('/segments/DUTCH');
+    await button(page, 'Attribute').last().click();
+    await page.getByRole('combobox', { name: 'Attribute' }).last().fill('contry');
+    await page.keyboard.press('Escape');
+    await page.getByRole('combobox', { name: 'Value', exact: true }).last().fill('NL');
+    await page
+      .getByText(/contry/)
+      .first()
+      .waitFor();
+    await says(page, /no user|nobody/i);
   });
 
   it('keeps what the rows cannot draw, and takes JSON', async () => {

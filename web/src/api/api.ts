@@ -1,5 +1,6 @@
 import type {
   accounts,
+  attributes,
   auth,
   console,
   history,
@@ -49,12 +50,9 @@ export const api = {
     'POST',
     '/api/segments/{slug}/preview',
   ),
-  attributes: untyped<RawInput, later.AttributeList>('GET', '/api/attributes'),
+  attributes: endpoint<typeof attributes.listAttributes>('GET', '/api/attributes'),
   sizes: untyped<RawInput & { params: { slug: string } }, later.Sizes>('GET', '/api/segments/{slug}/sizes'),
-  overlap: untyped<RawInput & { body: { segments: readonly string[] } }, later.Overlap>(
-    'POST',
-    '/api/segments/overlap',
-  ),
+  overlap: endpoint<typeof segments.overlap>('POST', '/api/segments/overlap'),
   changeMembers: untyped<RawInput & { params: { slug: string }; body: later.MemberChanges }, later.MemberCounts>(
     'PATCH',
     '/api/segments/{slug}/users',
@@ -84,7 +82,7 @@ export const api = {
   createLayer: untyped<RawInput & { body: { slug: string } }, { id: number }>('POST', '/api/layers'),
   deleteLayer: untyped<RawInput & { params: { slug: string } }, undefined>('DELETE', '/api/layers/{slug}'),
 
-  readJob: untyped<RawInput & { params: { id: string } }, later.Job>('GET', '/api/jobs/{id}'),
+  readJob: endpoint<typeof jobs.readJob>('GET', '/api/jobs/{id}'),
   cancelJob: endpoint<typeof jobs.cancelJob>('DELETE', '/api/jobs/{id}'),
   undoJob: untyped<RawInput & { params: { id: string } }, { job: string }>('POST', '/api/jobs/{id}/undo'),
 } as const;

@@ -1,4 +1,4 @@
-import type { Answer, accounts, history, jobs, keys, memberships, segments, users } from '@kohort/contract';
+import type { Answer, accounts, attributes, history, jobs, keys, memberships, segments, users } from '@kohort/contract';
 
 /** A percentage that moves by itself. */
 export interface Ramp {
@@ -62,28 +62,13 @@ export interface Change {
   readonly warnings?: readonly Warning[];
 }
 
-export interface Attribute {
-  readonly name: string;
-  readonly types: Readonly<Record<string, number>>;
-  readonly examples: readonly unknown[];
-  readonly users: number;
-}
-
-export interface AttributeList {
-  readonly attributes: readonly Attribute[];
-  readonly sampled_at?: string | null;
-}
+export type Attribute = Answer<typeof attributes.listAttributes>['attributes'][number];
 
 export interface Sizes {
   readonly points: readonly { readonly at: string; readonly count: number }[];
 }
 
-export interface Overlap {
-  readonly counts: Readonly<Record<string, number>>;
-  readonly pairs: readonly { readonly a: string; readonly b: string; readonly both: number }[];
-  readonly all: number;
-  readonly any: number;
-}
+export type Overlap = Answer<typeof segments.overlap>;
 
 export interface VersionState extends Rule {
   readonly slug: string;
@@ -129,13 +114,7 @@ export interface Layers {
   readonly next_cursor?: string | null;
 }
 
-export type Job = Omit<Answer<typeof jobs.readJob>, 'errors' | 'kind'> & {
-  readonly kind: string;
-  readonly errors: readonly { readonly line: number | null; readonly message: string; readonly level?: string }[];
-  readonly skipped?: number;
-  readonly kept?: number;
-  readonly result?: unknown;
-};
+export type Job = Answer<typeof jobs.readJob>;
 
 export type Key = Answer<typeof keys.listKeys>['keys'][number];
 

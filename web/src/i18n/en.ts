@@ -124,6 +124,7 @@ export const en = {
   'job.added': 'Added',
   'job.cancel': 'Cancel the job',
   'job.kept': 'Kept',
+  'job.lapsed': 'Over already',
   'job.line': 'Line',
   'job.problem': 'What is wrong',
   'job.problems': 'Lines with problems',

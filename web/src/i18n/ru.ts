@@ -133,6 +133,7 @@ export const ru = {
   'job.added': 'Добавлено',
   'job.cancel': 'Отменить задачу',
   'job.kept': 'Не тронуто',
+  'job.lapsed': 'Срок истёк',
   'job.line': 'Строка',
   'job.problem': 'Что не так',
   'job.problems': 'Строки с ошибками',

@@ -39,6 +39,7 @@ const counts = [
   ['removed', 'job.removed'],
   ['unchanged', 'job.unchanged'],
   ['skipped', 'job.skipped'],
+  ['lapsed', 'job.lapsed'],
   ['kept', 'job.kept'],
 ] as const satisfies readonly (readonly [keyof Job, Key])[];
 
@@ -143,7 +144,8 @@ export function JobView({ id, onUndone }: { readonly id: string; readonly onUndo
         <dl className={styles.counts}>
           {counts.map(([name, key]) => {
             const count = job[name];
-            return count === undefined ? null : (
+            const isUsual = name === 'added' || name === 'updated' || name === 'removed' || name === 'unchanged';
+            return count === undefined || (count === 0 && !isUsual) ? null : (
               <div key={name}>
                 <dt>{plain(key)}</dt>
                 <dd>{number(count)}</dd>
