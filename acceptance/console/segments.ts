@@ -27,11 +27,13 @@ describe('a segment', () => {
     await button(page, 'Group').click();
     const group = page.getByRole('group', { name: 'Any of' });
     await group.getByRole('combobox', { name: 'Attribute' }).fill('orders');
+    await page.keyboard.press('Tab');
     await group.getByRole('button', { name: /Comparison/ }).click();
     await page.getByRole('option', { name: 'is at least', exact: true }).click();
     // What users have there are numbers, so a number is what is offered.
     await group.getByRole('button', { name: /Number Type/ }).waitFor();
     await group.getByRole('combobox', { name: 'Value', exact: true }).fill('5');
+    await page.keyboard.press('Tab');
     await eventually(async () => (await page.getByTestId('leaving').textContent()) === `−${PEOPLE / 3 / 2}`);
     expect(await page.getByTestId('entering').textContent()).toBe('+0');
     await says(page, 'Would leave, for example');
@@ -60,6 +62,7 @@ describe('a segment', () => {
     const page = await world.open('/segments/DEEP');
     await says(page, 'The rows cannot draw this part');
     await page.getByRole('combobox', { name: 'Value', exact: true }).fill('2');
+    await page.keyboard.press('Tab');
     await button(page, 'Show JSON').click();
     const json = page.getByLabel('Condition as JSON');
     expect(JSON.parse(await json.inputValue())).toEqual({ address: { city: 'Delft' }, orders: 2 });

@@ -138,6 +138,7 @@ export function ChangePreview(props: {
 }) {
   const { text } = useSpeech();
   const { slug, version, rule, changes } = props;
+  const hasChanges = changes !== undefined && Object.keys(changes).length > 0;
   const settled = useSettled(JSON.stringify(changes));
   const { data, error, isFetching } = useQuery<Change>({
     queryKey: ['preview', slug, version, settled],
@@ -152,7 +153,7 @@ export function ChangePreview(props: {
       {data && <Share count={data.count} total={data.total} isStale={isFetching || changes === undefined} />}
       {data && <Warnings warnings={data.warnings} />}
       {error && <Failure error={error} />}
-      {data && <Moves change={data} isStale={isFetching} />}
+      {data && hasChanges && <Moves change={data} isStale={isFetching} />}
       {changes === undefined && <p className={layout.soft}>{text('preview.incomplete')}</p>}
     </Card>
   );
