@@ -69,6 +69,17 @@ export const RULES: readonly Rule[] = [
     isBroken: (from, to) => inRoom(from, 'contract/src') && inRoom(to, 'embedded', 'sdk', 'server', 'testkit', 'web'),
   },
   {
+    says: 'The console knows the service by its contract alone.',
+    isBroken: (from, to) => inRoom(from, 'web/src') && inRoom(to, 'embedded', 'sdk', 'server', 'testkit'),
+  },
+  {
+    says: 'api/, i18n/, theme/ and ui/ of the console know neither features nor who is signed in.',
+    isBroken: (from, to) =>
+      inRoom(from, 'web/src/api', 'web/src/i18n', 'web/src/theme', 'web/src/ui') &&
+      !isTest(from) &&
+      (inRoom(to, 'web/src/features', 'web/src/session', 'web/src/shell') || to === 'web/src/router.tsx'),
+  },
+  {
     says: 'testkit/ is for tests, bench and faults alone.',
     isBroken: (from, to) =>
       inRoom(to, 'testkit') &&

@@ -68,11 +68,22 @@ describe('members', () => {
     await button(page, 'Apply it').click();
     await says(page, 'The file is being applied');
     await eventually(async () => (await countOf('LIST')) === before + 2);
+    await button(page, 'Undo').click();
+    await eventually(async () => (await countOf('LIST')) === before);
+  });
+
+  it('are drawn over time, with a table that says the same', async () => {
+    const page = await world.open('/segments/LIST/charts?period=day');
+    await page.getByRole('img', { name: new RegExp(`now ${await countOf('LIST')}`) }).waitFor();
+    await page.getByText('The same as a table').click();
+    await page.getByRole('columnheader', { name: 'Size' }).waitFor();
+    await page.getByText('Year', { exact: true }).click();
+    await page.waitForURL(/period=year/);
   });
 
   it('are found by name, with the reason of each', async () => {
-    const page = await world.open('/segments/LIST/members?query=Shopper%2010');
-    await page.getByRole('row').getByRole('link', { name: 'Shopper 10', exact: true }).waitFor();
+    const page = await world.open('/segments/LIST/members?query=Shopper%201');
+    await page.getByRole('row').getByRole('link', { name: 'Shopper 1', exact: true }).waitFor();
     await page.getByRole('row').getByText('by hand').first().waitFor();
   });
 

@@ -51,12 +51,9 @@ export const api = {
     '/api/segments/{slug}/preview',
   ),
   attributes: endpoint<typeof attributes.listAttributes>('GET', '/api/attributes'),
-  sizes: untyped<RawInput & { params: { slug: string } }, later.Sizes>('GET', '/api/segments/{slug}/sizes'),
+  sizes: endpoint<typeof segments.segmentSizes>('GET', '/api/segments/{slug}/sizes'),
   overlap: endpoint<typeof segments.overlap>('POST', '/api/segments/overlap'),
-  changeMembers: untyped<RawInput & { params: { slug: string }; body: later.MemberChanges }, later.MemberCounts>(
-    'PATCH',
-    '/api/segments/{slug}/users',
-  ),
+  changeMembers: endpoint<typeof memberships.changeMembers>('PATCH', '/api/segments/{slug}/users'),
   createReport: endpoint<typeof reports.createReport>('POST', '/api/reports'),
 
   addToSegment: endpoint<typeof memberships.addToSegment>('POST', '/api/users/{user}/segments'),
@@ -84,5 +81,5 @@ export const api = {
 
   readJob: endpoint<typeof jobs.readJob>('GET', '/api/jobs/{id}'),
   cancelJob: endpoint<typeof jobs.cancelJob>('DELETE', '/api/jobs/{id}'),
-  undoJob: untyped<RawInput & { params: { id: string } }, { job: string }>('POST', '/api/jobs/{id}/undo'),
+  undoJob: endpoint<typeof jobs.undoJob>('POST', '/api/jobs/{id}/undo'),
 } as const;

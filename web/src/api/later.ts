@@ -64,9 +64,7 @@ export interface Change {
 
 export type Attribute = Answer<typeof attributes.listAttributes>['attributes'][number];
 
-export interface Sizes {
-  readonly points: readonly { readonly at: string; readonly count: number }[];
-}
+export type Sizes = Answer<typeof segments.segmentSizes>;
 
 export type Overlap = Answer<typeof segments.overlap>;
 
@@ -87,20 +85,6 @@ export interface Version {
 export interface Versions {
   readonly events: readonly Version[];
   readonly next_cursor: string | null;
-}
-
-type MemberRef = string | { readonly user: string; readonly expires_at?: string | null };
-
-export interface MemberChanges {
-  readonly add?: readonly MemberRef[];
-  readonly remove?: readonly string[];
-}
-
-export interface MemberCounts {
-  readonly added: number;
-  readonly updated: number;
-  readonly removed: number;
-  readonly unchanged: number;
 }
 
 export interface Layer {

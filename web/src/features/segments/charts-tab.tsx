@@ -33,7 +33,8 @@ export function ChartsTab() {
     queryKey: ['sizes', slug, period],
     queryFn: ({ signal }) => {
       const to = Date.now();
-      const from = Math.max(to - lengthsMs[period], Date.parse(segment?.created_at ?? ''));
+      // The clock here may be behind the one that dated the creation.
+      const from = Math.min(to - 1, Math.max(to - lengthsMs[period], Date.parse(segment?.created_at ?? '')));
       const query = { from: new Date(from).toISOString(), to: new Date(to).toISOString(), points };
       return api.sizes({ params: { slug }, query, signal });
     },
