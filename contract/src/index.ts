@@ -7,6 +7,7 @@ import * as history from './history.ts';
 import * as imports from './imports.ts';
 import * as jobs from './jobs.ts';
 import * as keys from './keys.ts';
+import * as layers from './layers.ts';
 import * as memberships from './memberships.ts';
 import * as reports from './reports.ts';
 import * as segments from './segments.ts';
@@ -20,7 +21,21 @@ export * from './problem.ts';
 export { tags } from './tags.ts';
 export * from './time.ts';
 export * from './user-ref.ts';
-export { accounts, attributes, auth, console, history, imports, jobs, keys, memberships, reports, segments, users };
+export {
+  accounts,
+  attributes,
+  auth,
+  console,
+  history,
+  imports,
+  jobs,
+  keys,
+  layers,
+  memberships,
+  reports,
+  segments,
+  users,
+};
 
 /** Every call of the service, in the order of the documentation: by tag, then as the features declare them. */
 export const endpoints: readonly Endpoint[] = declaredEndpoints.toSorted((a, b) => placeOf(a.tag) - placeOf(b.tag));

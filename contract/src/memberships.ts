@@ -42,6 +42,9 @@ export const Explanation = strict(
         description: 'Where the user falls; in when below the percentage. See [percentages](docs/percentage.md).',
       }),
     ),
+    percentage: nullable(
+      Type.Number({ minimum: 0, maximum: 100, description: 'As it is now, where there is a percentage or a ramp.' }),
+    ),
     matched: nullable(Type.Boolean({ description: 'Whether the condition is met; null where there is none.' })),
   },
   { title: 'Explanation', description: 'Whether a user is in a segment, and why.' },
@@ -229,6 +232,7 @@ export const explainPair = endpoint({
       source: 'percentage+condition',
       expires_at: null,
       bucket: 10.875707445666194,
+      percentage: 30,
       matched: true,
     },
   },

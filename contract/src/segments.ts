@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import {
+  described,
   emptyIsAbsent,
   idempotent,
   NextCursor,
@@ -28,6 +29,50 @@ export const Condition = Type.Record(Type.String(), Type.Unknown(), {
 const Description = Type.String({ maxLength: 2000, description: 'For people to read.' });
 const Tags = Type.Array(Tag, { maxItems: 50, description: 'A tag that is named twice counts once.' });
 
+const RampPercentage = Type.Number({ minimum: 0, maximum: 100, description: 'At most three decimals.' });
+
+export const Ramp = strict(
+  {
+    from: RampPercentage,
+    to: RampPercentage,
+    starts_at: described(Time, 'Until then the percentage is `from`.'),
+    ends_at: described(Time, 'From then on it is `to`; later than `starts_at`.'),
+  },
+  {
+    title: 'Ramp',
+    description:
+      'A percentage that moves, in place of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md).',
+  },
+);
+
+export const LayerRange = strict(
+  {
+    slug: described(Slug, 'The layer.'),
+    from: Type.Number({ minimum: 0, maximum: 100, description: 'The first bucket; at most three decimals.' }),
+    to: Type.Number({ minimum: 0, maximum: 100, description: 'The first bucket beyond; above `from`.' }),
+  },
+  {
+    title: 'LayerRange',
+    description:
+      'A range of the buckets of a layer, in place of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md).',
+  },
+);
+
+export const BucketBy = Type.String({
+  minLength: 1,
+  maxLength: 1000,
+  description:
+    'A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user.',
+});
+
+const time = {
+  bucket_by: nullable(BucketBy),
+  ramp: nullable(Ramp),
+  layer: nullable(LayerRange),
+  active_from: nullable(described(Time, 'Nobody is in before, whatever else says so.')),
+  active_until: nullable(described(Time, 'Nobody is in from then on, whatever else says so.')),
+};
+
 export const Segment = strict(
   {
     id: Type.Integer({ minimum: 1, description: 'Our id of the segment; a rename keeps it.' }),
@@ -36,6 +81,7 @@ export const Segment = strict(
     tags: Type.Array(Tag),
     percentage: nullable(Percentage),
     condition: nullable(Condition),
+    ...time,
     salt: Type.String({ description: 'Drawn once; what buckets are computed with.' }),
     version: Type.Integer({ minimum: 1, description: 'One more with each change; for `If-Match`.' }),
     created_at: Time,
@@ -65,11 +111,20 @@ export const Member = strict(
   { title: 'Member', description: 'A user who is in a segment. `since` is null where the definition let them in.' },
 );
 
+const rule = {
+  percentage: Type.Optional(nullable(Percentage)),
+  condition: Type.Optional(nullable(Condition)),
+  bucket_by: Type.Optional(time.bucket_by),
+  ramp: Type.Optional(time.ramp),
+  layer: Type.Optional(time.layer),
+  active_from: Type.Optional(time.active_from),
+  active_until: Type.Optional(time.active_until),
+};
+
 const definition = {
   description: Type.Optional(nullable(Description)),
   tags: Type.Optional(nullable(Tags)),
-  percentage: Type.Optional(nullable(Percentage)),
-  condition: Type.Optional(nullable(Condition)),
+  ...rule,
 };
 
 export const createSegment = endpoint({
@@ -84,7 +139,7 @@ export const createSegment = endpoint({
   body: strict({ slug: Slug, ...definition }),
   headers: idempotent.headers,
   success: { status: 200, body: strict({ id: Type.Integer({ minimum: 1 }) }) },
-  problems: ['slug_taken', ...idempotent.problems],
+  problems: ['slug_taken', 'layer_overlap', ...idempotent.problems],
   example: {
     headers: { 'idempotency-key': '9c1d2b7e-7a0f-4bb1-9f0a-3a5f6c1f0e77' },
     body: { slug: 'EARLY_ACCESS', percentage: 30, condition: { country: 'NL', orders: { $gte: 3 } } },
@@ -124,6 +179,11 @@ export const listSegments = endpoint({
           tags: ['checkout'],
           percentage: 30,
           condition: { country: 'NL', orders: { $gte: 3 } },
+          bucket_by: null,
+          ramp: null,
+          layer: null,
+          active_from: null,
+          active_until: null,
           salt: 'fb92bd0772761b418f263b2c50f59ee2',
           version: 1,
           created_at: '2026-11-26T08:00:00.000Z',
@@ -155,6 +215,11 @@ export const readSegment = endpoint({
       tags: ['checkout'],
       percentage: 30,
       condition: { country: 'NL', orders: { $gte: 3 } },
+      bucket_by: null,
+      ramp: null,
+      layer: null,
+      active_from: null,
+      active_until: null,
       salt: 'fb92bd0772761b418f263b2c50f59ee2',
       version: 1,
       created_at: '2026-11-26T08:00:00.000Z',
@@ -180,7 +245,7 @@ export const changeSegment = endpoint({
   }),
   body: strict({ slug: Type.Optional(Slug), ...definition }),
   success: { status: 200, body: Segment },
-  problems: ['segment_unknown', 'slug_taken', 'version_stale'],
+  problems: ['segment_unknown', 'slug_taken', 'layer_overlap', 'version_stale'],
   example: {
     params: { slug: 'FREE_SHIPPING' },
     headers: { 'if-match': '"1"' },
@@ -192,6 +257,11 @@ export const changeSegment = endpoint({
       tags: ['checkout'],
       percentage: 50,
       condition: { country: 'NL', orders: { $gte: 3 } },
+      bucket_by: null,
+      ramp: null,
+      layer: null,
+      active_from: null,
+      active_until: null,
       salt: 'fb92bd0772761b418f263b2c50f59ee2',
       version: 2,
       created_at: '2026-11-26T08:00:00.000Z',
@@ -284,7 +354,7 @@ export const previewSegment = endpoint({
   summary: 'Whom a definition would cover; saves nothing',
   access: 'viewer',
   taggedKeys: 'handled',
-  body: strict({ percentage: Type.Optional(nullable(Percentage)), condition: Type.Optional(nullable(Condition)) }),
+  body: strict(rule),
   success: {
     status: 200,
     body: strict(
@@ -328,7 +398,7 @@ export const previewChange = endpoint({
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
-  body: strict({ percentage: Type.Optional(nullable(Percentage)), condition: Type.Optional(nullable(Condition)) }),
+  body: strict(rule),
   success: {
     status: 200,
     body: strict(
@@ -447,6 +517,7 @@ export const Definition = strict(
     tags: Type.Array(Tag),
     percentage: nullable(Percentage),
     condition: nullable(Condition),
+    ...time,
   },
   { title: 'Definition', description: 'The definition of a segment on one side of a change.' },
 );
@@ -496,6 +567,11 @@ export const segmentHistory = endpoint({
             tags: ['checkout'],
             percentage: 30,
             condition: { country: 'NL', orders: { $gte: 3 } },
+            bucket_by: null,
+            ramp: null,
+            layer: null,
+            active_from: null,
+            active_until: null,
           },
         },
       ],

@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'route_unknown'
   | 'user_unknown'
   | 'segment_unknown'
+  | 'layer_unknown'
   | 'account_unknown'
   | 'key_unknown'
   | 'report_unknown'
@@ -22,6 +23,8 @@ export type ProblemCode =
   | 'external_id_taken'
   | 'slug_taken'
   | 'segment_referenced'
+  | 'layer_overlap'
+  | 'layer_used'
   | 'job_finished'
   | 'job_not_undoable'
   | 'idempotency_in_flight'
@@ -104,6 +107,14 @@ export interface Definition {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  bucket_by: string | null;
+  ramp: Ramp | null;
+  layer: LayerRange | null;
+  /** Nobody is in before, whatever else says so. */
+  active_from: string | null;
+  /** Nobody is in from then on, whatever else says so. */
+  active_until: string | null;
 }
 
 export interface Done {
@@ -120,6 +131,8 @@ export interface Explanation {
   expires_at: string | null;
   /** Where the user falls; in when below the percentage. See [percentages](docs/percentage.md). */
   bucket: number | null;
+  /** As it is now, where there is a percentage or a ramp. */
+  percentage: number | null;
   /** Whether the condition is met; null where there is none. */
   matched: boolean | null;
 }
@@ -190,6 +203,36 @@ export interface KeyPage {
   keys: Key[];
   /** For the next page; null on the last one. */
   next_cursor: string | null;
+}
+
+/** Divides the users by a salt of its own: the segments of a layer take ranges that never overlap. */
+export interface Layer {
+  id: number;
+  /** Unique among live layers; never changes. */
+  slug: string;
+  /** The segments that take a range of it, in the order of their ranges. */
+  segments: {
+    /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+    slug: string;
+    from: number;
+    to: number;
+  }[];
+}
+
+export interface LayerPage {
+  layers: Layer[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
+}
+
+/** A range of the buckets of a layer, in place of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md). */
+export interface LayerRange {
+  /** The layer. */
+  slug: string;
+  /** The first bucket; at most three decimals. */
+  from: number;
+  /** The first bucket beyond; above `from`. */
+  to: number;
 }
 
 export interface Me {
@@ -286,6 +329,18 @@ export interface Preview {
   }[];
 }
 
+/** A percentage that moves, in place of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md). */
+export interface Ramp {
+  /** At most three decimals. */
+  from: number;
+  /** At most three decimals. */
+  to: number;
+  /** Until then the percentage is `from`. */
+  starts_at: string;
+  /** From then on it is `to`; later than `starts_at`. */
+  ends_at: string;
+}
+
 export interface Report {
   url: string;
   /** RFC 3339; answers are in UTC with milliseconds. */
@@ -312,6 +367,14 @@ export interface Segment {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  bucket_by: string | null;
+  ramp: Ramp | null;
+  layer: LayerRange | null;
+  /** Nobody is in before, whatever else says so. */
+  active_from: string | null;
+  /** Nobody is in from then on, whatever else says so. */
+  active_until: string | null;
   /** Drawn once; what buckets are computed with. */
   salt: string;
   /** One more with each change; for `If-Match`. */
@@ -351,6 +414,14 @@ export interface SegmentWithUses {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  bucket_by: string | null;
+  ramp: Ramp | null;
+  layer: LayerRange | null;
+  /** Nobody is in before, whatever else says so. */
+  active_from: string | null;
+  /** Nobody is in from then on, whatever else says so. */
+  active_until: string | null;
   /** Drawn once; what buckets are computed with. */
   salt: string;
   /** One more with each change; for `If-Match`. */
@@ -472,6 +543,14 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          readonly bucket_by?: string | null | undefined;
+          readonly ramp?: Ramp | null | undefined;
+          readonly layer?: LayerRange | null | undefined;
+          /** Nobody is in before, whatever else says so. */
+          readonly active_from?: string | null | undefined;
+          /** Nobody is in from then on, whatever else says so. */
+          readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<{
@@ -525,6 +604,14 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          readonly bucket_by?: string | null | undefined;
+          readonly ramp?: Ramp | null | undefined;
+          readonly layer?: LayerRange | null | undefined;
+          /** Nobody is in before, whatever else says so. */
+          readonly active_from?: string | null | undefined;
+          /** Nobody is in from then on, whatever else says so. */
+          readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<Segment>;
@@ -577,6 +664,14 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          readonly bucket_by?: string | null | undefined;
+          readonly ramp?: Ramp | null | undefined;
+          readonly layer?: LayerRange | null | undefined;
+          /** Nobody is in before, whatever else says so. */
+          readonly active_from?: string | null | undefined;
+          /** Nobody is in from then on, whatever else says so. */
+          readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<Preview>;
@@ -592,6 +687,14 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          readonly bucket_by?: string | null | undefined;
+          readonly ramp?: Ramp | null | undefined;
+          readonly layer?: LayerRange | null | undefined;
+          /** Nobody is in before, whatever else says so. */
+          readonly active_from?: string | null | undefined;
+          /** Nobody is in from then on, whatever else says so. */
+          readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<ChangePreview>;
@@ -648,6 +751,54 @@ export interface Api {
       },
       'events'
     >;
+  };
+  readonly layers: {
+    /** Create a layer. `POST /api/layers` */
+    createLayer(
+      input: CallOptions & {
+        readonly body: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<{
+      id: number;
+    }>;
+    /** Layers, ordered by slug. `GET /api/layers` */
+    readonly listLayers: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      LayerPage,
+      'layers'
+    >;
+    /** One layer, with the segments that take a range of it. `GET /api/layers/{slug}` */
+    readLayer(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Layer>;
+    /** Delete a layer that no segment uses. `DELETE /api/layers/{slug}` */
+    deleteLayer(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<void>;
   };
   readonly memberships: {
     /** Put a user into a segment, for good or until a time; registers an unknown `ext:` id. `POST /api/users/{user}/segments` */
@@ -1225,6 +1376,25 @@ export const calls = {
       answers: 'json',
       repeatable: true,
       entries: 'events',
+    },
+  },
+  layers: {
+    createLayer: { id: 'createLayer', method: 'POST', path: '/api/layers', answers: 'json', creates: true },
+    listLayers: {
+      id: 'listLayers',
+      method: 'GET',
+      path: '/api/layers',
+      answers: 'json',
+      repeatable: true,
+      entries: 'layers',
+    },
+    readLayer: { id: 'readLayer', method: 'GET', path: '/api/layers/{slug}', answers: 'json', repeatable: true },
+    deleteLayer: {
+      id: 'deleteLayer',
+      method: 'DELETE',
+      path: '/api/layers/{slug}',
+      answers: 'nothing',
+      repeatable: true,
     },
   },
   memberships: {

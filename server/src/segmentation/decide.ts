@@ -1,7 +1,8 @@
 import { bucket } from './bucket.ts';
 import { Evaluation } from './conditions/evaluation.ts';
 import { isArray, isObject, type Json, type JsonObject } from './conditions/json.ts';
-import { type Definition, type Definitions, inOrder, isList } from './definition.ts';
+import { type Definition, type Definitions, inOrder, isActive, isList } from './definition.ts';
+import { changesMindAt, takesBucket } from './share.ts';
 
 export type Mode = 'include' | 'exclude';
 export type Source = Mode | 'percentage' | 'condition' | 'percentage+condition' | 'none';
@@ -30,10 +31,25 @@ export function keyOf(user: { readonly id: number; readonly external_id: string 
   return user.external_id ?? String(user.id);
 }
 
-/** By which of its rules a segment lets in those whom no override decides about; `none` for a plain list. */
-export function ruleSource({ percentage, condition }: Pick<Definition, 'percentage' | 'condition'>): Source {
-  if (percentage === null) return condition === null ? 'none' : 'condition';
+/** By which of its rules a segment lets in those whom no override decides about; `none` for a list. */
+export function ruleSource({ share, condition }: Pick<Definition, 'share' | 'condition'>): Source {
+  if (share === null) return condition === null ? 'none' : 'condition';
   return condition === null ? 'percentage' : 'percentage+condition';
+}
+
+/** The key that a user's bucket in a segment is computed of; undefined for a user who has none, and is out. */
+function bucketKey({ bucketBy }: Definition, { key, attributes }: Subject): string | undefined {
+  if (bucketBy === null) return key;
+  let value: Json | undefined = attributes;
+  for (const name of bucketBy) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' ? JSON.stringify(value) : undefined;
+}
+
+/** The bucket of a user in a segment; null where the segment takes no share, or the user has no key for it. */
+export function bucketOf(definition: Definition, subject: Subject): number | null {
+  const key = definition.share === null ? undefined : bucketKey(definition, subject);
+  return definition.share === null || key === undefined ? null : bucket(definition.share.salt, key);
 }
 
 /** What has been decided about one user so far. Segments are asked for in turn, each after those that its condition names. */
@@ -44,29 +60,44 @@ class Deciding {
   readonly #decided = new Map<number, boolean>();
   #texts: readonly string[] | undefined;
 
-  constructor(definitions: Definitions, subject: Subject) {
+  constructor(definitions: Definitions, subject: Subject, now: number) {
     this.#definitions = definitions;
     this.#subject = subject;
-    this.#evaluation = new Evaluation((id) => this.isIn(id));
+    this.#evaluation = new Evaluation(now, (id) => this.#isIn(id));
   }
 
-  isIn(id: number): boolean {
+  get holdsUntil(): number {
+    return this.#evaluation.holdsUntil;
+  }
+
+  #isIn(id: number): boolean {
     const known = this.#decided.get(id);
     if (known !== undefined) return known;
-    return this.#definitions.byId.has(id) && this.#subject.overrides.get(id) === 'include';
+    const definition = this.#definitions.byId.get(id);
+    return definition !== undefined && this.#subject.overrides.get(id) === 'include' && this.isActive(definition);
   }
 
-  /** An override that stands, else out of a plain list, else in when percentage and condition both say yes. */
+  isActive(definition: Definition): boolean {
+    this.#evaluation.changesAt(definition.activeFrom);
+    this.#evaluation.changesAt(definition.activeUntil);
+    return isActive(definition, this.#evaluation.now);
+  }
+
+  /**
+   * Nobody before its start and after its end; else an override that stands, else out of a list, else in when share and
+   * condition both say yes.
+   */
   decide(definition: Definition): boolean {
-    const mode = this.#subject.overrides.get(definition.id);
-    const member = mode === undefined ? !isList(definition) && this.#lets(definition) : mode === 'include';
+    const member = this.isActive(definition) && this.#isInWhileActive(definition);
     this.#decided.set(definition.id, member);
     return member;
   }
 
-  #lets(definition: Definition): boolean {
+  #isInWhileActive(definition: Definition): boolean {
+    const mode = this.#subject.overrides.get(definition.id);
+    if (mode !== undefined) return mode === 'include';
     // The condition first: it is the cheaper of the two.
-    return this.meetsCondition(definition) !== false && this.isInShare(definition);
+    return !isList(definition) && this.meetsCondition(definition) !== false && this.isInShare(definition);
   }
 
   /** Null for a definition without a condition. */
@@ -74,8 +105,13 @@ class Deciding {
     return evaluate?.(this.#subject.attributes, this.#evaluation) ?? null;
   }
 
-  isInShare({ percentage, salt }: Definition): boolean {
-    return percentage === null || bucket(salt, this.#subject.key) < percentage;
+  isInShare(definition: Definition): boolean {
+    const { share } = definition;
+    if (share === null) return true;
+    const ofBucket = bucketOf(definition, this.#subject);
+    if (ofBucket === null) return false;
+    this.#evaluation.changesAt(changesMindAt(share, ofBucket));
+    return takesBucket(share, ofBucket, this.#evaluation.now);
   }
 
   /** Matches the patterns of a condition one a step, where all of them together would make a long one. */
@@ -110,22 +146,30 @@ export interface Membership {
   readonly source: Source;
 }
 
-/** Every segment the subject is in, with the reason, in no order. */
-export function* decideAll(definitions: Definitions, subject: Subject): Steps<Membership[]> {
-  const found: Membership[] = [];
+export interface Decided {
+  /** Every segment the subject is in, in no order. */
+  readonly memberships: readonly Membership[];
+  /** The first later moment, in milliseconds since 1970, at which time alone may change that. */
+  readonly holdsUntil: number;
+}
+
+/** Decides about all segments at a moment, in milliseconds since 1970. */
+export function* decideAll(definitions: Definitions, subject: Subject, now: number): Steps<Decided> {
+  const memberships: Membership[] = [];
+  const deciding = new Deciding(definitions, subject, now);
   for (const [id, mode] of subject.overrides) {
     const definition = definitions.byId.get(id);
-    if (definition && mode === 'include') found.push({ definition, source: mode });
+    if (definition && mode === 'include' && deciding.isActive(definition))
+      memberships.push({ definition, source: mode });
   }
-  if (definitions.dynamic.length === 0) return found;
-  const deciding = new Deciding(definitions, subject);
   for (const definition of definitions.dynamic) {
     if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
-    if (deciding.decide(definition) && !subject.overrides.has(definition.id))
-      found.push({ definition, source: ruleSource(definition) });
+    if (deciding.decide(definition) && !subject.overrides.has(definition.id)) {
+      memberships.push({ definition, source: ruleSource(definition) });
+    }
     yield;
   }
-  return found;
+  return { memberships, holdsUntil: deciding.holdsUntil };
 }
 
 export interface Decision {
@@ -135,15 +179,15 @@ export interface Decision {
   readonly matched: boolean | null;
 }
 
-export type Decide = (subject: Subject) => Steps<Decision>;
+export type Decide = (subject: Subject, now: number) => Steps<Decision>;
 
 /** Decides about one segment. */
 export function deciderOf(definitions: Definitions, definition: Definition): Decide {
   const before = inOrder(definitions.byId, [definition]).slice(0, -1);
   const source = ruleSource(definition);
 
-  return function* (subject) {
-    const deciding = new Deciding(definitions, subject);
+  return function* (subject, now) {
+    const deciding = new Deciding(definitions, subject, now);
     for (const one of before) {
       if (one.patterns.length > 0) yield* deciding.matchAhead(one);
       deciding.decide(one);
@@ -151,6 +195,7 @@ export function deciderOf(definitions: Definitions, definition: Definition): Dec
     }
     if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
     const matched = deciding.meetsCondition(definition);
+    if (!deciding.isActive(definition)) return { member: false, source: 'none', matched };
     const mode = subject.overrides.get(definition.id);
     if (mode) return { member: mode === 'include', source: mode, matched };
     const member = source !== 'none' && matched !== false && deciding.isInShare(definition);
@@ -158,8 +203,13 @@ export function deciderOf(definitions: Definitions, definition: Definition): Dec
   };
 }
 
-export function decideOne(definitions: Definitions, definition: Definition, subject: Subject): Steps<Decision> {
-  return deciderOf(definitions, definition)(subject);
+export function decideOne(
+  definitions: Definitions,
+  definition: Definition,
+  subject: Subject,
+  now: number,
+): Steps<Decision> {
+  return deciderOf(definitions, definition)(subject, now);
 }
 
 const noOverrides: ReadonlyMap<number, Mode> = new Map();

@@ -1,16 +1,20 @@
-import type { Condition } from './conditions/condition.ts';
+import type { Condition, Path } from './conditions/condition.ts';
 import { compileCondition, type Evaluate } from './conditions/evaluate.ts';
 import type { JsonObject } from './conditions/json.ts';
 import { parseStoredCondition } from './conditions/parse.ts';
 import { enginePatterns, references } from './conditions/references.ts';
 import type { Pattern } from './conditions/regex.ts';
+import type { Ramp, Share } from './share.ts';
 
 /** What decides who is in a segment, beside overrides; compiled once. */
 export interface Definition {
   readonly id: number;
   readonly slug: string;
+  /** The segment's own; a range of a layer goes by that of the layer. */
   readonly salt: string;
-  readonly percentage: number | null;
+  readonly share: Share | null;
+  /** Where the key of the bucket stands in the attributes; null for the user's own key. */
+  readonly bucketBy: Path | null;
   readonly condition: Condition<number> | null;
   readonly evaluate: Evaluate | null;
   /** The segments that the condition names. */
@@ -18,11 +22,31 @@ export interface Definition {
   /** The patterns of the condition that take an engine, and their sizes together: what they may cost per character. */
   readonly patterns: readonly Pattern[];
   readonly patternsSize: number;
+  /** The first moment at which anybody can be in, and the first at which nobody can any more. */
+  readonly activeFrom: number;
+  readonly activeUntil: number;
 }
 
-/** Neither percentage nor condition: a plain list has nobody but its overrides. */
-export function isList({ percentage, condition }: Pick<Definition, 'percentage' | 'condition'>): boolean {
-  return percentage === null && condition === null;
+/** Without share and condition nobody is in a list but by an override. */
+export function isList({ share, condition }: Pick<Definition, 'share' | 'condition'>): boolean {
+  return share === null && condition === null;
+}
+
+/** A list that is always active: overrides alone decide, at any moment. */
+export function isPlainList(definition: Definition): boolean {
+  return isList(definition) && definition.activeFrom === -Infinity && definition.activeUntil === Infinity;
+}
+
+export function isActive({ activeFrom, activeUntil }: Definition, now: number): boolean {
+  return activeFrom <= now && now < activeUntil;
+}
+
+/** A ramp as it is stored and as it crosses the wire. */
+export interface RampSource {
+  readonly from: number;
+  readonly to: number;
+  readonly starts_at: string;
+  readonly ends_at: string;
 }
 
 /** A definition as the database stores it. */
@@ -31,10 +55,16 @@ export interface DefinitionSource {
   readonly slug: string;
   readonly salt: string;
   readonly percentage: number | null;
+  readonly ramp: RampSource | null;
+  readonly layer: { readonly salt: string; readonly from: number; readonly to: number } | null;
+  readonly bucket_by: string | null;
   readonly condition: JsonObject | null;
+  readonly active_from: Date | null;
+  readonly active_until: Date | null;
 }
 
-export function compileDefinition({ id, slug, salt, percentage, condition }: DefinitionSource): Definition {
+export function compileDefinition(source: DefinitionSource): Definition {
+  const { id, slug, condition, bucket_by, active_from, active_until } = source;
   const parsed = condition === null ? undefined : parseStoredCondition(condition);
   if (parsed && !parsed.ok)
     throw new Error(`segment ${id} has a condition that cannot be read: ${parsed.errors[0]?.path}`);
@@ -42,13 +72,31 @@ export function compileDefinition({ id, slug, salt, percentage, condition }: Def
   return {
     id,
     slug,
-    salt,
-    percentage,
+    salt: source.salt,
+    share: shareOf(source),
+    bucketBy: bucket_by === null ? null : bucket_by.split('.'),
     condition: parsed?.condition ?? null,
     evaluate: parsed ? compileCondition(parsed.condition) : null,
     references: parsed ? [...new Set(references(parsed.condition).map(({ segment }) => segment))] : [],
     patterns,
     patternsSize: patterns.reduce((sum, { size }) => sum + size, 0),
+    activeFrom: active_from?.getTime() ?? Number.NEGATIVE_INFINITY,
+    activeUntil: active_until?.getTime() ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+function shareOf({ salt, percentage, ramp, layer }: DefinitionSource): Share | null {
+  if (percentage !== null) return { kind: 'percentage', salt, percentage };
+  if (ramp !== null) return { kind: 'ramp', salt, ramp: compileRamp(ramp) };
+  return layer && { kind: 'layer', salt: layer.salt, from: layer.from, to: layer.to };
+}
+
+function compileRamp({ from, to, starts_at, ends_at }: RampSource): Ramp {
+  return {
+    from: Math.round(from * 1_000),
+    to: Math.round(to * 1_000),
+    startsAt: Date.parse(starts_at),
+    endsAt: Date.parse(ends_at),
   };
 }
 
@@ -57,10 +105,12 @@ export interface Definitions {
   readonly revision: number;
   readonly byId: ReadonlyMap<number, Definition>;
   readonly bySlug: ReadonlyMap<string, Definition>;
-  /** Those that are no plain lists, each after all that its condition names. */
+  /** Those that are no lists, each after all that its condition names. */
   readonly dynamic: readonly Definition[];
-  /** Whether any condition has to be put to attributes. */
-  readonly hasConditions: boolean;
+  /** Whether all are lists without a start or an end, so that overrides decide alone and at any moment. */
+  readonly isPlain: boolean;
+  /** Whether anything is decided by attributes. */
+  readonly needsAttributes: boolean;
 }
 
 /** The definitions in the order that puts every one after those it names; there are no cycles. */
@@ -98,5 +148,12 @@ export function definitionsOf(revision: number, all: Iterable<Definition>): Defi
     byId,
     [...byId.values()].filter((definition) => !isList(definition)),
   ).filter((definition) => !isList(definition));
-  return { revision, byId, bySlug, dynamic, hasConditions: dynamic.some(({ condition }) => condition !== null) };
+  return {
+    revision,
+    byId,
+    bySlug,
+    dynamic,
+    isPlain: [...byId.values()].every(isPlainList),
+    needsAttributes: dynamic.some(({ condition, bucketBy }) => condition !== null || bucketBy !== null),
+  };
 }

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from '../../src/segmentation/conditions/json.ts
 import { parseStoredCondition } from '../../src/segmentation/conditions/parse.ts';
 import { conditionSql } from '../../src/segmentation/conditions/sql/compile.ts';
 import { attributes, type Choice, condition, EVERYTHING, SMALL } from './random.ts';
+import { NOW } from './tables.ts';
 
 /** What was compared: pairs of a condition and a user, and conditions that SQL left to the stream. */
 export interface Compared {
@@ -67,9 +68,9 @@ function inProcess(stored: JsonObject, users: readonly User[]): readonly boolean
   const evaluate = compileCondition(parsed(stored));
   return users.map((user) => {
     const inSegment = (segment: number) => (user.segments & (1 << segment)) !== 0;
-    const answer = evaluate(user.attributes, new Evaluation(inSegment));
+    const answer = evaluate(user.attributes, new Evaluation(NOW, inSegment));
     // The arrays drawn are short; a digest of them has to give the same answers.
-    if (evaluate(user.attributes, new Evaluation(inSegment, 0)) !== answer) {
+    if (evaluate(user.attributes, new Evaluation(NOW, inSegment, 0)) !== answer) {
       throw new Error(`digests disagree: ${JSON.stringify({ condition: stored, user: user.attributes })}`);
     }
     return answer;
@@ -85,6 +86,7 @@ export async function inSql(
   const expression = conditionSql(parsed(stored), {
     attributes: sql`users.attributes`,
     inSegment: (segment) => sql`users.segments & (1 << ${segment}::int) <> 0`,
+    now: NOW,
   });
   if (expression === undefined) return undefined;
   const { text, values } = sql`SELECT array_agg(${expression} ORDER BY users.position) AS answers FROM unnest(

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import type { Scalar } from '../../src/segmentation/conditions/condition.ts';
+import { jsonTypes, type Scalar } from '../../src/segmentation/conditions/condition.ts';
 import { isArray, isObject, type Json, type JsonObject } from '../../src/segmentation/conditions/json.ts';
+import { NOW } from './tables.ts';
 
 /**
  * Random attributes and conditions for the property tests. Names and values come from small pools full of edges: numbers
@@ -52,6 +53,18 @@ const TEXTS = [
   '\n',
   'null',
 ];
+const INSTANTS = [
+  '2026-11-26',
+  '2026-11-26T12:00:00Z',
+  '2026-11-26T13:00:00.000+01:00',
+  '2026-11-26T11:59:59.9999Z',
+  '2026-11-19T12:00:00.001Z',
+  '1969-12-31T23:59:59Z',
+  '0000-02-29',
+  '2026-02-29',
+  '2026-11-26T12:00:00',
+];
+const MOMENTS = ['now', 'now-7d', 'now+1s', 'now-2w', 'now+90m', 'now-1h'];
 const VERSIONS = ['1.2.3', 'v1.2', '1.2.3-beta.2', '1.2.3-beta.11', '1.10.0', '2', '1.2.3+build', '1.2.x'];
 const PATTERNS = ['a', '^a', 'b$', '^ab$', '', '[ab]', '^.$', '\\d', '^(a|ü)+$', '%', "'"];
 
@@ -59,6 +72,11 @@ const scalar: fc.Arbitrary<Scalar> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...NUMBERS) },
   { weight: 4, arbitrary: fc.constantFrom(...TEXTS) },
   { weight: 1, arbitrary: fc.constantFrom(...VERSIONS) },
+  { weight: 1, arbitrary: fc.constantFrom(...INSTANTS, ...[0, -1, 1].map((ms) => NOW + ms)) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('A', 'Ab', 'Ü', 'K', '\u212a', 'ſ', 's', 'ς', 'Σ', 'İ', 'ı', 'I', 'ǅ', 'ß', 'ẞ'),
+  },
   { weight: 2, arbitrary: fc.constantFrom(null, true, false) },
   { weight: 1, arbitrary: fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0) },
   { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 3 }).filter((text) => !text.includes('\0')) },
@@ -198,7 +216,7 @@ function operator(source: Source, levels: number): fc.Arbitrary<JsonObject>[] {
     fc.integer({ min: 0, max: 3 }).map(($size) => ({ $size })),
     fc.constantFrom(...PATTERNS).map(($regex) => ({ $regex })),
   ];
-  if (everything) found.push(...versionsAndPatterns());
+  if (everything) found.push(...ofOurOwn(source), ...versionsAndPatterns());
   if (levels > 0) {
     found.push(operators(source, levels - 1).map(($not) => ({ $not })));
     const elements = [operators(source, levels - 1).map(($elemMatch) => ({ $elemMatch }))];
@@ -207,6 +225,20 @@ function operator(source: Source, levels: number): fc.Arbitrary<JsonObject>[] {
     if (everything) found.push(fc.array(fc.oneof(...elements), { maxLength: 2 }).map(($all) => ({ $all })));
   }
   return found;
+}
+
+/** Operators that mingo does not know, or knows otherwise. */
+function ofOurOwn({ scalars }: Source): fc.Arbitrary<JsonObject>[] {
+  const lists = fc.array(scalars, { maxLength: 4 });
+  const whole = fc.constantFrom(1, 2, 3, -2, 7, 1_000_003);
+  const instant = fc.constantFrom(...INSTANTS.slice(0, 7), ...MOMENTS, ...MOMENTS);
+  return [
+    ...['$ini', '$nini', '$alli'].map((op) => lists.map((values) => ({ [op]: values }))),
+    fc.subarray([...jsonTypes], { minLength: 1, maxLength: 3 }).map(($type) => ({ $type })),
+    fc.constantFrom(...jsonTypes).map(($type) => ({ $type })),
+    fc.tuple(whole, fc.integer({ min: -2, max: 2 })).map(([divisor, remainder]) => ({ $mod: [divisor, remainder] })),
+    fc.tuple(fc.constantFrom('$before', '$after'), instant).map(([op, text]) => ({ [op]: text })),
+  ];
 }
 
 /** What is left to the stream; rare, or most conditions would be. */

@@ -1,5 +1,5 @@
 import { invalid } from '@kohort/contract';
-import { failAllOfSegment, type JobKind } from '../../jobs/queue.ts';
+import type { JobKind } from '../../jobs/queue.ts';
 import type { Database, Transactor, Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
 import { unknownSegment } from '../segments/segments.ts';
@@ -31,8 +31,6 @@ export interface Imports {
   users(options: UserImportOptions, file: FileInput): Promise<number>;
   /** Resolves with the number of the job that undoes another. */
   undo(db: Transactor, job: number, options: { dryRun: boolean; actor: string }): Promise<number>;
-  /** Before a segment is deleted: whoever deletes it does not wait for what is being applied to it. */
-  giveUp(slug: string): Promise<void>;
 }
 
 /** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
@@ -99,14 +97,6 @@ export function createImports({
       const id = await queueUndo(db, job, options);
       onQueued();
       return id;
-    },
-
-    async giveUp(slug) {
-      const { bySlug, byId } = await definitions.fresh();
-      const definition = bySlug.get(slug);
-      // One that others name will not be deleted.
-      const isNamed = [...byId.values()].some(({ references }) => definition && references.includes(definition.id));
-      if (definition && !isNamed) await failAllOfSegment(db, definition.id, 'the segment was deleted');
     },
   };
 }

@@ -3,7 +3,7 @@ import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
 import type { AttributesContext } from '../attributes/attributes.ts';
 import { warningsAbout } from '../attributes/attributes.ts';
-import { checkPercentage, refuseUnseen, refuseUnseenInCondition, storeCondition } from '../segments/segments.ts';
+import { readRule, refuseUnseen, refuseUnseenInCondition } from '../segments/segments.ts';
 import { countOfMembers, membersPage } from './read/members-of-segment.ts';
 import { overlapOf } from './read/overlap.ts';
 import type { SampleRow } from './read/preview.sql.ts';
@@ -31,24 +31,19 @@ export function memberRoutes({ route }: Router, context: MembersContext): void {
 
   route(contract.countMembers, async ({ params }) => ({ count: await countOfMembers(context, params.slug) }));
 
-  route(contract.previewSegment, async ({ body: { percentage = null, condition = null }, caller }) => {
-    await refuseUnseenInCondition(context.db, caller.tags, condition);
-    checkPercentage(percentage);
-    const { stored } = await storeCondition(context.db, condition);
-    const { sample, ...counted } = await previewOf(context, { percentage, condition: stored });
-    const warnings = await warningsAbout(context.attributes, condition);
+  route(contract.previewSegment, async ({ body, caller }) => {
+    await refuseUnseenInCondition(context.db, caller.tags, body.condition);
+    const { fields } = await readRule(context.db, body);
+    const { sample, ...counted } = await previewOf(context, fields);
+    const warnings = await warningsAbout(context.attributes, body.condition ?? null);
     return { ...counted, sample: sample.map(shown), warnings };
   });
 
-  route(contract.previewChange, async ({ params, body: { percentage, condition }, caller }) => {
-    await refuseUnseenInCondition(context.db, caller.tags, condition);
-    checkPercentage(percentage ?? null);
-    const change = {
-      ...(percentage !== undefined && { percentage }),
-      ...(condition !== undefined && { condition: await storeCondition(context.db, condition) }),
-    };
+  route(contract.previewChange, async ({ params, body, caller }) => {
+    await refuseUnseenInCondition(context.db, caller.tags, body.condition);
+    const change = await readRule(context.db, body);
     const { sample_entering, sample_leaving, ...counted } = await previewOfChange(context, params.slug, change);
-    const warnings = await warningsAbout(context.attributes, condition ?? null);
+    const warnings = await warningsAbout(context.attributes, body.condition ?? null);
     return {
       ...counted,
       sample_entering: sample_entering.map(shown),

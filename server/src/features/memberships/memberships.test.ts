@@ -548,14 +548,27 @@ describe('GET …/segments', () => {
 describe('why', () => {
   it('tells every source, with bucket and matched where the segment has them', async () => {
     const key = String(user);
-    const nothing = { member: false, source: 'none', expires_at: null, bucket: null, matched: null };
+    const nothing = {
+      member: false,
+      source: 'none',
+      expires_at: null,
+      bucket: null,
+      percentage: null,
+      matched: null,
+    };
     expect(await client.why(user, 'list')).toEqual(nothing);
     expect(await client.why(user, 'pro')).toEqual({ ...nothing, matched: false });
     const { salt } = await client.get('/api/segments/everybody');
     const bucket = bucketByTheBook(salt, key);
-    expect(await client.why(user, 'everybody')).toEqual({ ...nothing, member: true, source: 'percentage', bucket });
+    expect(await client.why(user, 'everybody')).toEqual({
+      ...nothing,
+      member: true,
+      source: 'percentage',
+      percentage: 100,
+      bucket,
+    });
     const zero = bucketByTheBook((await client.get('/api/segments/nobody')).salt, key);
-    expect(await client.why(user, 'nobody')).toEqual({ ...nothing, bucket: zero });
+    expect(await client.why(user, 'nobody')).toEqual({ ...nothing, percentage: 0, bucket: zero });
     await setPlan('pro');
     expect(await client.why(user, 'pro')).toEqual({ ...nothing, member: true, source: 'condition', matched: true });
     expect(await client.why(user, 'both')).toEqual({
@@ -563,6 +576,7 @@ describe('why', () => {
       source: 'percentage+condition',
       expires_at: null,
       bucket: bucketByTheBook((await client.get('/api/segments/both')).salt, key),
+      percentage: (await client.get('/api/segments/both')).percentage,
       matched: true,
     });
     const expires_at = inMinutes(60);

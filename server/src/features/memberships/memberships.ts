@@ -15,3 +15,4 @@ export {
   removeUnplanned,
   updatePlanned,
 } from './write/ledger.sql.ts';
+export { purgeSmallSegment } from './write/purge.ts';

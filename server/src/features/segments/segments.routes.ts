@@ -1,40 +1,49 @@
 import { segments as contract, invalid } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
-import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
+import { type DeletionContext, deleteSegment } from './delete-segment.ts';
 import { refuseUnseenInCondition, refuseUntagged, seenSlugs } from './scope.ts';
-import type { DefinitionFields } from './segments.sql.ts';
-import type { Segment, Segments } from './segments.ts';
+import {
+  changeSegment,
+  createSegment,
+  type DefinitionFields,
+  historyOfSegment,
+  listSegments,
+  type RuleFields,
+  readSegment,
+  type Segment,
+  type SegmentsContext,
+} from './segments.ts';
 
-function onWire({
-  id,
-  slug,
-  description,
-  tags,
-  percentage,
-  condition,
-  salt,
-  version,
-  created_at,
-  updated_at,
-}: Segment) {
+/** A rule as the wire has it: times as texts, of a layer nothing but its slug and the range. */
+function ruleOnWire({ percentage, ramp, layer, bucket_by, condition, active_from, active_until }: RuleFields) {
   return {
-    id,
-    slug,
-    description,
-    tags,
     percentage,
     condition,
+    bucket_by,
+    ramp: ramp && { ...ramp },
+    layer: layer && { slug: layer.slug, from: layer.from, to: layer.to },
+    active_from: active_from?.toISOString() ?? null,
+    active_until: active_until?.toISOString() ?? null,
+  };
+}
+
+function definitionOnWire(fields: DefinitionFields) {
+  const { slug, description, tags } = fields;
+  return { slug, description, tags: [...tags], ...ruleOnWire(fields) };
+}
+
+function onWire(segment: Segment) {
+  const { id, salt, version, created_at, updated_at } = segment;
+  return {
+    id,
+    ...definitionOnWire(segment),
     salt,
     version,
     created_at: created_at.toISOString(),
     updated_at: updated_at.toISOString(),
   };
-}
-
-function definitionOnWire(fields: DefinitionFields | null) {
-  return fields && { ...fields, tags: [...fields.tags] };
 }
 
 function tagVersion(reply: FastifyReply, version: number): void {
@@ -51,29 +60,24 @@ function readIfMatch(header: string | undefined): { ifMatch?: (version: number) 
   return { ifMatch: (version) => tags.has(`"${version}"`) };
 }
 
-export function segmentRoutes(
-  { route }: Router,
-  db: Db,
-  segments: Segments,
-  once: Once,
-  /** What goes with a deletion, outside its transaction. */
-  onDelete: { before: (slug: string) => Promise<void>; after: (segmentId: number) => Promise<void> },
-): void {
+export function segmentRoutes({ route }: Router, context: SegmentsContext & DeletionContext, once: Once): void {
+  const { db } = context;
+
   route(contract.createSegment, ({ body, caller, idempotent }) => {
     refuseUntagged(caller.tags, body.tags ?? []);
-    return once(idempotent, async (db) => {
-      await refuseUnseenInCondition(db, caller.tags, body.condition);
-      return segments.create(db, body, caller.actor);
+    return once(idempotent, async (within) => {
+      await refuseUnseenInCondition(within, caller.tags, body.condition);
+      return createSegment(within, body, caller.actor);
     });
   });
 
   route(contract.listSegments, async ({ query, caller }) => {
-    const page = await segments.list({ ...query, keyTags: caller.tags });
-    return { segments: page.segments.map(onWire), next_cursor: page.next_cursor };
+    const { segments, next_cursor } = await listSegments(context, { ...query, keyTags: caller.tags });
+    return { segments: segments.map(onWire), next_cursor };
   });
 
   route(contract.readSegment, async ({ params, caller, reply }) => {
-    const segment = await segments.read(params.slug);
+    const segment = await readSegment(db, params.slug);
     tagVersion(reply, segment.version);
     const seen = await seenSlugs(db, caller.tags, segment.used_by);
     return { ...onWire(segment), used_by: segment.used_by.filter((slug) => seen.has(slug)) };
@@ -82,7 +86,7 @@ export function segmentRoutes(
   route(contract.changeSegment, async ({ params, body, caller, request, reply }) => {
     if (body.tags !== undefined) refuseUntagged(caller.tags, body.tags ?? []);
     await refuseUnseenInCondition(db, caller.tags, body.condition);
-    const segment = await segments.change(params.slug, body, {
+    const segment = await changeSegment(db, params.slug, body, {
       actor: caller.actor,
       ...readIfMatch(request.headers['if-match']),
     });
@@ -91,21 +95,19 @@ export function segmentRoutes(
   });
 
   route(contract.deleteSegment, async ({ params, caller }) => {
-    await onDelete.before(params.slug);
-    const { id } = await segments.remove(params.slug, caller.actor);
-    await onDelete.after(id);
+    await deleteSegment(context, params.slug, caller.actor);
     return { status: 'ok' } as const;
   });
 
   route(contract.segmentHistory, async ({ params, query }) => {
-    const { events, next_cursor } = await segments.history(params.slug, query);
+    const { events, next_cursor } = await historyOfSegment(context, params.slug, query);
     return {
       events: events.map(({ at, actor, action, before, after }) => ({
         at: at.toISOString(),
         actor,
         action,
-        before: definitionOnWire(before),
-        after: definitionOnWire(after),
+        before: before && definitionOnWire(before),
+        after: after && definitionOnWire(after),
       })),
       next_cursor,
     };

@@ -1,15 +1,37 @@
-import sql from 'sql-template-tag';
+import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
+import type { RampSource } from '../../segmentation/definition.ts';
 
-/** As the database keeps it: the condition names other segments by id. */
-export interface SegmentRow {
+/** The range of a layer that a segment takes. */
+export interface LayerRange {
   readonly id: number;
   readonly slug: string;
-  readonly description: string | null;
-  readonly tags: string[];
+  readonly salt: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What decides who is in, as the database keeps it: the condition names other segments by id. */
+export interface RuleFields {
   readonly percentage: number | null;
+  readonly ramp: RampSource | null;
+  readonly layer: LayerRange | null;
+  readonly bucket_by: string | null;
   readonly condition: JsonObject | null;
+  readonly active_from: Date | null;
+  readonly active_until: Date | null;
+}
+
+export interface DefinitionFields extends RuleFields {
+  readonly slug: string;
+  readonly description: string | null;
+  readonly tags: readonly string[];
+}
+
+export interface SegmentRow extends DefinitionFields {
+  readonly id: number;
+  readonly tags: string[];
   readonly salt: string;
   readonly version: number;
   readonly revision: number;
@@ -18,18 +40,18 @@ export interface SegmentRow {
   readonly deleted_at: Date | null;
 }
 
-export interface DefinitionFields {
-  readonly slug: string;
-  readonly description: string | null;
-  readonly tags: readonly string[];
-  readonly percentage: number | null;
-  readonly condition: JsonObject | null;
-}
+/** Of a segment, or of a version of one: its rule, the layer as one document. */
+const ruleOf = (
+  row: Sql,
+) => sql`${row}.percentage, ${row}.ramp, ${row}.bucket_by, ${row}.condition, ${row}.active_from, ${row}.active_until, (
+    SELECT json_build_object('id', l.id, 'slug', l.slug, 'salt', l.salt, 'from', ${row}.layer_from, 'to', ${row}.layer_to)
+    FROM layers l WHERE l.id = ${row}.layer_id
+  ) AS layer`;
 
-const columns = sql`s.id, s.slug, s.description, s.tags, s.percentage, s.condition, s.salt, s.version, s.revision,
+const columns = sql`s.id, s.slug, s.description, s.tags, ${ruleOf(sql`s`)}, s.salt, s.version, s.revision,
   s.created_at, s.updated_at, s.deleted_at`;
 
-function json(value: JsonObject | null): string | null {
+function json(value: object | null): string | null {
   return value === null ? null : JSON.stringify(value);
 }
 
@@ -44,19 +66,33 @@ export async function raiseRevision(tx: Tx): Promise<number> {
 /** The moment to date a change with: asked for once all its locks are held, so that changes are dated in their order. */
 export async function selectNow(tx: Tx): Promise<Date> {
   const rows = await tx.query<{ now: Date }>(sql`SELECT date_trunc('milliseconds', clock_timestamp()) AS now`);
-  if (!rows[0]) throw new Error('the database tells no time');
+  if (!rows[0]) throw new Error('the database reports no time');
   return rows[0].now;
 }
 
 /** Undefined when a live segment has the slug. */
 export async function insertSegment(
   tx: Tx,
-  { slug, description, tags, percentage, condition }: DefinitionFields,
+  {
+    slug,
+    description,
+    tags,
+    percentage,
+    ramp,
+    layer,
+    bucket_by,
+    condition,
+    active_from,
+    active_until,
+  }: DefinitionFields,
   { salt, revision, now }: { salt: string; revision: number; now: Date },
 ): Promise<number | undefined> {
   const rows = await tx.write<{ id: number }>(sql`
-    INSERT INTO segments (slug, description, tags, percentage, condition, salt, revision, created_at, updated_at)
-    SELECT ${slug}, ${description}, ${tags}::text[], ${percentage}::numeric, ${json(condition)}::jsonb, ${salt}, ${revision}::bigint,
+    INSERT INTO segments (slug, description, tags, percentage, ramp, layer_id, layer_from, layer_to, bucket_by, condition,
+      active_from, active_until, salt, revision, created_at, updated_at)
+    SELECT ${slug}, ${description}, ${tags}::text[], ${percentage}::numeric, ${json(ramp)}::jsonb,
+      ${layer?.id ?? null}::bigint, ${layer?.from ?? null}::numeric, ${layer?.to ?? null}::numeric, ${bucket_by},
+      ${json(condition)}::jsonb, ${active_from}::timestamptz, ${active_until}::timestamptz, ${salt}, ${revision}::bigint,
       ${now}::timestamptz, ${now}::timestamptz
     WHERE NOT EXISTS (SELECT FROM segments s WHERE s.slug = ${slug} AND s.deleted_at IS NULL)
     RETURNING id`);
@@ -66,13 +102,27 @@ export async function insertSegment(
 export async function updateSegment(
   tx: Tx,
   id: number,
-  { slug, description, tags, percentage, condition }: DefinitionFields,
+  {
+    slug,
+    description,
+    tags,
+    percentage,
+    ramp,
+    layer,
+    bucket_by,
+    condition,
+    active_from,
+    active_until,
+  }: DefinitionFields,
   { revision, now }: { revision: number; now: Date },
 ): Promise<SegmentRow | undefined> {
   const rows = await tx.write<SegmentRow>(sql`
     UPDATE segments s
     SET slug = ${slug}, description = ${description}, tags = ${tags}::text[], percentage = ${percentage}::numeric,
-      condition = ${json(condition)}::jsonb, version = s.version + 1, revision = ${revision}, updated_at = ${now}
+      ramp = ${json(ramp)}::jsonb, layer_id = ${layer?.id ?? null}::bigint, layer_from = ${layer?.from ?? null}::numeric,
+      layer_to = ${layer?.to ?? null}::numeric, bucket_by = ${bucket_by}, condition = ${json(condition)}::jsonb,
+      active_from = ${active_from}::timestamptz, active_until = ${active_until}::timestamptz,
+      version = s.version + 1, revision = ${revision}, updated_at = ${now}
     WHERE s.id = ${id}
     RETURNING ${columns}`);
   return rows[0];
@@ -95,8 +145,10 @@ export async function insertVersion(
   { at, actor, action }: { at: Date; actor: string; action: 'create' | 'update' | 'delete' },
 ): Promise<void> {
   await tx.write(sql`
-    INSERT INTO segment_versions (segment_id, version, at, actor, action, slug, description, tags, percentage, condition)
-    SELECT s.id, s.version, ${at}::timestamptz, ${actor}, ${action}, s.slug, s.description, s.tags, s.percentage, s.condition
+    INSERT INTO segment_versions (segment_id, version, at, actor, action, slug, description, tags, percentage, ramp,
+      layer_id, layer_from, layer_to, bucket_by, condition, active_from, active_until)
+    SELECT s.id, s.version, ${at}::timestamptz, ${actor}, ${action}, s.slug, s.description, s.tags, s.percentage, s.ramp,
+      s.layer_id, s.layer_from, s.layer_to, s.bucket_by, s.condition, s.active_from, s.active_until
     FROM segments s
     WHERE s.id = ${id}`);
 }
@@ -200,7 +252,7 @@ export function selectVersions(
   { before, limit }: { before: number; limit: number },
 ): Promise<VersionRow[]> {
   return db.query<VersionRow>(sql`
-    SELECT v.version, v.at, v.actor, v.action, v.slug, v.description, v.tags, v.percentage, v.condition
+    SELECT v.version, v.at, v.actor, v.action, v.slug, v.description, v.tags, ${ruleOf(sql`v`)}
     FROM segment_versions v
     WHERE v.segment_id = ${id} AND v.version < ${before}
     ORDER BY v.version DESC
@@ -232,14 +284,35 @@ export async function selectVersionMark(db: Db, at: Date): Promise<string> {
 export function selectDefinitionsAt(
   db: Db,
   at: Date,
-): Promise<Pick<SegmentRow, 'id' | 'slug' | 'salt' | 'percentage' | 'condition'>[]> {
-  return db.query<Pick<SegmentRow, 'id' | 'slug' | 'salt' | 'percentage' | 'condition'>>(sql`
-    SELECT v.segment_id AS id, v.slug, s.salt, v.percentage, v.condition
+): Promise<(RuleFields & Pick<SegmentRow, 'id' | 'slug' | 'salt'>)[]> {
+  return db.query<RuleFields & Pick<SegmentRow, 'id' | 'slug' | 'salt'>>(sql`
+    SELECT v.segment_id AS id, v.slug, s.salt, ${ruleOf(sql`v`)}
     FROM (
-      SELECT DISTINCT ON (v.segment_id) v.segment_id, v.action, v.slug, v.percentage, v.condition
+      SELECT DISTINCT ON (v.segment_id) v.*
       FROM segment_versions v
       WHERE v.at <= ${at}
       ORDER BY v.segment_id, v.version DESC
     ) v JOIN segments s ON s.id = v.segment_id
     WHERE v.action <> 'delete'`);
+}
+
+/** The live layer of a slug. */
+export async function selectLiveLayer(tx: Db, slug: string): Promise<{ id: number; salt: string } | undefined> {
+  const rows = await tx.query<{ id: number; salt: string }>(sql`
+    SELECT l.id, l.salt FROM layers l WHERE l.slug = ${slug} AND l.deleted_at IS NULL`);
+  return rows[0];
+}
+
+/** The live segments, other than one, whose ranges overlap with a range of a layer. */
+export function selectOverlapping(
+  tx: Tx,
+  { id, from, to }: LayerRange,
+  exceptId: number | undefined,
+): Promise<{ slug: string; from: number; to: number }[]> {
+  return tx.query<{ slug: string; from: number; to: number }>(sql`
+    SELECT s.slug, s.layer_from AS "from", s.layer_to AS "to"
+    FROM segments s
+    WHERE s.layer_id = ${id} AND s.deleted_at IS NULL AND s.layer_from < ${to}::numeric AND s.layer_to > ${from}::numeric
+      AND s.id IS DISTINCT FROM ${exceptId ?? null}::bigint
+    ORDER BY s.layer_from`);
 }

@@ -16,6 +16,8 @@ afterAll(async () => {
 });
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+/** What time and shares add to a definition, where nothing is said of them. */
+const UNSET = { bucket_by: null, ramp: null, layer: null, active_from: null, active_until: null };
 const create = (body: unknown) => client.call('POST', '/api/segments', body);
 const read = (slug: string) => client.get(`/api/segments/${slug}`);
 const change = (slug: string, body: unknown, ifMatch?: string) =>
@@ -35,6 +37,7 @@ describe('creating', () => {
       tags: [],
       percentage: null,
       condition: null,
+      ...UNSET,
       salt: expect.stringMatching(/^.{16,}$/),
       version: 1,
       created_at: expect.stringMatching(TIME),
@@ -465,7 +468,7 @@ describe('the history of a definition', () => {
     await change('told', { percentage: 20, description: 'more' });
     await change('told', { percentage: 20 });
     await change('told', { percentage: null, condition: { a: 1 } });
-    const state = { slug: 'told', description: null, tags: [], percentage: 10, condition: null };
+    const state = { slug: 'told', description: null, tags: [], percentage: 10, condition: null, ...UNSET };
     const second = { ...state, percentage: 20, description: 'more' };
     const third = { ...second, percentage: null, condition: { a: 1 } };
     const events = await client.all('/api/segments/told/history', 'events');

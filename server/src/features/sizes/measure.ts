@@ -1,4 +1,4 @@
-import { isList } from '../../segmentation/definition.ts';
+import { isPlainList } from '../../segmentation/definition.ts';
 import { countOfMembers, type ReadContext } from '../memberships/memberships.ts';
 import { insertSize, orderByAge, thinSizes } from './sizes.sql.ts';
 
@@ -8,7 +8,7 @@ const budgetMs = 120_000;
 /** Counts the members of the segments with rules, the ones first that were counted longest ago. */
 export async function measureSizes(context: ReadContext, signal?: AbortSignal, timeMs = budgetMs): Promise<void> {
   const { byId } = await context.definitions.fresh();
-  const rules = [...byId.values()].filter((definition) => !isList(definition));
+  const rules = [...byId.values()].filter((definition) => !isPlainList(definition));
   const end = performance.now() + timeMs;
   for (const id of await orderByAge(
     context.db,

@@ -17,9 +17,10 @@ export interface SegmentLife {
 export async function selectLife(db: Db, segmentId: number): Promise<SegmentLife | undefined> {
   const rows = await db.query<SegmentLife>(sql`
     SELECT date_trunc('milliseconds', statement_timestamp()) AS now, min(v.at) AS created_at,
-      max(v.until) FILTER (WHERE v.percentage IS NOT NULL OR v.condition IS NOT NULL) AS list_since
+      max(v.until) FILTER (WHERE v.has_rule) AS list_since
     FROM (
-      SELECT v.at, v.percentage, v.condition, lead(v.at) OVER (ORDER BY v.version) AS until
+      SELECT v.at, lead(v.at) OVER (ORDER BY v.version) AS until,
+        num_nonnulls(v.percentage, v.ramp, v.layer_id, v.condition, v.active_from, v.active_until) > 0 AS has_rule
       FROM segment_versions v WHERE v.segment_id = ${segmentId}
     ) v
     HAVING min(v.at) IS NOT NULL`);

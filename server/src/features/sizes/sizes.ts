@@ -1,6 +1,6 @@
 import { invalid } from '@kohort/contract';
 import type { Db } from '../../postgres/database.ts';
-import { isList } from '../../segmentation/definition.ts';
+import { isPlainList } from '../../segmentation/definition.ts';
 import { countOf, inOneMoment, type ReadContext } from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import { type Size, selectLife, selectListChanges, selectMeasured } from './sizes.sql.ts';
@@ -35,7 +35,7 @@ async function listSizes(tx: Db, segmentId: number, times: readonly Date[]): Pro
  * measured, and exactly for now. Of one that became a list, each for its own time.
  */
 export function sizesOf(context: ReadContext, slug: string, query: SizesQuery): Promise<Size[]> {
-  return inOneMoment(context, async (tx, definitions) => {
+  return inOneMoment(context, async (tx, definitions, moment) => {
     const definition = definitions.bySlug.get(slug);
     const life = definition && (await selectLife(tx, definition.id));
     if (!definition || !life) throw unknownSegment(slug);
@@ -46,7 +46,7 @@ export function sizesOf(context: ReadContext, slug: string, query: SizesQuery): 
     const from = asked > created_at ? asked : created_at;
     if (from > to) return [];
     // Until then it had a rule; a rule it has now, it is taken to have had all the time.
-    const listFrom = !isList(definition) ? undefined : list_since && list_since > from ? list_since : from;
+    const listFrom = !isPlainList(definition) ? undefined : list_since && list_since > from ? list_since : from;
     const ruleUntil = listFrom === undefined || listFrom > to ? to : listFrom;
     // Each part gets its share of the points.
     const share = to > from ? (ruleUntil.getTime() - from.getTime()) / (to.getTime() - from.getTime()) : 0;
@@ -54,7 +54,7 @@ export function sizesOf(context: ReadContext, slug: string, query: SizesQuery): 
     const sizes: Size[] = [];
     if (slots > 0) sizes.push(...(await selectMeasured(tx, definition.id, { from, to: ruleUntil, slots })));
     if (listFrom === undefined) {
-      if (to === now) sizes.push({ at: now, count: await countOf(tx, definitions, definition) });
+      if (to === now) sizes.push({ at: now, count: await countOf(tx, definitions, definition, moment) });
     } else if (listFrom <= to) {
       const times = spread(listFrom, to, query.points - Math.max(0, slots));
       sizes.push(...(await listSizes(tx, definition.id, times)));

@@ -10,7 +10,7 @@ const USERS = 40;
 let database: TestDatabase;
 let client: pg.Client;
 beforeAll(async () => {
-  database = await createDatabase({ migrated: false });
+  database = await createDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
 });

@@ -1,4 +1,8 @@
+import type { JsonType } from './condition.ts';
+import { instantOf } from './instant.ts';
 import { canonicalText, compareText, isObject, type Json } from './json.ts';
+import { foldCase } from './letter-case.ts';
+import { typesOf } from './types.ts';
 import { versionKey } from './version.ts';
 
 /** The least and the greatest of some values. */
@@ -22,10 +26,14 @@ export class ArrayDigest {
   #scalars: ReadonlySet<Json> | undefined;
   #nested: ReadonlySet<string> | undefined;
   #texts: readonly string[] | undefined;
+  #numbers: readonly number[] | undefined;
   #numberRange: Range<number> | null | undefined;
   #textRange: Range<string> | null | undefined;
   #versionRange: Range<string> | null | undefined;
   #versions: ReadonlySet<string> | undefined;
+  #foldedTexts: ReadonlySet<string> | undefined;
+  #types: ReadonlySet<JsonType> | undefined;
+  #instantRange: Range<number> | null | undefined;
   #fields: DocumentFields | undefined;
 
   constructor(array: readonly Json[]) {
@@ -52,13 +60,35 @@ export class ArrayDigest {
     return this.#texts;
   }
 
+  /** Each text once, without regard to case. */
+  get foldedTexts(): ReadonlySet<string> {
+    this.#foldedTexts ??= new Set(this.texts.map(foldCase));
+    return this.#foldedTexts;
+  }
+
+  /** Each number once. */
+  get numbers(): readonly number[] {
+    this.#numbers ??= [...this.scalars].filter((element) => typeof element === 'number');
+    return this.#numbers;
+  }
+
+  get types(): ReadonlySet<JsonType> {
+    this.#types ??= new Set(this.#array.flatMap(typesOf));
+    return this.#types;
+  }
+
   /** Null where there is no number. */
   get numberRange(): Range<number> | null {
-    if (this.#numberRange === undefined) {
-      const numbers = [...this.scalars].filter((element) => typeof element === 'number');
-      this.#numberRange = rangeOf(numbers, (a, b) => a - b);
-    }
+    if (this.#numberRange === undefined) this.#numberRange = rangeOf(this.numbers, byNumber);
     return this.#numberRange;
+  }
+
+  get instantRange(): Range<number> | null {
+    if (this.#instantRange === undefined) {
+      const instants = [...this.scalars].map(instantOf).filter((instant) => instant !== undefined);
+      this.#instantRange = rangeOf(instants, byNumber);
+    }
+    return this.#instantRange;
   }
 
   get textRange(): Range<string> | null {
@@ -84,6 +114,8 @@ export class ArrayDigest {
     return this.#fields;
   }
 }
+
+const byNumber = (a: number, b: number) => a - b;
 
 function rangeOf<T>(values: readonly T[], compare: (a: T, b: T) => number): Range<T> | null {
   let range: { least: T; greatest: T } | null = null;

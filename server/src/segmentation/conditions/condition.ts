@@ -1,3 +1,4 @@
+import type { Instant } from './instant.ts';
 import type { Json } from './json.ts';
 import type { Pattern } from './regex.ts';
 
@@ -20,12 +21,21 @@ export type Path = readonly string[];
 export type Scalar = null | boolean | number | string;
 export type Comparison = 'gt' | 'gte' | 'lt' | 'lte';
 
+/** `int` and `double` are numbers without and with a fraction; `number` is either. */
+export const jsonTypes = ['string', 'number', 'int', 'double', 'bool', 'object', 'array', 'null'] as const;
+export type JsonType = (typeof jsonTypes)[number];
+
 /** What is asked of each value that a path leads to; one yes is enough. */
 export type Test =
   | { readonly kind: 'equal'; readonly value: Json }
   | { readonly kind: 'in'; readonly values: readonly Json[] }
+  /** Texts are folded (letter-case.ts), and compared with folded ones. */
+  | { readonly kind: 'inAnyCase'; readonly values: readonly Scalar[] }
   | { readonly kind: 'compare'; readonly operator: Comparison; readonly value: Scalar }
   | { readonly kind: 'exists' }
+  | { readonly kind: 'type'; readonly types: readonly JsonType[] }
+  | { readonly kind: 'mod'; readonly divisor: number; readonly remainder: number }
+  | { readonly kind: 'instant'; readonly order: 'before' | 'after'; readonly instant: Instant }
   | { readonly kind: 'size'; readonly size: number }
   | { readonly kind: 'pattern'; readonly pattern: Pattern }
   | { readonly kind: 'version'; readonly operator: Comparison | 'eq'; readonly key: string }
@@ -42,4 +52,19 @@ export function isAboutWholeArray(test: Test): boolean {
  */
 export function indexOf(name: string): number {
   return /^(0|[1-9][0-9]{0,8})$/.test(name) ? Number(name) : -1;
+}
+
+/** Whether a test says yes to a missing value: only those that null passes. */
+export function matchesMissing(test: Test): boolean {
+  switch (test.kind) {
+    case 'equal':
+      return test.value === null;
+    case 'in':
+    case 'inAnyCase':
+      return test.values.includes(null);
+    case 'compare':
+      return test.value === null && (test.operator === 'gte' || test.operator === 'lte');
+    default:
+      return false;
+  }
 }

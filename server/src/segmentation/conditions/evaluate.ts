@@ -1,4 +1,4 @@
-import { type Condition, indexOf, isAboutWholeArray, type Path, type Test } from './condition.ts';
+import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from './condition.ts';
 import type { Evaluation } from './evaluation.ts';
 import { isArray, isObject, type Json, type JsonObject } from './json.ts';
 import {
@@ -71,12 +71,20 @@ function documentField({ path, test }: Field): Predicate<JsonObject> {
   const compiled = compileAnyTest(test);
   const leaf = isAboutWholeArray(test) ? compiled.single : withElements(compiled);
   const [name = ''] = path;
-  if (path.length > 1) return walker(path, compiled.single, leaf);
+  if (path.length > 1) {
+    const found = walker(path, compiled.single, leaf);
+    if (!matchesMissing(test)) return found;
+    // Where the path leads to nothing at all, not even to a document without the field, that is null too: MongoDB 9.0.
+    const exists = walker(path, isThere, isThere);
+    return (document, evaluation) => found(document, evaluation) || !exists(document, evaluation);
+  }
   if (isInherited(name)) {
     return (document, evaluation) => leaf(Object.hasOwn(document, name) ? document[name] : undefined, evaluation);
   }
   return (document, evaluation) => leaf(document[name], evaluation);
 }
+
+const isThere: ValueTest = (value) => value !== undefined;
 
 /** The element itself, inside `$elemMatch`: an array in an array is not looked into. */
 function elementItself({ test }: Field): Predicate<Json> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { TABLES } from '../../../test/conditions/tables.ts';
+import { NOW, TABLES } from '../../../test/conditions/tables.ts';
 import { compileCondition } from './evaluate.ts';
 import { Evaluation } from './evaluation.ts';
 import type { JsonObject } from './json.ts';
@@ -8,7 +8,7 @@ import { parseStoredCondition } from './parse.ts';
 function matches(query: JsonObject, user: JsonObject, segments: readonly number[] = []): boolean {
   const parsed = parseStoredCondition(query);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
-  return compileCondition(parsed.condition)(user, new Evaluation((segment) => segments.includes(segment)));
+  return compileCondition(parsed.condition)(user, new Evaluation(NOW, (segment) => segments.includes(segment)));
 }
 
 describe.each(Object.entries(TABLES))('%s', (_, rows) => {

@@ -30,7 +30,7 @@ function readsOf(condition: JsonObject, attributes: JsonObject): number {
     reads += 1;
   });
   if (!isObject(subject)) throw new Error('attributes are an object');
-  expect(compileCondition(parsed.condition)(subject, new Evaluation(() => false))).toBe(false);
+  expect(compileCondition(parsed.condition)(subject, new Evaluation(0, () => false))).toBe(false);
   return reads;
 }
 
@@ -74,7 +74,7 @@ test('a pattern does not look at texts that are too long for its size', () => {
     const parsed = parseStoredCondition({ k: { $regex: '^a(b|c){100}.*$' } });
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
     const k = `a${'b'.repeat(length - 1)}`;
-    return compileCondition(parsed.condition)({ k }, new Evaluation(() => false));
+    return compileCondition(parsed.condition)({ k }, new Evaluation(0, () => false));
   };
   expect(matches(1_000)).toBe(true);
   expect(matches(16_000)).toBe(false);

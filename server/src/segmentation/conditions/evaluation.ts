@@ -1,5 +1,6 @@
 import { ArrayDigest } from './array-digest.ts';
 import { canonicalText, type Json } from './json.ts';
+import { foldCase } from './letter-case.ts';
 import { maxMatchSteps, type Pattern } from './regex.ts';
 import { versionKey } from './version.ts';
 
@@ -15,15 +16,26 @@ const minRememberedLength = 16;
  */
 export class Evaluation {
   readonly inSegment: InSegment;
+  /** The moment that is asked about, in whole milliseconds since 1970. */
+  readonly now: number;
+  /** The first moment after it at which something that was looked at will give another answer. */
+  holdsUntil = Number.POSITIVE_INFINITY;
   readonly #minRememberedLength: number;
   #digests: Map<readonly Json[], ArrayDigest> | undefined;
   #canonicalTexts: Map<Json, string> | undefined;
   #versionKeys: Map<string, string | undefined> | undefined;
+  #foldedTexts: Map<string, string> | undefined;
   #matches: Map<Pattern, Map<string, boolean>> | undefined;
 
-  constructor(inSegment: InSegment, minLength = minRememberedLength) {
+  constructor(now: number, inSegment: InSegment, minLength = minRememberedLength) {
+    this.now = now;
     this.inSegment = inSegment;
     this.#minRememberedLength = minLength;
+  }
+
+  /** Notes a moment at which something that was looked at changes; in the past it has no say any more. */
+  changesAt(moment: number): void {
+    if (moment > this.now && moment < this.holdsUntil) this.holdsUntil = moment;
   }
 
   /** Undefined for an array that is too short for a digest to pay. */
@@ -54,6 +66,17 @@ export class Evaluation {
     this.#versionKeys ??= new Map();
     if (!this.#versionKeys.has(text)) this.#versionKeys.set(text, versionKey(text));
     return this.#versionKeys.get(text);
+  }
+
+  foldCase(text: string): string {
+    if (text.length < this.#minRememberedLength) return foldCase(text);
+    this.#foldedTexts ??= new Map();
+    let folded = this.#foldedTexts.get(text);
+    if (folded === undefined) {
+      folded = foldCase(text);
+      this.#foldedTexts.set(text, folded);
+    }
+    return folded;
   }
 
   matches(pattern: Pattern, text: string): boolean {

@@ -1,8 +1,10 @@
 import type { ArrayDigest, Range } from './array-digest.ts';
-import type { Comparison, Scalar, Test } from './condition.ts';
+import type { Comparison, JsonType, Scalar, Test } from './condition.ts';
 import type { Evaluation } from './evaluation.ts';
+import { type Instant, instantOf } from './instant.ts';
 import { canonicalText, compareText, equals, isArray, isPlainlyOrdered, type Json } from './json.ts';
 import type { Pattern } from './regex.ts';
+import { typesOf } from './types.ts';
 
 /** A compiled test of one value; undefined stands for a missing one. */
 export type ValueTest = (value: Json | undefined, evaluation: Evaluation) => boolean;
@@ -26,6 +28,14 @@ export function compileTest(test: Exclude<Test, { kind: 'elements' }>): Compiled
       return equalTest(test.value);
     case 'in':
       return inTest(test.values);
+    case 'inAnyCase':
+      return inAnyCaseTest(test.values);
+    case 'type':
+      return typeTest(test.types);
+    case 'mod':
+      return modTest(test.divisor, test.remainder);
+    case 'instant':
+      return instantTest(test.order, test.instant);
     case 'compare':
       return comparisonTest(test.operator, test.value);
     case 'exists':
@@ -87,6 +97,72 @@ function inTest(values: readonly Json[]): CompiledTest {
   return {
     single,
     some: (digest) => intersect(scalars, digest.scalars) || (nested.size > 0 && intersect(nested, digest.nested)),
+  };
+}
+
+function inAnyCaseTest(values: readonly Scalar[]): CompiledTest {
+  const texts: ReadonlySet<string> = new Set(values.filter((value) => typeof value === 'string'));
+  const others: ReadonlySet<Json> = new Set(values.filter((value) => typeof value !== 'string'));
+  const hasNull = others.has(null);
+  const single: ValueTest = (value, evaluation) => {
+    if (typeof value === 'string') return texts.has(evaluation.foldCase(value));
+    return value === undefined ? hasNull : others.has(value);
+  };
+  return {
+    single,
+    some: (digest) =>
+      (others.size > 0 && intersect(others, digest.scalars)) ||
+      (texts.size > 0 && intersect(texts, digest.foldedTexts)),
+  };
+}
+
+function typeTest(types: readonly JsonType[]): CompiledTest {
+  return {
+    single: (value) => value !== undefined && typesOf(value).some((type) => types.includes(type)),
+    some: (digest) => types.some((type) => digest.types.has(type)),
+  };
+}
+
+/** As in MongoDB a fraction is cut off first and the remainder has the sign of the value. */
+function modTest(divisor: number, remainder: number): CompiledTest {
+  const leaves = (value: number) =>
+    Math.abs(value) <= Number.MAX_SAFE_INTEGER && Math.trunc(value) % divisor === remainder;
+  return {
+    single: (value) => typeof value === 'number' && leaves(value),
+    some: ({ numbers }) => numbers.some(leaves),
+  };
+}
+
+function instantTest(order: 'before' | 'after', instant: Instant): CompiledTest {
+  const compares = instantComparison(order, instant);
+  const single: ValueTest = (value, evaluation) => {
+    const found = instantOf(value);
+    return found !== undefined && compares(found, evaluation);
+  };
+  const some: CompiledTest['some'] = ({ instantRange }, evaluation) =>
+    instantRange !== null && compares(order === 'before' ? instantRange.least : instantRange.greatest, evaluation);
+  return { single, some };
+}
+
+/** Where the operand moves with the moment of the read, the answer has a moment at which it changes: that is noted. */
+function instantComparison(
+  order: 'before' | 'after',
+  instant: Instant,
+): (found: number, evaluation: Evaluation) => boolean {
+  if (instant.kind === 'fixed') {
+    const { ms } = instant;
+    return order === 'before' ? (found) => found < ms : (found) => found > ms;
+  }
+  const { offsetMs } = instant;
+  if (order === 'before') {
+    return (found, evaluation) => {
+      evaluation.changesAt(Math.floor(found - offsetMs) + 1);
+      return found < evaluation.now + offsetMs;
+    };
+  }
+  return (found, evaluation) => {
+    evaluation.changesAt(Math.ceil(found - offsetMs));
+    return found > evaluation.now + offsetMs;
   };
 }
 

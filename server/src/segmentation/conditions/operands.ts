@@ -62,6 +62,22 @@ export function readValues(
   return copy;
 }
 
+/** Reads the entries of a list that holds neither arrays nor documents. */
+export function readScalars(
+  entries: readonly unknown[],
+  findings: Findings,
+  at: string,
+): readonly Scalar[] | undefined {
+  const copy: Scalar[] = [];
+  for (const [index, entry] of entries.entries()) {
+    if (!findings.value(at)) return undefined;
+    const scalar = isPlainScalar(entry) ? entry : readScalar(entry, findings, pointer(at, index));
+    if (scalar === undefined) return undefined;
+    copy.push(scalar);
+  }
+  return copy;
+}
+
 function isPlainScalar(value: unknown): value is Scalar {
   if (typeof value === 'string') return isStorableText(value);
   return (

@@ -1,7 +1,9 @@
-import type { Condition, Path, Test } from './condition.ts';
-import { isObject } from './json.ts';
+import { type Condition, jsonTypes, type Path, type Scalar, type Test } from './condition.ts';
+import { parseInstantOperand } from './instant.ts';
+import { isArray, isObject, isStorableText } from './json.ts';
+import { foldCase } from './letter-case.ts';
 import { MAX_DEPTH, MAX_VERSION_LENGTH } from './limits.ts';
-import { isOperators, readList, readPath, readScalar, readValue, readValues } from './operands.ts';
+import { isOperators, readList, readPath, readScalar, readScalars, readValue, readValues } from './operands.ts';
 import { type ConditionError, Findings, pointer } from './parse-errors.ts';
 import { versionKey } from './version.ts';
 
@@ -22,6 +24,11 @@ export function parseStoredCondition(input: unknown, at = ''): Parsed<number> {
   return parse(input, at, (operand) =>
     typeof operand === 'number' && Number.isSafeInteger(operand) && operand > 0 ? operand : undefined,
   );
+}
+
+/** The names of a dotted path, e.g. of `bucket_by`; undefined for a text that no condition could have for a path. */
+export function attributePath(text: string): Path | undefined {
+  return readPath(text, new Findings(), '');
 }
 
 const SLUG = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
@@ -97,8 +104,8 @@ function parseSegment<Ref>(operand: unknown, scope: Scope<Ref>, at: string): Con
 
 const FIELD_OPERATORS: ReadonlySet<string> = new Set(
   (
-    '$eq $ne $gt $gte $lt $lte $in $nin $exists $size $all $elemMatch $regex $options $not ' +
-    '$vgt $vgte $vlt $vlte $veq $vne'
+    '$eq $ne $gt $gte $lt $lte $in $nin $ini $nini $exists $type $size $mod $all $alli $elemMatch $regex $options $not ' +
+    '$before $after $vgt $vgte $vlt $vlte $veq $vne'
   ).split(' '),
 );
 
@@ -132,60 +139,76 @@ function parseOperator<Ref>(
   scope: Scope<Ref>,
   at: string,
 ): Condition<Ref> {
-  const { findings } = scope;
-  const field = (test: Test | undefined): Condition<Ref> =>
-    test === undefined ? NOTHING : { kind: 'field', path, test };
   switch (name) {
-    case '$eq':
-      return field(equalTest(operand, scope, at));
-    case '$ne':
-      return not(field(equalTest(operand, scope, at)));
-    case '$gt':
-    case '$gte':
-    case '$lt':
-    case '$lte': {
-      const value = readScalar(operand, findings, at);
-      return field(value === undefined ? undefined : { kind: 'compare', operator: COMPARISONS[name], value });
-    }
-    case '$in':
-      return field(inTest(operand, scope, at));
-    case '$nin':
-      return not(field(inTest(operand, scope, at)));
     case '$exists':
       if (typeof operand !== 'boolean') return refuse(scope, at, 'expected true or false');
-      return operand ? field({ kind: 'exists' }) : not(field({ kind: 'exists' }));
-    case '$size':
-      if (typeof operand !== 'number' || !Number.isSafeInteger(operand) || operand < 0) {
-        return refuse(scope, at, 'expected a whole number from 0');
-      }
-      return field({ kind: 'size', size: operand === 0 ? 0 : operand });
+      return operand
+        ? { kind: 'field', path, test: { kind: 'exists' } }
+        : not({ kind: 'field', path, test: { kind: 'exists' } });
     case '$all':
       return parseAll(operand, path, scope, at);
-    case '$elemMatch':
-      return field(elementsTest(operand, scope, at));
-    case '$regex': {
-      if (typeof operand !== 'string') return refuse(scope, at, 'expected a pattern');
-      if (operand.includes('\0') || !operand.isWellFormed())
-        return refuse(scope, at, 'NUL and lone surrogates are not allowed');
-      const pattern = findings.pattern(operand, Object.hasOwn(siblings, '$options'), at);
-      return field(pattern === undefined ? undefined : { kind: 'pattern', pattern });
-    }
+    case '$alli':
+      return parseAllInAnyCase(operand, path, scope, at);
     case '$not': {
       if (scope.depth === MAX_DEPTH)
         return refuse(scope, at, `operators stand at most ${MAX_DEPTH} deep in each other`);
       if (!isOperators(operand)) return refuse(scope, at, 'expected operators, e.g. {"$not": {"$gt": 1}}');
       return not(parseOperators(operand, path, deeper(scope), at));
     }
-    case '$vne':
-      return not(field(versionTest('eq', operand, scope, at)));
+  }
+  const positive = NEGATIONS[name];
+  const test = parseTest(positive ?? name, operand, siblings, scope, at);
+  if (test === undefined) return NOTHING;
+  const field: Condition<Ref> = { kind: 'field', path, test };
+  return positive === undefined ? field : not(field);
+}
+
+/** Operators that deny the whole match of another. */
+const NEGATIONS: Readonly<Record<string, string>> = { $ne: '$eq', $nin: '$in', $nini: '$ini', $vne: '$veq' };
+
+/** Parses an operator that asks something of each value; undefined after a refusal. */
+function parseTest(
+  name: string,
+  operand: unknown,
+  siblings: Readonly<Record<string, unknown>>,
+  scope: Scope<unknown>,
+  at: string,
+): Test | undefined {
+  switch (name) {
+    case '$eq':
+      return equalTest(operand, scope, at);
+    case '$gt':
+    case '$gte':
+    case '$lt':
+    case '$lte': {
+      const value = readScalar(operand, scope.findings, at);
+      return value === undefined ? undefined : { kind: 'compare', operator: COMPARISONS[name], value };
+    }
+    case '$in':
+      return inTest(operand, scope, at);
+    case '$ini':
+      return inAnyCaseTest(operand, scope, at);
+    case '$size':
+      return sizeTest(operand, scope, at);
+    case '$type':
+      return typeTest(operand, scope, at);
+    case '$mod':
+      return modTest(operand, scope, at);
+    case '$elemMatch':
+      return elementsTest(operand, scope, at);
+    case '$regex':
+      return patternTest(operand, Object.hasOwn(siblings, '$options'), scope, at);
+    case '$before':
+    case '$after':
+      return instantTest(name === '$before' ? 'before' : 'after', operand, scope, at);
     case '$veq':
     case '$vgt':
     case '$vgte':
     case '$vlt':
     case '$vlte':
-      return field(versionTest(VERSION_COMPARISONS[name], operand, scope, at));
+      return versionTest(VERSION_COMPARISONS[name], operand, scope, at);
     default:
-      return refuse(scope, at, `unknown operator ${quote(name)}`);
+      return scope.findings.refuse(at, `unknown operator ${quote(name)}`);
   }
 }
 
@@ -208,6 +231,73 @@ function inTest(operand: unknown, { findings }: Scope<unknown>, at: string): Tes
   if (entries === undefined) return undefined;
   const values = readValues(entries, findings, at);
   return values && { kind: 'in', values };
+}
+
+function inAnyCaseTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  const entries = readList(operand, findings, at);
+  const values = entries && readScalars(entries, findings, at);
+  return values && { kind: 'inAnyCase', values: values.map(inAnyCase) };
+}
+
+function inAnyCase(value: Scalar): Scalar {
+  return typeof value === 'string' ? foldCase(value) : value;
+}
+
+function sizeTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  if (typeof operand !== 'number' || !Number.isSafeInteger(operand) || operand < 0) {
+    return findings.refuse(at, 'expected a whole number from 0');
+  }
+  return { kind: 'size', size: operand === 0 ? 0 : operand };
+}
+
+function typeTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  const names = isArray(operand) ? operand : [operand];
+  const types = jsonTypes.filter((type) => names.includes(type));
+  if (names.length === 0 || !names.every((name) => jsonTypes.some((type) => type === name))) {
+    return findings.refuse(at, `expected a type, or a list of them: ${jsonTypes.join(', ')}`);
+  }
+  return { kind: 'type', types };
+}
+
+function modTest(operand: unknown, { findings }: Scope<unknown>, at: string): Test | undefined {
+  const [divisor, remainder] = isArray(operand) && operand.length === 2 ? operand : [];
+  if (!isSafeInteger(divisor) || !isSafeInteger(remainder)) {
+    return findings.refuse(at, 'expected [divisor, remainder], two whole numbers');
+  }
+  if (divisor === 0) return findings.refuse(at, 'the divisor must not be 0');
+  return { kind: 'mod', divisor, remainder: remainder === 0 ? 0 : remainder };
+}
+
+function isSafeInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function patternTest(
+  operand: unknown,
+  ignoreCase: boolean,
+  { findings }: Scope<unknown>,
+  at: string,
+): Test | undefined {
+  if (typeof operand !== 'string') return findings.refuse(at, 'expected a pattern');
+  if (!isStorableText(operand)) return findings.refuse(at, 'NUL and lone surrogates are not allowed');
+  const pattern = findings.pattern(operand, ignoreCase, at);
+  return pattern && { kind: 'pattern', pattern };
+}
+
+function instantTest(
+  order: 'before' | 'after',
+  operand: unknown,
+  { findings }: Scope<unknown>,
+  at: string,
+): Test | undefined {
+  const instant = typeof operand === 'string' ? parseInstantOperand(operand) : undefined;
+  if (instant === undefined) {
+    return findings.refuse(
+      at,
+      'expected a time with an offset ("2026-11-26T08:00:00Z"), a date ("2026-11-26"), or "now", "now-7d", "now+90m" with a unit of s, m, h, d or w',
+    );
+  }
+  return { kind: 'instant', order, instant };
 }
 
 function versionTest(
@@ -233,6 +323,18 @@ function parseAll<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: stri
       return refuse(scope, here, 'expected values only, or {"$elemMatch": …} only');
     }
     return parseOperators(entry, path, scope, here);
+  });
+  return { kind: 'and', of: found };
+}
+
+/** `$alli` is an `$and` of equalities without regard to case; an empty one matches nobody, as `$all`. */
+function parseAllInAnyCase<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
+  const entries = readList(operand, scope.findings, at);
+  const values = entries && readScalars(entries, scope.findings, at);
+  if (values === undefined || values.length === 0) return NOTHING;
+  const found = values.map((value, index): Condition<Ref> => {
+    if (!countNode(scope, pointer(at, index))) return NOTHING;
+    return { kind: 'field', path, test: { kind: 'inAnyCase', values: [inAnyCase(value)] } };
   });
   return { kind: 'and', of: found };
 }

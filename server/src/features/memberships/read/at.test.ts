@@ -85,7 +85,40 @@ const definition = fc.oneof(
     condition: fc.constantFrom({ n: { $lte: 3 } }, { $notInSegment: 'D' }),
   }),
 );
+/** Definitions that change with time alone, as they are written now: each lasts for a few steps. */
+const timed = fc.record({
+  kind: fc.constantFrom('ramp', 'window', 'start', 'layer', 'seen', 'team'),
+  lasts: fc.integer({ min: 20, max: 200 }),
+  to: fc.constantFrom(0, 50, 100),
+});
+const unset = { ramp: null, layer: null, bucket_by: null, active_from: null, active_until: null };
+function definitionNow({ kind, lasts, to }: typeof timed extends fc.Arbitrary<infer T> ? T : never): object {
+  const [now, end] = [0, lasts].map((ms) => new Date(Date.now() + ms).toISOString());
+  switch (kind) {
+    case 'ramp':
+      return { ramp: { from: 100 - to, to, starts_at: now, ends_at: end } };
+    case 'window':
+      return { percentage: 100, active_until: end };
+    case 'start':
+      return { active_from: end };
+    case 'layer':
+      return { layer: { slug: 'L', from: to / 2, to: to / 2 + 50 } };
+    case 'seen':
+      return { condition: to === 0 ? { seen: { $before: 'now-1s' } } : { seen: { $after: 'now-1s' } } };
+    default:
+      return { percentage: 50, bucket_by: 'team' };
+  }
+}
+
 const step = fc.oneof(
+  fc.record({ kind: fc.constant('time' as const), slug: fc.constantFrom(...SLUGS), timed }),
+  fc.record({ kind: fc.constant('time' as const), slug: fc.constantFrom(...SLUGS), timed }),
+  fc.record({
+    kind: fc.constant('seen' as const),
+    user: fc.constantFrom(...USERS),
+    ago: fc.integer({ min: 800, max: 1_000 }),
+    team: fc.constantFrom('red', 'blue', 7, null),
+  }),
   fc.record({ kind: fc.constant('create' as const), slug: fc.constantFrom(...SLUGS), definition }),
   fc.record({ kind: fc.constant('change' as const), slug: fc.constantFrom(...SLUGS), definition }),
   fc.record({ kind: fc.constant('rename' as const), slug: fc.constantFrom(...SLUGS), to: fc.constantFrom(...SLUGS) }),
@@ -112,7 +145,23 @@ function perform(one: Step, prefix: string) {
     case 'create':
       return call('POST', '/api/segments', { slug: one.slug, ...one.definition });
     case 'change':
-      return call('PATCH', `/api/segments/${one.slug}`, { percentage: null, condition: null, ...one.definition });
+      return call('PATCH', `/api/segments/${one.slug}`, {
+        percentage: null,
+        condition: null,
+        ...unset,
+        ...one.definition,
+      });
+    case 'time':
+      return call('PATCH', `/api/segments/${one.slug}`, {
+        percentage: null,
+        condition: null,
+        ...unset,
+        ...definitionNow(one.timed),
+      });
+    case 'seen': {
+      const seen = new Date(Date.now() - one.ago).toISOString();
+      return call('PATCH', user, { attributes: { seen, team: one.team } });
+    }
     case 'rename':
       return call('PATCH', `/api/segments/${one.slug}`, { slug: one.to });
     case 'delete':
@@ -133,6 +182,7 @@ describe('a random history', () => {
   it('replayed as-of gives at every step what the live call answered then', { timeout: 120_000 }, async () => {
     let compared = 0;
     let run = 0;
+    await call('POST', '/api/layers', { slug: 'L' });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 25 }), async (steps) => {
         for (const slug of SLUGS) await call('PATCH', `/api/segments/${slug}`, { condition: null });

@@ -31,10 +31,11 @@ export function segmentsAt(
         attributes: user.attributes,
         overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
       };
-      const decided = await new Turns().take(decideAll(await definitionsAt(tx, at), subject));
-      const ids = decided.map(({ definition }) => definition.id);
+      const steps = decideAll(await definitionsAt(tx, at), subject, at.getTime());
+      const { memberships } = await new Turns().take(steps);
+      const ids = memberships.map(({ definition }) => definition.id);
       const seen = await seenIds(tx, tags, ids);
-      return decided
+      return memberships
         .filter(({ definition }) => seen.has(definition.id))
         .map(({ definition }) => definition.slug)
         .sort();

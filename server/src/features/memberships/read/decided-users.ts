@@ -26,14 +26,21 @@ function neededFor(definitions: Definitions, targets: readonly Definition[]): Ne
 }
 
 /** Which of the definitions a user is in: bit `i` stands for the `i`-th. */
-async function maskOf(decide: readonly Decide[], subject: Subject, turns: Turns): Promise<number> {
+async function maskOf(decide: readonly Decide[], subject: Subject, now: number, turns: Turns): Promise<number> {
   let mask = 0;
   for (const [i, one] of decide.entries()) {
-    const taken = turns.take(one(subject));
+    const taken = turns.take(one(subject, now));
     const { member } = taken instanceof Promise ? await taken : taken;
     if (member) mask |= 1 << i;
   }
   return mask;
+}
+
+export interface DecidedOptions {
+  /** The moment that is asked about, in milliseconds since 1970. */
+  readonly now: number;
+  readonly from?: number;
+  readonly bounded: boolean;
 }
 
 export interface DecidedUser {
@@ -49,7 +56,7 @@ export async function* decidedSets(
   tx: Db,
   definitions: Definitions,
   targets: readonly Definition[],
-  { from = 0, bounded }: { from?: number; bounded: boolean },
+  { now, from = 0, bounded }: DecidedOptions,
 ): AsyncGenerator<DecidedUser[], void, undefined> {
   const decide = targets.map((target) => deciderOf(definitions, target));
   const needed = neededFor(definitions, targets);
@@ -70,7 +77,7 @@ export async function* decidedSets(
       const turns = new Turns();
       for (const { overrides, ...user } of users) {
         const subject = { key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) };
-        decided.push({ id: user.id, mask: await maskOf(decide, subject, turns) });
+        decided.push({ id: user.id, mask: await maskOf(decide, subject, now, turns) });
       }
       yield decided;
     }
@@ -85,7 +92,7 @@ export async function* decidedUsers(
   tx: Db,
   definitions: Definitions,
   definition: Definition,
-  options: { from?: number; bounded: boolean },
+  options: DecidedOptions,
 ): AsyncGenerator<{ members: number[]; of: number }, void, undefined> {
   for await (const users of decidedSets(tx, definitions, [definition], options)) {
     yield { members: users.flatMap(({ id, mask }) => (mask === 0 ? [] : [id])), of: users.length };

@@ -4,6 +4,7 @@ import type { Db } from '../../../postgres/database.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Mode, Steps } from '../../../segmentation/decide.ts';
+import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
@@ -25,12 +26,15 @@ export interface UserState {
 
 export interface StatesRead {
   readonly revision: number;
+  /** The moment of the statement, in milliseconds since 1970. */
+  readonly now: number;
   /** In the order asked; undefined for an unknown user. */
   readonly users: readonly (UserState | undefined)[];
 }
 
 interface Row {
   readonly revision: number;
+  readonly now: number;
   readonly id: number | null;
   readonly external_id: string | null;
   readonly attributes: JsonObject | null;
@@ -65,7 +69,7 @@ export async function selectStates(
   { attributes }: { attributes: boolean },
 ): Promise<StatesRead> {
   const statement = sql`
-    SELECT d.revision, u.id, u.external_id, ${attributes ? sql`u.attributes` : sql`NULL::jsonb AS attributes`},
+    SELECT d.revision, ${momentOfStatement} AS now, u.id, u.external_id, ${attributes ? sql`u.attributes` : sql`NULL::jsonb AS attributes`},
       (SELECT string_agg(
           m.segment_id || CASE m.mode WHEN 'include' THEN ':i:' ELSE ':e:' END
             || (extract(epoch FROM m.since) * 1000)::bigint || ':'
@@ -90,6 +94,7 @@ export async function selectStates(
   );
   return {
     revision: rows[0]?.revision ?? 0,
+    now: rows[0]?.now ?? 0,
     users: rows.map(({ id, external_id, attributes: found, overrides }) =>
       id === null ? undefined : { id, external_id, attributes: found ?? {}, overrides },
     ),

@@ -1,7 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import { bucket } from '../../../segmentation/bucket.ts';
 import {
+  bucketOf,
   decideAll,
   decideOne,
   keyOf,
@@ -11,6 +11,7 @@ import {
   type Subject,
 } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
+import { percentageAt } from '../../../segmentation/share.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { Turns } from '../turns.ts';
@@ -21,6 +22,8 @@ import { type ReadContext, withDefinitions } from './with-definitions.ts';
 interface SeenUser {
   readonly user: UserState;
   readonly definitions: Definitions;
+  /** The moment of that statement, in milliseconds since 1970. */
+  readonly now: number;
 }
 
 /** What decides about one user; calls at the same time share a statement. Undefined for an unknown user. */
@@ -31,9 +34,9 @@ async function readStates(
   refs: readonly UserRef[],
 ): Promise<(SeenUser | undefined)[]> {
   return withDefinitions(definitions, async (current) => {
-    const { revision, users } = await selectStates(db, refs, { attributes: current.hasConditions });
+    const { revision, now, users } = await selectStates(db, refs, { attributes: current.needsAttributes });
     if (revision !== current.revision) return { revision };
-    return { answer: users.map((user) => user && { user, definitions: current }) };
+    return { answer: users.map((user) => user && { user, definitions: current, now }) };
   });
 }
 
@@ -59,12 +62,12 @@ interface Known extends SeenUser {
 async function existing(stateOf: StateOfUser, ref: UserRef, turns: Turns): Promise<Known> {
   const seen = await stateOf(ref);
   if (!seen) throw unknownUser();
-  const { user, definitions } = seen;
+  const { user, definitions, now } = seen;
   const overrides = await turns.take(readStanding(user.overrides));
   const modes = new Map<number, Mode>();
   for (const [segmentId, { mode }] of overrides) modes.set(segmentId, mode);
   const subject = { key: keyOf(user), attributes: user.attributes, overrides: modes };
-  return { user, definitions, overrides, subject };
+  return { user, definitions, now, overrides, subject };
 }
 
 /** Slugs are ASCII and sort by byte, which is what `<` does to them. */
@@ -79,13 +82,13 @@ export async function membershipsOf(
   seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>,
 ): Promise<string[]> {
   const turns = new Turns();
-  const { definitions, overrides, subject } = await existing(stateOf, ref, turns);
-  const decided = await turns.take(decideAll(definitions, subject));
+  const { definitions, now, overrides, subject } = await existing(stateOf, ref, turns);
+  const decided = await turns.take(decideAll(definitions, subject, now));
   if (turns.isOver) await turns.pause();
-  decided.sort(bySlug);
-  const seen = await seenBy(decided.map(({ definition }) => definition.id));
+  const memberships = decided.memberships.toSorted(bySlug);
+  const seen = await seenBy(memberships.map(({ definition }) => definition.id));
   const texts: string[] = [];
-  for (const { definition, source } of decided) {
+  for (const { definition, source } of memberships) {
     if (!seen.has(definition.id)) continue;
     const { since = null, expires_at = null } = overrides.get(definition.id) ?? {};
     texts.push(JSON.stringify({ slug: definition.slug, source, since, expires_at }));
@@ -98,6 +101,8 @@ export interface Explanation {
   readonly member: boolean;
   readonly source: Source;
   readonly expires_at: Date | null;
+  /** As it is now, where the segment has a percentage or a ramp. */
+  readonly percentage: number | null;
   readonly bucket: number | null;
   readonly matched: boolean | null;
 }
@@ -105,15 +110,16 @@ export interface Explanation {
 /** Whether a user is in a segment, and why. */
 export async function explain(stateOf: StateOfUser, ref: UserRef, slug: string): Promise<Explanation> {
   const turns = new Turns();
-  const { definitions, overrides, subject } = await existing(stateOf, ref, turns);
+  const { definitions, now, overrides, subject } = await existing(stateOf, ref, turns);
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
-  const { member, source, matched } = await turns.take(decideOne(definitions, definition, subject));
+  const { member, source, matched } = await turns.take(decideOne(definitions, definition, subject, now));
   return {
     member,
     source,
     expires_at: overrides.get(definition.id)?.expires_at ?? null,
-    bucket: definition.percentage === null ? null : bucket(definition.salt, subject.key),
+    percentage: definition.share && percentageAt(definition.share, now),
+    bucket: bucketOf(definition, subject),
     matched,
   };
 }

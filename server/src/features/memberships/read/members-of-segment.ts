@@ -1,7 +1,7 @@
 import { type Cursors, pageOf, placeWithin } from '../../../paging/cursors.ts';
 import type { Db } from '../../../postgres/database.ts';
 import { ruleSource, type Source } from '../../../segmentation/decide.ts';
-import { type Definition, type Definitions, isList } from '../../../segmentation/definition.ts';
+import { type Definition, type Definitions, isActive, isList } from '../../../segmentation/definition.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { batchRows, decidedUsers, draftId } from './decided-users.ts';
 import { memberSql } from './member-rule.sql.ts';
@@ -38,9 +38,11 @@ function withSource(definition: Definition, rows: readonly MemberRow[]): Member[
 function pagesInSql(
   definitions: Definitions,
   definition: Definition,
+  now: number,
 ): ((tx: Db, page: PageOfIds) => Promise<MemberRow[]>) | undefined {
+  if (!isActive(definition, now)) return async () => [];
   if (isList(definition)) return (tx, page) => selectListMembers(tx, definition.id, page);
-  const member = memberSql(definitions, definition);
+  const member = memberSql(definitions, definition, now);
   return member && ((tx, page) => selectMembers(tx, definition.id, member, page));
 }
 
@@ -48,10 +50,11 @@ async function decidedPage(
   tx: Db,
   definitions: Definitions,
   definition: Definition,
+  now: number,
   { after, limit }: PageOfIds,
 ): Promise<MemberRow[]> {
   const ids: number[] = [];
-  for await (const { members } of decidedUsers(tx, definitions, definition, { from: after, bounded: true })) {
+  for await (const { members } of decidedUsers(tx, definitions, definition, { now, from: after, bounded: true })) {
     ids.push(...members);
     if (ids.length >= limit) break;
   }
@@ -68,12 +71,12 @@ export async function membersPage(
   const decoded = cursor === undefined ? undefined : cursors.decode('members', cursor);
   return inOneMoment(
     context,
-    async (tx, definitions) => {
+    async (tx, definitions, now) => {
       const definition = find(definitions, slug);
       const [place] = placeWithin(definition.id, decoded) ?? [0];
       const page = { after: Number(place), limit: limit + 1 };
-      const inSql = pagesInSql(definitions, definition);
-      const found = await (inSql ? inSql(tx, page) : decidedPage(tx, definitions, definition, page));
+      const inSql = pagesInSql(definitions, definition, now);
+      const found = await (inSql ? inSql(tx, page) : decidedPage(tx, definitions, definition, now, page));
       const { rows, next_cursor } = pageOf(withSource(definition, found), limit, (last) =>
         cursors.encode('members', [definition.id, last.id]),
       );
@@ -84,22 +87,30 @@ export async function membersPage(
 }
 
 export async function countOfMembers(context: ReadContext, slug: string): Promise<number> {
-  return inOneMoment(context, (tx, definitions) => countOf(tx, definitions, find(definitions, slug)));
+  return inOneMoment(context, (tx, definitions, now) => countOf(tx, definitions, find(definitions, slug), now));
 }
 
-export async function countOf(tx: Db, definitions: Definitions, definition: Definition): Promise<number> {
+export async function countOf(tx: Db, definitions: Definitions, definition: Definition, now: number): Promise<number> {
+  if (!isActive(definition, now)) return 0;
   if (isList(definition)) return countListMembers(tx, definition.id);
-  const member = memberSql(definitions, definition);
+  const member = memberSql(definitions, definition, now);
   if (member) return countMembers(tx, definition.id, member);
   let count = 0;
-  for await (const { members } of decidedUsers(tx, definitions, definition, { bounded: true })) count += members.length;
+  const decided = decidedUsers(tx, definitions, definition, { now, bounded: true });
+  for await (const { members } of decided) count += members.length;
   return count;
 }
 
-async function eachOf(tx: Db, definitions: Definitions, definition: Definition, take: Take): Promise<void> {
-  const inSql = pagesInSql(definitions, definition);
+async function eachOf(
+  tx: Db,
+  definitions: Definitions,
+  definition: Definition,
+  now: number,
+  take: Take,
+): Promise<void> {
+  const inSql = pagesInSql(definitions, definition, now);
   if (!inSql) {
-    for await (const { members } of decidedUsers(tx, definitions, definition, { bounded: false })) {
+    for await (const { members } of decidedUsers(tx, definitions, definition, { now, bounded: false })) {
       await take(withSource(definition, await selectDecided(tx, definition.id, members)));
     }
     return;
@@ -116,7 +127,7 @@ async function eachOf(tx: Db, definitions: Definitions, definition: Definition, 
 export function eachMember(context: ReadContext, slug: string, take: Take): Promise<void> {
   return inOneMoment(
     context,
-    (tx, definitions) => eachOf(tx, definitions, find(definitions, slug), take),
+    (tx, definitions, now) => eachOf(tx, definitions, find(definitions, slug), now, take),
     pagesPlannerOff,
   );
 }
@@ -125,10 +136,10 @@ export function eachMember(context: ReadContext, slug: string, take: Take): Prom
 export function eachLetIn(context: ReadContext, segmentId: number, take: Take): Promise<void> {
   return inOneMoment(
     context,
-    async (tx, definitions) => {
+    async (tx, definitions, now) => {
       const definition = definitions.byId.get(segmentId);
       // Under the id of a draft it has no overrides.
-      if (definition) await eachOf(tx, definitions, { ...definition, id: draftId }, take);
+      if (definition) await eachOf(tx, definitions, { ...definition, id: draftId }, now, take);
     },
     pagesPlannerOff,
   );

@@ -1,4 +1,4 @@
-import { isList } from '../../../segmentation/definition.ts';
+import { isActive, isList } from '../../../segmentation/definition.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';
@@ -17,19 +17,19 @@ export interface Overlap {
 
 /** How the members of several segments overlap, as of one moment. */
 export async function overlapOf(context: ReadContext, slugs: readonly string[]): Promise<Overlap> {
-  const masks = await inOneMoment(context, async (tx, definitions): Promise<MaskCounts> => {
+  const masks = await inOneMoment(context, async (tx, definitions, now): Promise<MaskCounts> => {
     const unknown = slugs.filter((slug) => !definitions.bySlug.has(slug));
     if (unknown.length > 0) throw unknownSegment(...unknown);
     const targets = slugs.flatMap((slug) => definitions.bySlug.get(slug) ?? []);
-    if (targets.every(isList))
+    if (targets.every((target) => isList(target) && isActive(target, now)))
       return countLists(
         tx,
         targets.map(({ id }) => id),
       );
-    const sets = setsSql(definitions, targets);
+    const sets = setsSql(definitions, targets, now);
     if (sets) return countSets(tx, sets);
     const counts = new Map<number, number>();
-    for await (const users of decidedSets(tx, definitions, targets, { bounded: true })) {
+    for await (const users of decidedSets(tx, definitions, targets, { now, bounded: true })) {
       for (const { mask } of users) counts.set(mask, (counts.get(mask) ?? 0) + 1);
     }
     return counts;

@@ -79,7 +79,7 @@ function rowsReadBy(select: (db: Db) => Promise<unknown>): Promise<number> {
 it.each(['FILLED', 'HALF', 'NAMES'])('a page of %s costs the same wherever it is', async (slug) => {
   const definition = held.bySlug.get(slug);
   if (!definition) throw new Error('there is no such segment');
-  const member = memberSql(held, definition);
+  const member = memberSql(held, definition, Date.now());
   const page = (after: number) =>
     rowsReadBy((db) =>
       slug === 'FILLED'

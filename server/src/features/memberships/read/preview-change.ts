@@ -1,8 +1,7 @@
-import { Problem } from '@kohort/contract';
+import { invalid, Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
-import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import { compileDefinition, type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
-import { unknownSegment } from '../../segments/segments.ts';
+import { noRule, type ReadRule, type RuleFields, unknownSegment } from '../../segments/segments.ts';
 import { decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';
 import { inOneMoment } from './one-moment.ts';
@@ -20,22 +19,13 @@ export interface ChangePreview {
   readonly sample_leaving: readonly SampleRow[];
 }
 
-/** What a change sets; absent keeps. */
-export interface RuleChange {
-  readonly percentage?: number | null;
-  readonly condition?: {
-    readonly stored: JsonObject | null;
-    readonly referenced: readonly { id: number; at: string }[];
-  };
-}
-
 const sampleRows = 10;
 /** Bits of a mask: a user is in before the change, and after it. */
 const [before, after] = [1, 2];
 
-function refuseCycle(definitions: Definitions, id: number, { condition }: RuleChange): void {
-  const errors = (condition?.referenced ?? []).flatMap(({ id: named, at }) => {
-    const definition = definitions.byId.get(named);
+function refuseCycle(definitions: Definitions, id: number, { named = [] }: ReadRule): void {
+  const errors = named.flatMap(({ id: namedId, at }) => {
+    const definition = definitions.byId.get(namedId);
     const closes = definition && inOrder(definitions.byId, [definition]).some((one) => one.id === id);
     return closes ? [{ path: at, message: 'makes the segment depend on itself' }] : [];
   });
@@ -44,12 +34,23 @@ function refuseCycle(definitions: Definitions, id: number, { condition }: RuleCh
   }
 }
 
-function changed(definition: Definition, { percentage, condition }: RuleChange): Definition {
+/** The definition with the given fields in place of its own. */
+function changed(definition: Definition, fields: Partial<RuleFields>): Definition {
   const { id, slug, salt } = definition;
-  const base = condition
-    ? compileDefinition({ id, slug, salt, percentage: definition.percentage, condition: condition.stored })
-    : definition;
-  return percentage === undefined ? base : { ...base, percentage };
+  const given = compileDefinition({ id, slug, salt, ...noRule, ...fields });
+  const kept = definition.share && fields[definition.share.kind] === undefined ? definition.share : null;
+  if (kept && given.share && kept.kind !== given.share.kind) {
+    throw invalid(`/body/${given.share.kind}`, `stands in place of ${kept.kind}, not beside it`);
+  }
+  const after = {
+    ...(fields.condition === undefined ? definition : given),
+    share: given.share ?? kept,
+    bucketBy: fields.bucket_by === undefined ? definition.bucketBy : given.bucketBy,
+    activeFrom: fields.active_from === undefined ? definition.activeFrom : given.activeFrom,
+    activeUntil: fields.active_until === undefined ? definition.activeUntil : given.activeUntil,
+  };
+  if (after.activeFrom >= after.activeUntil) throw invalid('/body/active_until', 'must be later than active_from');
+  return after;
 }
 
 type Found = { masks: MaskCounts; entering: readonly SampleRow[]; leaving: readonly SampleRow[] };
@@ -58,8 +59,9 @@ async function compareInSql(
   tx: Db,
   definitions: Definitions,
   sides: readonly [Definition, Definition],
+  now: number,
 ): Promise<Found | undefined> {
-  const sql = setsSql(definitions, sides);
+  const sql = setsSql(definitions, sides, now);
   const [was, becomes] = sql?.sets ?? [];
   if (!sql || !was || !becomes) return undefined;
   const masks = await countSets(tx, sql);
@@ -73,10 +75,11 @@ async function compareInProcess(
   tx: Db,
   definitions: Definitions,
   sides: readonly [Definition, Definition],
+  now: number,
 ): Promise<Found> {
   const masks = new Map<number, number>();
   const shown: Record<number, number[]> = { [before]: [], [after]: [] };
-  for await (const users of decidedSets(tx, definitions, sides, { bounded: true })) {
+  for await (const users of decidedSets(tx, definitions, sides, { now, bounded: true })) {
     for (const { id, mask } of users) {
       masks.set(mask, (masks.get(mask) ?? 0) + 1);
       const ids = shown[mask];
@@ -91,13 +94,14 @@ async function compareInProcess(
 }
 
 /** Who would be in after a change of a segment, who would enter and who would leave. Saves nothing. */
-export function previewOfChange(context: ReadContext, slug: string, change: RuleChange): Promise<ChangePreview> {
-  return inOneMoment(context, async (tx, definitions) => {
+export function previewOfChange(context: ReadContext, slug: string, change: ReadRule): Promise<ChangePreview> {
+  return inOneMoment(context, async (tx, definitions, now) => {
     const definition = definitions.bySlug.get(slug);
     if (!definition) throw unknownSegment(slug);
     refuseCycle(definitions, definition.id, change);
-    const sides = [definition, changed(definition, change)] as const;
-    const found = (await compareInSql(tx, definitions, sides)) ?? (await compareInProcess(tx, definitions, sides));
+    const sides = [definition, changed(definition, change.fields)] as const;
+    const found =
+      (await compareInSql(tx, definitions, sides, now)) ?? (await compareInProcess(tx, definitions, sides, now));
     const count = (mask: number) => found.masks.get(mask) ?? 0;
     return {
       count: count(after) + count(before | after),

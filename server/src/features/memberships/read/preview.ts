@@ -1,7 +1,7 @@
-import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import { compileDefinition } from '../../../segmentation/definition.ts';
+import { compileDefinition, isActive } from '../../../segmentation/definition.ts';
+import { noRule, type RuleFields } from '../../segments/segments.ts';
 import { decidedUsers, draftId } from './decided-users.ts';
-import { memberSql } from './member-rule.sql.ts';
+import { memberSql, nobody } from './member-rule.sql.ts';
 import { inOneMoment } from './one-moment.ts';
 import { countMatches, type SampleRow, sampleMatches, selectSample } from './preview.sql.ts';
 import type { ReadContext } from './with-definitions.ts';
@@ -12,20 +12,15 @@ export interface Preview {
   readonly sample: readonly SampleRow[];
 }
 
-export interface Rule {
-  readonly percentage: number | null;
-  readonly condition: JsonObject | null;
-}
-
 const sampleRows = 10;
 /** The salt is the draft's own, since the saved segment draws another. */
-const draft = { id: draftId, slug: 'preview', salt: 'preview' };
+const draft = { id: draftId, slug: 'preview', salt: 'preview', ...noRule };
 
 /** Whom a rule would let in, before there is a segment of it. */
-export function previewOf(context: ReadContext, rule: Rule): Promise<Preview> {
+export function previewOf(context: ReadContext, rule: Partial<RuleFields>): Promise<Preview> {
   const definition = compileDefinition({ ...draft, ...rule });
-  return inOneMoment(context, async (tx, definitions) => {
-    const member = memberSql(definitions, definition);
+  return inOneMoment(context, async (tx, definitions, now) => {
+    const member = isActive(definition, now) ? memberSql(definitions, definition, now) : nobody;
     if (member) {
       const counted = await countMatches(tx, member);
       // Where nobody matches, looking for a sample would read every user again.
@@ -33,7 +28,7 @@ export function previewOf(context: ReadContext, rule: Rule): Promise<Preview> {
     }
     let [count, total] = [0, 0];
     const shown: number[] = [];
-    for await (const { members, of } of decidedUsers(tx, definitions, definition, { bounded: true })) {
+    for await (const { members, of } of decidedUsers(tx, definitions, definition, { now, bounded: true })) {
       total += of;
       count += members.length;
       shown.push(...members.slice(0, sampleRows - shown.length));

@@ -37,18 +37,15 @@ function narrowed(current: Definitions, slugs: readonly string[]): { definitions
 
 async function bodyWithin(
   { definitions, wanted }: ReturnType<typeof narrowed>,
-  { overrides, subject }: FoundUser,
+  { overrides, subject: found }: FoundUser,
+  now: number,
   turns: Turns,
 ): Promise<SegmentsBody> {
-  const { external_id = null, id = 0, attributes = {} } = subject ?? {};
-  const steps = decideAll(definitions, {
-    key: keyOf({ id, external_id }),
-    attributes,
-    overrides: readOverrides(overrides),
-  });
-  const decided = await turns.take(steps);
+  const { external_id = null, id = 0, attributes = {} } = found ?? {};
+  const subject = { key: keyOf({ id, external_id }), attributes, overrides: readOverrides(overrides) };
+  const { memberships } = await turns.take(decideAll(definitions, subject, now));
   if (turns.isOver) await turns.pause();
-  return bodyOf(decided.map(({ definition }) => definition.slug).filter((slug) => wanted.has(slug)));
+  return bodyOf(memberships.map(({ definition }) => definition.slug).filter((slug) => wanted.has(slug)));
 }
 
 async function readNarrowed(
@@ -59,8 +56,8 @@ async function readNarrowed(
 ): Promise<AtRevision<Bodies>> {
   const scope = narrowed(current, slugs);
   const ids = [...scope.definitions.byId.keys()];
-  const select = scope.definitions.dynamic.length > 0 ? selectSubjects : selectLists;
-  const { revision, users } = await select(
+  const select = scope.definitions.isPlain ? selectLists : selectSubjects;
+  const { revision, now, users } = await select(
     db,
     refs.map((ref) => ({ ref, known: undefined })),
     ids.length <= maxLookups ? ids : undefined,
@@ -68,7 +65,7 @@ async function readNarrowed(
   if (revision !== current.revision) return { revision };
   const turns = new Turns();
   const bodies: Bodies = [];
-  for (const found of users) bodies.push(found && (await bodyWithin(scope, found, turns)));
+  for (const found of users) bodies.push(found && (await bodyWithin(scope, found, now, turns)));
   return { answer: bodies };
 }
 

@@ -2,6 +2,7 @@ import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
+import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
@@ -21,6 +22,8 @@ export interface FoundSubject {
 
 export interface FoundUsers {
   readonly revision: number;
+  /** The moment of the statement, in milliseconds since 1970; 0 where it has no say. */
+  readonly now: number;
   /** In the order asked; undefined for an unknown user. */
   readonly users: readonly (FoundUser | undefined)[];
 }
@@ -52,9 +55,11 @@ const lists = (filter = '') => `
   ORDER BY a.ord`;
 
 const subjects = (filter = '') => `
-  SELECT d.revision, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
+  SELECT d.revision, t.now, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
     n.id, n.version, n.external_id, n.attributes
   FROM definitions d
+    -- OFFSET 0 has the moment computed once and not for each user.
+    CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
@@ -88,12 +93,14 @@ export async function selectLists(
   );
   return {
     revision: rows[0]?.[0] ?? 0,
+    now: 0,
     users: rows.map(([, overrides]) => (overrides === null ? undefined : { overrides, subject: undefined })),
   };
 }
 
 type SubjectRow = [
   revision: number,
+  now: number,
   overrides: string | null,
   id: number | null,
   version: number | null,
@@ -117,7 +124,8 @@ export async function selectSubjects(
   );
   return {
     revision: rows[0]?.[0] ?? 0,
-    users: rows.map(([, overrides, id, version, external_id, attributes]) => {
+    now: rows[0]?.[1] ?? 0,
+    users: rows.map(([, , overrides, id, version, external_id, attributes]) => {
       if (overrides === null) return undefined;
       const subject =
         id === null || version === null ? undefined : { id, version, external_id, attributes: attributes ?? {} };

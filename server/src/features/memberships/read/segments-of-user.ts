@@ -36,6 +36,9 @@ interface CachedUser {
   readonly version: number;
   readonly overrides: string;
   readonly body: SegmentsBody;
+  /** The moment it was worked out for, and the first at which time alone may change it. */
+  readonly from: number;
+  readonly holdsUntil: number;
 }
 
 /** Answers worked out under one revision of the definitions. The next revision drops them all. */
@@ -45,6 +48,8 @@ interface CachedAnswers {
   readonly byOverrides: AnswerCache<string, SegmentsBody>;
   /** Otherwise key and attributes have a say; id and version determine both. */
   readonly byUser: AnswerCache<string | number, CachedUser>;
+  /** The latest moment that a statement reported: what had ended by then is not asked about. */
+  latest: number;
 }
 
 /** Nearly all of our texts are ASCII, which takes a byte a character. */
@@ -57,6 +62,7 @@ function cacheFor(definitions: Definitions): CachedAnswers {
     definitions,
     byOverrides: new AnswerCache(cacheHalfBytes, bytesOf),
     byUser: new AnswerCache(cacheHalfBytes, (_, { overrides, body }) => bytesOf(overrides, body)),
+    latest: 0,
   };
 }
 
@@ -94,14 +100,25 @@ async function bodyFromSubject(
   { definitions, byUser }: CachedAnswers,
   ref: UserRef,
   { overrides, subject }: { overrides: string; subject: FoundSubject },
+  now: number,
   turns: Turns,
 ): Promise<SegmentsBody> {
   const { id, version, attributes } = subject;
-  const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) });
-  const decided = await turns.take(steps);
-  const body = bodyOf(decided.map(({ definition }) => definition.slug));
-  byUser.set(cacheKeyOf(ref), { id, version, overrides, body });
+  const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) }, now);
+  const { memberships, holdsUntil } = await turns.take(steps);
+  const body = bodyOf(memberships.map(({ definition }) => definition.slug));
+  byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
   return body;
+}
+
+/** A cached answer, unless its time is up. */
+function cachedFor({ byUser, latest }: CachedAnswers, ref: UserRef): CachedUser | undefined {
+  const known = byUser.get(cacheKeyOf(ref));
+  return known && latest < known.holdsUntil ? known : undefined;
+}
+
+function holds({ overrides, from, holdsUntil }: CachedUser, found: FoundUser, now: number): boolean {
+  return overrides === found.overrides && from <= now && now < holdsUntil;
 }
 
 /** The most that one answer may hold. */
@@ -123,14 +140,14 @@ async function readUnder(
   options: { useCache: boolean; maxBytes: number },
 ): Promise<AtRevision<Bodies>> {
   const cached = cachedUnder(context, current);
-  const isDynamic = current.dynamic.length > 0;
-  const known = refs.map((ref) => (isDynamic && options.useCache ? cached.byUser.get(cacheKeyOf(ref)) : undefined));
-  const select = isDynamic ? selectSubjects : selectLists;
-  const { revision, users } = await select(
+  const known = refs.map((ref) => (current.isPlain || !options.useCache ? undefined : cachedFor(cached, ref)));
+  const select = current.isPlain ? selectLists : selectSubjects;
+  const { revision, now, users } = await select(
     context.db,
     refs.map((ref, i) => ({ ref, known: known[i] })),
   );
   if (revision !== current.revision) return { revision };
+  cached.latest = Math.max(cached.latest, now);
   const bodies: Bodies = [];
   const turns = new Turns();
   let bytes = 0;
@@ -138,15 +155,17 @@ async function readUnder(
     const ref = refs[i];
     if (!found || !ref) {
       bodies.push(undefined);
-    } else if (!isDynamic) {
+    } else if (current.isPlain) {
       bodies.push(bodyFromLists(cached, found));
       if (turns.isOver) await turns.pause();
     } else if (found.subject) {
-      bodies.push(await bodyFromSubject(cached, ref, { overrides: found.overrides, subject: found.subject }, turns));
-    } else if (known[i]?.overrides === found.overrides) {
+      bodies.push(
+        await bodyFromSubject(cached, ref, { overrides: found.overrides, subject: found.subject }, now, turns),
+      );
+    } else if (known[i] && holds(known[i], found, now)) {
       bodies.push(known[i].body);
     } else {
-      // Overrides changed since the answer was cached: once more, and this time with all that a new answer takes.
+      // Overrides or time changed since the answer was cached: once more, and this time with all that a new answer takes.
       return readUnder(context, current, refs, { ...options, useCache: false });
     }
     bytes += bodies[i]?.length ?? 0;

@@ -84,7 +84,7 @@ const applyText = sql`
       SELECT k.*, date_trunc('milliseconds', clock_timestamp()) AS now
       FROM (
         SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
-          s.percentage IS NULL AND s.condition IS NULL AS is_list
+          num_nonnulls(s.percentage, s.ramp, s.layer_id, s.condition) = 0 AS is_list
         FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
         WHERE NOT i.past AND NOT ${isFenced(sql`i.user_id`, sql`s.id`)}
         ORDER BY i.user_id, s.id

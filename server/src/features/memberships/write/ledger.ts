@@ -8,6 +8,7 @@ import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fen
 import type { DefinitionCache } from '../../segments/segments.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
+import { selectMoment } from '../moment.sql.ts';
 import { Turns } from '../turns.ts';
 import {
   applyChanges,
@@ -166,7 +167,14 @@ async function changeWithin(
   // The user is locked: from here on no other writer changes their memberships.
   await removeEndedOfUser(tx, user.id);
   const kinds = wanted.some(({ kind }) => kind === 'remove')
-    ? await settleRemovals(new Turns(), definitions.current(), user, await standingOf(tx, user.id), wanted)
+    ? await settleRemovals(
+        new Turns(),
+        definitions.current(),
+        user,
+        await standingOf(tx, user.id),
+        wanted,
+        await selectMoment(tx),
+      )
     : wanted.map(({ kind }) => kind);
   const outcomes = await applyChanges(
     tx,

@@ -5,6 +5,7 @@ import { type Definitions, isList } from '../../../segmentation/definition.ts';
 import { transactionBesideFences } from '../../fences/fences.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { lockUsersByRef, registerMissing, selectUsersById, unknownUsers } from '../../users/users.ts';
+import { selectMoment } from '../moment.sql.ts';
 import { Turns } from '../turns.ts';
 import {
   applyChanges,
@@ -134,13 +135,13 @@ async function kindsOf(
   if (!definition || isList(definition)) return kinds;
   const places = changes.flatMap(({ kind }, i) => (kind === 'remove' ? [i] : []));
   const placeOf = new Map(places.map((i) => [ids[i] ?? 0, i]));
-  const turns = new Turns();
+  const [turns, now] = [new Turns(), await selectMoment(tx)];
   for (let from = 0; from < places.length; from += usersAtOnce) {
     const part = places.slice(from, from + usersAtOnce).map((i) => ids[i] ?? 0);
     const standing = await selectStanding(tx, part);
     for (const user of await selectUsersById(tx, part, { lock: false })) {
       const wanted = [{ slug, kind: 'remove' as const }];
-      const [kind] = await settleRemovals(turns, definitions, user, standing.get(user.id) ?? new Map(), wanted);
+      const [kind] = await settleRemovals(turns, definitions, user, standing.get(user.id) ?? new Map(), wanted, now);
       const place = placeOf.get(user.id);
       if (kind !== undefined && place !== undefined) kinds[place] = kind;
     }

@@ -16,6 +16,7 @@ export async function settleRemovals(
   user: Pick<UserRow, 'id' | 'external_id' | 'attributes'>,
   standing: ReadonlyMap<number, Mode>,
   wanted: readonly Pick<Wanted, 'slug' | 'kind'>[],
+  now: number,
 ): Promise<OverrideKind[]> {
   const overrides = new Map(standing);
   const removals = new Set<number>();
@@ -30,7 +31,7 @@ export async function settleRemovals(
   for (const definition of definitions.dynamic) {
     if (!removals.has(definition.id)) continue;
     const subject = { key: keyOf(user), attributes: user.attributes, overrides };
-    const { member } = await turns.take(decideOne(definitions, definition, subject));
+    const { member } = await turns.take(decideOne(definitions, definition, subject, now));
     if (member) {
       excluded.add(definition.id);
       overrides.set(definition.id, 'exclude');

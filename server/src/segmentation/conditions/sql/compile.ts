@@ -1,7 +1,7 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
-import { type Condition, indexOf, isAboutWholeArray, type Path, type Test } from '../condition.ts';
+import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from '../condition.ts';
 import { elementExistsSql, pathExistsSql } from './jsonpath.ts';
-import { matchesMissing, typedSql, untypedSql } from './matchers.ts';
+import { typedSql, untypedSql } from './matchers.ts';
 
 /** How the tables around the condition are spoken of. */
 export interface SqlContext {
@@ -9,6 +9,8 @@ export interface SqlContext {
   readonly attributes: Sql;
   /** Whether the user is in a segment: a boolean expression. */
   readonly inSegment: (segmentId: number) => Sql;
+  /** The moment that is asked about, in milliseconds since 1970. */
+  readonly now: number;
 }
 
 /** A statement carries at most 65,535 parameters; conditions get half, the rest is for what stands around them. */
@@ -16,12 +18,12 @@ const MAX_PARAMETERS = 32_000;
 
 /**
  * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
- * or undefined where SQL cannot (versions, and patterns that are more than text). Then the caller evaluates a stream.
+ * or undefined where SQL cannot (patterns that are more than text). Then the caller evaluates a stream.
  * The text holds nothing from the user, only parameters.
  */
 export function conditionSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
   if (!isSayable(condition)) return undefined;
-  const builder = new Builder(context.inSegment);
+  const builder = new Builder(context);
   const expression = builder.condition(condition, (path, test) => builder.field(context.attributes, path, test));
   return expression.values.length > MAX_PARAMETERS ? undefined : expression;
 }
@@ -42,8 +44,6 @@ function isSayable(condition: Condition<number>): boolean {
 
 function isTestSayable(test: Test): boolean {
   switch (test.kind) {
-    case 'version':
-      return false;
     case 'pattern':
       return test.pattern.literal !== undefined;
     case 'elements':
@@ -57,10 +57,12 @@ type FieldSql = (path: Path, test: Test) => Sql;
 
 class Builder {
   readonly #inSegment: (segmentId: number) => Sql;
+  readonly #now: number;
   #aliases = 0;
 
-  constructor(inSegment: (segmentId: number) => Sql) {
+  constructor({ inSegment, now }: SqlContext) {
     this.#inSegment = inSegment;
+    this.#now = now;
   }
 
   condition(condition: Condition<number>, field: FieldSql): Sql {
@@ -105,7 +107,10 @@ class Builder {
 
   #throughArrays(document: Sql, path: Path, test: Test): Sql {
     const isWalk = matchesMissing(test) || path.some((name) => indexOf(name) >= 0);
-    return (isWalk ? undefined : pathExistsSql(document, path, test)) ?? this.#walk(document, path, test);
+    const found = (isWalk ? undefined : pathExistsSql(document, path, test)) ?? this.#walk(document, path, test);
+    if (!matchesMissing(test)) return found;
+    // Where the path leads to nothing at all, not even to a document without the field, that is null too.
+    return sql`(${found} OR NOT ${this.#throughArrays(document, path, { kind: 'exists' })})`;
   }
 
   /**
@@ -160,7 +165,7 @@ class Builder {
     if (typed !== undefined) {
       return sql`(CASE jsonb_typeof(${value}) WHEN ${typed.type} THEN ${typed.says(value)} ELSE FALSE END)`;
     }
-    return sql`coalesce(${untypedSql(value, test)}, ${raw(matchesMissing(test) ? 'TRUE' : 'FALSE')})`;
+    return sql`coalesce(${untypedSql(value, test, this.#now)}, ${raw(matchesMissing(test) ? 'TRUE' : 'FALSE')})`;
   }
 
   #elements(value: Sql, test: Extract<Test, { kind: 'elements' }>): Sql {
@@ -234,5 +239,6 @@ function speaksOfIndexes(condition: Condition<never>): boolean {
 
 function mayEqualArray(test: Test): boolean {
   if (test.kind === 'equal') return Array.isArray(test.value);
+  if (test.kind === 'type') return test.types.includes('array');
   return test.kind === 'in' && test.values.some(Array.isArray);
 }

@@ -1,10 +1,9 @@
 import sql, { type Sql } from 'sql-template-tag';
-import { type Condition, indexOf, type Path, type Test } from '../condition.ts';
+import { type Condition, indexOf, matchesMissing, type Path, type Test } from '../condition.ts';
 import { compileCondition } from '../evaluate.ts';
 import { Evaluation } from '../evaluation.ts';
 import type { Json } from '../json.ts';
 import type { Literal } from '../regex.ts';
-import { matchesMissing } from './matchers.ts';
 
 /**
  * Tests of arrays as jsonpath. Unlike a subquery it leaves PostgreSQL free to scan in parallel; undefined wherever it
@@ -39,7 +38,7 @@ export function elementExistsSql(array: Sql, test: Extract<Test, { kind: 'elemen
           conditionFilter(test.condition, (path, inner) => fieldFilter(path, inner, variables)),
           // An array in the array is a document that has none of these names: what then holds is known beforehand.
           (inner) =>
-            compileCondition(test.condition)({}, new Evaluation(() => false))
+            compileCondition(test.condition)({}, new Evaluation(0, () => false))
               ? `@.type() == "array" || (@.type() == "object" && ${inner})`
               : `@.type() == "object" && ${inner}`,
         );

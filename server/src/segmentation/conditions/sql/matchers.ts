@@ -1,26 +1,14 @@
-import sql, { raw, type Sql } from 'sql-template-tag';
-import type { Comparison, Scalar, Test } from '../condition.ts';
+import sql, { join, raw, type Sql } from 'sql-template-tag';
+import { type Comparison, type JsonType, matchesMissing, type Scalar, type Test } from '../condition.ts';
+import type { Instant } from '../instant.ts';
 import type { Json } from '../json.ts';
+import { caseVariantsOf } from '../letter-case.ts';
 import type { Literal } from '../regex.ts';
 
 const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
 const NUMBER = raw(`'number'`);
 const BOOLEAN = raw(`'boolean'`);
 const STRING = raw(`'string'`);
-
-/** Whether a test says yes to a missing value: only those that null passes. */
-export function matchesMissing(test: Test): boolean {
-  switch (test.kind) {
-    case 'equal':
-      return test.value === null;
-    case 'in':
-      return test.values.includes(null);
-    case 'compare':
-      return test.value === null && (test.operator === 'gte' || test.operator === 'lte');
-    default:
-      return false;
-  }
-}
 
 /** A test that is only asked of values of one type, named as `jsonb_typeof` names it. */
 export interface TypedSql {
@@ -37,7 +25,25 @@ export function typedSql(test: Test): TypedSql | undefined {
     const { literal } = test.pattern;
     return { type: STRING, says: (value) => literalSql(text(value), literal) };
   }
+  if (test.kind === 'mod') return modSql(test.divisor, test.remainder);
+  if (test.kind === 'version') return versionSql(test.operator, test.key);
   return test.kind === 'compare' ? comparisonSql(OPERATORS[test.operator], test.value) : undefined;
+}
+
+function modSql(divisor: number, remainder: number): TypedSql {
+  const max = Number.MAX_SAFE_INTEGER;
+  const says = (value: Sql) => {
+    const number = sql`(${value})::numeric`;
+    return sql`(${number} BETWEEN ${-max}::numeric AND ${max}::numeric AND trunc(${number}) % ${divisor}::numeric = ${remainder}::numeric)`;
+  };
+  return { type: NUMBER, says };
+}
+
+function versionSql(operator: Comparison | 'eq', key: string): TypedSql {
+  const compares = operator === 'eq' ? raw('=') : OPERATORS[operator];
+  const says = (value: Sql) =>
+    sql`coalesce(kohort_version_key(${text(value)}) COLLATE "C" ${compares} ${key}::text, FALSE)`;
+  return { type: STRING, says };
 }
 
 function comparisonSql(compares: Sql, expected: Scalar): TypedSql | undefined {
@@ -53,8 +59,8 @@ function comparisonSql(compares: Sql, expected: Scalar): TypedSql | undefined {
   }
 }
 
-/** Any other test of one value as it is. Null where the value is. */
-export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>): Sql {
+/** Any other test of one value as it is, asked at a moment. Null where the value is. */
+export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>, now: number): Sql {
   switch (test.kind) {
     case 'equal':
       return sql`${value} = ${JSON.stringify(test.value)}::jsonb`;
@@ -68,10 +74,60 @@ export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>
     case 'compare':
       // Only null is left: it equals itself, and nothing is above or below it.
       return matchesMissing(test) ? sql`${value} = 'null'::jsonb` : raw('FALSE');
+    case 'inAnyCase':
+      return inAnyCaseSql(value, test.values);
+    case 'type':
+      return join(
+        test.types.map((type) => typeSql(value, type)),
+        ' OR ',
+        '(',
+        ')',
+      );
+    case 'instant':
+      return instantSql(value, test.order === 'before' ? OPERATORS.lt : OPERATORS.gt, msOf(test.instant, now));
+    case 'mod':
     case 'pattern':
     case 'version':
       throw new Error(`a ${test.kind} has no SQL`);
   }
+}
+
+/**
+ * Texts folded character by character, as letter-case.ts does it: of the characters that the operands hold, every variant is
+ * replaced. What else a value holds cannot be in an operand, so it needs no folding.
+ */
+function inAnyCaseSql(value: Sql, values: readonly Scalar[]): Sql {
+  const texts = values.filter((entry) => typeof entry === 'string');
+  const others = values.filter((entry) => typeof entry !== 'string');
+  const variants = [...new Set(texts.join(''))].flatMap((to) => caseVariantsOf(to).map((from) => ({ from, to })));
+  const from = variants.map((variant) => variant.from).join('');
+  const to = variants.map((variant) => variant.to).join('');
+  const folded = sql`translate(${text(value)}, ${from}::text, ${to}::text)`;
+  return sql`CASE jsonb_typeof(${value}) WHEN 'string' THEN ${folded} = ANY (${texts}::text[]) ELSE ${value} = ANY (${jsonArrayLiteral(others)}::jsonb[]) END`;
+}
+
+function typeSql(value: Sql, type: JsonType): Sql {
+  switch (type) {
+    case 'bool':
+      return sql`jsonb_typeof(${value}) = 'boolean'`;
+    case 'int':
+    case 'double': {
+      const isWhole = sql`(${value})::numeric = trunc((${value})::numeric)`;
+      return sql`CASE jsonb_typeof(${value}) WHEN 'number' THEN ${type === 'int' ? isWhole : sql`NOT ${isWhole}`} ELSE FALSE END`;
+    }
+    default:
+      return sql`jsonb_typeof(${value}) = ${type}::text`;
+  }
+}
+
+function msOf(instant: Instant, now: number): number {
+  return instant.kind === 'fixed' ? instant.ms : now + instant.offsetMs;
+}
+
+function instantSql(value: Sql, compares: Sql, ms: number): Sql {
+  const asNumber = sql`${value} ${compares} ${JSON.stringify(ms)}::jsonb`;
+  const asText = sql`coalesce(kohort_instant(${text(value)}) ${compares} ${ms}::bigint, FALSE)`;
+  return sql`CASE jsonb_typeof(${value}) WHEN 'number' THEN ${asNumber} WHEN 'string' THEN ${asText} ELSE FALSE END`;
 }
 
 /** A `jsonb[]` as one text: the driver takes several times as long over a thousand entries. */

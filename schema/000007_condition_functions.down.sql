@@ -1,0 +1,4 @@
+DROP FUNCTION kohort_number_text(numeric);
+DROP FUNCTION kohort_instant(text);
+DROP FUNCTION kohort_version_key(text);
+DROP FUNCTION kohort_numeral_key(text);

@@ -1,0 +1,18 @@
+ALTER TABLE segment_versions
+  DROP COLUMN active_until,
+  DROP COLUMN active_from,
+  DROP COLUMN layer_to,
+  DROP COLUMN layer_from,
+  DROP COLUMN layer_id,
+  DROP COLUMN ramp,
+  DROP COLUMN bucket_by;
+ALTER TABLE segments
+  DROP COLUMN layer_live,
+  DROP COLUMN active_until,
+  DROP COLUMN active_from,
+  DROP COLUMN layer_to,
+  DROP COLUMN layer_from,
+  DROP COLUMN layer_id,
+  DROP COLUMN ramp,
+  DROP COLUMN bucket_by;
+DROP TABLE layers;
