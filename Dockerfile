@@ -2,7 +2,10 @@
 # `embedded-postgres` are development dependencies and stay out. Needs no BuildKit.
 
 # Debian and not Alpine: node's builds for musl are experimental upstream, and everything here is tested on glibc.
-FROM node:26-slim AS dependencies
+# By tag and not by digest: a digest would also pin away the security updates of Debian and of Node until we release again. Who
+# needs builds that can be repeated passes one: --build-arg NODE=docker.io/library/node@sha256:...
+ARG NODE=docker.io/library/node:26-slim
+FROM ${NODE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY contract/package.json contract/
@@ -14,7 +17,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && rm -rf node_modules/typescript node_modules/@typescript
 
 # The console. Its packages are all development dependencies: only what is built of them goes into the image.
-FROM node:26-slim AS console
+FROM ${NODE} AS console
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY contract/package.json contract/
@@ -25,7 +28,7 @@ COPY web web
 COPY tsconfig.json ./
 RUN npm run build --workspace web
 
-FROM node:26-slim
+FROM ${NODE}
 LABEL org.opencontainers.image.title="Kohort" \
       org.opencontainers.image.description="Dynamic user segmentation on PostgreSQL" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -49,11 +52,13 @@ COPY contract contract
 COPY embedded embedded
 COPY server server
 COPY --from=console /app/web/dist web/dist
+COPY container container
 USER 10001:10001
 
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# The OCI format of images has no health check: buildah and Podman keep it with --format docker.
 # Whether the process lives, not whether the database does: a supervisor must not restart the service for the latter.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["/app/container/alive.mjs"]
 CMD ["node", "server/src/main.ts"]

@@ -1,10 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-const FOLDERS = '{acceptance,bench,contract,embedded,faults,scripts,sdk,server,testkit,web}';
+const FOLDERS = '{acceptance,bench,container,contract,embedded,faults,scripts,sdk,server,testkit,web}';
 /** No database and no process. */
 const UNIT = ['{bench,contract,web}/**/*.test.ts', `${FOLDERS}/**/*.unit.test.ts`];
 /** Processes of their own: a service, a PostgreSQL, a command. */
-const PROCESS = ['{acceptance,embedded,faults,scripts,testkit}/**/*.test.ts', `${FOLDERS}/**/*.process.test.ts`];
+const PROCESS = [
+  '{acceptance,container,embedded,faults,scripts,testkit}/**/*.test.ts',
+  `${FOLDERS}/**/*.process.test.ts`,
+];
 const postgres = 'testkit/global-setup.ts';
 
 export default defineConfig({

@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { ask } from './ask.mjs';
+
+await ask('/readyz');
