@@ -274,7 +274,7 @@ describe('afterwards they are nowhere', () => {
     const log = service.stdout();
     expect(log.split('\n').filter((line) => line.includes('call failed')).length).toBeGreaterThan(10);
     // A job fails by itself later, and its error too quotes what it was given.
-    expect(log).toMatch(/job \d+ failed/);
+    expect(log).toMatch(/job \d+ \(\w+\) failed/);
     expectNone(log, 'the log');
     expect(log).not.toContain('refused:');
   });

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { endAll, say } from '@kohort/testkit/processes.ts';
 import { type Options, type Row, renderTable, type Scenario } from './report.ts';
 import { backup } from './scenarios/backup.ts';
+import { bare } from './scenarios/bare.ts';
 import { disk } from './scenarios/disk.ts';
 import { embedded } from './scenarios/embedded.ts';
 import { fuzz } from './scenarios/fuzz.ts';
@@ -25,13 +26,14 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   backup,
   fuzz,
   soak,
+  bare,
 };
 /** Not among those that run unless asked for. */
-const LONG = ['soak'];
+const LONG = ['soak', 'bare'];
 
 const usage = `npm run faults -- [options]
 
-  --only a,b     of: ${Object.keys(scenarios).join(', ')}; the soak runs only when asked for
+  --only a,b     of: ${Object.keys(scenarios).join(', ')}; soak and bare run only when asked for
   --quick        each a little, in about five minutes
   --seed N       the chance of an earlier run (but not its timing)
   --minutes N    length of the soak (10)

@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { reap } from './reaper.ts';
 
@@ -134,13 +135,30 @@ export async function isInstalled(command: string): Promise<boolean> {
   return code === 0;
 }
 
+/** Of Linux's own lists, as a minimal system has no `ps`. */
+async function parentsFromProc(): Promise<readonly (readonly [child: number, parent: number])[]> {
+  const pids = (await readdir('/proc')).map(Number).filter(Number.isInteger);
+  return Promise.all(
+    pids.map(async (pid) => {
+      // A process may end while we look. Its name, in parentheses, may hold anything.
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+      return [pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])] as const;
+    }),
+  );
+}
+
+async function parentsFromPs(): Promise<readonly (readonly [child: number, parent: number])[]> {
+  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=']);
+  return stdout.split('\n').map((line) => {
+    const [child = Number.NaN, parent = Number.NaN] = line.trim().split(/\s+/).map(Number);
+    return [child, parent] as const;
+  });
+}
+
 /** The processes whose parent is `pid`. */
 export async function childrenOf(pid: number): Promise<number[]> {
-  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=']);
-  return stdout.split('\n').flatMap((line) => {
-    const [child, parent] = line.trim().split(/\s+/).map(Number);
-    return parent === pid && child !== undefined ? [child] : [];
-  });
+  const all = await (process.platform === 'linux' ? parentsFromProc() : parentsFromPs());
+  return all.filter(([, parent]) => parent === pid).map(([child]) => child);
 }
 
 /** False when there is no such process any more. */
@@ -161,9 +179,15 @@ export function isAlive(pid: number): boolean {
 
 /** Bytes a process holds in memory; undefined where the system does not say, or it has ended. */
 export async function residentBytes(pid: number): Promise<number | undefined> {
-  const kibibytes = await run('ps', ['-o', 'rss=', '-p', String(pid)]).then(
-    ({ stdout }) => Number(stdout.trim()),
-    () => Number.NaN,
-  );
+  const kibibytes =
+    process.platform === 'linux'
+      ? await readFile(`/proc/${pid}/status`, 'utf8').then(
+          (status) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]),
+          () => Number.NaN,
+        )
+      : await run('ps', ['-o', 'rss=', '-p', String(pid)]).then(
+          ({ stdout }) => Number(stdout.trim()),
+          () => Number.NaN,
+        );
   return Number.isFinite(kibibytes) ? kibibytes * 1024 : undefined;
 }
