@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isObject, isStorableText, maxListEntries, Problem } from '@kohort/contract';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { findInexactInteger } from './inexact-integers.ts';
 import { measureJson } from './json-scan.ts';
 
 const maxDepth = 64;
@@ -96,6 +97,11 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
     throw malformed(notJson);
   }
   refuseUnstorable(value, undefined, 0);
+  const inexact = findInexactInteger(text);
+  if (inexact) {
+    const path = ['/body', ...inexact.map((key) => pointerToken(String(key)))].join('/');
+    refuse(path, 'is an integer that a double cannot hold exactly; send it as text');
+  }
   return value;
 }
 

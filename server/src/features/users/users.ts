@@ -2,6 +2,7 @@ import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } f
 import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { transactionBesideFences } from '../fences/fences.ts';
+import { checkAttributeNames } from './attribute-names.ts';
 import { type AnyObject, mergePatch } from './merge-patch.ts';
 import {
   deleteUser,
@@ -86,6 +87,7 @@ export async function createUser(
     const fault = externalIdFault(external_id);
     if (fault) throw invalid('/body/external_id', fault);
   }
+  checkAttributeNames(attributes, { isPatch: false });
   checkSize(attributes);
   const user: NewUser = { external_id, name, attributes };
   // An import that registers the same external id keeps its key locked until it commits.
@@ -118,6 +120,7 @@ export function changeUser(
   ref: UserRef,
   { name, attributes }: { name?: string | null; attributes?: AnyObject },
 ): Promise<UserRow> {
+  if (attributes !== undefined) checkAttributeNames(attributes, { isPatch: true });
   return transactionBesideFences(db, async (tx) => {
     const user = await findOrRegister(tx, ref);
     const merged = attributes === undefined ? user.attributes : mergePatch(user.attributes, attributes);
