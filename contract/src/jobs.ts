@@ -105,9 +105,9 @@ export const cancelJob = endpoint({
   success: { status: 200, body: Job },
   problems: ['job_unknown', 'job_finished'],
   example: {
-    params: { id: '4' },
+    params: { id: '5' },
     answer: {
-      id: '4',
+      id: '5',
       kind: 'segment_import',
       state: 'cancelled',
       rows: 0,
@@ -133,6 +133,7 @@ export const undoJob = endpoint({
   tag: 'jobs',
   summary: 'Give each user that an import changed the state they had before, unless changed since; as a job of its own',
   access: 'editor',
+  taggedKeys: 'handled',
   params: idParams('The id of the import.'),
   query: strict({
     dry_run: Type.Optional(
@@ -145,5 +146,5 @@ export const undoJob = endpoint({
     body: strict({ job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) }),
   },
   problems: ['job_unknown', 'job_not_undoable', ...idempotent.problems],
-  example: { params: { id: '1' }, query: { dry_run: 'true' }, answer: { job: '5' } },
+  example: { params: { id: '1' }, query: { dry_run: 'true' }, answer: { job: '4' } },
 });

@@ -204,9 +204,9 @@ export async function createService(
   membershipRoutes(router, reads, ledger, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
-  importRoutes(router, imports, once, onceUploaded);
+  importRoutes(router, imports, onceUploaded);
   exportRoutes(router, exportContext(reading));
-  jobRoutes(router, jobs, db);
+  jobRoutes(router, { jobs, db, once, onQueued: () => worker.wake() });
   answerHealth(app, () => serving && !draining && db.available);
   const { publicUrl } = config;
   const document = openApiOf(endpoints, version);

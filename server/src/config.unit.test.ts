@@ -32,6 +32,7 @@ describe('an empty environment', () => {
       trustProxy: [],
       publicUrl: undefined,
       drainDelay: 0,
+      jobRetention: 30,
       workers: 1,
     });
   });
@@ -114,6 +115,8 @@ describe('a wrong value is refused with a sentence that names the variable, and 
     ['PUBLIC_URL', 'https://example.com/a%20b'],
     ['DRAIN_DELAY', '1.5'],
     ['DRAIN_DELAY', '301'],
+    ['JOB_RETENTION', '0'],
+    ['JOB_RETENTION', '3651'],
     ['PORT', 'abc'],
     ['PORT', '80.5'],
     ['PORT', '-1'],
@@ -164,6 +167,7 @@ describe('right values', () => {
     ['PUBLIC_URL', 'http://example.com:81', { publicUrl: { origin: 'http://example.com:81', pathPrefix: '' } }],
     ['PUBLIC_URL', 'https://example.com/a/b/', { publicUrl: { origin: 'https://example.com', pathPrefix: '/a/b' } }],
     ['DRAIN_DELAY', '30', { drainDelay: 30 }],
+    ['JOB_RETENTION', '7', { jobRetention: 7 }],
     ['PORT', '65535', { port: 65_535 }],
     ['TOKEN_TTL', '60', { tokenTtl: 60 }],
     ['SIGN_UP', 'closed', { signUp: 'closed' }],

@@ -107,7 +107,7 @@ const prepared: Readonly<Record<string, () => Promise<Example | undefined>>> = {
       `POST /api/segments/FREE_SHIPPING/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${admin}\r\n` +
         'Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nuser_id\n\r\n',
     );
-    await vi.waitFor(async () => expect((await asAdmin('GET', '/api/jobs/4')).state).toBe('receiving'), 10_000);
+    await vi.waitFor(async () => expect((await asAdmin('GET', '/api/jobs/5')).state).toBe('receiving'), 10_000);
     return undefined;
   },
 };

@@ -135,7 +135,7 @@ describe('kohort', () => {
     expect(await complete('kohort se')).toEqual(['segments']);
     expect(await complete('kohort segments ')).toEqual(['list', 'show', 'create', 'edit', 'delete']);
     expect(await complete('kohort segments create NEW --per')).toEqual(['--percentage']);
-    expect(await complete('kohort import --un')).toEqual(['--unknown']);
+    expect(await complete('kohort import --unk')).toEqual(['--unknown']);
     expect(await complete('kohort segments show ')).toEqual(['']);
   });
 });

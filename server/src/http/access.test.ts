@@ -58,6 +58,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['GET', '/api/jobs/{id}', 'viewer'],
   ['GET', '/api/jobs/{id}/events', 'viewer'],
   ['DELETE', '/api/jobs/{id}', 'editor'],
+  ['POST', '/api/jobs/{id}/undo', 'editor'],
   ['POST', '/auth/sign-out', 'session'],
 ];
 /** Not for tokens: whoever has the link may read it. */

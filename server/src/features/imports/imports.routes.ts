@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
-import { imports as contract, jobs as jobContract, Problem, parseId, parseTime } from '@kohort/contract';
+import { imports as contract, parseTime } from '@kohort/contract';
 import type { FastifyRequest } from 'fastify';
 import type { Caller } from '../../http/caller.ts';
 import type { IdempotentCall } from '../../http/idempotency.ts';
 import type { Router } from '../../http/route.ts';
 import { uploadOf } from '../../http/uploads.ts';
-import type { Once, OnceUploaded } from '../idempotency/idempotency.ts';
+import type { OnceUploaded } from '../idempotency/idempotency.ts';
 import type { Format } from './file-reader.ts';
 import type { FileInput, Imports } from './imports.ts';
 
@@ -22,14 +22,14 @@ interface UploadCall {
   readonly request: FastifyRequest;
 }
 
-export function importRoutes({ route }: Router, imports: Imports, once: Once, onceUploaded: OnceUploaded): void {
+export function importRoutes({ route }: Router, imports: Imports, once: OnceUploaded): void {
   function receive(
     { caller, idempotent, request, columns }: UploadCall & { columns: string | undefined },
     take: (file: FileInput) => Promise<number>,
   ): Promise<{ job: string }> {
     const { type, stream = Readable.from([]) } = uploadOf(request);
     const answer = (job: number) => ({ job: String(job) });
-    return onceUploaded<{ job: string }>(idempotent, stream, async (source, keep) => {
+    return once<{ job: string }>(idempotent, stream, async (source, keep) => {
       const format = formats[type] ?? 'csv';
       const onReceived: FileInput['onReceived'] = (tx, job) => keep(tx, answer(job));
       const ignoreUnknown = columns === 'ignore';
@@ -48,13 +48,4 @@ export function importRoutes({ route }: Router, imports: Imports, once: Once, on
     const options = { unknown: query.unknown ?? 'create', dry_run: query.dry_run === 'true' };
     return receive({ ...call, columns: query.columns }, (file) => imports.users(options, file));
   });
-
-  route(jobContract.undoJob, ({ params, query, caller, idempotent }) =>
-    once(idempotent, async (db) => {
-      const id = parseId(params.id);
-      if (id === undefined) throw new Problem('job_unknown', 'There is no such job.');
-      const job = await imports.undo(db, id, { dryRun: query.dry_run === 'true', actor: caller.actor });
-      return { job: String(job) };
-    }),
-  );
 }

@@ -1,6 +1,6 @@
 import { invalid } from '@kohort/contract';
 import type { JobKind } from '../../jobs/queue.ts';
-import type { Database, Transactor, Tx } from '../../postgres/database.ts';
+import type { Database, Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
@@ -9,11 +9,12 @@ import { memberRows } from './member-rows.ts';
 import { isPast } from './members.sql.ts';
 import { createReceiver } from './receive.ts';
 import { importKind } from './run.ts';
-import { createMemberUndo, createUserUndo, queueUndo } from './undo.ts';
+import { createMemberUndo, createUserUndo } from './undo.ts';
 import { createUserImport, type UserImportOptions } from './user-import.ts';
 import { userRows } from './user-rows.ts';
 
 export { keepSwept } from './sweep.ts';
+export { queueUndo } from './undo.ts';
 
 export interface FileInput {
   readonly format: Format;
@@ -29,8 +30,6 @@ export interface Imports {
   /** Resolves with the job's number when the whole file has come in. */
   members(slug: string, options: MemberImportOptions, file: FileInput): Promise<number>;
   users(options: UserImportOptions, file: FileInput): Promise<number>;
-  /** Resolves with the number of the job that undoes another. */
-  undo(db: Transactor, job: number, options: { dryRun: boolean; actor: string }): Promise<number>;
 }
 
 /** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
@@ -91,12 +90,6 @@ export function createImports({
         ...file,
         reader: userRows({ ignoreUnknown }),
       });
-    },
-
-    async undo(db, job, options) {
-      const id = await queueUndo(db, job, options);
-      onQueued();
-      return id;
     },
   };
 }

@@ -209,6 +209,20 @@ describe('what cannot be undone', () => {
     expect((await service.call('POST', `/api/jobs/${job.id}/undo`, { token: viewer.token })).status).toBe(403);
   });
 
+  it('a key with tags may only undo imports into segments that carry one of them', async () => {
+    const { body } = await client.call('POST', '/api/keys', { name: 'web', role: 'editor', tags: ['web'] });
+    const { slug, users } = await scene('a', { tags: ['web'] });
+    const seen = await files.run(`/api/segments/${slug}/import`, file(users));
+    const other = await scene('a');
+    const unseen = await files.run(`/api/segments/${other.slug}/import`, file(other.users));
+    const people = await files.run('/api/users/import', file([`tagged-${slug}`]));
+    const statuses = [];
+    for (const { id } of [seen, unseen, people]) {
+      statuses.push((await service.call('POST', `/api/jobs/${id}/undo`, { token: body.key })).status);
+    }
+    expect(statuses).toEqual([202, 404, 403]);
+  });
+
   it('is done once under an Idempotency-Key', async () => {
     const { slug, users } = await scene('a');
     const { id } = await files.run(`/api/segments/${slug}/import`, file(users));

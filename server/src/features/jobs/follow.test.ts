@@ -44,7 +44,12 @@ beforeAll(async () => {
     host: '127.0.0.1',
     refuseUnseen: async () => {},
   };
-  jobRoutes(createRouter(web.app, settings), jobs, real);
+  jobRoutes(createRouter(web.app, settings), {
+    jobs,
+    db: real,
+    once: (_, work) => work(real),
+    onQueued: () => undefined,
+  });
   await web.app.listen({ host: '127.0.0.1', port: 0 });
   const address = web.app.server.address();
   port = typeof address === 'object' && address ? address.port : 0;

@@ -1,10 +1,12 @@
 import { Readable } from 'node:stream';
-import { jobs as contract, parseId } from '@kohort/contract';
+import { jobs as contract, Problem, parseId } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
 import type { JobRow } from '../../jobs/queue.ts';
 import type { Db } from '../../postgres/database.ts';
+import type { Once } from '../idempotency/idempotency.ts';
+import { queueUndo } from '../imports/imports.ts';
 import { seenIds } from '../segments/segments.ts';
 import { type Jobs, unknownJob } from './jobs.ts';
 
@@ -48,7 +50,15 @@ function leaving({ raw: response }: FastifyReply): AbortSignal {
   return left.signal;
 }
 
-export function jobRoutes({ route }: Router, jobs: Jobs, db: Db): void {
+export interface JobRoutes {
+  readonly jobs: Jobs;
+  readonly db: Db;
+  readonly once: Once;
+  /** A job was queued by a transaction that has committed. */
+  readonly onQueued: () => void;
+}
+
+export function jobRoutes({ route }: Router, { jobs, db, once, onQueued }: JobRoutes): void {
   /** A key with tags sees the jobs of the segments that it sees. */
   async function findFor({ tags }: Caller, text: string): Promise<number> {
     const id = idOf(text);
@@ -61,6 +71,18 @@ export function jobRoutes({ route }: Router, jobs: Jobs, db: Db): void {
   route(contract.readJob, async ({ params, caller }) => onWire(await jobs.read(await findFor(caller, params.id))));
 
   route(contract.cancelJob, async ({ params, caller }) => onWire(await jobs.cancel(await findFor(caller, params.id))));
+
+  route(contract.undoJob, async ({ params, query, caller, idempotent }) => {
+    const id = await findFor(caller, params.id);
+    // It may erase users, which such a key may not do otherwise.
+    if (caller.tags && (await jobs.read(id)).segment_id === null) {
+      throw new Problem('forbidden', 'A key with tags may not undo an import of users.');
+    }
+    const options = { dryRun: query.dry_run === 'true', actor: caller.actor };
+    const job = await once(idempotent, async (tx) => ({ job: String(await queueUndo(tx, id, options)) }));
+    onQueued();
+    return job;
+  });
 
   route(contract.followJob, async ({ params, caller, reply }) => {
     const left = leaving(reply);
