@@ -96,5 +96,19 @@ export const idempotent = {
   problems: ['idempotency_in_flight', 'idempotency_key_reused'],
 } as const;
 
+/** Of calls whose answer may take long. */
+export const deferrable = {
+  deferrable: true,
+  headers: Type.Object({
+    prefer: Type.Optional(
+      Type.String({
+        maxLength: 255,
+        description: '`respond-async`: answered with 202 and a job, whose `result` is the answer.',
+      }),
+    ),
+  }),
+} as const;
+export const Accepted = strict({ job: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }) }, { title: 'Accepted' });
+
 export const StatusOk = strict({ status: Type.Literal('ok') }, { title: 'Done' });
 export const nothing = { status: 204, body: null } as const;

@@ -35,6 +35,9 @@ export const Job = strict(
       }),
       { maxItems: maxJobErrors },
     ),
+    result: Type.Optional(
+      Type.Unknown({ description: 'Of a question that is done: the answer its call would have had.' }),
+    ),
     created_at: Time,
     finished_at: nullable(Time),
   },

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import {
+  deferrable,
   described,
   emptyIsAbsent,
   idempotent,
@@ -298,11 +299,12 @@ export const listMembers = endpoint({
   taggedKeys: 'segment',
   params: slugParams,
   query: strict(page),
+  ...deferrable,
   success: {
     status: 200,
     body: strict({ users: Type.Array(Member), next_cursor: NextCursor }, { title: 'MemberPage' }),
   },
-  problems: ['segment_unknown'],
+  problems: ['segment_unknown', 'overloaded'],
   example: {
     params: { slug: 'AVITO_DISCOUNT_50' },
     query: { limit: 100 },
@@ -331,8 +333,9 @@ export const countMembers = endpoint({
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
+  ...deferrable,
   success: { status: 200, body: strict({ count: Type.Integer({ minimum: 0 }) }) },
-  problems: ['segment_unknown'],
+  problems: ['segment_unknown', 'overloaded'],
   example: { params: { slug: 'AVITO_DISCOUNT_50' }, answer: { count: 1 } },
 });
 
@@ -355,6 +358,7 @@ export const previewSegment = endpoint({
   access: 'viewer',
   taggedKeys: 'handled',
   body: strict(rule),
+  ...deferrable,
   success: {
     status: 200,
     body: strict(
@@ -367,6 +371,7 @@ export const previewSegment = endpoint({
       { title: 'Preview' },
     ),
   },
+  problems: ['overloaded'],
   example: {
     body: { condition: { country: 'NL', orders: { $gte: 3 } } },
     answer: {
@@ -399,6 +404,7 @@ export const previewChange = endpoint({
   taggedKeys: 'segment',
   params: slugParams,
   body: strict(rule),
+  ...deferrable,
   success: {
     status: 200,
     body: strict(
@@ -447,6 +453,7 @@ export const overlap = endpoint({
   access: 'viewer',
   taggedKeys: 'handled',
   body: strict({ segments: Type.Array(Slug, { minItems: 2, maxItems: 10, description: 'Distinct slugs.' }) }),
+  ...deferrable,
   success: {
     status: 200,
     body: strict(

@@ -168,6 +168,8 @@ export interface Job {
     /** Of a row that did not fail the job; absent for an error. */
     level?: 'warning';
   }[];
+  /** Of a question that is done: the answer its call would have had. */
+  result?: unknown;
   /** RFC 3339; answers are in UTC with milliseconds. */
   created_at: string;
   /** RFC 3339; answers are in UTC with milliseconds. */

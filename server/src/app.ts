@@ -31,6 +31,7 @@ import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/
 import { sweepExpired } from './features/memberships/write/expiry.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
 import { purgeSegment } from './features/memberships/write/purge.ts';
+import { type Questions, questionKind } from './features/questions/questions.ts';
 import { reportRoutes } from './features/reports/reports.routes.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
@@ -142,7 +143,8 @@ export async function createService(
   follow('memberships', reads.stateOf);
   follow('overrides', ledger.applyOne);
   const jobs = createJobs(db);
-  const worker = new Worker({
+  const questions: Questions = { db, answers: new Map(), onQueued: () => worker.wake() };
+  const worker: Worker = new Worker({
     db,
     onError,
     kinds: {
@@ -165,6 +167,7 @@ export async function createService(
         },
       },
       measure_sizes: { atOnce: 1, run: (_, { signal }) => measureSizes(reading, signal) },
+      question: questionKind(questions),
       sweep_expired: alone(() => sweepExpired(db)),
       sweep_auth: alone(() => sweepAuth(db)),
       sweep_idempotency: alone(() => sweepIdempotency(db)),
@@ -198,7 +201,7 @@ export async function createService(
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
   segmentRoutes(router, reading, once);
   layerRoutes(router, reading, once);
-  memberRoutes(router, { ...reading, attributes });
+  memberRoutes(router, { ...reading, attributes, questions });
   attributeRoutes(router, attributes);
   sizeRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);

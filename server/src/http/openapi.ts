@@ -1,4 +1,4 @@
-import { type Endpoint, type ProblemCode, problems, tags } from '@kohort/contract';
+import { Accepted, type Endpoint, type ProblemCode, problems, tags } from '@kohort/contract';
 
 type Json = Record<string, unknown>;
 
@@ -123,6 +123,9 @@ function responsesOf(endpoint: Endpoint, lift: Lift): Json {
       ...(body && { content: jsonOf(lift(body), answer) }),
       ...(media && { content: streamsOf([media].flat(), answer) }),
     },
+    ...(endpoint.deferrable && {
+      202: { description: 'A job will answer', content: jsonOf(lift(Accepted), { job: '1' }) },
+    }),
     ...Object.fromEntries(
       [...byStatus]
         .sort(([a], [b]) => a - b)

@@ -44,6 +44,8 @@ export interface JobRow extends JobCounts {
   readonly rows: number;
   readonly processed: number;
   readonly errors: readonly JobError[];
+  /** Of a question that is done. */
+  readonly result: unknown;
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }

@@ -5,7 +5,7 @@ import type { JobCounts, JobError, JobRow } from './job.ts';
 
 export const columns = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.options, j.actor, j.attempts, j.rows, j.processed,
   j.added, j.updated, j.removed, j.unchanged,
-  j.skipped, j.lapsed, j.kept, j.errors, j.created_at, j.finished_at`;
+  j.skipped, j.lapsed, j.kept, j.errors, j.result, j.created_at, j.finished_at`;
 
 const now = sql`date_trunc('milliseconds', clock_timestamp())`;
 

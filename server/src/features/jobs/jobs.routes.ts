@@ -25,6 +25,7 @@ export function onWire(job: JobRow) {
     lapsed: job.lapsed,
     kept: job.kept,
     errors: [...job.errors],
+    ...(job.result !== null && { result: job.result }),
     created_at: job.created_at.toISOString(),
     finished_at: job.finished_at?.toISOString() ?? null,
   };
@@ -60,10 +61,12 @@ export interface JobRoutes {
 
 export function jobRoutes({ route }: Router, { jobs, db, once, onQueued }: JobRoutes): void {
   /** A key with tags sees the jobs of the segments that it sees. */
-  async function findFor({ tags }: Caller, text: string): Promise<number> {
+  async function findFor({ tags, actor }: Caller, text: string): Promise<number> {
     const id = idOf(text);
     if (!tags) return id;
-    const { segment_id } = await jobs.read(id);
+    const { segment_id, kind, actor: asker } = await jobs.read(id);
+    // What a question found out may be about segments that the key does not see.
+    if (kind === 'question' && asker !== actor) throw unknownJob();
     if (segment_id !== null && !(await seenIds(db, tags, [segment_id])).has(segment_id)) throw unknownJob();
     return id;
   }

@@ -1,66 +1,116 @@
-import { segments as contract, invalid } from '@kohort/contract';
+import { type Body, segments as contract, invalid } from '@kohort/contract';
+import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
 import type { AttributesContext } from '../attributes/attributes.ts';
 import { warningsAbout } from '../attributes/attributes.ts';
-import { readRule, refuseUnseen, refuseUnseenInCondition } from '../segments/segments.ts';
-import { countOfMembers, membersPage } from './read/members-of-segment.ts';
+import { type Questions, routeQuestion } from '../questions/questions.ts';
+import {
+  type ReadRule,
+  readRule,
+  refuseUnseen,
+  refuseUnseenInCondition,
+  unknownSegment,
+} from '../segments/segments.ts';
+import { countOfMembers, type Member, membersPage } from './read/members-of-segment.ts';
 import { overlapOf } from './read/overlap.ts';
 import type { SampleRow } from './read/preview.sql.ts';
 import { previewOf } from './read/preview.ts';
 import { previewOfChange } from './read/preview-change.ts';
 import type { ReadContext } from './read/with-definitions.ts';
 
+type KeyTags = Caller['tags'];
+
 export interface MembersContext extends ReadContext {
   readonly cursors: Cursors;
   readonly attributes: AttributesContext;
+  readonly questions: Questions;
 }
 
-export function memberRoutes({ route }: Router, context: MembersContext): void {
-  route(contract.listMembers, async ({ params, query }) => {
-    const { users, next_cursor } = await membersPage(context, params.slug, query);
-    return {
-      users: users.map(({ since, expires_at, ...user }) => ({
-        ...user,
-        since: since?.toISOString() ?? null,
-        expires_at: expires_at?.toISOString() ?? null,
-      })),
-      next_cursor,
-    };
-  });
+/** Calls about all users. Each is answered at once or, where the caller prefers, by a job that has more time. */
+export function memberRoutes(router: Router, context: MembersContext): void {
+  const { db, definitions, questions, attributes } = context;
+  const within = (timeoutMs: number | undefined) => (timeoutMs === undefined ? context : { ...context, timeoutMs });
 
-  route(contract.countMembers, async ({ params }) => ({ count: await countOfMembers(context, params.slug) }));
+  /** @throws Problem 404, before a job is made of a question about what is not there. */
+  async function refuseUnknown(slugs: readonly string[]): Promise<void> {
+    const { bySlug } = await definitions.fresh();
+    const unknown = slugs.filter((slug) => !bySlug.has(slug));
+    if (unknown.length > 0) throw unknownSegment(...unknown);
+  }
 
-  route(contract.previewSegment, async ({ body, caller }) => {
-    await refuseUnseenInCondition(context.db, caller.tags, body.condition);
-    const { fields } = await readRule(context.db, body);
-    const { sample, ...counted } = await previewOf(context, fields);
-    const warnings = await warningsAbout(context.attributes, body.condition ?? null);
-    return { ...counted, sample: sample.map(shown), warnings };
-  });
+  async function readSeen(rule: Body<typeof contract.previewSegment>, tags: KeyTags): Promise<ReadRule> {
+    await refuseUnseenInCondition(db, tags, rule.condition);
+    return readRule(db, rule);
+  }
 
-  route(contract.previewChange, async ({ params, body, caller }) => {
-    await refuseUnseenInCondition(context.db, caller.tags, body.condition);
-    const change = await readRule(context.db, body);
-    const { sample_entering, sample_leaving, ...counted } = await previewOfChange(context, params.slug, change);
-    const warnings = await warningsAbout(context.attributes, body.condition ?? null);
-    return {
-      ...counted,
-      sample_entering: sample_entering.map(shown),
-      sample_leaving: sample_leaving.map(shown),
-      warnings,
-    };
-  });
-
-  route(contract.overlap, async ({ body: { segments }, caller }) => {
+  async function readSlugs(segments: readonly string[], tags: KeyTags): Promise<void> {
     const twice = segments.findIndex((slug, i) => segments.indexOf(slug) < i);
     if (twice >= 0) throw invalid(`/body/segments/${twice}`, 'names a segment twice');
-    await refuseUnseen(context.db, caller.tags, segments);
-    const { counts, pairs, all, any } = await overlapOf(context, segments);
-    return { counts, pairs: [...pairs], all, any };
+    await refuseUnseen(db, tags, segments);
+  }
+
+  routeQuestion(router, questions, contract.listMembers, {
+    check: ({ params }) => refuseUnknown([params.slug]),
+    async answer({ params, query }, timeoutMs) {
+      const { users, next_cursor } = await membersPage(within(timeoutMs), params.slug, query);
+      return { users: users.map(shownMember), next_cursor };
+    },
+  });
+
+  routeQuestion(router, questions, contract.countMembers, {
+    check: ({ params }) => refuseUnknown([params.slug]),
+    answer: async ({ params }, timeoutMs) => ({ count: await countOfMembers(within(timeoutMs), params.slug) }),
+  });
+
+  routeQuestion(router, questions, contract.previewSegment, {
+    check: ({ body, tags }) => readSeen(body, tags),
+    async answer({ body, tags }, timeoutMs) {
+      const { fields } = await readSeen(body, tags);
+      const { sample, ...counted } = await previewOf(within(timeoutMs), fields);
+      return {
+        ...counted,
+        sample: sample.map(shown),
+        warnings: await warningsAbout(attributes, body.condition ?? null),
+      };
+    },
+  });
+
+  routeQuestion(router, questions, contract.previewChange, {
+    async check({ params, body, tags }) {
+      await readSeen(body, tags);
+      await refuseUnknown([params.slug]);
+    },
+    async answer({ params, body, tags }, timeoutMs) {
+      const change = await readSeen(body, tags);
+      const preview = await previewOfChange(within(timeoutMs), params.slug, change);
+      const { sample_entering, sample_leaving, ...counted } = preview;
+      return {
+        ...counted,
+        sample_entering: sample_entering.map(shown),
+        sample_leaving: sample_leaving.map(shown),
+        warnings: await warningsAbout(attributes, body.condition ?? null),
+      };
+    },
+  });
+
+  routeQuestion(router, questions, contract.overlap, {
+    async check({ body: { segments }, tags }) {
+      await readSlugs(segments, tags);
+      await refuseUnknown(segments);
+    },
+    async answer({ body: { segments }, tags }, timeoutMs) {
+      await readSlugs(segments, tags);
+      const { counts, pairs, all, any } = await overlapOf(within(timeoutMs), segments);
+      return { counts, pairs: [...pairs], all, any };
+    },
   });
 }
 
 function shown({ id, external_id, name, attributes, created_at }: SampleRow) {
   return { id, external_id, name, attributes, created_at: created_at.toISOString() };
+}
+
+function shownMember({ since, expires_at, ...user }: Member) {
+  return { ...user, since: since?.toISOString() ?? null, expires_at: expires_at?.toISOString() ?? null };
 }

@@ -35,7 +35,7 @@ async function listSizes(tx: Db, segmentId: number, times: readonly Date[]): Pro
  * measured, and exactly for now. Of one that became a list, each for its own time.
  */
 export function sizesOf(context: ReadContext, slug: string, query: SizesQuery): Promise<Size[]> {
-  return inOneMoment(context, async (tx, definitions, moment) => {
+  return inOneMoment(context, async (tx, definitions, moment, until) => {
     const definition = definitions.bySlug.get(slug);
     const life = definition && (await selectLife(tx, definition.id));
     if (!definition || !life) throw unknownSegment(slug);
@@ -54,7 +54,8 @@ export function sizesOf(context: ReadContext, slug: string, query: SizesQuery): 
     const sizes: Size[] = [];
     if (slots > 0) sizes.push(...(await selectMeasured(tx, definition.id, { from, to: ruleUntil, slots })));
     if (listFrom === undefined) {
-      if (to === now) sizes.push({ at: now, count: await countOf(tx, definitions, definition, moment) });
+      if (to === now)
+        sizes.push({ at: now, count: await countOf(tx, definitions, definition, { now: moment, until }) });
     } else if (listFrom <= to) {
       const times = spread(listFrom, to, query.points - Math.max(0, slots));
       sizes.push(...(await listSizes(tx, definition.id, times)));

@@ -1,11 +1,10 @@
-import { Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
 import { type Decide, deciderOf, keyOf, readOverrides, type Subject } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
 import { Turns } from '../turns.ts';
 import { type Needed, selectUsersToDecide, type UserToDecide } from './decided-users.sql.ts';
-import { setTimeoutMs } from './one-moment.ts';
+import { takesTooLong } from './one-moment.ts';
 
 /** Users that are read and decided about at a time. */
 export const batchRows = 1_000;
@@ -40,7 +39,8 @@ export interface DecidedOptions {
   /** The moment that is asked about, in milliseconds since 1970. */
   readonly now: number;
   readonly from?: number;
-  readonly bounded: boolean;
+  /** When to give up, by `performance.now()`. */
+  readonly until: number;
 }
 
 export interface DecidedUser {
@@ -50,24 +50,21 @@ export interface DecidedUser {
 
 /**
  * For conditions that SQL cannot express exactly: decides about every user past an id in process, a batch at a time, while the
- * next batch is being read. `bounded` gives up when that takes too long.
+ * next batch is being read.
  */
 export async function* decidedSets(
   tx: Db,
   definitions: Definitions,
   targets: readonly Definition[],
-  { now, from = 0, bounded }: DecidedOptions,
+  { now, from = 0, until }: DecidedOptions,
 ): AsyncGenerator<DecidedUser[], void, undefined> {
   const decide = targets.map((target) => deciderOf(definitions, target));
   const needed = neededFor(definitions, targets);
   const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: batchRows });
-  const end = performance.now() + setTimeoutMs;
   let next: Promise<UserToDecide[]> | undefined = fetch(from);
   try {
     while (next) {
-      if (bounded && performance.now() > end) {
-        throw new Problem('overloaded', 'This condition cannot be decided for all users in time.', { retryAfter: 10 });
-      }
+      if (performance.now() > until) throw takesTooLong();
       const users: UserToDecide[] = await next;
       const last = users.at(-1);
       next = users.length === batchRows && last ? fetch(last.id) : undefined;

@@ -3,7 +3,7 @@ import type { Db } from '../../../postgres/database.ts';
 import { ruleSource, type Source } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, isActive, isList } from '../../../segmentation/definition.ts';
 import { unknownSegment } from '../../segments/segments.ts';
-import { batchRows, decidedUsers, draftId } from './decided-users.ts';
+import { batchRows, type DecidedOptions, decidedUsers, draftId } from './decided-users.ts';
 import { memberSql } from './member-rule.sql.ts';
 import {
   countListMembers,
@@ -50,11 +50,11 @@ async function decidedPage(
   tx: Db,
   definitions: Definitions,
   definition: Definition,
-  now: number,
   { after, limit }: PageOfIds,
+  options: DecidedOptions,
 ): Promise<MemberRow[]> {
   const ids: number[] = [];
-  for await (const { members } of decidedUsers(tx, definitions, definition, { now, from: after, bounded: true })) {
+  for await (const { members } of decidedUsers(tx, definitions, definition, { ...options, from: after })) {
     ids.push(...members);
     if (ids.length >= limit) break;
   }
@@ -71,12 +71,12 @@ export async function membersPage(
   const decoded = cursor === undefined ? undefined : cursors.decode('members', cursor);
   return inOneMoment(
     context,
-    async (tx, definitions, now) => {
+    async (tx, definitions, now, until) => {
       const definition = find(definitions, slug);
       const [place] = placeWithin(definition.id, decoded) ?? [0];
       const page = { after: Number(place), limit: limit + 1 };
       const inSql = pagesInSql(definitions, definition, now);
-      const found = await (inSql ? inSql(tx, page) : decidedPage(tx, definitions, definition, now, page));
+      const found = await (inSql ? inSql(tx, page) : decidedPage(tx, definitions, definition, page, { now, until }));
       const { rows, next_cursor } = pageOf(withSource(definition, found), limit, (last) =>
         cursors.encode('members', [definition.id, last.id]),
       );
@@ -87,16 +87,24 @@ export async function membersPage(
 }
 
 export async function countOfMembers(context: ReadContext, slug: string): Promise<number> {
-  return inOneMoment(context, (tx, definitions, now) => countOf(tx, definitions, find(definitions, slug), now));
+  return inOneMoment(context, (tx, definitions, now, until) =>
+    countOf(tx, definitions, find(definitions, slug), { now, until }),
+  );
 }
 
-export async function countOf(tx: Db, definitions: Definitions, definition: Definition, now: number): Promise<number> {
+export async function countOf(
+  tx: Db,
+  definitions: Definitions,
+  definition: Definition,
+  options: DecidedOptions,
+): Promise<number> {
+  const { now } = options;
   if (!isActive(definition, now)) return 0;
   if (isList(definition)) return countListMembers(tx, definition.id);
   const member = memberSql(definitions, definition, now);
   if (member) return countMembers(tx, definition.id, member);
   let count = 0;
-  const decided = decidedUsers(tx, definitions, definition, { now, bounded: true });
+  const decided = decidedUsers(tx, definitions, definition, options);
   for await (const { members } of decided) count += members.length;
   return count;
 }
@@ -110,7 +118,10 @@ async function eachOf(
 ): Promise<void> {
   const inSql = pagesInSql(definitions, definition, now);
   if (!inSql) {
-    for await (const { members } of decidedUsers(tx, definitions, definition, { now, bounded: false })) {
+    for await (const { members } of decidedUsers(tx, definitions, definition, {
+      now,
+      until: Number.POSITIVE_INFINITY,
+    })) {
       await take(withSource(definition, await selectDecided(tx, definition.id, members)));
     }
     return;

@@ -17,7 +17,7 @@ export interface Overlap {
 
 /** How the members of several segments overlap, as of one moment. */
 export async function overlapOf(context: ReadContext, slugs: readonly string[]): Promise<Overlap> {
-  const masks = await inOneMoment(context, async (tx, definitions, now): Promise<MaskCounts> => {
+  const masks = await inOneMoment(context, async (tx, definitions, now, until): Promise<MaskCounts> => {
     const unknown = slugs.filter((slug) => !definitions.bySlug.has(slug));
     if (unknown.length > 0) throw unknownSegment(...unknown);
     const targets = slugs.flatMap((slug) => definitions.bySlug.get(slug) ?? []);
@@ -29,7 +29,7 @@ export async function overlapOf(context: ReadContext, slugs: readonly string[]):
     const sets = setsSql(definitions, targets, now);
     if (sets) return countSets(tx, sets);
     const counts = new Map<number, number>();
-    for await (const users of decidedSets(tx, definitions, targets, { now, bounded: true })) {
+    for await (const users of decidedSets(tx, definitions, targets, { now, until })) {
       for (const { mask } of users) counts.set(mask, (counts.get(mask) ?? 0) + 1);
     }
     return counts;

@@ -2,7 +2,7 @@ import { invalid, Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
 import { compileDefinition, type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
 import { noRule, type ReadRule, type RuleFields, unknownSegment } from '../../segments/segments.ts';
-import { decidedSets } from './decided-users.ts';
+import { type DecidedOptions, decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';
 import { inOneMoment } from './one-moment.ts';
 import { type SampleRow, selectSample } from './preview.sql.ts';
@@ -75,11 +75,11 @@ async function compareInProcess(
   tx: Db,
   definitions: Definitions,
   sides: readonly [Definition, Definition],
-  now: number,
+  options: DecidedOptions,
 ): Promise<Found> {
   const masks = new Map<number, number>();
   const shown: Record<number, number[]> = { [before]: [], [after]: [] };
-  for await (const users of decidedSets(tx, definitions, sides, { now, bounded: true })) {
+  for await (const users of decidedSets(tx, definitions, sides, options)) {
     for (const { id, mask } of users) {
       masks.set(mask, (masks.get(mask) ?? 0) + 1);
       const ids = shown[mask];
@@ -95,13 +95,14 @@ async function compareInProcess(
 
 /** Who would be in after a change of a segment, who would enter and who would leave. Saves nothing. */
 export function previewOfChange(context: ReadContext, slug: string, change: ReadRule): Promise<ChangePreview> {
-  return inOneMoment(context, async (tx, definitions, now) => {
+  return inOneMoment(context, async (tx, definitions, now, until) => {
     const definition = definitions.bySlug.get(slug);
     if (!definition) throw unknownSegment(slug);
     refuseCycle(definitions, definition.id, change);
     const sides = [definition, changed(definition, change.fields)] as const;
     const found =
-      (await compareInSql(tx, definitions, sides, now)) ?? (await compareInProcess(tx, definitions, sides, now));
+      (await compareInSql(tx, definitions, sides, now)) ??
+      (await compareInProcess(tx, definitions, sides, { now, until }));
     const count = (mask: number) => found.masks.get(mask) ?? 0;
     return {
       count: count(after) + count(before | after),

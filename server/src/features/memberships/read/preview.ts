@@ -19,7 +19,7 @@ const draft = { id: draftId, slug: 'preview', salt: 'preview', ...noRule };
 /** Whom a rule would let in, before there is a segment of it. */
 export function previewOf(context: ReadContext, rule: Partial<RuleFields>): Promise<Preview> {
   const definition = compileDefinition({ ...draft, ...rule });
-  return inOneMoment(context, async (tx, definitions, now) => {
+  return inOneMoment(context, async (tx, definitions, now, until) => {
     const member = isActive(definition, now) ? memberSql(definitions, definition, now) : nobody;
     if (member) {
       const counted = await countMatches(tx, member);
@@ -28,7 +28,7 @@ export function previewOf(context: ReadContext, rule: Partial<RuleFields>): Prom
     }
     let [count, total] = [0, 0];
     const shown: number[] = [];
-    for await (const { members, of } of decidedUsers(tx, definitions, definition, { now, bounded: true })) {
+    for await (const { members, of } of decidedUsers(tx, definitions, definition, { now, until })) {
       total += of;
       count += members.length;
       shown.push(...members.slice(0, sampleRows - shown.length));

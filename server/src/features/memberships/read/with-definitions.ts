@@ -7,6 +7,8 @@ import type { DefinitionCache } from '../../segments/segments.ts';
 export interface ReadContext {
   readonly db: Database;
   readonly definitions: DefinitionCache;
+  /** How long a set question may take; a few seconds where a caller waits for it. */
+  readonly timeoutMs?: number;
 }
 
 /** The answer of a read, or the revision that its statement saw when that is not the one the read was given. */

@@ -1,0 +1,2 @@
+DELETE FROM jobs WHERE kind = 'question';
+ALTER TABLE jobs DROP COLUMN result;
