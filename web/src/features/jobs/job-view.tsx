@@ -5,6 +5,7 @@ import type { Job } from '../../api/later.ts';
 import { type Key, useSpeech } from '../../i18n/language.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';
+import { classes } from '../../ui/classes.ts';
 import { Failure } from '../../ui/failure.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Badge, layout, type Tone } from '../../ui/layout.tsx';
@@ -49,7 +50,7 @@ function Problems({ errors }: { readonly errors: Job['errors'] }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
     <section className={layout.scroll} tabIndex={0} aria-label={text('job.problems')}>
-      <table className={layout.table}>
+      <table className={classes(layout.table, layout.compact)}>
         <thead>
           <tr>
             <th scope="col">{text('job.line')}</th>

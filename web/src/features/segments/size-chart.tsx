@@ -5,6 +5,8 @@ import type { Sizes } from '../../api/later.ts';
 import { useSpeech } from '../../i18n/language.ts';
 
 const heightPx = 260;
+/** From a day and a half on an axis names days, below ten minutes it needs seconds. */
+const [longS, shortS] = [129_600, 600];
 
 /** A line of the size over time. The table beside it says the same for who cannot see it. */
 export default function SizeChart({ points }: { readonly points: Sizes['points'] }) {
@@ -26,6 +28,7 @@ export default function SizeChart({ points }: { readonly points: Sizes['points']
     const axis = { stroke: soft, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
     const times = new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric' });
     const hours = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
+    const seconds = new Intl.DateTimeFormat(language, { minute: '2-digit', second: '2-digit' });
     const chart = new UPlot(
       {
         width: element.clientWidth,
@@ -38,7 +41,8 @@ export default function SizeChart({ points }: { readonly points: Sizes['points']
             ...axis,
             values: (_, ticks) => {
               const span = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
-              return ticks.map((tick) => (span > 129_600 ? times : hours).format(tick * 1000));
+              const format = span > longS ? times : span < shortS ? seconds : hours;
+              return ticks.map((tick) => format.format(tick * 1000));
             },
           },
           {
