@@ -133,4 +133,57 @@ describe('a segment', () => {
     await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('alertdialog').getByRole('alert').waitFor();
   });
+
+  it('takes a range of a layer, which shows what is free', async () => {
+    const page = await world.open('/layers');
+    await button(page, 'New layer').first().click();
+    await page.getByLabel('Name').fill('CHECKOUT');
+    await page.getByRole('dialog').getByRole('button', { name: 'New layer' }).click();
+    await says(page, 'All of it is free.');
+    for (const [slug, from, to] of [
+      ['OLD_FLOW', '0', '50'],
+      ['NEW_FLOW', '40', '60'],
+    ] as const) {
+      await page.goto('/ui/segments/new');
+      await page.getByLabel('Name').fill(slug);
+      await page.getByRole('button', { name: /How many of them/ }).click();
+      await page.getByRole('option', { name: 'A range of a layer' }).click();
+      await page.getByRole('combobox', { name: 'Layer' }).fill('CHECKOUT');
+      await page.keyboard.press('Tab');
+      await page.getByLabel('From, %').fill(from);
+      await page.getByLabel('To, %').fill(to);
+      await button(page, 'Create segment').click();
+      if (slug === 'OLD_FLOW') await page.getByRole('heading', { name: slug }).waitFor();
+    }
+    // The second would take what the first has: the service refuses, and says whose it is.
+    await page
+      .getByRole('alert')
+      .getByText(/OLD_FLOW/)
+      .waitFor();
+    await page.getByLabel('From, %').fill('50');
+    await button(page, 'Create segment').click();
+    await page.getByRole('heading', { name: 'NEW_FLOW' }).waitFor();
+    await says(page, 'Those at 50 % to 60 % of the layer CHECKOUT');
+    await page.goto('/ui/layers');
+    await page.getByRole('img', { name: 'OLD_FLOW: 0 % – 50 %; NEW_FLOW: 50 % – 60 %' }).waitFor();
+  });
+
+  it('grows by itself, and holds nobody outside of its times', async () => {
+    const page = await world.open('/segments/new');
+    await page.getByLabel('Name').fill('RAMPED');
+    await page.getByRole('button', { name: /How many of them/ }).click();
+    await page.getByRole('option', { name: 'A growing share of them' }).click();
+    await page.getByLabel('Starts at').fill('2026-01-01T00:00');
+    await page.getByLabel('Reached at').fill('2026-01-02T00:00');
+    await eventually(async () => Number(await page.getByTestId('preview-count').textContent()) > PEOPLE);
+    await button(page, 'Set times').click();
+    await page.getByLabel('Active from').fill('2090-01-01T00:00');
+    await eventually(async () => (await page.getByTestId('preview-count').textContent()) === '0');
+    await button(page, 'Create segment').click();
+    await page.getByRole('heading', { name: 'RAMPED' }).waitFor();
+    expect(await world.api('GET', '/api/segments/RAMPED')).toMatchObject({
+      ramp: { from: 0, to: 100, starts_at: '2026-01-01T00:00:00.000Z', ends_at: '2026-01-02T00:00:00.000Z' },
+      active_from: '2090-01-01T00:00:00.000Z',
+    });
+  });
 });

@@ -28,15 +28,25 @@ export class Away extends Error {
   override readonly name = 'Away';
 }
 
+/** What goes out is only read. */
+type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T;
+
 type Part<Name extends string, Value> =
   Value extends Record<string, never> ? unknown : Value extends undefined ? unknown : { readonly [K in Name]: Value };
 
 /** What a call takes: the parts its endpoint has. */
 export type Input<E extends Endpoint> = Part<'params', Params<E>> &
   Partial<Part<'query', Query<E>>> &
-  Part<'body', Body<E>> & { readonly signal?: AbortSignal; readonly headers?: Readonly<Record<string, string>> };
+  Part<'body', Frozen<Body<E>>> & {
+    readonly signal?: AbortSignal;
+    readonly headers?: Readonly<Record<string, string>>;
+  };
 
-export interface RawInput {
+interface RawInput {
   readonly params?: Readonly<Record<string, string | number>>;
   readonly query?: Readonly<Record<string, unknown>>;
   readonly body?: unknown;
@@ -132,9 +142,4 @@ export function endpoint<E extends Endpoint = never>(
   path: E['path'],
 ): (input: Input<E>) => Promise<Answer<E>> {
   return (input) => request(method, path, input as RawInput);
-}
-
-/** A call whose input and answer the console names itself. */
-export function untyped<In extends RawInput, Out>(method: string, path: string): (input: In) => Promise<Out> {
-  return (input) => request(method, path, input);
 }

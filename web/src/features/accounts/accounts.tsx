@@ -2,7 +2,7 @@ import type { Role } from '@kohort/contract';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Account } from '../../api/later.ts';
+import type { Account } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay, useMe } from '../../session/session.tsx';

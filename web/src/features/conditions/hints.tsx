@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { api } from '../../api/api.ts';
-import type { Attribute } from '../../api/later.ts';
+import type { Attribute } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import type { Choice } from '../../ui/select.tsx';
 

@@ -1,4 +1,4 @@
-import type { Rule } from '../../api/later.ts';
+import type { Rule } from '../../api/types.ts';
 import type { Speech } from '../../i18n/language.ts';
 import { operandOf, operators, shownOf } from './operators.ts';
 import { type Group, isObject, type Json, type JsonObject, type Node, readTree, type TestNode } from './tree.ts';

@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Job } from '../../api/later.ts';
+import type { Job } from '../../api/types.ts';
 import { type Key, useSpeech } from '../../i18n/language.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';

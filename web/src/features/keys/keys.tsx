@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Key, NewKey } from '../../api/later.ts';
+import type { Key, NewKey } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';

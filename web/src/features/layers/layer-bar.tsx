@@ -1,4 +1,4 @@
-import type { LayerRange } from '../../api/later.ts';
+import type { LayerRange } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import styles from './layer-bar.module.css';
 

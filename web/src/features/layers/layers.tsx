@@ -2,19 +2,22 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Layer } from '../../api/later.ts';
+import type { Layer } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';
 import { Confirm } from '../../ui/confirm.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
-import { Failure, isMissing } from '../../ui/failure.tsx';
+import { Failure } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Card, Empty, layout, Page } from '../../ui/layout.tsx';
 import { slugForm } from '../segments/details.tsx';
 import { LayerBar } from './layer-bar.tsx';
+
+/** One page; a service has few layers. */
+const mostLayers = 1000;
 
 function NewLayer({ onClose }: { readonly onClose: () => void }) {
   const { text } = useSpeech();
@@ -130,10 +133,10 @@ export function LayersPage() {
   const [isNew, setIsNew] = useState(false);
   const { data, error, isPending, refetch } = useQuery({
     queryKey: ['layers'],
-    queryFn: ({ signal }) => api.listLayers({ signal }),
+    queryFn: ({ signal }) => api.listLayers({ query: { limit: mostLayers }, signal }),
     retry: false,
   });
-  const create = mayEdit && !isMissing(error) && (
+  const create = mayEdit && (
     <Button look="primary" onPress={() => setIsNew(true)}>
       <Icon name="plus" /> {text('layers.create')}
     </Button>

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { api } from '../../api/api.ts';
-import type { Source } from '../../api/later.ts';
+import type { Source } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { sentenceOf } from '../../ui/failure.tsx';
 import { useSay } from '../../ui/toast.tsx';

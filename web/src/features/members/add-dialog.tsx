@@ -5,7 +5,7 @@ import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
-import { Failure, isMissing } from '../../ui/failure.tsx';
+import { Failure } from '../../ui/failure.tsx';
 import { Choices, TextField } from '../../ui/field.tsx';
 import { layout } from '../../ui/layout.tsx';
 import { Combo } from '../../ui/select.tsx';
@@ -44,7 +44,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
     return itself === null ? [] : [{ id: itself, text: itself, hint: name ?? undefined }];
   });
 
-  /** A list of any length is an import; so is a short one where the service is older than the call for it. */
+  /** A list of any length is an import. */
   const importThem = async () => {
     const { job } = await uploadMembers(
       slug,
@@ -68,17 +68,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
       }
       onClose();
     } catch (failure) {
-      const isDone =
-        isMissing(failure) &&
-        (await importThem().then(
-          () => true,
-          (next) => {
-            setError(next);
-            return false;
-          },
-        ));
-      if (isDone) onClose();
-      else if (!isMissing(failure)) setError(failure);
+      setError(failure);
     } finally {
       setIsBusy(false);
     }

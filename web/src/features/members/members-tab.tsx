@@ -3,7 +3,7 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useMemo, useState } from 'react';
 import { api } from '../../api/api.ts';
 import { root } from '../../api/call.ts';
-import type { Member } from '../../api/later.ts';
+import type { Member } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';

@@ -1,4 +1,4 @@
-import type { Source } from '../../api/later.ts';
+import type { Source } from '../../api/types.ts';
 import { type Key, useSpeech } from '../../i18n/language.ts';
 import { Badge, type Tone } from '../../ui/layout.tsx';
 

@@ -1,4 +1,4 @@
-import type { VersionState } from '../../api/later.ts';
+import type { VersionState } from '../../api/types.ts';
 import { type Key, type Speech, useSpeech } from '../../i18n/language.ts';
 import { isObject, readTree } from '../conditions/tree.ts';
 import { treeWords } from '../conditions/words.ts';

@@ -1,4 +1,4 @@
-import type { Rule, Segment, SegmentBody } from '../../api/later.ts';
+import type { Rule, Segment, SegmentBody } from '../../api/types.ts';
 import type { Key } from '../../i18n/language.ts';
 import { type Group, isObject, isTreeComplete, readTree, writeTree } from '../conditions/tree.ts';
 

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-quer
 import { getRouteApi } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Segment, Version, VersionState } from '../../api/later.ts';
+import type { Segment, Version, VersionState } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';
@@ -54,7 +54,7 @@ function Restore({ segment, state }: { readonly segment: Segment; readonly state
         run={restore}
       >
         <Diff before={segment} after={{ ...state, slug: segment.slug }} />
-        {isOpen && <ChangePreview slug={segment.slug} version={segment.version} rule={state} changes={rule} />}
+        {isOpen && <ChangePreview slug={segment.slug} version={segment.version} changes={rule} />}
       </Confirm>
     </>
   );

@@ -1,10 +1,10 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Change, Preview, Rule, User, Warning } from '../../api/later.ts';
+import type { Change, Preview, Rule, User, Warning } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { classes } from '../../ui/classes.ts';
-import { Failure, isMissing } from '../../ui/failure.tsx';
+import { Failure } from '../../ui/failure.tsx';
 import { Card, layout, Notice } from '../../ui/layout.tsx';
 import { PersonLink } from '../users/person-link.tsx';
 import styles from './preview.module.css';
@@ -19,11 +19,6 @@ export function useSettled<T>(value: T): T {
     return () => clearTimeout(timer);
   }, [value]);
   return settled;
-}
-
-/** Only the fields that are set: a service that is older than a field answers about the others. */
-function setFields(rule: Rule): Rule {
-  return Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== null && value !== undefined));
 }
 
 function People({ users, title }: { readonly users: readonly User[]; readonly title: string }) {
@@ -89,7 +84,7 @@ export function NewPreview({ rule }: { readonly rule: Rule | undefined }) {
   const settled = useSettled(JSON.stringify(rule));
   const { data, error, isFetching } = useQuery<Preview>({
     queryKey: ['preview', settled],
-    queryFn: ({ signal }) => api.preview({ body: setFields(JSON.parse(settled)), signal }),
+    queryFn: ({ signal }) => api.preview({ body: JSON.parse(settled), signal }),
     enabled: settled !== undefined,
     placeholderData: keepPreviousData,
     retry: false,
@@ -133,11 +128,10 @@ function Moves({ change, isStale }: { readonly change: Change; readonly isStale:
 export function ChangePreview(props: {
   readonly slug: string;
   readonly version: number;
-  readonly rule: Rule | undefined;
   readonly changes: Rule | undefined;
 }) {
   const { text } = useSpeech();
-  const { slug, version, rule, changes } = props;
+  const { slug, version, changes } = props;
   const hasChanges = changes !== undefined && Object.keys(changes).length > 0;
   const settled = useSettled(JSON.stringify(changes));
   const { data, error, isFetching } = useQuery<Change>({
@@ -147,7 +141,6 @@ export function ChangePreview(props: {
     placeholderData: keepPreviousData,
     retry: false,
   });
-  if (isMissing(error)) return <NewPreview rule={rule} />;
   return (
     <Card title={text('preview.title')}>
       {data && <Share count={data.count} total={data.total} isStale={isFetching || changes === undefined} />}

@@ -53,7 +53,7 @@ function LayerFields(props: RuleFormProps) {
   const { draft, slug } = props;
   const { data } = useQuery({
     queryKey: ['layers'],
-    queryFn: ({ signal }) => api.listLayers({ signal }),
+    queryFn: ({ signal }) => api.listLayers({ query: { limit: 1000 }, signal }),
     retry: false,
   });
   const layer = data?.layers.find((one) => one.slug === draft.layer);

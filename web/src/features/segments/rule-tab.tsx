@@ -3,7 +3,7 @@ import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import { Refusal } from '../../api/call.ts';
-import type { Segment, SegmentBody } from '../../api/later.ts';
+import type { Segment, SegmentBody } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';
@@ -155,7 +155,7 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
             <p>{ruleWords(rule, speech)}</p>
           </Card>
         )}
-        <ChangePreview slug={base.slug} version={base.version} rule={rule} changes={ruleChanges} />
+        <ChangePreview slug={base.slug} version={base.version} changes={ruleChanges} />
       </aside>
     </div>
   );

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, Outlet, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
-import type { Segment } from '../../api/later.ts';
+import type { Segment } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { useMay } from '../../session/session.tsx';
 import { Button, buttonClass } from '../../ui/button.tsx';

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import UPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Sizes } from '../../api/later.ts';
+import type { Sizes } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 
 const heightPx = 260;

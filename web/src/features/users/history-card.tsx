@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { api } from '../../api/api.ts';
-import type { User } from '../../api/later.ts';
+import type { User } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
