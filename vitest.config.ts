@@ -13,6 +13,7 @@ const postgres = 'testkit/global-setup.ts';
 export default defineConfig({
   test: {
     pool: 'forks',
+    reporters: ['default', './testkit/closing-line.ts'],
     setupFiles: ['testkit/end-with-runner.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -109,6 +109,13 @@ describe('the Node it chooses', () => {
       problem: expect.stringMatching(/does not start here \(libatomic\.so\.1: cannot open\)\. Install/),
     });
   });
+});
+
+it.runIf(process.platform === 'linux')('the packaged Node needs no library that a minimal Debian lacks', async () => {
+  const binary = await readFile(join(import.meta.dirname, '../node_modules/node/bin/node'));
+  expect(binary.includes('libstdc++.so.6')).toBe(true);
+  // Official builds need it from 25 on. `npm run faults -- --only bare` tries both commands in such a system.
+  expect(binary.includes('libatomic.so.1')).toBe(false);
 });
 
 describe('packages that npm left out', () => {
