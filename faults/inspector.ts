@@ -4,6 +4,8 @@ export interface Inspector {
   heapAfterCollection(): Promise<number>;
   /** Sockets, timers and the like. */
   handles(): Promise<number>;
+  /** What an expression comes to in that process. */
+  evaluate(expression: string): Promise<number>;
   close(): void;
 }
 
@@ -49,6 +51,7 @@ export async function openInspector(output: string): Promise<Inspector> {
       return evaluate('process.memoryUsage().heapUsed');
     },
     handles: () => evaluate('process.getActiveResourcesInfo().length'),
+    evaluate,
     close: () => socket.close(),
   };
 }

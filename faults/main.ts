@@ -7,6 +7,7 @@ import { bare } from './scenarios/bare.ts';
 import { disk } from './scenarios/disk.ts';
 import { embedded } from './scenarios/embedded.ts';
 import { fuzz } from './scenarios/fuzz.ts';
+import { greedy } from './scenarios/greedy.ts';
 import { kill } from './scenarios/kill.ts';
 import { load } from './scenarios/load.ts';
 import { loss } from './scenarios/loss.ts';
@@ -25,6 +26,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   embedded,
   backup,
   fuzz,
+  greedy,
   soak,
   bare,
 };

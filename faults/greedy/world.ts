@@ -1,0 +1,55 @@
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { call, demand, fieldOf } from '@kohort/testkit/http.ts';
+
+/** What the inputs are about: as much of everything as a caller can make. */
+export interface World {
+  readonly url: string;
+  readonly token: string;
+  /** Users whose attributes are as large as may be, each in all lists. */
+  readonly users: number;
+  readonly lists: readonly string[];
+}
+
+export interface WorldSize {
+  readonly users: number;
+  readonly lists: number;
+  readonly dynamic: number;
+}
+
+const ndjson = { 'Content-Type': 'application/x-ndjson' };
+const externalId = (i: number) => `u${i}`;
+
+/** Nearly 16 KiB, in the shape that makes conditions work hardest: one list of many lists, and one of many numbers. */
+function largeAttributes(i: number): object {
+  return {
+    n: i,
+    company: { id: `c${i}` },
+    numbers: Array.from({ length: 1_000 }, (_, k) => (i * 31 + k) % 9_973),
+    lists: Array.from({ length: 900 }, (_, k) => [(i + k) % 997]),
+  };
+}
+
+async function importFile(url: string, token: string, path: string, body: Blob): Promise<void> {
+  const answer = await call(url, 'POST', path, { token, body: body as Blob, headers: ndjson });
+  if (answer.status !== 202) throw new Error(`${path} answered ${answer.status}: ${answer.text}`);
+  const job = fieldOf(JSON.parse(answer.text), 'job');
+  const state = async () => fieldOf(await demand(url, 'GET', `/api/jobs/${job}`, { token }), 'state');
+  await eventually(async () => ['done', 'failed'].includes(String(await state())), 120_000);
+  if ((await state()) !== 'done') throw new Error(`${path} failed`);
+}
+
+export async function makeWorld(url: string, token: string, size: WorldSize): Promise<World> {
+  const ids = Array.from({ length: size.users }, (_, i) => i);
+  const users = ids.map((i) => JSON.stringify({ external_id: externalId(i), attributes: largeAttributes(i) }));
+  await importFile(url, token, '/api/users/import', new Blob([users.join('\n')]));
+  const lists = Array.from({ length: size.lists }, (_, i) => `L${String(i).padStart(4, '0')}`);
+  for (const slug of lists) await demand(url, 'POST', '/api/segments', { token, body: { slug } });
+  for (let i = 0; i < size.dynamic; i++) {
+    const body = { slug: `D${i}`, percentage: 50, condition: { n: { $gte: i } } };
+    await demand(url, 'POST', '/api/segments', { token, body });
+  }
+  for (const i of ids) {
+    await demand(url, 'PATCH', `/api/users/ext:${externalId(i)}/segments`, { token, body: { add: lists } });
+  }
+  return { url, token, users: size.users, lists };
+}
