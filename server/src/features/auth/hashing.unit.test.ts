@@ -1,8 +1,6 @@
-import { setTimeout } from 'node:timers/promises';
-import { Problem } from '@kohort/contract';
 import { parseOptions } from '@node-rs/argon2';
 import { describe, expect, it, vi } from 'vitest';
-import { createSlots, hashPassword, verifyPassword } from './hashing.ts';
+import { hashPassword, verifyPassword } from './hashing.ts';
 
 const verified = vi.hoisted(() => [] as string[]);
 vi.mock('@node-rs/argon2', async (original) => {
@@ -33,37 +31,5 @@ describe('hashing', () => {
     expect(await verifyPassword(undefined, 'secret')).toBe(false);
     expect(verified).toHaveLength(1);
     expect(parseOptions(verified[0] ?? '')).toEqual(parseOptions(await hashPassword('secret')));
-  });
-});
-
-describe('slots', () => {
-  it('run so many at once, in order, and refuse beyond the queue with 503', async () => {
-    const inSlot = createSlots(2, 3);
-    let running = 0;
-    let most = 0;
-    const order: number[] = [];
-    const work = (n: number) =>
-      inSlot(async () => {
-        most = Math.max(most, ++running);
-        await setTimeout(5);
-        order.push(n);
-        running--;
-      });
-    const all = await Promise.allSettled([0, 1, 2, 3, 4, 5].map(work));
-    expect(most).toBe(2);
-    expect(order).toEqual([0, 1, 2, 3, 4]);
-    const refused = all[5]?.status === 'rejected' ? all[5].reason : undefined;
-    expect(refused).toBeInstanceOf(Problem);
-    expect(refused).toMatchObject({ code: 'overloaded', status: 503, headers: { 'retry-after': '1' } });
-  });
-
-  it('are given back by work that fails', async () => {
-    const inSlot = createSlots(1, 1);
-    await expect(
-      inSlot(async () => {
-        throw new Error('no');
-      }),
-    ).rejects.toThrow('no');
-    expect(await inSlot(async () => 'yes')).toBe('yes');
   });
 });

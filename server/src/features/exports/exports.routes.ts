@@ -16,9 +16,9 @@ export function formatFor(accept: string | undefined): ExportFormat {
 }
 
 export function exportRoutes({ route }: Router, context: ExportContext): void {
-  route(contract.exportMembers, async ({ params, request, reply }) => {
+  route(contract.exportMembers, async ({ params, caller, request, reply }) => {
     const format = formatFor(request.headers.accept);
-    const stream = await openExport(context, params.slug, format);
+    const stream = await openExport(context, { slug: params.slug, format, caller: caller.actor });
     reply
       .type(types[format])
       .header('vary', 'accept')

@@ -13,7 +13,7 @@ export interface ExportContext extends ReadContext {
 
 export function exportContext({ db, definitions }: ReadContext): ExportContext {
   const refusal = 'Too many exports are being read. Try again shortly.';
-  return { db, definitions, places: new AtMost({ atOnce: 4, refusal, retryAfterSeconds: 5 }) };
+  return { db, definitions, places: new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 }) };
 }
 
 /** Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
@@ -31,8 +31,11 @@ const formats: Readonly<Record<ExportFormat, { header: string; line: (member: Me
 };
 
 /** Begins to write; rejects while there is still time for an answer that says why. */
-export async function openExport(context: ExportContext, slug: string, format: ExportFormat): Promise<Readable> {
-  const leave = context.places.enter();
+export async function openExport(
+  context: ExportContext,
+  { slug, format, caller }: { readonly slug: string; readonly format: ExportFormat; readonly caller: string },
+): Promise<Readable> {
+  const leave = context.places.enter(caller);
   const { header, line } = formats[format];
   const out = new PassThrough();
   const begun = Promise.withResolvers<void>();

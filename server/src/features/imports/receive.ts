@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { AtMost } from '../../concurrency/at-most.ts';
 import {
   deleteReceiving,
   fail,
@@ -27,7 +28,6 @@ export interface Upload {
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
 }
 
-const MAX_AT_ONCE = 8;
 const heartbeatMs = 1_000;
 /** Bytes that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
 const BATCH = 1024 * 1024;
@@ -90,7 +90,13 @@ export function createReceiver({
   owner: string;
   onQueued: () => void;
 }): Receiver {
-  let open = 0;
+  // One caller has at most as many as are free, so that uploads that dawdle leave room for those of others.
+  const places = new AtMost({
+    atOnce: 8,
+    factor: 1,
+    refusal: 'Too many files are being received. Try again shortly.',
+    retryAfterSeconds: 5,
+  });
 
   /** Reads the upload into the table of its job. While a batch is on its way, the next one is read, and no more. */
   async function stage(id: number, { kind, source }: Upload, file: FileReader): Promise<void> {
@@ -166,10 +172,7 @@ export function createReceiver({
 
   return {
     async receive(upload) {
-      if (open >= MAX_AT_ONCE) {
-        throw new Problem('overloaded', 'Too many files are being received. Try again shortly.', { retryAfter: 5 });
-      }
-      open++;
+      const leave = places.enter(upload.actor);
       try {
         const id = await insertReceiving(db, owner, upload);
         try {
@@ -183,7 +186,7 @@ export function createReceiver({
         }
         return id;
       } finally {
-        open--;
+        leave();
       }
     },
   };

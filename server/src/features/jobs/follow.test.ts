@@ -11,7 +11,8 @@ import { Database, type Db } from '../../postgres/database.ts';
 import { jobRoutes } from './jobs.routes.ts';
 import { createJobs } from './jobs.ts';
 
-const MAX_FOLLOWERS = 200;
+/** Of one caller; the fourth quarter of all places is for others. */
+const MAX_FOLLOWERS = 150;
 const EVENTS = 'GET /api/jobs/1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n';
 
 /** A job that is being received for good, and how often it was looked at. */

@@ -89,7 +89,7 @@ export function jobRoutes({ route }: Router, { jobs, db, once, onQueued }: JobRo
 
   route(contract.followJob, async ({ params, caller, reply }) => {
     const left = leaving(reply);
-    const found = jobs.follow(await findFor(caller, params.id), left);
+    const found = jobs.follow(await findFor(caller, params.id), { caller: caller.actor, left });
     // Drawn before the answer begins, so that an unknown job is 404.
     const first = await found.next();
     if (left.aborted) return undefined;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { AtMost } from '../../concurrency/at-most.ts';
 import { deleteEnded, type JobRow, markCancelled, selectJob } from '../../jobs/queue.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 
@@ -7,7 +8,10 @@ export interface Jobs {
   read(id: number): Promise<JobRow>;
   cancel(id: number): Promise<JobRow>;
   /** The job now, then once for each change, until it ends or the reader has left; undefined is a mere sign of life. */
-  follow(id: number, left: AbortSignal): AsyncGenerator<JobRow | undefined, void, undefined>;
+  follow(
+    id: number,
+    by: { readonly caller: string; readonly left: AbortSignal },
+  ): AsyncGenerator<JobRow | undefined, void, undefined>;
   /** Lets go of all who follow: the service stops. */
   close(): void;
 }
@@ -16,7 +20,7 @@ export interface Jobs {
 const LOOK_EVERY = 300;
 /** A sign of life for what stands between, in looks. */
 const QUIET_LOOKS = 50;
-const MAX_FOLLOWERS = 200;
+const maxFollowers = 200;
 /** An import of many users has kept a row for each. */
 const sweepTimeoutMs = 900_000;
 
@@ -25,7 +29,12 @@ export function unknownJob(): Problem {
 }
 
 export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
-  const followers = new Set<AbortSignal>();
+  const places = new AtMost({
+    atOnce: maxFollowers,
+    factor: 3,
+    refusal: 'Too many jobs are being followed. Ask for the job itself.',
+    retryAfterSeconds: 5,
+  });
   let isClosing = false;
 
   async function read(id: number): Promise<JobRow> {
@@ -45,14 +54,10 @@ export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
       throw new Problem('job_finished', `The job is ${job.state} by now.`);
     },
 
-    async *follow(id, left) {
+    async *follow(id, { caller, left }) {
       if (left.aborted) return;
-      if (followers.size >= MAX_FOLLOWERS) {
-        throw new Problem('overloaded', 'Too many jobs are being followed. Ask for the job itself.', { retryAfter: 5 });
-      }
-      // A generator that nobody asks again never comes to its end, so the place does not wait for that.
-      const leave = () => followers.delete(left);
-      followers.add(left);
+      // A generator that is not asked again never comes to its end, so the place does not wait for that.
+      const leave = places.enter(caller);
       left.addEventListener('abort', leave, { once: true });
       try {
         let told = '';

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
+import { addressSubject } from '../../http/address.ts';
 import { baseUrlOf } from '../../http/host.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
@@ -20,8 +21,8 @@ export function reportRoutes({ route }: Router, context: ReportContext, once: On
     });
   });
 
-  route(contract.downloadReport, async ({ params, reply }) => {
-    const lines = linesOfReport(context, params.report);
+  route(contract.downloadReport, async ({ params, request, reply }) => {
+    const lines = linesOfReport(context, params.report, addressSubject(request.ip));
     // The first line is drawn before the answer begins: whatever is wrong by then still has a status of its own.
     const first = await lines.next();
     reply

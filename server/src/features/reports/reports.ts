@@ -32,7 +32,7 @@ export interface ReportContext {
 
 export function reportContext({ db, secret }: { db: Database; secret: string }): ReportContext {
   const refusal = 'Too many reports are being read. Try again shortly.';
-  const places = new AtMost({ atOnce: 4, refusal, retryAfterSeconds: 5 });
+  const places = new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 });
   return { db, links: createReportLinks(secret), places };
 }
 
@@ -92,13 +92,15 @@ function unknownReport(): Problem {
 export async function* linesOfReport(
   { db, links, places }: ReportContext,
   link: string,
+  /** Who reads has no name here; an address has its share. */
+  address: string,
 ): AsyncGenerator<string, void, undefined> {
   const scope = links.open(link, new Date());
   if (!scope) throw unknownReport();
   // A key that was revoked takes its links along.
   const keyTags = scope.keyId === undefined ? undefined : await tagsOfKey(db, scope.keyId);
   if (scope.keyId !== undefined && !keyTags) throw unknownReport();
-  const leave = places.enter();
+  const leave = places.enter(address);
   try {
     await sweepExpired(db);
     const rows = db.stream<ReportRow>(reportQuery(scope, keyTags), {
