@@ -4,6 +4,7 @@ export interface JsonSize {
   readonly fields: number;
   /** Members of all objects together. */
   readonly allFields: number;
+  readonly depth: number;
 }
 
 const quote = 0x22;
@@ -13,16 +14,17 @@ const openBrace = 0x7b;
 const openBracket = 0x5b;
 const closeBrace = 0x7d;
 const closeBracket = 0x5d;
-/** Deeper ones are refused anyway; what they hold is counted for the innermost that is. */
+/** Deeper ones are refused; their fields are counted as if they were of this depth. */
 const maxDepth = 128;
 
 /**
- * Counts fields without making anything of them. An object of a hundred thousand fields, which no call takes, is only found to
- * be one after a parser has spent a good part of a second on it, in one turn of the event loop.
+ * Counts without making anything of what it counts. A parser spends a good part of a second, in one turn of the event loop, on
+ * an object of a hundred thousand fields or on lists nested half a million deep, which no call takes.
  */
 export function measureJson(text: Buffer): JsonSize {
   const counts = new Uint32Array(maxDepth);
   let depth = 0;
+  let deepest = 0;
   let fields = 0;
   let allFields = 0;
   for (let i = 0; i < text.length; i++) {
@@ -41,6 +43,7 @@ export function measureJson(text: Buffer): JsonSize {
       case openBrace:
       case openBracket:
         depth++;
+        if (depth > deepest) deepest = depth;
         if (depth < maxDepth) counts[depth] = 0;
         break;
       case closeBrace:
@@ -49,5 +52,5 @@ export function measureJson(text: Buffer): JsonSize {
         break;
     }
   }
-  return { fields, allFields };
+  return { fields, allFields, depth: deepest };
 }

@@ -2,14 +2,15 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type JsonSize, measureJson } from './json-scan.ts';
 
-function count(value: unknown, size = { fields: 0, allFields: 0 }): JsonSize {
+function count(value: unknown, size = { fields: 0, allFields: 0, depth: 0 }, depth = 1): JsonSize {
   if (typeof value !== 'object' || value === null) return size;
+  size.depth = Math.max(size.depth, depth);
   const children = Object.values(value);
   if (!Array.isArray(value)) {
     size.fields = Math.max(size.fields, children.length);
     size.allFields += children.length;
   }
-  for (const child of children) count(child, size);
+  for (const child of children) count(child, size, depth + 1);
   return size;
 }
 

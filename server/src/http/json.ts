@@ -28,9 +28,10 @@ function refuse(path: string, what: string): never {
   throw new Problem('invalid', `${path} ${what}`, { errors: [{ path, message: what }] });
 }
 
-/** Before anything is made of a body: objects so large that parsing and looking through them would keep others waiting. */
+/** Before anything is made of a body: what is so large that parsing it would keep others waiting. */
 function refuseHuge(body: Buffer): void {
-  const { fields, allFields } = measureJson(body);
+  const { fields, allFields, depth } = measureJson(body);
+  if (depth > maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
   if (fields > maxFields) refuse('/body', `must not have an object with more than ${maxFields} fields`);
   if (allFields > maxAllFields) refuse('/body', `must not have more than ${maxAllFields} fields in all`);
 }
@@ -49,34 +50,32 @@ function pathOf(place: Place | undefined): string {
 
 /**
  * Refuses what JSON can say but PostgreSQL cannot keep, or would keep as something else: NUL, lone surrogates, numbers beyond
- * a double; lists and nesting that would exhaust something further on; and keys that mean more than a key in JavaScript.
+ * a double; lists that would exhaust something further on; and keys that mean more than a key in JavaScript.
  */
-function refuseUnstorable(value: unknown, place: Place | undefined, depth: number): void {
+function refuseUnstorable(value: unknown, place?: Place): void {
   if (typeof value === 'string') {
     if (isStorableText(value)) return;
     refuse(pathOf(place), value.includes('\0') ? 'must not hold NUL' : 'must not hold a lone surrogate');
   } else if (typeof value === 'number') {
     if (!Number.isFinite(value)) refuse(pathOf(place), 'must be within the range of a double');
   } else if (Array.isArray(value)) {
-    if (depth === maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
     if (value.length > maxListEntries) refuse(pathOf(place), `must not have more than ${maxListEntries} entries`);
-    for (const [i, entry] of value.entries()) refuseInside(entry, place, i, depth);
+    for (const [i, entry] of value.entries()) refuseInside(entry, place, i);
   } else if (isObject(value)) {
-    if (depth === maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
     for (const key of Object.keys(value)) {
       if (!isStorableText(key)) refuse(pathOf(place), 'must not have a key with NUL or a lone surrogate');
       if (key === '__proto__' || (key === 'constructor' && isObject(value[key]) && 'prototype' in value[key])) {
         throw malformed(notJson);
       }
-      refuseInside(value[key], place, key, depth);
+      refuseInside(value[key], place, key);
     }
   }
 }
 
 /** A place is made for what may need one alone: bodies hold hundreds of thousands of plain values. */
-function refuseInside(value: unknown, parent: Place | undefined, key: string | number, depth: number): void {
+function refuseInside(value: unknown, parent: Place | undefined, key: string | number): void {
   const isPlain = typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value));
-  if (!isPlain) refuseUnstorable(value, { parent, key }, depth + 1);
+  if (!isPlain) refuseUnstorable(value, { parent, key });
 }
 
 /** One step of a JSON pointer (RFC 6901), cut to what a person would read. */
@@ -96,7 +95,7 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
     // Without the parser's own words: they quote the body.
     throw malformed(notJson);
   }
-  refuseUnstorable(value, undefined, 0);
+  refuseUnstorable(value);
   const inexact = findInexactInteger(text);
   if (inexact) {
     const path = ['/body', ...inexact.map((key) => pointerToken(String(key)))].join('/');
