@@ -9,11 +9,16 @@ export interface Inspector {
   close(): void;
 }
 
-const ADDRESS = /ws:\/\/127\.0\.0\.1:\d+\/[\w-]+/;
+const addressForm = /ws:\/\/127\.0\.0\.1:\d+\/[\w-]+/g;
 
-export async function openInspector(output: string): Promise<Inspector> {
-  const address = ADDRESS.exec(output)?.[0];
-  if (address === undefined) throw new Error(`no inspector in ${output}`);
+/** Of each process that wrote into `output`, its workers' too. */
+export async function openInspectors(output: string): Promise<Inspector[]> {
+  const addresses = output.match(addressForm) ?? [];
+  if (addresses.length === 0) throw new Error(`no inspector in ${output}`);
+  return Promise.all(addresses.map(connectTo));
+}
+
+async function connectTo(address: string): Promise<Inspector> {
   const socket = new WebSocket(address);
   await new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve);

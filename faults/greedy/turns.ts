@@ -1,6 +1,6 @@
-import { openInspector } from '../inspector.ts';
+import { openInspectors } from '../inspector.ts';
 
-/** Looks at the event loop of a service, from within: how long its longest turn was. */
+/** Looks at the event loops of a service, from within: how long their longest turn was. */
 export interface Turns {
   /** How many times slower than an idle machine this one is right now; at least 1. */
   slowdown(): Promise<number>;
@@ -30,18 +30,22 @@ const settleMs = 30;
 
 /** `output`: what a service has written that was started with `--inspect`. */
 export async function watchTurns(output: string): Promise<Turns> {
-  const inspector = await openInspector(output);
-  await inspector.evaluate(start);
+  const inspectors = await openInspectors(output);
+  const worst = async (expression: string) =>
+    Math.max(...(await Promise.all(inspectors.map((inspector) => inspector.evaluate(expression)))));
+  await worst(start);
   const settle = () => new Promise((resolve) => setTimeout(resolve, settleMs));
   return {
-    slowdown: async () => Math.max(1, (await inspector.evaluate(calibrate)) / idleCalibrationMs),
+    slowdown: async () => Math.max(1, ((await inspectors[0]?.evaluate(calibrate)) ?? 0) / idleCalibrationMs),
     async longestDuring(work) {
       await settle();
-      await inspector.evaluate(reset);
+      await worst(reset);
       await work();
       await settle();
-      return inspector.evaluate(longest);
+      return worst(longest);
     },
-    close: () => inspector.close(),
+    close() {
+      for (const inspector of inspectors) inspector.close();
+    },
   };
 }

@@ -17,12 +17,12 @@ function describe({ operation, what, status, longestMs }: Tried): string {
   return `${operation}, ${what} (${status}): ${longestMs.toFixed(0)} ms`;
 }
 
-function rowOf(tried: readonly Tried[], restarts: number): Row {
+function rowOf(tried: readonly Tried[], workers: number, restarts: number): Row {
   const slow = tried.filter(({ longestMs }) => longestMs > turnLimitMs);
   const failed = tried.filter(({ status }) => status >= 500 && status !== 503);
   const [longest] = tried.toSorted((a, b) => b.longestMs - a.longestMs);
   return {
-    scenario: 'Greedy: every operation with the largest inputs it takes, and larger ones',
+    scenario: `Greedy: every operation with the largest inputs it takes, and larger ones; ${workers} processes`,
     times: tried.length,
     promised: `no turn of the event loop over ${turnLimitMs} ms, as on an idle machine; no 500`,
     seen: [
@@ -37,8 +37,18 @@ function rowOf(tried: readonly Tried[], restarts: number): Row {
 
 /** What one caller can make the others wait for, by one call. */
 export const greedy: Scenario = async ({ quick }) => {
+  const rows: Row[] = [];
+  for (const workers of [1, 2]) rows.push(await tryService(quick, workers));
+  return rows;
+};
+
+async function tryService(quick: boolean, workers: number): Promise<Row> {
   const cluster = await createCluster();
-  const service = await startService({ databaseUrl: cluster.url, nodeArgs: ['--inspect=127.0.0.1:0'] });
+  const service = await startService({
+    databaseUrl: cluster.url,
+    env: { WORKERS: String(workers) },
+    nodeArgs: ['--inspect=127.0.0.1:0'],
+  });
   const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
   const world = await makeWorld(service.url, token, quick ? small : whole);
   const turns = await watchTurns(service.output());
@@ -48,5 +58,5 @@ export const greedy: Scenario = async ({ quick }) => {
   turns.close();
   await service.stop();
   await cluster.stop();
-  return [rowOf(tried, restarts)];
-};
+  return rowOf(tried, workers, restarts);
+}

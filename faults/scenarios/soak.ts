@@ -3,7 +3,7 @@ import { createCluster } from '@kohort/testkit/cluster.ts';
 import { residentBytes, say } from '@kohort/testkit/processes.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { createCaller } from '../http.ts';
-import { openInspector } from '../inspector.ts';
+import { openInspectors } from '../inspector.ts';
 import { quantile, type Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
@@ -29,7 +29,9 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   const length = (quick ? Math.min(minutes, 1) : minutes) * 60_000;
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url, nodeArgs: ['--inspect=127.0.0.1:0'] });
-  const inspector = await openInspector(service.output());
+  const [inspector] = await openInspectors(service.output());
+  if (!inspector) throw new Error('no inspector');
+  const { heapAfterCollection, handles: countHandles } = inspector;
   const { ledger, token } = await prepare(cluster, service.url, { users: 1_000, random });
   const traffic = startTraffic({
     ledger,
@@ -73,8 +75,8 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   })();
 
   async function sample(): Promise<Sample> {
-    const heap = await inspector.heapAfterCollection();
-    const handles = await inspector.handles();
+    const heap = await heapAfterCollection();
+    const handles = await countHandles();
     const connections = await cluster.connected(async (client) => {
       const { rows } = await client.query<{ n: string }>(
         `SELECT count(*) AS n FROM pg_stat_activity WHERE application_name LIKE 'kohort%'`,
