@@ -69,7 +69,7 @@ describe('the seven calls in evaluation mode, without a token', () => {
   it('is ready on an empty folder, and says where, which mode, and the password it drew', async () => {
     expect((await call(service.url, 'GET', '/readyz')).status).toBe(200);
     expect(service.stdout()).toMatch(/evaluation mode/);
-    const password = /account "admin" was created with the password (\S+)/.exec(service.stdout())?.[1] ?? '';
+    const password = /account admin was created with the password (\S+)/.exec(service.stdout())?.[1] ?? '';
     expect(password.length).toBeGreaterThanOrEqual(16);
     const token = await signIn(service.url, 'admin', password);
     const me = await call(service.url, 'GET', '/auth/me', { token });

@@ -9,23 +9,23 @@ export interface WorkerSettings {
   readonly count: number;
   /** Variables set for the workers alone, over the environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** Told once, when the first worker serves, what it has to say. */
+  /** Called once, when the first worker serves, with its greeting. */
   readonly onReady: (greeting: readonly string[]) => void;
 }
 
 export interface Workers {
-  /** Resolves with true when told to stop; false when the first worker cannot even start. */
+  /** Resolves with true after {@link stop}; with false when the first worker cannot even start. */
   readonly ended: Promise<boolean>;
   /** Stops them all, gracefully, each within its own time. */
   stop(): Promise<void>;
 }
 
-const RESTART_AFTER = 250;
-const RESTART_AFTER_AT_MOST = 10_000;
-/** One that dies this soon after its start has found something it cannot live with, and is given longer each time. */
-const SOON = 5_000;
-const JOINS = 'join';
-const METRICS_WITHIN = 5_000;
+const restartAfterMs = 250;
+const maxRestartAfterMs = 10_000;
+/** A worker that dies this soon after its start will do so again; the pauses grow. */
+const earlyDeathMs = 5_000;
+const joinsFlag = 'join';
+const metricsWithinMs = 5_000;
 
 interface Ready {
   readonly kind: 'ready';
@@ -35,7 +35,7 @@ interface MetricsAsked {
   readonly kind: 'metrics';
   readonly id: number;
 }
-interface MetricsTold extends MetricsAsked {
+interface MetricsAnswer extends MetricsAsked {
   readonly text: string;
 }
 
@@ -54,13 +54,13 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
     end = resolve;
   });
 
-  function fork(pause = RESTART_AFTER): void {
-    cluster.setupPrimary({ args: ready.size > 0 ? [JOINS] : [] });
+  function fork(pause = restartAfterMs): void {
+    cluster.setupPrimary({ args: ready.size > 0 ? [joinsFlag] : [] });
     let worker: Worker;
     try {
       worker = cluster.fork(env);
     } catch (error) {
-      // For want of memory. Those who serve are not to end for it.
+      // fork() throws when memory is short. Running workers must survive that.
       if (!serving) throw error;
       void forkLater(pause);
       return;
@@ -72,31 +72,31 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
         if (serving) return;
         serving = true;
         onReady((message as Ready).greeting);
-        // The others follow the first, who has seen to the schema and the admin; a fault of the settings is told once.
+        // The others follow the first, which has migrated and made the admin; so a fault of the settings is reported once.
         for (let i = 1; i < count; i++) fork();
       } else if (isMessage(message, 'metrics')) {
-        void tellMetrics(worker, (message as MetricsAsked).id);
+        void answerMetrics(worker, (message as MetricsAsked).id);
       }
     });
     const replace = async () => {
       ready.delete(worker);
       if (stopping) return;
       if (!serving) return end(false);
-      await forkLater(performance.now() - started < SOON ? pause : RESTART_AFTER);
+      await forkLater(performance.now() - started < earlyDeathMs ? pause : restartAfterMs);
     };
     worker.on('exit', replace);
-    // For want of processes or files one may not even start, and then tells only this.
+    // Where processes or files run out, a worker may not even start, and reports only this.
     worker.on('error', () => void (worker.process.pid === undefined && replace()));
   }
 
   async function forkLater(wait: number): Promise<void> {
     await sleep(wait);
-    if (!stopping) fork(Math.min(2 * wait, RESTART_AFTER_AT_MOST));
+    if (!stopping) fork(Math.min(2 * wait, maxRestartAfterMs));
   }
 
-  async function tellMetrics(worker: Worker, id: number): Promise<void> {
+  async function answerMetrics(worker: Worker, id: number): Promise<void> {
     const text = await metrics.clusterMetrics().catch(() => '');
-    if (worker.isConnected()) worker.send({ kind: 'metrics', id, text } satisfies MetricsTold);
+    if (worker.isConnected()) worker.send({ kind: 'metrics', id, text } satisfies MetricsAnswer);
   }
 
   fork();
@@ -133,7 +133,7 @@ export const listenOptions = { reusePort: cluster.isWorker && process.platform =
 
 /** Whether this is a worker, and others serve already: then calls are theirs until this one can answer. */
 export function joinsOthers(): boolean {
-  return cluster.isWorker && process.argv.includes(JOINS);
+  return cluster.isWorker && process.argv.includes(joinsFlag);
 }
 
 /** In a worker: calls `stop` when the supervisor is gone. */
@@ -146,7 +146,7 @@ export function whenOrphaned(stop: () => void): void {
 
 let counted: Registry[] = [];
 
-/** In a worker: tells the supervisor that it serves. */
+/** In a worker: reports to the supervisor that it serves. */
 export function reportReady(greeting: readonly string[]): void {
   AggregatorRegistry.setRegistries(counted);
   if (process.connected) process.send?.({ kind: 'ready', greeting } satisfies Ready);
@@ -157,7 +157,7 @@ let asked = 0;
 /** In a worker: the metrics of all workers, summed by the supervisor. */
 export function metricsOfAll(own: Registry): () => Promise<string> {
   counted = [own];
-  // One that joins is not counted while it starts: it would tell of a database that is away.
+  // A worker that joins is not counted while it starts: it would report a database that is away.
   AggregatorRegistry.setRegistries(joinsOthers() ? [] : counted);
   // Making one is what has prom-client answer the supervisor's questions in this process.
   void new AggregatorRegistry();
@@ -166,15 +166,15 @@ export function metricsOfAll(own: Registry): () => Promise<string> {
     const id = ++asked;
     const told = new Promise<string>((resolve) => {
       const listen = (message: unknown) => {
-        if (!isMessage(message, 'metrics') || (message as MetricsTold).id !== id) return;
+        if (!isMessage(message, 'metrics') || (message as MetricsAnswer).id !== id) return;
         process.off('message', listen);
-        resolve((message as MetricsTold).text);
+        resolve((message as MetricsAnswer).text);
       };
       process.on('message', listen);
       setTimeout(() => {
         process.off('message', listen);
         resolve('');
-      }, METRICS_WITHIN).unref();
+      }, metricsWithinMs).unref();
     });
     process.send?.({ kind: 'metrics', id } satisfies MetricsAsked);
     return (await told) || own.metrics();
