@@ -46,7 +46,6 @@ import type { Tracker } from './http/connections/tracker.ts';
 import { answerConsole } from './http/console.ts';
 import { answerDocs } from './http/docs.ts';
 import { answerHealth } from './http/health.ts';
-import { loggable } from './http/log.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { answerUnknown } from './http/not-found.ts';
 import { openApiOf } from './http/openapi.ts';
@@ -102,7 +101,7 @@ export async function createService(
     translate: problemOfDatabase,
   });
   const { app, fastPath } = web;
-  const onError = (error: unknown, what: string) => app.log.error({ err: loggable(error) }, what);
+  const onError = (error: unknown, what: string) => app.log.error({ err: error }, what);
   let draining = false;
   let serving = false;
   let adminPassword: string | undefined;

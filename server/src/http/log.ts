@@ -1,10 +1,14 @@
 import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
+import { type LogFn, type Logger, pino } from 'pino';
+import { build as pretty } from 'pino-pretty';
 
-/** Of an error what a log may hold: never a message that quotes the data, as the database's do, or the path, as Fastify's do. */
+/**
+ * The fields of an error that are safe to log. PostgreSQL's messages quote data, Fastify's quote paths, so both are dropped.
+ */
 export function loggable(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
   const fields = ['code', 'constraint', 'table', 'routine'].flatMap((name) =>
-    name in error ? [[name, (error as unknown as Record<string, unknown>)[name]] as const] : [],
+    name in error ? [[name, Reflect.get(error, name)] as const] : [],
   );
   const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line));
   const quotes = 'severity' in error || ('code' in error && String(error.code).startsWith('FST_'));
@@ -12,10 +16,57 @@ export function loggable(error: unknown): Record<string, unknown> {
   return { type: error.name, message, ...Object.fromEntries(fields), stack: frames?.join('\n') };
 }
 
+export interface LogSettings {
+  readonly level: string;
+  /** Otherwise standard output: lines to read on a terminal, JSON elsewhere. */
+  readonly logTo?: { write(line: string): void } | undefined;
+}
+
+const warn = 40;
+/** Marks the logger that Fastify itself writes to. */
+const ofFramework = Symbol('of the framework');
+
+/**
+ * Where Fastify logs, not what: its words quote the path, and a path may be a credential (the link of a report) or hold an
+ * external id. Where it listens is announced once the service serves.
+ */
+function logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+  const [first] = args as readonly unknown[];
+  if (ofFramework in this) {
+    if (level < warn) return;
+    const nested = typeof first === 'object' && first !== null && 'err' in first ? first.err : undefined;
+    const error = [nested, first].find((one) => one instanceof Error) ?? new Error('fastify error');
+    method.call(this, { err: error }, 'fastify error');
+  } else if (typeof first !== 'string' || !first.startsWith('Server listening')) {
+    method.apply(this, args);
+  }
+}
+
+export function createLog({ level, logTo }: LogSettings): Logger {
+  const readable = process.stdout.isTTY
+    ? pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', sync: true })
+    : undefined;
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      serializers: { err: loggable },
+      hooks: { logMethod },
+    },
+    logTo ?? readable ?? pino.destination({ fd: 1, sync: true }),
+  );
+}
+
+/** The logger for the framework: one for all requests, since what we log of a request names it itself. */
+export function frameworkLog(log: Logger): FastifyBaseLogger {
+  return Object.assign(log.child({}), { [ofFramework]: true });
+}
+
 /** One line for a fault of ours: which call, by its template, and what was in the way. */
 export function logFault(request: FastifyRequest, what: string, error: unknown, code = 'internal'): void {
   const { url: route } = request.routeOptions;
-  request.server.log.error({ request_id: request.id, method: request.method, route, code, err: loggable(error) }, what);
+  request.server.log.error({ request_id: request.id, method: request.method, route, code, err: error }, what);
 }
 
 /** No line for each request, nor for a client that leaves; one for an answer that we could not finish. */
@@ -25,33 +76,7 @@ export class FaultsOnly extends LogController {
   }
 
   override streamError(error: Error & { code?: string }, request: FastifyRequest, _reply: FastifyReply): void {
-    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') logFault(request, 'answer broke off', error);
+    const hasLeft = error.code === 'ERR_STREAM_PREMATURE_CLOSE' || request.raw.socket.errored === error;
+    if (!hasLeft) logFault(request, 'answer broke off', error);
   }
-}
-
-/**
- * What the framework says of a request goes through this: where it said it, not what. Its words quote the path, and a path
- * may be a credential (the link of a report) or hold an external id.
- */
-export function wordless(logger: FastifyBaseLogger): FastifyBaseLogger {
-  const complain =
-    (level: 'warn' | 'error' | 'fatal') =>
-    (first?: unknown): void => {
-      const { err } = (typeof first === 'object' && first !== null && 'err' in first ? first : {}) as { err?: unknown };
-      const error = [err, first].find((one) => one instanceof Error) ?? new Error('the framework complains');
-      logger[level]({ err: loggable(error) }, 'the framework complains');
-    };
-  const quiet = () => undefined;
-  const found: FastifyBaseLogger = {
-    level: logger.level,
-    fatal: complain('fatal'),
-    error: complain('error'),
-    warn: complain('warn'),
-    info: quiet,
-    debug: quiet,
-    trace: quiet,
-    silent: quiet,
-    child: () => found,
-  };
-  return found;
 }

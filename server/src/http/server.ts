@@ -12,7 +12,7 @@ import { Tracker } from './connections/tracker.ts';
 import { createFastPath, type FastPath } from './fast-path.ts';
 import { headRefusal, type PublicUrl } from './host.ts';
 import { acceptJson } from './json.ts';
-import { FaultsOnly, wordless } from './log.ts';
+import { createLog, FaultsOnly, frameworkLog } from './log.ts';
 import {
   answerBrokenRequest,
   answerConnect,
@@ -112,22 +112,14 @@ export function createWebServer(settings: ServerSettings): WebServer {
   const fastPath = createFastPath(options, requestIdOf, (handler) =>
     withoutPrefix(settings.publicUrl?.pathPrefix ?? '', shedding.guard(handler)),
   );
-  let quiet: FastifyBaseLogger | undefined;
+  const log = createLog({ level: settings.logLevel, logTo: settings.logTo });
+  const quiet = frameworkLog(log);
   const app = fastify({
     serverFactory: fastPath.serverFactory,
-    logger: {
-      level: settings.logLevel,
-      base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      ...(settings.logTo && { stream: settings.logTo }),
-    },
+    loggerInstance: log as FastifyBaseLogger,
     // One line for a fault, none for the rest: paths hold external ids, which are not ours to keep in logs.
     logController: new FaultsOnly(),
-    // One for all requests, and for the framework alone: what we log of a request names it itself.
-    childLoggerFactory: (logger) => {
-      quiet ??= wordless(logger);
-      return quiet;
-    },
+    childLoggerFactory: () => quiet,
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: maxBodyBytes,
