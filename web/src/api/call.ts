@@ -120,15 +120,56 @@ export async function send(address: string, init: RequestInit): Promise<Response
   throw refusal;
 }
 
+const askEveryMs = 1000;
+
+/** The service could not answer in its time, and says that a job would. */
+function offersJob(error: unknown): boolean {
+  return error instanceof Refusal && error.status === 503 && error.message.includes('respond-async');
+}
+
+const isEnded = (state: unknown) => state === 'done' || state === 'failed' || state === 'cancelled';
+
+/** Asks again so that a job answers, however long it takes, and waits for its result. */
+async function byJob(address: string, init: RequestInit & { readonly headers: object }): Promise<unknown> {
+  const asked = await send(address, { ...init, headers: { ...init.headers, prefer: 'respond-async' } });
+  const accepted: unknown = await asked.json();
+  if (asked.status !== 202 || !isRecord(accepted)) return accepted;
+  const place = addressOf('/api/jobs/{id}', { params: { id: String(accepted.job) } });
+  for (;;) {
+    const job: unknown = await (await send(place, { ...(init.signal && { signal: init.signal }) })).json();
+    if (isRecord(job) && isEnded(job.state)) {
+      if (job.state === 'done') return job.result;
+      const [first]: unknown[] = Array.isArray(job.errors) ? job.errors : [];
+      const why = isRecord(first) && typeof first.message === 'string' ? first.message : String(job.state);
+      throw new Refusal(why, {
+        status: 0,
+        code: 'job_failed',
+        errors: [],
+        requestId: undefined,
+        retryAfter: undefined,
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, askEveryMs));
+    init.signal?.throwIfAborted();
+  }
+}
+
 async function request<T>(method: string, path: string, input: RawInput): Promise<T> {
   const { params, query, body, signal, headers } = input;
-  const response = await send(addressOf(path, { ...(params && { params }), ...(query && { query }) }), {
+  const address = addressOf(path, { ...(params && { params }), ...(query && { query }) });
+  const init = {
     method,
     headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
     ...(body !== undefined && { body: JSON.stringify(body) }),
     ...(signal && { signal }),
-  });
-  const answer: unknown = response.status === 204 ? undefined : await response.json();
+  };
+  const answer: unknown = await send(address, init).then(
+    (response) => (response.status === 204 ? undefined : response.json()),
+    (error) => {
+      if (offersJob(error)) return byJob(address, init);
+      throw error;
+    },
+  );
   // The server's own tests check every answer against the schema that this type is made of.
   return answer as T;
 }
