@@ -100,8 +100,8 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
     known.report = [String(url).split('/').at(-1) ?? ''];
   }
   await restore();
-  known.username = ['fuzz.doomed', 'nobody'];
-  known.password = [passwordOf('fuzz.doomed'), 'wrong'];
+  known.username = ['fuzz.viewer', 'nobody'];
+  known.password = [passwordOf('fuzz.viewer'), 'wrong'];
   known.current_password = known.new_password = [passwordOf('fuzz.session')];
   kept.add(String(key.id));
 
