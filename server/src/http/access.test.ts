@@ -38,6 +38,10 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['GET', '/api/segments/{slug}/history', 'viewer'],
   ['POST', '/api/segments/{slug}/import', 'editor'],
   ['GET', '/api/segments/{slug}/export', 'viewer'],
+  ['POST', '/api/layers', 'editor'],
+  ['GET', '/api/layers', 'viewer'],
+  ['GET', '/api/layers/{slug}', 'viewer'],
+  ['DELETE', '/api/layers/{slug}', 'editor'],
   ['POST', '/api/users', 'editor'],
   ['GET', '/api/users', 'viewer'],
   ['GET', '/api/users/{user}', 'own'],
@@ -64,7 +68,13 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
 /** Not for tokens: whoever has the link may read it. */
 const WITHOUT = ['GET /api/reports/{report}'];
 /** What a key with tags may not do, because it would reach beyond the segments that it sees. */
-const NOT_FOR_TAGGED_KEYS = new Set(['DELETE /api/users/{user}']);
+const NOT_FOR_TAGGED_KEYS = new Set([
+  'DELETE /api/users/{user}',
+  'POST /api/layers',
+  'GET /api/layers',
+  'GET /api/layers/{slug}',
+  'DELETE /api/layers/{slug}',
+]);
 const registered = new Set(endpoints.map(({ method, path }) => `${method} ${path}`));
 const RANK = { member: 0, viewer: 1, editor: 2, admin: 3 };
 
