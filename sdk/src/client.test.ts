@@ -1,7 +1,7 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../server/test/database.ts';
+import { type Listening, listen } from '../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../server/test/service.ts';
-import { type Listening, listen } from '../../server/test/wire.ts';
 import { type Client, createClient, DeadlineExceeded, type Job, KohortError, Unreachable } from './index.ts';
 
 let database: TestDatabase;

@@ -2,8 +2,8 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { context, propagation, trace } from '@opentelemetry/api';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Listening, listen } from '../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../server/test/service.ts';
-import { type Listening, listen } from '../../server/test/wire.ts';
 import { cached } from './cache.ts';
 import { type Client, type ClientOptions, createClient, KohortError, Unreachable } from './index.ts';
 

@@ -1,10 +1,11 @@
 import { auth, type Endpoint, type Example, endpoints, tags } from '@kohort/contract';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { open, type Wire } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { Compile } from 'typebox/compile';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createDatabase, type TestDatabase } from './database.ts';
+import { type Listening, listen } from './listen.ts';
 import { ADMIN_PASSWORD } from './service.ts';
-import { type Listening, listen, open, type Wire } from './wire.ts';
 
 /** What the examples are about; they are sent in this order of methods, so that reading comes before changing. */
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];

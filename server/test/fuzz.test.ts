@@ -1,11 +1,11 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import document from '../../openapi.json' with { type: 'json' };
-import { createDatabase, type TestDatabase } from './database.ts';
 import { createFuzzer, type Fuzzer, type Tried } from './fuzz/fuzz.ts';
 import { sendTo } from './fuzz/http.ts';
+import { type Listening, listen } from './listen.ts';
 import { ADMIN_PASSWORD } from './service.ts';
-import { type Listening, listen } from './wire.ts';
 
 /** FUZZ_SEED repeats a run, FUZZ_RUNS makes it longer. */
 const seed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));

@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import type { Outcome } from '../src/features/memberships/write/ledger.sql.ts';
 import type { coalesce as sound } from '../src/postgres/batch.ts';
-import type { listen } from './wire.ts';
+import type { listen } from './listen.ts';
 
 type Coalesce = typeof sound;
 export type Break = (coalesce: Coalesce) => Coalesce;
@@ -55,7 +55,7 @@ export async function listenBroken(how: Break): Promise<typeof listen> {
     return { ...right, coalesce: how(right.coalesce) };
   });
   try {
-    return (await import('./wire.ts')).listen;
+    return (await import('./listen.ts')).listen;
   } finally {
     vi.doUnmock('../src/postgres/batch.ts');
     vi.resetModules();

@@ -1,9 +1,9 @@
 import { type Endpoint, endpoints } from '@kohort/contract';
+import { createDatabase } from '@kohort/testkit/database.ts';
 import { Compile } from 'typebox/compile';
 import { createService } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Database } from '../src/postgres/database.ts';
-import { createDatabase } from './database.ts';
 
 export interface Answer {
   readonly status: number;

@@ -4,10 +4,10 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../server/test/database.ts';
+import { type Listening, listen } from '../../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
-import { type Listening, listen } from '../../../server/test/wire.ts';
 import { createClient } from '../index.ts';
 import { progressOn } from './progress.ts';
 

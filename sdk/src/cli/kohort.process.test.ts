@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Listening, listen } from '../../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
-import { type Listening, listen } from '../../../server/test/wire.ts';
 import { createClient } from '../index.ts';
 
 let database: TestDatabase;

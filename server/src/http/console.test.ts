@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, type RawAnswer } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
+import { type Listening, listen } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
-import { exchange, type Listening, listen, type RawAnswer } from '../../test/wire.ts';
 import { ariaStyleHash } from './console.ts';
 
 const page = '<!doctype html><base href="/ui/" /><script src="./assets/app-1a2b.js"></script>';

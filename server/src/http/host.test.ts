@@ -1,7 +1,8 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open, type RawAnswer } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
+import { type Listening, listen } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
-import { exchange, type Listening, listen, open, type RawAnswer } from '../../test/wire.ts';
 import { isHost } from './host.ts';
 
 let database: TestDatabase;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { exchange } from '@kohort/testkit/wire.ts';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { exchange } from '../../test/wire.ts';
 import { measureRequests } from './metrics.ts';
 import { createWebServer } from './server.ts';
 

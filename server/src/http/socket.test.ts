@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open, type RawAnswer, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
+import { type Listening, listen } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
-import { exchange, type Listening, listen, open, type RawAnswer, type Wire } from '../../test/wire.ts';
 
 let databases: TestDatabase[];
 let production: Listening;

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import sql from 'sql-template-tag';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { Database } from '../postgres/database.ts';
 import { JobFailed, type JobRow, noCounts } from './job.ts';
 import { insertReceiving, markCancelled, markQueued, selectJob } from './jobs.sql.ts';

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { Database } from './database.ts';
 import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
 import { retrying } from './transaction.ts';

@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
+import { createDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { createDatabase } from '../../test/database.ts';
 import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable, problemOfDatabase } from './errors.ts';
 
 function stateError(code: string): pg.DatabaseError {

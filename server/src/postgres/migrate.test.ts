@@ -1,11 +1,11 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { createDatabase } from '../../test/database.ts';
+import { SECRET } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
-import { SECRET } from '../../test/wire.ts';
 import { createService } from '../app.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { migrate } from './migrate.ts';

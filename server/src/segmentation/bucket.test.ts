@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import fc from 'fast-check';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../test/database.ts';
 import { bucket, bucketOfWord, bucketOfWordSql, bucketSql, isPercentage } from './bucket.ts';
 
 /** The formula word for word, in integers: is floor(word × 100,000 / 2^32) below percentage × 1,000? */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open, type RawAnswer, type Wire } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
-import { exchange, type Listening, listen, open, type RawAnswer, type Wire } from '../../../test/wire.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 
 let database: TestDatabase;
 let service: Listening;

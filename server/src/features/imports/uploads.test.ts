@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { open, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
-import { type Listening, listen, open, type Wire } from '../../../test/wire.ts';
 
 let database: TestDatabase;
 let service: Listening;

@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { open } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
-import { open } from '../../../test/wire.ts';
 import type { Caller } from '../../http/caller.ts';
 import { createRouter } from '../../http/route.ts';
 import { createWebServer } from '../../http/server.ts';

@@ -1,7 +1,7 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { Database, type Db } from '../../postgres/database.ts';
 import { analyzeGrown, type Bloat } from '../../postgres/maintenance.sql.ts';
 import { rebuildBloatedIndexes } from '../../postgres/rebuild.ts';

@@ -1,9 +1,10 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
-import { exchange, type Listening, listen, open, type Wire } from '../../../test/wire.ts';
 import { createWebServer } from '../server.ts';
 
 const limits = { bodyMs: 400, restMs: 200, sweepEveryMs: 20 };

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { open } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
-import { type Listening, listen, open } from '../../../test/wire.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 
 let database: TestDatabase | undefined;
 let service: Listening;

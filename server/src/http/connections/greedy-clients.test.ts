@@ -1,8 +1,9 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open, type Wire } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
-import { exchange, type Listening, listen, open, type Wire } from '../../../test/wire.ts';
 
 /** As many as the service has places for: one client used to close it for all others with them. */
 const flood = 4_200;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { exchange, open } from '@kohort/testkit/wire.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { exchange, open } from '../../../test/wire.ts';
 import { anonymous } from '../caller.ts';
 import { KnownCallers } from './callers.ts';
 import { type CallLimits, LoadShedding } from './load-shedding.ts';

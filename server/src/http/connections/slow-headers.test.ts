@@ -1,6 +1,7 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { exchange, open } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
-import { exchange, type Listening, listen, open } from '../../../test/wire.ts';
+import { type Listening, listen } from '../../../test/listen.ts';
 
 let database: TestDatabase;
 let service: Listening;

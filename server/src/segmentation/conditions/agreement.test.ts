@@ -1,8 +1,8 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { assertAgreement, inSql } from '../../../test/conditions/agreement.ts';
 import { TABLES } from '../../../test/conditions/tables.ts';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 
 const CONDITIONS = 600;
 const USERS = 40;

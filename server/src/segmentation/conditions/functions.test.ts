@@ -1,7 +1,7 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../test/database.ts';
 import { parseInstant } from './instant.ts';
 import { versionKey } from './version.ts';
 

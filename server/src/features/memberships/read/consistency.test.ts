@@ -1,11 +1,11 @@
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../../test/database.ts';
 import { expectFold } from '../../../../test/fold.ts';
 import { isLinearizable, type Operation } from '../../../../test/linearizable.ts';
 import { broken, listenBroken } from '../../../../test/linearizable-builds.ts';
+import { type Listening, listen } from '../../../../test/listen.ts';
 import type { Answer } from '../../../../test/service.ts';
-import { type Listening, listen } from '../../../../test/wire.ts';
 
 /** Two instances on one database, behind real sockets: the fast path and the coalesced statements are what is tried here. */
 let database: TestDatabase;

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { open, type Wire } from '@kohort/testkit/wire.ts';
 import type { Sql } from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../../../../test/database.ts';
 import { expectFold } from '../../../../test/fold.ts';
 import { broken, listenBroken } from '../../../../test/linearizable-builds.ts';
 import { createRegister } from '../../../../test/linearizable-register.ts';
+import { type Listening, listen } from '../../../../test/listen.ts';
 import { ADMIN_PASSWORD, type Answer } from '../../../../test/service.ts';
-import { type Listening, listen, open, type Wire } from '../../../../test/wire.ts';
 import type { Database } from '../../../postgres/database.ts';
 import type { Statement } from '../../../postgres/statement.ts';
 

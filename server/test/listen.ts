@@ -4,8 +4,6 @@ import type { Tracker } from '../src/http/connections/tracker.ts';
 import type { Database } from '../src/postgres/database.ts';
 import { ADMIN_PASSWORD } from './service.ts';
 
-export { exchange, open, type RawAnswer, type Wire } from '@kohort/testkit/wire.ts';
-
 export const SECRET = 'what the tests of the wire sign their tokens with';
 
 export interface Listening {

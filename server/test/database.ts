@@ -1,1 +1,0 @@
-export { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
