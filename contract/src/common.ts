@@ -102,7 +102,7 @@ export const deferrable = {
   headers: Type.Object({
     prefer: Type.Optional(
       Type.String({
-        maxLength: 255,
+        pattern: '^[ -~]{1,255}$',
         description: '`respond-async`: answered with 202 and a job, whose `result` is the answer.',
       }),
     ),
