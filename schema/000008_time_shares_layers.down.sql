@@ -7,6 +7,7 @@ ALTER TABLE segment_versions
   DROP COLUMN ramp,
   DROP COLUMN bucket_by;
 ALTER TABLE segments
+  DROP CONSTRAINT segments_layer_overlap,
   DROP COLUMN layer_live,
   DROP COLUMN active_until,
   DROP COLUMN active_from,
