@@ -15,10 +15,14 @@ import {
 
 export { deleteFencesOfEndedJobs, everySegment, isFenced } from './fences.sql.ts';
 
-/** Single changes of one user take turns faster than this. An import may keep users locked for minutes. */
-const lockTimeoutMs = 250;
-const lookEveryMs = 100;
-const giveUpAfterMs = 20_000;
+export interface FenceLimits {
+  /** Single changes of one user take turns faster than this. An import may keep users locked for minutes. */
+  readonly lockTimeoutMs: number;
+  readonly lookEveryMs: number;
+  readonly giveUpAfterMs: number;
+}
+
+const usualLimits: FenceLimits = { lockTimeoutMs: 250, lookEveryMs: 100, giveUpAfterMs: 20_000 };
 const lockNotAvailable = '55P03';
 
 /** The transaction is about a user behind a fence. None of it has happened. */
@@ -56,7 +60,7 @@ export async function transactionBehindFence<T>(
 }
 
 /** Waits until the fences that are up now are down. Later ones are not waited for. */
-async function untilFencesAreDown(db: Database): Promise<void> {
+async function untilFencesAreDown(db: Database, { lookEveryMs, giveUpAfterMs }: FenceLimits): Promise<void> {
   const deadline = performance.now() + giveUpAfterMs;
   let awaited: Set<number> | undefined;
   for (;;) {
@@ -77,10 +81,10 @@ const waits = new WeakMap<Database, Promise<void>>();
  * Waits for the imports that are being applied now. However many calls wait, one of them looks.
  * @throws Problem 503 after 20 s.
  */
-export function waitForFences(db: Database): Promise<void> {
+export function waitForFences(db: Database, limits = usualLimits): Promise<void> {
   const underWay = waits.get(db);
   if (underWay) return underWay;
-  const wait = untilFencesAreDown(db).finally(() => waits.delete(db));
+  const wait = untilFencesAreDown(db, limits).finally(() => waits.delete(db));
   waits.set(db, wait);
   return wait;
 }
@@ -91,20 +95,24 @@ export function waitForFences(db: Database): Promise<void> {
  * without a connection, and begins anew.
  * @throws Problem 503, or the database's refusal of the lock, which is a 503 too, after 20 s.
  */
-export async function transactionBesideFences<T>(db: Transactor, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function transactionBesideFences<T>(
+  db: Transactor,
+  work: (tx: Tx) => Promise<T>,
+  limits = usualLimits,
+): Promise<T> {
   // Part of a transaction that does all of this already.
   if (!(db instanceof Database)) return db.transaction(work);
-  const deadline = performance.now() + giveUpAfterMs;
+  const deadline = performance.now() + limits.giveUpAfterMs;
   for (;;) {
     try {
-      return await db.transaction(work, { lockTimeout: lockTimeoutMs });
+      return await db.transaction(work, { lockTimeout: limits.lockTimeoutMs });
     } catch (error) {
       const isFenced = error instanceof Fenced;
       if (!isFenced && sqlState(error) !== lockNotAvailable) throw error;
       if (performance.now() > deadline) throw isFenced ? importInTheWay() : error;
-      await waitForFences(db);
+      await waitForFences(db, limits);
       // Without a fence, other single changes had the lock: let them finish.
-      if (!isFenced) await sleep(Math.random() * lockTimeoutMs);
+      if (!isFenced) await sleep(Math.random() * limits.lockTimeoutMs);
     }
   }
 }
