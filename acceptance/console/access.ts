@@ -14,6 +14,18 @@ describe('accounts and keys', () => {
     await says(page, 'No keys yet');
   });
 
+  it('changes a role, and names the last admin who stays', async () => {
+    const page = await world.open('/accounts');
+    await page.getByRole('button', { name: /Role of mia/ }).click();
+    await page.getByRole('option', { name: 'Viewer' }).click();
+    await says(page, 'mia was changed.');
+    await page.getByRole('button', { name: /Role of mia/ }).click();
+    await page.getByRole('option', { name: 'Member' }).click();
+    await page.getByRole('button', { name: /Member Role of mia/ }).waitFor();
+    await button(page, 'Disable').first().click();
+    await says(page, /last admin/i);
+  });
+
   it('offers nothing that a role may not do, and says who may', async () => {
     const page = await world.open('/segments/DUTCH', 'vera');
     await says(page, 'Editors and admins may change it.');

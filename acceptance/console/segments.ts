@@ -181,6 +181,8 @@ describe('a segment', () => {
     await eventually(async () => (await page.getByTestId('preview-count').textContent()) === '0');
     await button(page, 'Create segment').click();
     await page.getByRole('heading', { name: 'RAMPED' }).waitFor();
+    // What was just made has no changes to save.
+    expect(await button(page, 'Save').isDisabled()).toBe(true);
     expect(await world.api('GET', '/api/segments/RAMPED')).toMatchObject({
       ramp: { from: 0, to: 100, starts_at: '2026-01-01T00:00:00.000Z', ends_at: '2026-01-02T00:00:00.000Z' },
       active_from: '2090-01-01T00:00:00.000Z',

@@ -1,3 +1,4 @@
+import { eventually } from '@kohort/testkit/eventually.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { describe, expect, it } from 'vitest';
 import { button, world } from './world.ts';
@@ -14,6 +15,22 @@ describe('signing in', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'People' }).waitFor();
     expect(page.url()).toMatch(/\/ui\/people/);
+  });
+
+  it('says how long to wait after too many attempts', async () => {
+    const page = await (await world.context()).newPage();
+    await page.goto('/ui/');
+    await page.getByLabel('User name').fill('somebody-else');
+    await eventually(async () => {
+      await page.getByLabel('Password').fill('wrong');
+      await button(page, 'Sign in').click();
+      return (
+        (await page
+          .getByRole('alert')
+          .getByText(/Too many attempts. Try again in \d+ second/)
+          .count()) > 0
+      );
+    });
   });
 
   it('keeps the token where no script can read it', async () => {

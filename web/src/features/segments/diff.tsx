@@ -1,5 +1,6 @@
 import type { VersionState } from '../../api/types.ts';
 import { type Key, type Speech, useSpeech } from '../../i18n/language.ts';
+import { isSame } from '../conditions/same.ts';
 import { isObject, readTree } from '../conditions/tree.ts';
 import { treeWords } from '../conditions/words.ts';
 import styles from './diff.module.css';
@@ -44,13 +45,11 @@ function words(name: (typeof fields)[number][0], state: VersionState, speech: Sp
   }
 }
 
-const same = (one: unknown, other: unknown) => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
-
 /** What differs between two states of a definition, field by field, in words. */
 export function Diff({ before, after }: { readonly before: VersionState | null; readonly after: VersionState }) {
   const speech = useSpeech();
   const changed = fields.filter(
-    ([name]) => !same(before?.[name], after[name]) && !(before === null && name === 'slug'),
+    ([name]) => !isSame(before?.[name], after[name]) && !(before === null && name === 'slug'),
   );
   return (
     <div className={styles.diff}>

@@ -29,6 +29,16 @@ describe('a draft', () => {
     expect(changesOf(ruleOf(draft, before), before)).toEqual({});
   });
 
+  it('is not changed by the order in which a database has the names', () => {
+    const before = {
+      ...none,
+      ramp: { to: 5, from: 0, ends_at: '2026-12-08T10:00:00.000Z', starts_at: '2026-12-01T10:00:00.000Z' },
+    };
+    expect(changesOf(ruleOf(draftOf(before), before), before)).toEqual({});
+    expect(changesOf({ condition: { a: [{ b: 1, c: 2 }] } }, { condition: { a: [{ c: 2, b: 1 }] } })).toEqual({});
+    expect(changesOf({ condition: { a: [1, 2] } }, { condition: { a: [2, 1] } })).toEqual({ condition: { a: [1, 2] } });
+  });
+
   it('says what is wrong with it, by field', () => {
     expect(errorsOf({ ...draftOf({ percentage: 1 }), percentage: '101' })).toEqual({ percentage: 'error.share' });
     expect(errorsOf({ ...draftOf({ percentage: 1 }), percentage: '0.1234' })).toEqual({ percentage: 'error.share' });

@@ -1,5 +1,6 @@
 import type { Rule, Segment, SegmentBody } from '../../api/types.ts';
 import type { Key } from '../../i18n/language.ts';
+import { isSame } from '../conditions/same.ts';
 import { type Group, isObject, isTreeComplete, readTree, writeTree } from '../conditions/tree.ts';
 
 export type Share = 'everyone' | 'percentage' | 'ramp' | 'layer';
@@ -127,8 +128,6 @@ export function ruleOf(draft: RuleDraft, before: Rule = {}): Required<Rule> {
       return { ...none, ...times, bucket_by, condition, layer: { slug: draft.layer, from, to } };
   }
 }
-
-const isSame = (one: unknown, other: unknown) => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 
 /** Only what differs, so that a change of one thing never writes another, and an older service is not asked for what it lacks. */
 export function changesOf(body: SegmentBody, before: Partial<Segment>): SegmentBody {
