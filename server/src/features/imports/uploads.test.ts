@@ -36,10 +36,10 @@ afterEach(() => {
   logged.mockClear();
 });
 
-async function begin(headers = ''): Promise<Wire> {
+async function begin(headers = '', credential = token): Promise<Wire> {
   const wire = await open(service.port);
   wire.write(
-    `POST /api/users/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: text/csv\r\n${headers}` +
+    `POST /api/users/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${credential}\r\nContent-Type: text/csv\r\n${headers}` +
       'Transfer-Encoding: chunked\r\n\r\n',
   );
   send(wire, 'external_id\n');
@@ -63,6 +63,14 @@ async function jobBeingReceived(): Promise<number> {
     if (!found) throw new Error('no job yet');
     return found.id;
   });
+}
+
+async function receiving(): Promise<number> {
+  const [found] = await service.db.query<{ count: number }>({
+    text: "SELECT count(*) AS count FROM jobs WHERE state = 'receiving'",
+    values: [],
+  });
+  return found?.count ?? 0;
 }
 
 async function tables(): Promise<number> {
@@ -97,6 +105,27 @@ it.each([
     wire.socket.destroy();
   },
 );
+
+it('one caller who dawdles with uploads leaves room for others', async () => {
+  const mine: Wire[] = [];
+  for (let i = 0; i < 4; i++) {
+    mine.push(await begin());
+    await vi.waitFor(async () => expect(await receiving()).toBe(i + 1));
+  }
+  const refused = await begin();
+  refused.write('0\r\n\r\n');
+  expect(await refused.next()).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+  const { key } = await call('POST', '/api/keys', { name: 'nightly', role: 'editor' });
+  const other = await begin('', key);
+  other.write('0\r\n\r\n');
+  expect(await other.next()).toMatchObject({ status: 202 });
+  for (const wire of mine) wire.socket.destroy();
+  await vi.waitFor(async () => expect(await receiving()).toBe(0));
+  const again = await begin();
+  again.write('0\r\n\r\n');
+  expect(await again.next()).toMatchObject({ status: 202 });
+  for (const wire of [refused, other, again]) wire.socket.destroy();
+});
 
 it('also when the end of the file is there before the sweep: nothing is left at once', async () => {
   const wire = await begin();
