@@ -85,6 +85,43 @@ describe('an import of users', () => {
     expect(await client.get('/api/users/ext:c2')).toMatchObject({ name: 'Smith, Jo', attributes: { city: 'Ulm' } });
   });
 
+  it('folds any number of rows about one user, one after the other', async () => {
+    const rows = Array.from({ length: 8_000 }, (_, i) => ({
+      external_id: i % 1_000 === 999 ? `other${i}` : 'often',
+      ...(i === 7_000 && { name: 'Late' }),
+      attributes: { [`k${i % 50}`]: i, gone: i % 2 ? null : i },
+    }));
+    for (const [added, updated] of [
+      [9, 0],
+      [0, 0],
+    ]) {
+      const dry = await files.run(`${PATH}?dry_run=true`, lines(...rows), NDJSON);
+      const job = await files.run(PATH, lines(...rows), NDJSON);
+      for (const one of [dry, job]) expect(one).toMatchObject({ rows: 8_000, processed: 8_000, added, updated });
+    }
+    const { name, attributes } = await client.get('/api/users/ext:often');
+    expect(name).toBe('Late');
+    expect(attributes).toMatchObject({ k0: 7_950, k48: 7_998 });
+    expect(Object.keys(attributes)).toHaveLength(51);
+    expect(await versions('often')).toHaveLength(1);
+  });
+
+  it('takes rows whose attributes are long in stretches', async () => {
+    const long = 'x'.repeat(15_000);
+    const same = Array.from({ length: 300 }, (_, i) => ({ external_id: `long${i % 290}`, attributes: { k: long } }));
+    expect(await files.run(PATH, lines(...same), NDJSON)).toMatchObject({ state: 'done', added: 290 });
+    const both = lines(...same.slice(0, 5), { external_id: 'long1', attributes: { more: long } });
+    expect(await files.run(PATH, both, NDJSON)).toMatchObject({
+      state: 'failed',
+      errors: [{ line: 6, message: expect.stringContaining('the attributes come to 30') }],
+    });
+    const wide = lines({ external_id: 'wide', attributes: { k: 'x'.repeat(33_000) } });
+    expect(await files.run(PATH, wide, NDJSON)).toMatchObject({
+      state: 'failed',
+      errors: [{ line: 1, message: 'attributes must come to less than 32 KiB of JSON in one row' }],
+    });
+  });
+
   it('keeps text as it came', async () => {
     const text = 'tab\tquote"backslash\\newline\nreturn\r\\N \\. {}';
     const key = text.replace('.', '');

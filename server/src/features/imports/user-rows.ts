@@ -11,6 +11,8 @@ export const userColumns = 'line, external_id, has_name, name, patch';
 
 const fields = ['external_id', 'name'];
 const maxNameChars = 255;
+/** Twice what a user may have, for those who take much away. */
+const maxPatchChars = 32 * 1024;
 
 function stage(externalId: string, name: string | null | undefined, patch: object): Staged {
   const fault = externalIdFault(externalId);
@@ -20,8 +22,10 @@ function stage(externalId: string, name: string | null | undefined, patch: objec
     const why = textFault(name);
     if (why !== undefined) return { fault: `name ${why}` };
   }
+  const text = JSON.stringify(patch);
+  if (text.length > maxPatchChars) return { fault: 'attributes must come to less than 32 KiB of JSON in one row' };
   return {
-    cells: [externalId, name === undefined ? 'f' : 't', name ?? null, JSON.stringify(patch)],
+    cells: [externalId, name === undefined ? 'f' : 't', name ?? null, text],
     warning: accidentOf(externalId),
   };
 }

@@ -53,3 +53,25 @@ export function selectPlanned(db: Db, job: number, pages: { from: number; to: nu
     WHERE ${inPages(pages.from, pages.to)}
     ORDER BY p.user_id, p.line`);
 }
+
+const stretchPages = 50;
+const stretchBytes = 1024 * 1024;
+
+/**
+ * Where a stretch of the plan ends that begins with a page: some pages further, or sooner where their rows are long. Long ones
+ * lie outside of the pages, so that a few pages can hold very much.
+ */
+export async function selectStretchEnd(db: Db, job: number, from: number): Promise<number> {
+  const rows = await db.query<{ last: number | null }>(sql`
+    SELECT max(t.page) FILTER (WHERE t.bytes <= ${stretchBytes}) AS last
+    FROM (
+      SELECT g.page, sum(g.bytes) OVER (ORDER BY g.page) AS bytes
+      FROM (
+        SELECT split_part(trim('(' FROM p.ctid::text), ',', 1)::bigint AS page, sum(octet_length(p.patch)) AS bytes
+        FROM ${tableOf(job, 'plan')} p
+        WHERE ${inPages(from, from + stretchPages)}
+        GROUP BY 1
+      ) g
+    ) t`);
+  return Math.max(rows[0]?.last ?? from, from) + 1;
+}

@@ -1,0 +1,112 @@
+import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
+import { type JobError, JobFailed } from '../../jobs/queue.ts';
+import type { Tx } from '../../postgres/database.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
+import { type AnyObject, type CurrentUser, mergePatch, selectUsersById, type UserState } from '../users/users.ts';
+import { selectPages, tableOf } from './staging.sql.ts';
+import { Turns } from './turns.ts';
+import { type PlannedUser, selectPlanned, selectStretchEnd } from './users.sql.ts';
+
+/** What a file makes of one user. */
+export interface Settled {
+  readonly state: UserState;
+  /** As the import found the user; undefined for one who is to be registered. */
+  readonly before: CurrentUser | undefined;
+  /** All rows about the user, unless they are too many to be held. */
+  readonly rows: readonly PlannedUser[] | undefined;
+}
+
+/** What the rows about a user come to, as far as they were read. */
+interface Folded {
+  readonly before: CurrentUser | undefined;
+  readonly state: UserState;
+  readonly attributes: AnyObject;
+  readonly rows: readonly PlannedUser[] | undefined;
+}
+
+function beginning(row: PlannedUser, before: CurrentUser | undefined): Folded {
+  const { name, attributes } = before ?? { name: null, attributes: {} };
+  const state = { id: row.user_id ?? 0, externalId: row.external_id, name, attributes: JSON.stringify(attributes) };
+  return { before, state, attributes, rows: [] };
+}
+
+/** Applies rows one after the other, as calls would. @throws JobError of the row that comes to too much. */
+async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): Promise<Folded | JobError> {
+  let { attributes } = start;
+  let state = start.state;
+  for (const row of rows) {
+    if (turns.isOver) await turns.next();
+    attributes = mergePatch(attributes, JSON.parse(row.patch) as AnyObject);
+    const text = JSON.stringify(attributes);
+    const bytes = Buffer.byteLength(text);
+    if (bytes > maxAttributesBytes) {
+      const message = `the attributes come to ${bytes} bytes of JSON; at most ${maxAttributesBytes} are kept`;
+      return { line: row.line, message };
+    }
+    state = { ...state, name: row.has_name ? row.name : state.name, attributes: text };
+  }
+  return { ...start, state, attributes, rows: start.rows && [...start.rows, ...rows] };
+}
+
+/** What rows about users who turn out to be there come to. */
+export async function settleAgain(
+  tx: Tx,
+  users: readonly { readonly id: number; readonly rows: readonly PlannedUser[] }[],
+): Promise<Settled[]> {
+  const groups = users.map(({ id, rows }) => rows.map((row) => ({ ...row, user_id: id, fresh: false })));
+  return foldGroups(tx, groups, { lock: true, carried: undefined });
+}
+
+async function foldGroups(
+  tx: Tx,
+  groups: readonly (readonly PlannedUser[])[],
+  { lock, carried }: { lock: boolean; carried: Folded | undefined },
+): Promise<Folded[]> {
+  const ids = groups.flatMap(([row]) =>
+    row && !row.fresh && row.user_id !== null && row.user_id !== carried?.state.id ? [row.user_id] : [],
+  );
+  const current = new Map((await selectUsersById(tx, ids, { lock })).map((user) => [user.id, user]));
+  const turns = new Turns();
+  const found: Folded[] = [];
+  const errors: JobError[] = [];
+  for (const rows of groups) {
+    const [first] = rows;
+    if (!first) continue;
+    const isCarried = carried !== undefined && carried.state.id === first.user_id;
+    const before = first.fresh ? undefined : current.get(first.user_id ?? 0);
+    if (!isCarried && !first.fresh && !before) throw new StaleRead('a user was erased');
+    const folded = await fold(isCarried ? carried : beginning(first, before), rows, turns);
+    if ('message' in folded) errors.push(folded);
+    else found.push(folded);
+    if (errors.length >= maxJobErrors) break;
+  }
+  if (errors.length > 0) throw new JobFailed(errors);
+  return found;
+}
+
+/**
+ * The users of a plan, stretch by stretch, with what its rows make of them. A user whose rows go on in the next stretch comes
+ * with that one; what the rows so far come to is carried over, not the rows, since they may be all of the file.
+ */
+export async function eachSettled(
+  tx: Tx,
+  job: number,
+  { lock }: { lock: boolean },
+  visit: (users: readonly Settled[], rows: number) => Promise<void>,
+): Promise<void> {
+  const pages = await selectPages(tx, tableOf(job, 'plan'));
+  let carried: Folded | undefined;
+  for (let from = 0; from < pages; ) {
+    const to = await selectStretchEnd(tx, job, from);
+    const rows = (await selectPlanned(tx, job, { from, to })).filter(({ user_id }) => user_id !== null);
+    const groups = [...Map.groupBy(rows, ({ user_id }) => user_id).values()];
+    const found = await foldGroups(tx, groups, { lock, carried });
+    // Rows of nobody stand at the end: the user that was carried here may have no more.
+    if (carried && found[0]?.state.id !== carried.state.id) found.unshift(carried);
+    const last = to < pages ? found.pop() : undefined;
+    carried = last && { ...last, rows: undefined };
+    await visit(found, rows.length);
+    from = to;
+  }
+  if (carried) await visit([carried], 0);
+}
