@@ -1,7 +1,7 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from '../condition.ts';
 import { elementExistsSql, pathExistsSql } from './jsonpath.ts';
-import { typedSql, untypedSql } from './matchers.ts';
+import { isPatternSayable, typedSql, untypedSql } from './matchers.ts';
 
 /** How the tables around the condition are spoken of. */
 export interface SqlContext {
@@ -18,7 +18,7 @@ const MAX_PARAMETERS = 32_000;
 
 /**
  * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
- * or undefined where SQL cannot (patterns that are more than text). Then the caller evaluates a stream.
+ * or undefined where SQL cannot (patterns that the two engines may read differently). Then the caller evaluates a stream.
  * The text holds nothing from the user, only parameters.
  */
 export function conditionSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
@@ -45,7 +45,7 @@ function isSayable(condition: Condition<number>): boolean {
 function isTestSayable(test: Test): boolean {
   switch (test.kind) {
     case 'pattern':
-      return test.pattern.literal !== undefined;
+      return isPatternSayable(test.pattern);
     case 'elements':
       return isSayable(test.condition);
     default:

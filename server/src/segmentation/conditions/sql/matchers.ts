@@ -3,7 +3,8 @@ import { type Comparison, type JsonType, matchesMissing, type Scalar, type Test 
 import type { Instant } from '../instant.ts';
 import type { Json } from '../json.ts';
 import { caseVariantsOf } from '../letter-case.ts';
-import type { Literal } from '../regex.ts';
+import type { Literal, Pattern } from '../regex.ts';
+import { toPostgres } from './pattern.ts';
 
 const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
 const NUMBER = raw(`'number'`);
@@ -16,6 +17,11 @@ export interface TypedSql {
   readonly says: (value: Sql) => Sql;
 }
 
+/** Whether SQL has an exact form of a pattern. */
+export function isPatternSayable(pattern: Pattern): boolean {
+  return pattern.literal !== undefined || toPostgres(pattern) !== undefined;
+}
+
 /**
  * A test of a value, an expression of type jsonb, as one that is asked of one type only; undefined if it is none.
  * jsonb orders numbers and booleans as MongoDB does, but strings by the collation of the database: they go as text.
@@ -24,6 +30,12 @@ export function typedSql(test: Test): TypedSql | undefined {
   if (test.kind === 'pattern' && test.pattern.literal !== undefined) {
     const { literal } = test.pattern;
     return { type: STRING, says: (value) => literalSql(text(value), literal) };
+  }
+  if (test.kind === 'pattern') {
+    const pattern = toPostgres(test.pattern);
+    return pattern === undefined
+      ? undefined
+      : { type: STRING, says: (value) => sql`${text(value)} COLLATE "C" ~ ${pattern}::text` };
   }
   if (test.kind === 'mod') return modSql(test.divisor, test.remainder);
   if (test.kind === 'version') return versionSql(test.operator, test.key);
