@@ -16,6 +16,7 @@ interface Schema {
   readonly anyOf?: readonly Schema[];
   readonly items?: Schema;
   readonly properties?: Readonly<Record<string, Schema>>;
+  readonly patternProperties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
 }
 
@@ -39,8 +40,11 @@ function memberOf(name: string, schema: Schema, isRequired: boolean, direction: 
 }
 
 function objectOf(schema: Schema, direction: Direction): string {
-  if (!schema.properties)
-    return direction === 'given' ? 'Readonly<Record<string, unknown>>' : 'Record<string, unknown>';
+  if (!schema.properties) {
+    const [values = {}] = Object.values(schema.patternProperties ?? {});
+    const record = `Record<string, ${typeOf(values, direction)}>`;
+    return direction === 'given' ? `Readonly<${record}>` : record;
+  }
   const required = new Set(schema.required);
   const members = Object.entries(schema.properties).map(([name, one]) =>
     memberOf(name, one, required.has(name), direction),

@@ -4,6 +4,7 @@ import {
   described,
   emptyIsAbsent,
   idempotent,
+  maxListEntries,
   NextCursor,
   nullable,
   page,
@@ -289,6 +290,51 @@ export const deleteSegment = endpoint({
   },
 });
 
+export const applyDefinitions = endpoint({
+  method: 'POST',
+  path: '/api/definitions/apply',
+  id: 'applyDefinitions',
+  tag: 'segments',
+  summary: 'Create, replace and delete many definitions, all or nothing',
+  description:
+    'For configuration that is kept in files. Each segment is a whole definition: what is absent is cleared. It names the `version` that it replaces, null where the segment must not exist; if one is at another by now, nothing happens. Layers that are named are created.',
+  access: 'editor',
+  body: strict({
+    layers: Type.Optional(Type.Array(Slug, { maxItems: maxListEntries, description: 'To be created.' })),
+    segments: Type.Optional(
+      Type.Array(
+        strict({
+          slug: Slug,
+          version: nullable(
+            Type.Integer({ minimum: 1, description: 'The one that is replaced; null: there must be none.' }),
+          ),
+          ...definition,
+        }),
+        { maxItems: maxListEntries },
+      ),
+    ),
+    delete: Type.Optional(
+      Type.Array(strict({ slug: Slug, version: Type.Integer({ minimum: 1 }) }), { maxItems: maxListEntries }),
+    ),
+  }),
+  success: {
+    status: 200,
+    body: strict({
+      versions: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+        description: 'By slug, those of the segments that were named.',
+      }),
+    }),
+  },
+  problems: ['segment_referenced', 'slug_taken', 'version_stale', 'layer_overlap'],
+  example: {
+    body: {
+      segments: [{ slug: 'NEWCOMERS', version: null, tags: ['web'], condition: { orders: { $lt: 1 } } }],
+      delete: [],
+    },
+    answer: { versions: { NEWCOMERS: 1 } },
+  },
+});
+
 export const listMembers = endpoint({
   method: 'GET',
   path: '/api/segments/{slug}/users',
@@ -472,10 +518,10 @@ export const overlap = endpoint({
   example: {
     body: { segments: ['AVITO_DISCOUNT_50', 'FREE_SHIPPING'] },
     answer: {
-      counts: { AVITO_DISCOUNT_50: 2, FREE_SHIPPING: 1 },
+      counts: { AVITO_DISCOUNT_50: 1, FREE_SHIPPING: 1 },
       pairs: [{ a: 'AVITO_DISCOUNT_50', b: 'FREE_SHIPPING', both: 1 }],
       all: 1,
-      any: 2,
+      any: 1,
     },
   },
 });

@@ -66,7 +66,7 @@ export interface Attributes {
     /** As conditions ask for it: a name, or a dotted path. */
     name: string;
     /** How many of the sampled users have a value of each type, by the names of `$type`. */
-    types: Record<string, unknown>;
+    types: Record<string, number>;
     examples: unknown[];
     /** How many of the sampled users have it. */
     users: number;
@@ -301,7 +301,7 @@ export interface NewKey {
 
 export interface Overlap {
   /** The members of each. */
-  counts: Record<string, unknown>;
+  counts: Record<string, number>;
   /** For each pair the users who are in both. */
   pairs: {
     /** The name of a segment: case-sensitive, unique among those that are not deleted. */
@@ -626,6 +626,49 @@ export interface Api {
         };
       },
     ): Promise<Done>;
+    /** Create, replace and delete many definitions, all or nothing. `POST /api/definitions/apply` */
+    applyDefinitions(
+      input: CallOptions & {
+        readonly body: {
+          /** To be created. */
+          readonly layers?: readonly string[] | undefined;
+          readonly segments?:
+            | readonly {
+                /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+                readonly slug: string;
+                /** The one that is replaced; null: there must be none. */
+                readonly version: number | null;
+                /** For people to read. */
+                readonly description?: string | null | undefined;
+                /** A tag that is named twice counts once. */
+                readonly tags?: readonly string[] | null | undefined;
+                /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
+                readonly percentage?: number | null | undefined;
+                /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
+                readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
+                /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+                readonly bucket_by?: string | null | undefined;
+                readonly ramp?: Ramp | null | undefined;
+                readonly layer?: LayerRange | null | undefined;
+                /** Nobody is in before, whatever else says so. */
+                readonly active_from?: string | null | undefined;
+                /** Nobody is in from then on, whatever else says so. */
+                readonly active_until?: string | null | undefined;
+              }[]
+            | undefined;
+          readonly delete?:
+            | readonly {
+                /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+                readonly slug: string;
+                readonly version: number;
+              }[]
+            | undefined;
+        };
+      },
+    ): Promise<{
+      /** By slug, those of the segments that were named. */
+      versions: Record<string, number>;
+    }>;
     /** Everyone in it now, by whatever path, ordered by id. `GET /api/segments/{slug}/users` */
     readonly listMembers: Paged<
       [
@@ -1334,6 +1377,7 @@ export const calls = {
       answers: 'json',
       repeatable: true,
     },
+    applyDefinitions: { id: 'applyDefinitions', method: 'POST', path: '/api/definitions/apply', answers: 'json' },
     listMembers: {
       id: 'listMembers',
       method: 'GET',

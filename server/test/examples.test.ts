@@ -1,4 +1,4 @@
-import { auth, type Endpoint, type Example, endpoints, tags } from '@kohort/contract';
+import { auth, type Endpoint, type Example, endpoints, layers, tags } from '@kohort/contract';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
@@ -84,6 +84,7 @@ beforeAll(async () => {
   await service.db.query(
     sql`UPDATE segments SET salt = 'fb92bd0772761b418f263b2c50f59ee2' WHERE slug = 'FREE_SHIPPING'`,
   );
+  early.set('createLayer', await sendExample(layers.createLayer, layers.createLayer.example));
   await asAdmin('POST', '/api/keys', { name: 'nightly import', role: 'editor' });
 });
 afterAll(async () => {
@@ -118,6 +119,7 @@ const DIFFERS = new Set([
   'at',
   'since',
   'created_at',
+  'sampled_at',
   'updated_at',
   'expires_at',
   'finished_at',

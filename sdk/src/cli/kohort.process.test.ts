@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
@@ -137,5 +137,59 @@ describe('kohort', () => {
     expect(await complete('kohort segments create NEW --per')).toEqual(['--percentage']);
     expect(await complete('kohort import --unk')).toEqual(['--unknown']);
     expect(await complete('kohort segments show ')).toEqual(['']);
+  });
+});
+
+describe('configuration as code', () => {
+  const file = () => join(folder, 'kohort.yaml');
+  const edit = async (from: string | RegExp, to: string) =>
+    writeFile(file(), (await readFile(file(), 'utf8')).replace(from, to));
+
+  it('pulls, shows what would change, and applies it', async () => {
+    await done('users', 'add', 'ext:carl', 'LIST');
+    await done('segments', 'create', 'DUTCH', '--condition', '{"country":"NL"}', '--tag', 'web');
+    expect(await done('pull', file())).toBe(`2 segments in ${file()}\n`);
+    expect(await readFile(file(), 'utf8')).toContain(
+      'segments:\n  DUTCH:\n    version: 1\n    tags:\n      - web\n    condition:\n      country: NL\n  LIST:\n    version: 1\n',
+    );
+    expect(await done('diff', file())).toBe('Nothing would change.\n');
+    expect((await kohort(['diff', file(), '--exit-code'])).code).toBe(0);
+
+    await edit('  DUTCH:\n', '  # Ours.\n  DUTCH:\n    percentage: 100\n');
+    await edit(/ {2}LIST:\n {4}version: 1\n/, '  NEW:\n    condition: { $inSegment: DUTCH }\n');
+    const found = await done('diff', file(), '--prune');
+    expect(found).toContain('~ DUTCH: 0 would enter, 0 would leave\n    + percentage: 100\n+ NEW: 0 would enter');
+    expect(found).toMatch(/- LIST: 0 would enter, \d+ would leave\n/);
+    expect((await kohort(['diff', file(), '--exit-code'])).code).toBe(1);
+    expect(await done('diff', file())).toContain('LIST is not in the file; --prune would delete it');
+
+    expect(await done('apply', file(), '--prune')).toBe('~ DUTCH\n+ NEW\n- LIST\n');
+    expect(await done('segments', 'list')).toMatch(/^SLUG.*\nDUTCH +2 +web +100 % of .*\nNEW +1 .*\n$/);
+    const text = await readFile(file(), 'utf8');
+    expect(text).toContain('# Ours.\n  DUTCH:\n    percentage: 100\n    version: 2\n');
+    expect(await done('apply', file())).toBe('Nothing to change.\n');
+  });
+
+  it('refuses what was changed meanwhile', async () => {
+    await done('segments', 'edit', 'DUTCH', '--percentage', '50');
+    await edit('percentage: 100', 'percentage: 70');
+    expect(await done('diff', file())).toContain('! DUTCH was changed in the service since the file was pulled');
+    const { code, err } = await kohort(['apply', file()]);
+    expect([code, err]).toEqual([2, expect.stringContaining('Nothing was changed. Changed since')]);
+    expect(await done('segments', 'list')).toContain('50 % of');
+  });
+
+  it.each([
+    ['segments: [', 'is not YAML'],
+    ['nonsense', 'has to begin with "segments:"'],
+    ['segments: []', 'has to be a map'],
+    ['segments:\n  A: 1', 'segments.A has to be a map of fields'],
+    ['segments:\n  A: { salt: x }', 'segments.A.salt cannot be set'],
+    ['segments:\n  A: { version: new }', 'segments.A.version has to be a whole number'],
+    ['segments: {}\nusers: {}', 'a part "users"'],
+    ['segments:\n  A: { percentage: 101 }', '/body/segments/0/percentage'],
+  ])('refuses %j', async (text, reason) => {
+    await writeFile(join(folder, 'bad.yaml'), text);
+    expect(await kohort(['apply', 'bad.yaml'])).toMatchObject({ code: 2, err: expect.stringContaining(reason) });
   });
 });

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { completionOf } from './completion.ts';
+import { addConfiguration } from './configuration-command.ts';
 import { clientFromEnvironment, hintFor } from './connect.ts';
 import { codeOf, exits, explain, UsageError } from './exits.ts';
 import { exportFile, exportOptions } from './export-command.ts';
@@ -43,6 +44,7 @@ addUsers(program, act);
 addFileCommand('import', 'a file of users into a segment, or of users; --help says more', importFile);
 addFileCommand('export', 'the users of a segment into a file; --help says more', exportFile);
 addJobs(program, act);
+addConfiguration(program, act);
 program
   .command('completion <shell>')
   .description('a script for bash or zsh: source <(kohort completion bash)')

@@ -37,7 +37,8 @@ async function giveUpImports({ db, definitions }: DeletionContext, slug: string)
   if (definition && !isNamed) await failAllOfSegment(db, definition.id, 'the segment was deleted');
 }
 
-async function deleteWithin(tx: Tx, slug: string, actor: string): Promise<number> {
+/** The deletion itself, within a transaction that may do more; its members are purged later. */
+export async function deleteWithin(tx: Tx, slug: string, actor: string): Promise<number> {
   const revision = await raiseRevision(tx);
   const segment = await selectBySlugForUpdate(tx, slug);
   if (!segment) throw unknownSegment(slug);

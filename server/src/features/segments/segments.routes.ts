@@ -2,6 +2,7 @@ import { segments as contract, invalid } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
+import { applyDefinitions } from './apply-definitions.ts';
 import { type DeletionContext, deleteSegment } from './delete-segment.ts';
 import { refuseUnseenInCondition, refuseUntagged, seenSlugs } from './scope.ts';
 import {
@@ -98,6 +99,8 @@ export function segmentRoutes({ route }: Router, context: SegmentsContext & Dele
     await deleteSegment(context, params.slug, caller.actor);
     return { status: 'ok' } as const;
   });
+
+  route(contract.applyDefinitions, ({ body, caller }) => applyDefinitions(db, body, caller.actor));
 
   route(contract.segmentHistory, async ({ params, query }) => {
     const { events, next_cursor } = await historyOfSegment(context, params.slug, query);

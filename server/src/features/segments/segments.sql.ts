@@ -192,6 +192,12 @@ export async function selectBySlugForUpdate(tx: Tx, slug: string): Promise<Segme
   return rows[0];
 }
 
+/** The versions of those that are live. */
+export function selectVersionsOf(db: Db, slugs: readonly string[]): Promise<{ slug: string; version: number }[]> {
+  return db.query<{ slug: string; version: number }>(sql`
+    SELECT s.slug, s.version FROM segments s WHERE s.slug = ANY(${slugs}::text[]) AND s.deleted_at IS NULL`);
+}
+
 export function selectIds(db: Db, slugs: readonly string[]): Promise<{ id: number; slug: string }[]> {
   return db.query<{ id: number; slug: string }>(sql`
     SELECT s.id, s.slug FROM segments s WHERE s.slug = ANY(${slugs}::text[]) AND s.deleted_at IS NULL`);

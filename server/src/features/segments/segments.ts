@@ -131,7 +131,8 @@ export async function changeSegment(
   }
 }
 
-async function changeWithin(
+/** A change within a transaction that does more. */
+export async function changeWithin(
   tx: Tx,
   slug: string,
   input: SegmentInput & { readonly slug?: string },
