@@ -2,9 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { ConfigError } from '../config.ts';
-
-// Any number will do as long as no other use of advisory locks in this database takes the same.
-const LOCK = 7224191400000;
+import { advisoryLocks } from './advisory-locks.ts';
 
 interface Migration {
   readonly version: number;
@@ -38,7 +36,7 @@ export async function migrate(url: string, folder: string): Promise<number> {
   await client.connect();
   try {
     await client.query('BEGIN');
-    await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
+    await client.query('SELECT pg_advisory_xact_lock($1)', [advisoryLocks.migration]);
     await client.query(
       'CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)',
     );

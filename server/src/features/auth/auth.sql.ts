@@ -1,9 +1,7 @@
 import type { Role } from '@kohort/contract';
 import sql from 'sql-template-tag';
+import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
-
-// Any number that no other advisory lock in this database uses.
-const firstAdminLock = 7224191400002;
 
 export interface CredentialRow {
   readonly user_id: number;
@@ -104,7 +102,7 @@ export function updatePassword(
 }
 
 export function lockFirstAdmin(tx: Tx): Promise<object[]> {
-  return tx.query(sql`SELECT pg_advisory_xact_lock(${firstAdminLock})`);
+  return tx.query(sql`SELECT pg_advisory_xact_lock(${advisoryLocks.firstAdmin})`);
 }
 
 export function findAnyAccount(db: Db): Promise<{ user_id: number }[]> {

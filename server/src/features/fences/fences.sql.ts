@@ -1,8 +1,7 @@
 import sql, { type Sql } from 'sql-template-tag';
+import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 
-/** Erasures hold this advisory lock shared. An import takes it alone, for a moment, once its fence is up. */
-const erasureLock = 7224191400003;
 /** Segment ids start at 1, so 0 can stand for all segments. */
 export const everySegment = 0;
 
@@ -50,7 +49,7 @@ export async function insertFence(db: Db, { job, segmentId, users }: Fence): Pro
     SELECT ${segmentId}::bigint, -2, ${job}::bigint, '{}'
     ON CONFLICT (segment_id, block, job) DO UPDATE SET offsets = excluded.offsets`);
   // Erasures that began before the fence was visible end first. Those that begin now see it.
-  await db.query(sql`SELECT pg_advisory_xact_lock(${erasureLock}::bigint)`);
+  await db.query(sql`SELECT pg_advisory_xact_lock(${advisoryLocks.erasure}::bigint)`);
 }
 
 export async function deleteFence(db: Db, job: number): Promise<void> {
@@ -80,7 +79,7 @@ export async function selectFencedSegments(db: Db): Promise<number[]> {
 
 /** Keeps imports from finishing a new fence until the transaction ends, then says whether the user is behind one already. */
 export async function isFencedFromErasure(tx: Tx, userId: number): Promise<boolean> {
-  await tx.query(sql`SELECT pg_advisory_xact_lock_shared(${erasureLock}::bigint)`);
+  await tx.query(sql`SELECT pg_advisory_xact_lock_shared(${advisoryLocks.erasure}::bigint)`);
   const rows = await tx.query(sql`
     SELECT FROM fences f
     WHERE f.block = -1 OR f.block = ${userId}::bigint >> 10 AND (${userId}::bigint & 1023)::smallint = ANY(f.offsets)
