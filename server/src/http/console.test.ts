@@ -53,7 +53,7 @@ async function signIn(headers: readonly string[] = [], to = service): Promise<{ 
 
 describe('the console', () => {
   it('is where / leads a browser; programs get the index', async () => {
-    expect(await send('GET /', [html])).toMatchObject({ status: 302, headers: { location: 'ui/', vary: 'accept' } });
+    expect(await send('GET /', [html])).toMatchObject({ status: 302, headers: { location: '/ui/', vary: 'accept' } });
     expect(await send('GET /ui', [html])).toMatchObject({ status: 308, headers: { location: '/ui/' } });
     for (const accept of [[], ['Accept: */*'], ['Accept: application/json']]) {
       expect(JSON.parse((await send('GET /', accept)).text)).toMatchObject({ openapi: 'openapi.json' });

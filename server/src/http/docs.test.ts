@@ -31,7 +31,7 @@ describe('the way to the documentation', () => {
     expect(Object.keys(body)).toEqual(['name', 'documentation', 'openapi', 'alive', 'ready', 'metrics']);
     for (const path of Object.values(body).slice(1))
       expect([path, (await service.call('GET', `/${path}`)).status]).toEqual([path, 200]);
-    expect((await service.call('GET', '/', { headers: HTML })).headers.location).toBe('ui/');
+    expect((await service.call('GET', '/', { headers: HTML })).headers.location).toBe('/ui/');
   });
 
   it('takes /docs/ for /docs', async () => {

@@ -118,7 +118,7 @@ async function answerPages(app: FastifyInstance, document: object): Promise<void
   const bytes = Buffer.from(JSON.stringify(document));
   app.get('/', async (request, reply) => {
     reply.header('vary', 'accept');
-    return wantsPage(request) ? reply.redirect('ui/', 302) : reply.send(INDEX);
+    return wantsPage(request) ? reply.redirect(`${app.publicUrl?.pathPrefix ?? ''}/ui/`, 302) : reply.send(INDEX);
   });
   app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(bytes));
   app.get('/docs', async (_request, reply) =>
