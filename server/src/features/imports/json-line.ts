@@ -1,12 +1,10 @@
+import { isObject } from '@kohort/contract';
+
 /** Characters of a line of NDJSON: it is parsed, checked and written again in one turn of the event loop. */
 const maxChars = 256 * 1024;
 const maxDepth = 64;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** Data of the client's as a message shows it. */
 export function quoted(text: string): string {

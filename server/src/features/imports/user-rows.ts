@@ -1,9 +1,9 @@
-import { externalIdFault } from '@kohort/contract';
+import { externalIdFault, isObject } from '@kohort/contract';
 import { accidentOf } from './accidents.ts';
 import { type Cell, columnOf } from './columns.ts';
 import type { RowReader, Staged } from './file-reader.ts';
 import { readHeader, widthFault } from './header.ts';
-import { attributesFault, isObject, quoted, textFault } from './json-line.ts';
+import { attributesFault, quoted, textFault } from './json-line.ts';
 import type { RowOptions } from './member-rows.ts';
 
 /** What {@link userRows} stages, after the line. */

@@ -1,9 +1,7 @@
+import { isObject } from '@kohort/contract';
+
 /** A JSON object of unknown content. */
 export type AnyObject = { readonly [key: string]: unknown };
-
-export function isObject(value: unknown): value is AnyObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** JSON Merge Patch, RFC 7396, section 2. Changes neither argument. */
 export function mergePatch(target: unknown, patch: AnyObject): AnyObject {
