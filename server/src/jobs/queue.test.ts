@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
-  await db.query(sql`TRUNCATE jobs, job_schedules`);
+  await db.query(sql`TRUNCATE jobs, job_schedules CASCADE`);
 });
 afterAll(async () => {
   await db.close();

@@ -44,6 +44,12 @@ const CALLS: Creating[] = [
     effects: sql`SELECT count(*) AS n FROM segment_versions`,
   },
   {
+    id: 'createLayer',
+    path: '/api/layers',
+    body: (word) => ({ slug: word }),
+    effects: sql`SELECT count(*) AS n FROM layers`,
+  },
+  {
     id: 'createKey',
     path: '/api/keys',
     body: (word) => ({ name: word, role: 'viewer' }),
