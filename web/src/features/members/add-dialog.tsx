@@ -10,6 +10,7 @@ import { Choices, TextField } from '../../ui/field.tsx';
 import { layout } from '../../ui/layout.tsx';
 import { Combo } from '../../ui/select.tsx';
 import { useSay } from '../../ui/toast.tsx';
+import { rememberJob } from '../jobs/recent.ts';
 import { uploadMembers } from '../jobs/upload.ts';
 import { instantOf } from '../segments/draft.ts';
 import { useSettled } from '../segments/preview.tsx';
@@ -19,8 +20,8 @@ import { csvOf, type IdKind, pastedIds, refOf } from './pasted.ts';
 /** As many as one call may change. */
 const mostAtOnce = 1000;
 
-/** Puts one person in, or a pasted list of them. */
-export function AddDialog({ slug, onClose }: { readonly slug: string; readonly onClose: () => void }) {
+/** The ids to add, as they are typed or pasted, and the call that adds them. */
+function useAdding(slug: string, onDone: () => void) {
   const { text } = useSpeech();
   const navigate = useNavigate();
   const say = useSay();
@@ -52,6 +53,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
       csvOf(ids, kind),
       'text/csv',
     );
+    rememberJob({ id: job, about: slug, at: new Date().toISOString() });
     await navigate({ to: '/jobs/$id', params: { id: job } });
   };
   const add = async () => {
@@ -66,26 +68,35 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
         say(text('members.added', { count: done.added + done.updated }));
         await refresh();
       }
-      onClose();
+      onDone();
     } catch (failure) {
       setError(failure);
     } finally {
       setIsBusy(false);
     }
   };
+  const fields = { how, setHow, kind, setKind, one, setOne, pasted, setPasted, until, setUntil };
+  return { ...fields, ids, choices, error, isBusy, add };
+}
+
+/** Puts one person in, or a pasted list of them. */
+export function AddDialog({ slug, onClose }: { readonly slug: string; readonly onClose: () => void }) {
+  const { text } = useSpeech();
+  const adding = useAdding(slug, onClose);
+  const { how, kind, ids, error } = adding;
 
   return (
     <Dialog
       title={text('members.addTitle', { slug })}
       isOpen
       onClose={onClose}
-      onSubmit={add}
+      onSubmit={adding.add}
       actions={
         <>
           <Button look="quiet" onPress={onClose}>
             {text('cancel')}
           </Button>
-          <Button look="primary" type="submit" isDisabled={isBusy || ids.length === 0}>
+          <Button look="primary" type="submit" isDisabled={adding.isBusy || ids.length === 0}>
             {text('members.addCount', { count: ids.length })}
           </Button>
         </>
@@ -96,7 +107,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
           label={text('members.how')}
           isLabelHidden
           value={how}
-          onChange={setHow}
+          onChange={adding.setHow}
           items={[
             { id: 'one', text: text('members.one') },
             { id: 'paste', text: text('members.paste') },
@@ -106,7 +117,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
           label={text('members.idKind')}
           isLabelHidden
           value={kind}
-          onChange={setKind}
+          onChange={adding.setKind}
           items={[
             { id: 'theirs', text: text('members.idTheirs') },
             { id: 'ours', text: text('members.idOurs') },
@@ -117,16 +128,16 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
         <Combo
           label={text(kind === 'theirs' ? 'members.externalId' : 'members.ourId')}
           hint={kind === 'theirs' ? text('members.registers') : undefined}
-          value={one}
-          onChange={setOne}
-          items={choices}
+          value={adding.one}
+          onChange={adding.setOne}
+          items={adding.choices}
         />
       ) : (
         <TextField
           label={text('members.pasteLabel')}
           hint={text('members.pasteHint')}
-          value={pasted}
-          onChange={setPasted}
+          value={adding.pasted}
+          onChange={adding.setPasted}
           rows={7}
           isMono
         />
@@ -135,8 +146,8 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
         label={text('members.until')}
         hint={text('members.untilHint')}
         type="datetime-local"
-        value={until}
-        onChange={setUntil}
+        value={adding.until}
+        onChange={adding.setUntil}
       />
       {error !== undefined && <Failure error={error} />}
     </Dialog>

@@ -54,9 +54,9 @@ function Conflict(props: {
   );
 }
 
-function Editor({ segment, onReload }: { readonly segment: Segment; readonly onReload: () => void }) {
-  const speech = useSpeech();
-  const { text } = speech;
+/** What is being edited, how it differs from what it began with, and the ways to be done with it. */
+function useEditor(segment: Segment, onReload: () => void) {
+  const { text } = useSpeech();
   const navigate = useNavigate();
   const queries = useQueryClient();
   const say = useSay();
@@ -73,7 +73,6 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
   const body: SegmentBody = { slug: details.slug, description: details.description.trim() || null, tags: details.tags };
   const changes: SegmentBody | undefined = ruleChanges && { ...changesOf(body, base), ...ruleChanges };
   const isDirty = changes === undefined || Object.keys(changes).length > 0;
-  const isTaken = error instanceof Refusal && error.code === 'slug_taken';
 
   const save = async () => {
     if (!changes) return;
@@ -105,46 +104,53 @@ function Editor({ segment, onReload }: { readonly segment: Segment; readonly onR
     setDraft(draftOf(base));
     setError(undefined);
   };
+  const take = (next: Segment) => {
+    queries.setQueryData(['segment', next.slug], next);
+    onReload();
+  };
+  /** Only what was changed here goes on top of theirs; their other changes stay. */
+  const keep = (next: Segment) => {
+    const mine = { ...next, ...changes };
+    setBase(next);
+    setDetails({ slug: mine.slug, description: mine.description ?? '', tags: mine.tags ?? [] });
+    setDraft(draftOf(mine));
+    setTheirs(undefined);
+    setError(undefined);
+  };
+  const state = { base, details, draft, errors, error, isBusy, theirs, rule, ruleChanges, changes, isDirty };
+  return { ...state, setDetails, setDraft, save, reset, take, keep };
+}
+
+function Editor({ segment, onReload }: { readonly segment: Segment; readonly onReload: () => void }) {
+  const speech = useSpeech();
+  const { text } = speech;
+  const edit = useEditor(segment, onReload);
+  const { base, details, draft, errors, error, isBusy, theirs, rule, ruleChanges, changes, isDirty } = edit;
+  const isTaken = error instanceof Refusal && error.code === 'slug_taken';
 
   return (
     <div className={layout.split}>
       <LeaveGuard isDirty={isDirty && !isBusy} />
       <div className={layout.stack}>
-        <RuleForm draft={draft} onChange={setDraft} errors={errors} slug={base.slug} />
+        <RuleForm draft={draft} onChange={edit.setDraft} errors={errors} slug={base.slug} />
         <DetailsForm
           details={details}
-          onChange={setDetails}
+          onChange={edit.setDetails}
           slugError={isTaken ? text('details.slugTaken') : undefined}
         />
         {theirs && (
-          <Conflict
-            mine={base}
-            theirs={theirs}
-            onTake={() => {
-              queries.setQueryData(['segment', theirs.slug], theirs);
-              onReload();
-            }}
-            onKeep={() => {
-              // Only what was changed here goes on top of theirs; their other changes stay.
-              const mine = { ...theirs, ...changes };
-              setBase(theirs);
-              setDetails({ slug: mine.slug, description: mine.description ?? '', tags: mine.tags ?? [] });
-              setDraft(draftOf(mine));
-              setTheirs(undefined);
-              setError(undefined);
-            }}
-          />
+          <Conflict mine={base} theirs={theirs} onTake={() => edit.take(theirs)} onKeep={() => edit.keep(theirs)} />
         )}
         {error !== undefined && !theirs && !isTaken && <Failure error={error} />}
         <div className={classes(layout.row, isDirty && layout.savebar)}>
           <Button
             look="primary"
             isDisabled={isBusy || !isDirty || !changes || !slugForm.test(details.slug)}
-            onPress={save}
+            onPress={edit.save}
           >
             {text('save')}
           </Button>
-          <Button look="quiet" isDisabled={!isDirty} onPress={reset}>
+          <Button look="quiet" isDisabled={!isDirty} onPress={edit.reset}>
             {text('discard')}
           </Button>
         </div>
