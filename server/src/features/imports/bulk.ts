@@ -1,10 +1,10 @@
 import sql from 'sql-template-tag';
 import type { Tx } from '../../postgres/database.ts';
 
-/** Up to so many rows it does not matter how they are joined, and to look each up is quickest. */
-const FEW = 2_000;
-/** To look up one row in so many takes as long as to go through all of them. */
-const MUCH = 50;
+/** For fewer rows than this, looking each one up is quickest. */
+const fewRows = 2_000;
+/** Looking up one row in so many takes as long as scanning all of them. */
+const usersPerRow = 50;
 
 interface Rows {
   readonly rows: number;
@@ -15,14 +15,14 @@ interface Rows {
  * through the other side of a join again and again.
  */
 export async function joinByHash(tx: Tx, { rows }: Rows): Promise<void> {
-  if (rows > FEW) await tx.query({ text: 'SET LOCAL enable_nestloop = off', values: [] });
+  if (rows > fewRows) await tx.query({ text: 'SET LOCAL enable_nestloop = off', values: [] });
 }
 
 /** For joins of a whole file with all users: of a file that names few of them, each is better looked up. */
 export async function joinUsersByHash(tx: Tx, file: Rows): Promise<void> {
   const [found] = await tx.query<{ users: number }>(sql`
     SELECT c.reltuples::bigint AS users FROM pg_class c WHERE c.oid = 'users'::regclass`);
-  if (file.rows * MUCH > (found?.users ?? 0)) await joinByHash(tx, file);
+  if (file.rows * usersPerRow > (found?.users ?? 0)) await joinByHash(tx, file);
 }
 
 export async function workInMemory(tx: Tx): Promise<void> {

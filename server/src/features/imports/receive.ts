@@ -30,14 +30,14 @@ export interface Upload {
 
 const heartbeatMs = 1_000;
 /** Bytes that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
-const BATCH = 1024 * 1024;
+const batchBytes = 1024 * 1024;
 /** Bytes read in one go: well under a millisecond's work. */
-const PIECE = 4 * 1024;
-/** Milliseconds that reading goes on before calls that have come in meanwhile get their turn. */
-const SPELL = 1;
+const pieceBytes = 4 * 1024;
+/** Reading goes on for so long before calls that came in meanwhile get their turn. */
+const turnMs = 1;
 
 /** Characters that are put together before they become bytes. */
-const TEXT = 16 * 1024;
+const textChars = 16 * 1024;
 
 /**
  * Gathers text as bytes: text that has been put together bit by bit is gone through by the garbage collector bit by bit,
@@ -55,7 +55,7 @@ class Lines {
 
   add(text: string): void {
     this.#text += text;
-    if (this.#text.length >= TEXT) this.#settle();
+    if (this.#text.length >= textChars) this.#settle();
   }
 
   #settle(): void {
@@ -121,10 +121,10 @@ export function createReceiver({
       // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
       let began = performance.now();
       for await (const chunk of source) {
-        for (let at = 0; at < chunk.length && !isCancelled; at += PIECE) {
-          lines.add(file.push(chunk.subarray(at, at + PIECE)));
-          if (lines.size >= BATCH) await send();
-          if (performance.now() - began < SPELL) continue;
+        for (let at = 0; at < chunk.length && !isCancelled; at += pieceBytes) {
+          lines.add(file.push(chunk.subarray(at, at + pieceBytes)));
+          if (lines.size >= batchBytes) await send();
+          if (performance.now() - began < turnMs) continue;
           await nextTurn();
           began = performance.now();
         }

@@ -16,10 +16,9 @@ export interface Jobs {
   close(): void;
 }
 
-/** Milliseconds. */
-const LOOK_EVERY = 300;
-/** A sign of life for what stands between, in looks. */
-const QUIET_LOOKS = 50;
+const lookEveryMs = 300;
+/** After so many looks without a change, a comment keeps proxies from closing the connection. */
+const quietLooks = 50;
 const maxFollowers = 200;
 /** An import of many users has kept a row for each. */
 const sweepTimeoutMs = 900_000;
@@ -28,7 +27,7 @@ export function unknownJob(): Problem {
   return new Problem('job_unknown', 'There is no such job.');
 }
 
-export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
+export function createJobs(db: Db, { lookEvery = lookEveryMs } = {}): Jobs {
   const places = new AtMost({
     atOnce: maxFollowers,
     factor: 3,
@@ -68,7 +67,7 @@ export function createJobs(db: Db, { lookEvery = LOOK_EVERY } = {}): Jobs {
           if (text !== told) {
             yield job;
             [told, quiet] = [text, 0];
-          } else if (quiet % QUIET_LOOKS === QUIET_LOOKS - 1) {
+          } else if (quiet % quietLooks === quietLooks - 1) {
             yield undefined;
           }
           if (job.finished_at || isClosing) return;
