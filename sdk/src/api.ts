@@ -797,54 +797,6 @@ export interface Api {
       'events'
     >;
   };
-  readonly layers: {
-    /** Create a layer. `POST /api/layers` */
-    createLayer(
-      input: CallOptions & {
-        readonly body: {
-          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
-          readonly slug: string;
-        };
-      },
-    ): Promise<{
-      id: number;
-    }>;
-    /** Layers, ordered by slug. `GET /api/layers` */
-    readonly listLayers: Paged<
-      [
-        input?: CallOptions & {
-          readonly query?:
-            | {
-                /** How many entries a page has at most. */
-                readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
-                readonly cursor?: string | undefined;
-              }
-            | undefined;
-        },
-      ],
-      LayerPage,
-      'layers'
-    >;
-    /** One layer, with the segments that take a range of it. `GET /api/layers/{slug}` */
-    readLayer(
-      input: CallOptions & {
-        readonly params: {
-          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
-          readonly slug: string;
-        };
-      },
-    ): Promise<Layer>;
-    /** Delete a layer that no segment uses. `DELETE /api/layers/{slug}` */
-    deleteLayer(
-      input: CallOptions & {
-        readonly params: {
-          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
-          readonly slug: string;
-        };
-      },
-    ): Promise<void>;
-  };
   readonly memberships: {
     /** Put a user into a segment, for good or until a time; registers an unknown `ext:` id. `POST /api/users/{user}/segments` */
     addToSegment(
@@ -1078,6 +1030,54 @@ export interface Api {
         readonly params: {
           /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
+        };
+      },
+    ): Promise<void>;
+  };
+  readonly layers: {
+    /** Create a layer. `POST /api/layers` */
+    createLayer(
+      input: CallOptions & {
+        readonly body: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<{
+      id: number;
+    }>;
+    /** Layers, ordered by slug. `GET /api/layers` */
+    readonly listLayers: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      LayerPage,
+      'layers'
+    >;
+    /** One layer, with the segments that take a range of it. `GET /api/layers/{slug}` */
+    readLayer(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
+        };
+      },
+    ): Promise<Layer>;
+    /** Delete a layer that no segment uses. `DELETE /api/layers/{slug}` */
+    deleteLayer(
+      input: CallOptions & {
+        readonly params: {
+          /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+          readonly slug: string;
         };
       },
     ): Promise<void>;
@@ -1424,25 +1424,6 @@ export const calls = {
       entries: 'events',
     },
   },
-  layers: {
-    createLayer: { id: 'createLayer', method: 'POST', path: '/api/layers', answers: 'json', creates: true },
-    listLayers: {
-      id: 'listLayers',
-      method: 'GET',
-      path: '/api/layers',
-      answers: 'json',
-      repeatable: true,
-      entries: 'layers',
-    },
-    readLayer: { id: 'readLayer', method: 'GET', path: '/api/layers/{slug}', answers: 'json', repeatable: true },
-    deleteLayer: {
-      id: 'deleteLayer',
-      method: 'DELETE',
-      path: '/api/layers/{slug}',
-      answers: 'nothing',
-      repeatable: true,
-    },
-  },
   memberships: {
     addToSegment: { id: 'addToSegment', method: 'POST', path: '/api/users/{user}/segments', answers: 'json' },
     removeFromSegment: {
@@ -1511,6 +1492,25 @@ export const calls = {
     readUser: { id: 'readUser', method: 'GET', path: '/api/users/{user}', answers: 'json', repeatable: true },
     changeUser: { id: 'changeUser', method: 'PATCH', path: '/api/users/{user}', answers: 'json' },
     eraseUser: { id: 'eraseUser', method: 'DELETE', path: '/api/users/{user}', answers: 'nothing', repeatable: true },
+  },
+  layers: {
+    createLayer: { id: 'createLayer', method: 'POST', path: '/api/layers', answers: 'json', creates: true },
+    listLayers: {
+      id: 'listLayers',
+      method: 'GET',
+      path: '/api/layers',
+      answers: 'json',
+      repeatable: true,
+      entries: 'layers',
+    },
+    readLayer: { id: 'readLayer', method: 'GET', path: '/api/layers/{slug}', answers: 'json', repeatable: true },
+    deleteLayer: {
+      id: 'deleteLayer',
+      method: 'DELETE',
+      path: '/api/layers/{slug}',
+      answers: 'nothing',
+      repeatable: true,
+    },
   },
   history: {
     userHistory: {
