@@ -8,7 +8,7 @@ const maxDepth = 64;
 const maxTokenLength = 100;
 /** Of one object, and of all in a body: more than any valid call has, which lists, nodes and bytes bound further on. */
 const maxFields = 5_000;
-const maxAllFields = 50_000;
+const maxAllFields = 25_000;
 const notJson = 'The body is not valid JSON, or has a key that no object may have.';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
