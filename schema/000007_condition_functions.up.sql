@@ -21,13 +21,17 @@ BEGIN
   plain := split_part(ltrim(version, 'vV'), '+', 1);
   core := split_part(plain, '-', 1);
   pre_release := substr(plain, length(core) + 2);
-  RETURN kohort_numeral_key(split_part(core, '.', 1))
+  core := kohort_numeral_key(split_part(core, '.', 1))
     || coalesce(kohort_numeral_key(nullif(split_part(core, '.', 2), '')), '0000010')
-    || coalesce(kohort_numeral_key(nullif(split_part(core, '.', 3), '')), '0000010')
-    || CASE WHEN pre_release = '' THEN '9' ELSE (
-      SELECT string_agg(CASE WHEN part ~ '^[0-9]+$' THEN '1' || kohort_numeral_key(part) ELSE '2' || part || '!' END, '' ORDER BY place)
-      FROM unnest(string_to_array(pre_release, '.')) WITH ORDINALITY AS parts (part, place)
-    ) || '0' END;
+    || coalesce(kohort_numeral_key(nullif(split_part(core, '.', 3), '')), '0000010');
+  -- On its own, since an expression with a subquery costs ten times as much, whether or not it is needed.
+  IF pre_release = '' THEN
+    RETURN core || '9';
+  END IF;
+  RETURN core || (
+    SELECT string_agg(CASE WHEN part ~ '^[0-9]+$' THEN '1' || kohort_numeral_key(part) ELSE '2' || part || '!' END, '' ORDER BY place)
+    FROM unnest(string_to_array(pre_release, '.')) WITH ORDINALITY AS parts (part, place)
+  ) || '0';
 END
 $$;
 

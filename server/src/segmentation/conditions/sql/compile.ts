@@ -18,7 +18,7 @@ const MAX_PARAMETERS = 32_000;
 
 /**
  * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
- * or undefined where SQL cannot (patterns that the two engines may read differently). Then the caller evaluates a stream.
+ * or undefined where SQL cannot (versions, and patterns that the two engines may read differently). Then the caller evaluates a stream.
  * The text holds nothing from the user, only parameters.
  */
 export function conditionSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
@@ -44,6 +44,9 @@ function isSayable(condition: Condition<number>): boolean {
 
 function isTestSayable(test: Test): boolean {
   switch (test.kind) {
+    case 'version':
+      // Its function is exact and slower than a stream of users decided in process.
+      return false;
     case 'pattern':
       return isPatternSayable(test.pattern);
     case 'elements':
