@@ -54,6 +54,8 @@ export interface Endpoint {
   /** The media types of a body that is streamed and of any size, instead of `body`. */
   readonly uploads?: readonly string[];
   readonly headers?: TObject;
+  /** Answers 304 to an `If-None-Match` that names what the caller has. */
+  readonly conditional?: true;
   /** With `Prefer: respond-async` it is answered by a job: 202 and its id. */
   readonly deferrable?: true;
   /** The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. */

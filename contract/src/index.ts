@@ -9,6 +9,7 @@ import * as jobs from './jobs.ts';
 import * as keys from './keys.ts';
 import * as layers from './layers.ts';
 import * as memberships from './memberships.ts';
+import * as ofrep from './ofrep.ts';
 import * as reports from './reports.ts';
 import * as segments from './segments.ts';
 import { placeOf } from './tags.ts';
@@ -17,6 +18,7 @@ import * as users from './users.ts';
 export * from './common.ts';
 export * from './endpoint.ts';
 export * from './json.ts';
+export { isOfrep, ofrepErrorBody } from './ofrep.ts';
 export * from './problem.ts';
 export { tags } from './tags.ts';
 export * from './time.ts';
@@ -32,6 +34,7 @@ export {
   keys,
   layers,
   memberships,
+  ofrep,
   reports,
   segments,
   users,

@@ -5,6 +5,8 @@
 export const problems = {
   malformed: [400, 'The request cannot be read'],
   invalid: [400, 'The request is not valid'],
+  targeting_key_missing: [400, 'The context has no targeting key'],
+  invalid_context: [400, 'The context is not valid'],
   unauthenticated: [401, 'No valid credential'],
   sign_in_failed: [401, 'Sign-in failed'],
   forbidden: [403, 'Not allowed'],
@@ -17,6 +19,7 @@ export const problems = {
   key_unknown: [404, 'Unknown key'],
   report_unknown: [404, 'Unknown report'],
   job_unknown: [404, 'Unknown job'],
+  stream_unknown: [404, 'Unknown event stream'],
   method_not_allowed: [405, 'Method not allowed'],
   request_timeout: [408, 'The request took too long to arrive'],
   username_taken: [409, 'Username taken'],

@@ -3,6 +3,7 @@ export const tags: Readonly<Record<string, string>> = {
   auth: 'Accounts sign in and get the token that most calls need.',
   segments: 'What segments there are: lists, shares, conditions. Who is in one, how many, and who would be.',
   memberships: 'Which segments a user is in, and why; putting users in and keeping them out.',
+  ofrep: 'Segments as flags, over the OpenFeature Remote Evaluation Protocol.',
   users: 'Whom segments are about: external ids, names and attributes.',
   layers: 'Segments that exclude one another: each takes a range of the users of its layer.',
   history: 'What happened to a user.',

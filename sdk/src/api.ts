@@ -5,6 +5,8 @@ import type { CallOptions, CallShape, Paged, UploadBody } from './call.ts';
 export type ProblemCode =
   | 'malformed'
   | 'invalid'
+  | 'targeting_key_missing'
+  | 'invalid_context'
   | 'unauthenticated'
   | 'sign_in_failed'
   | 'forbidden'
@@ -17,6 +19,7 @@ export type ProblemCode =
   | 'key_unknown'
   | 'report_unknown'
   | 'job_unknown'
+  | 'stream_unknown'
   | 'method_not_allowed'
   | 'request_timeout'
   | 'username_taken'
@@ -135,6 +138,47 @@ export interface Explanation {
   percentage: number | null;
   /** Whether the condition is met; null where there is none. */
   matched: boolean | null;
+}
+
+/** One evaluated flag. */
+export interface FlagEvaluation {
+  /** The key of the flag: the slug of the segment. */
+  key: string;
+  /** Whether the user is in the segment. */
+  value: boolean;
+  variant: 'member' | 'not_member';
+  /** `STATIC`: a list or an override. `SPLIT`: a percentage, ramp or layer decided. `TARGETING_MATCH`: a condition let in. `DEFAULT`: anything else. */
+  reason: 'STATIC' | 'SPLIT' | 'TARGETING_MATCH' | 'DEFAULT';
+  /** Empty. */
+  metadata: {};
+}
+
+/** Whom an evaluation is about. */
+export interface FlagEvaluationRequest {
+  /** For server credentials its other members stand over the stored attributes for this one evaluation; at most 16 KiB of them. */
+  context?: {
+    /** The external id of the user; never an id of ours. */
+    targetingKey?: string | null;
+  };
+}
+
+export interface FlagEvaluations {
+  flags: FlagEvaluation[];
+  eventStreams: FlagEventStream[];
+  /** Empty. */
+  metadata: {};
+}
+
+export interface FlagEventStream {
+  type: 'sse';
+  endpoint: {
+    /** That of `PUBLIC_URL`; absent where it is not set. */
+    origin?: string;
+    /** Stays the same for an hour, and needs no header. */
+    requestUri: string;
+  };
+  /** Seconds after which an idle page may let go of the stream. */
+  inactivityDelaySec: number;
 }
 
 /** What takes longer than a call: an import. */
@@ -962,6 +1006,33 @@ export interface Api {
       results: Resolved[];
     }>;
   };
+  readonly ofrep: {
+    /** Evaluate one flag: is the user in the segment?. `POST /ofrep/v1/evaluate/flags/{flag}` */
+    evaluateFlag(
+      input: CallOptions & {
+        readonly params: {
+          /** The key of the flag: the slug of the segment. */
+          readonly flag: string;
+        };
+        readonly body: FlagEvaluationRequest;
+      },
+    ): Promise<FlagEvaluation>;
+    /** Evaluate all flags that the credential sees. `POST /ofrep/v1/evaluate/flags` */
+    evaluateFlags(
+      input: CallOptions & {
+        readonly body: FlagEvaluationRequest;
+      },
+    ): Promise<FlagEvaluations>;
+    /** Server-sent events that say when to evaluate again. `GET /ofrep/v1/events/{stream}` */
+    followFlags(
+      input: CallOptions & {
+        readonly params: {
+          /** A signed text of ours. */
+          readonly stream: string;
+        };
+      },
+    ): Promise<ReadableStream<Uint8Array>>;
+  };
   readonly users: {
     /** The attributes that users have, with types and examples, as of a sample; the most common first. `GET /api/attributes` */
     listAttributes(input?: CallOptions): Promise<Attributes>;
@@ -1477,6 +1548,17 @@ export const calls = {
       repeatable: true,
     },
     resolve: { id: 'resolve', method: 'POST', path: '/api/resolve', answers: 'json', repeatable: true },
+  },
+  ofrep: {
+    evaluateFlag: { id: 'evaluateFlag', method: 'POST', path: '/ofrep/v1/evaluate/flags/{flag}', answers: 'json' },
+    evaluateFlags: { id: 'evaluateFlags', method: 'POST', path: '/ofrep/v1/evaluate/flags', answers: 'json' },
+    followFlags: {
+      id: 'followFlags',
+      method: 'GET',
+      path: '/ofrep/v1/events/{stream}',
+      answers: 'stream',
+      repeatable: true,
+    },
   },
   users: {
     listAttributes: { id: 'listAttributes', method: 'GET', path: '/api/attributes', answers: 'json', repeatable: true },

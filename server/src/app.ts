@@ -31,7 +31,12 @@ import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/
 import { sweepExpired } from './features/memberships/write/expiry.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
 import { purgeSegment } from './features/memberships/write/purge.ts';
+import { answerCrossOrigin } from './features/ofrep/cors.ts';
+import { createStreamLinks } from './features/ofrep/links.ts';
+import { ofrepRoutes } from './features/ofrep/ofrep.routes.ts';
+import { FlagStreams } from './features/ofrep/streams.ts';
 import { type Questions, questionKind } from './features/questions/questions.ts';
+
 import { reportRoutes } from './features/reports/reports.routes.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
@@ -141,6 +146,7 @@ export async function createService(
   follow('resolve', reads.resolve);
   follow('memberships', reads.stateOf);
   follow('overrides', ledger.applyOne);
+  const streams = new FlagStreams({ db, stateOf: reads.stateOf, onError });
   const jobs = createJobs(db);
   const questions: Questions = { db, answers: new Map(), onQueued: () => worker.wake() };
   const worker: Worker = new Worker({
@@ -204,6 +210,8 @@ export async function createService(
   attributeRoutes(router, attributes);
   sizeRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);
+  answerCrossOrigin(app, db);
+  ofrepRoutes(router, { db, stateOf: reads.stateOf, links: createStreamLinks(config.jwtSecret), streams });
   historyRoutes(router, { db, cursors });
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);
@@ -246,6 +254,7 @@ export async function createService(
       // Load balancers are given time to see that /readyz says 503; calls are taken meanwhile.
       if (serving) await sleep(config.drainDelay * 1000);
       jobs.close();
+      streams.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'the queue did not stop'));
       await db.close();

@@ -48,8 +48,9 @@ describe(`every operation of the document, drawn and broken (seed ${seed}, ${run
 
   it('is tried in good measure: what is right succeeds, what is wrong is refused', () => {
     const done = new Set(all.filter(({ status }) => status < 300).map(({ operation }) => operation));
-    // A job that is still under way is hard to come by.
-    expect(ids.filter((id) => !done.has(id) && id !== 'cancelJob')).toEqual([]);
+    // A job that is still under way is hard to come by, and a stream of flags never ends.
+    const hard = new Set(['cancelJob', 'followFlags']);
+    expect(ids.filter((id) => !done.has(id) && !hard.has(id))).toEqual([]);
     const statuses = new Set(all.map(({ status }) => status));
     for (const status of [200, 201, 204, 400, 401, 403, 404, 413, 415]) expect(statuses).toContain(status);
   });

@@ -49,21 +49,40 @@ const checks = endpoints.map((endpoint) => ({
   validator: endpoint.success.body && Compile(endpoint.success.body),
 }));
 
+type Fail = (what: string) => never;
+
+function checkProblem({ status, headers, body }: Answer, fail: Fail): void {
+  if (!String(headers['content-type']).startsWith('application/problem+json')) fail('not a problem document');
+  if (body.status !== status || body.message !== body.detail || body.request_id !== headers['x-request-id'])
+    fail('not our problem form');
+}
+
+/** What OpenFeature's providers need of a failure. */
+function checkFlagError({ headers, body }: Answer, fail: Fail): void {
+  if (!/^application\/json(?:;|$)/.test(String(headers['content-type']))) fail('not JSON');
+  const { key, reason, variant, metadata, errorCode, errorDetails } = body;
+  const texts = [key, reason, variant, errorCode, errorDetails];
+  if (texts.some((text) => typeof text !== 'string') || typeof metadata !== 'object' || metadata === null)
+    fail('not the form of OFREP');
+}
+
 /** What every answer of the service owes, whatever the test is about. */
-function checkAnswer(method: string, path: string, { status, headers, body }: Answer): void {
-  const fail = (what: string): never => {
+function checkAnswer(method: string, path: string, answer: Answer): void {
+  const { status, headers, body } = answer;
+  const fail: Fail = (what) => {
     throw new Error(`${method} ${path} answered ${status}: ${what}: ${JSON.stringify(body)}`);
   };
   if (!headers['x-request-id']) fail('without X-Request-Id');
   if (status >= 400) {
-    if (!String(headers['content-type']).startsWith('application/problem+json')) fail('not a problem document');
-    if (body.status !== status || body.message !== body.detail || body.request_id !== headers['x-request-id'])
-      fail('not our problem form');
+    if (path.startsWith('/ofrep/')) checkFlagError(answer, fail);
+    else checkProblem(answer, fail);
     if (status === 401 && !headers['www-authenticate']) fail('without WWW-Authenticate');
     if (status === 405 && !headers.allow) fail('without Allow');
     if ((status === 429 || status === 503) && !headers['retry-after']) fail('without Retry-After');
     return;
   }
+  // Not modified: what was asked for is what the caller has.
+  if (status === 304) return;
   const plain = path.split('?')[0] ?? '';
   const found = checks.find(
     ({ endpoint, pattern }: { endpoint: Endpoint; pattern: RegExp }) =>

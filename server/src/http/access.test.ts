@@ -6,8 +6,9 @@ import { type Service, startService } from '../../test/service.ts';
 const SECRET = 'these tests sign a token or two of their own';
 const MODES = ['evaluation', 'production'] as const;
 
-/** Who may make a call, as the contract has it: the least role, or `own` for members about themselves and viewers about all. */
-type Needs = 'nothing' | 'session' | 'own' | 'viewer' | 'editor' | 'admin';
+/** Who may make a call, as the contract has it: the least role, or `own` for members about themselves and viewers about all,
+ * `flags` for browser keys and viewers. */
+type Needs = 'nothing' | 'flags' | 'session' | 'own' | 'viewer' | 'editor' | 'admin';
 const SEED = true;
 
 const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] = [
@@ -67,10 +68,12 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['GET', '/api/jobs/{id}/events', 'viewer'],
   ['DELETE', '/api/jobs/{id}', 'editor'],
   ['POST', '/api/jobs/{id}/undo', 'editor'],
+  ['POST', '/ofrep/v1/evaluate/flags/{flag}', 'flags'],
+  ['POST', '/ofrep/v1/evaluate/flags', 'flags'],
   ['POST', '/auth/sign-out', 'session'],
 ];
 /** Not for tokens: whoever has the link may read it. */
-const WITHOUT = ['GET /api/reports/{report}'];
+const WITHOUT = ['GET /api/reports/{report}', 'GET /ofrep/v1/events/{stream}'];
 /** What a key with tags may not do, because it would reach beyond the segments that it sees. */
 const NOT_FOR_TAGGED_KEYS = new Set([
   'DELETE /api/users/{user}',
@@ -181,12 +184,13 @@ function expected(
 ): 401 | 403 | 'passes' {
   if (isBad) return 401;
   if (needs === 'nothing') return 'passes';
+  if (isBrowser && needs === 'flags') return 'passes';
   if (isBrowser || (isTagged && NOT_FOR_TAGGED_KEYS.has(`${method} ${path}`))) return 403;
   if (mode === 'evaluation' && seed) return 'passes';
   if (role === undefined) return 401;
   if (needs === 'session') return isKey ? 403 : 'passes';
   if (needs === 'own') return isOwn || RANK[role] >= RANK.viewer ? 'passes' : 403;
-  return RANK[role] >= RANK[needs] ? 'passes' : 403;
+  return RANK[role] >= RANK[needs === 'flags' ? 'viewer' : needs] ? 'passes' : 403;
 }
 
 /** The form is wrong or the target does not exist, so that nothing happens; reading is done for real. */
@@ -194,6 +198,7 @@ function fill(path: string, user: number | undefined): string {
   return path
     .replace('{user}', String(user ?? other))
     .replace('{slug}', 'Unknown')
+    .replace('{flag}', 'Unknown')
     .replace('{id}', '999999');
 }
 

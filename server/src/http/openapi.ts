@@ -1,4 +1,4 @@
-import { Accepted, type Endpoint, type ProblemCode, problems, tags } from '@kohort/contract';
+import { Accepted, type Endpoint, isOfrep, ofrep, type ProblemCode, problems, tags } from '@kohort/contract';
 
 type Json = Record<string, unknown>;
 
@@ -112,6 +112,12 @@ function jsonOf(schema: unknown, example: unknown): Json {
   return { 'application/json': { schema, ...(example !== undefined && { example }) } };
 }
 
+function failureOf({ path }: Endpoint, lift: Lift): Json {
+  return isOfrep(path)
+    ? jsonOf(lift(ofrep.FlagError), undefined)
+    : { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+}
+
 function responsesOf(endpoint: Endpoint, lift: Lift): Json {
   const { status, body, media } = endpoint.success;
   const answer = endpoint.example?.answer;
@@ -126,6 +132,7 @@ function responsesOf(endpoint: Endpoint, lift: Lift): Json {
     ...(endpoint.deferrable && {
       202: { description: 'A job will answer', content: jsonOf(lift(Accepted), { job: '1' }) },
     }),
+    ...(endpoint.conditional && { 304: { description: 'Not modified' } }),
     ...Object.fromEntries(
       [...byStatus]
         .sort(([a], [b]) => a - b)
@@ -133,7 +140,7 @@ function responsesOf(endpoint: Endpoint, lift: Lift): Json {
           failure,
           {
             description: ofStatus.map((code) => `${code}: ${problems[code][1]}`).join('; '),
-            content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+            content: failureOf(endpoint, lift),
           },
         ]),
     ),

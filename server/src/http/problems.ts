@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Problem, type ProblemCode, problemBody } from '@kohort/contract';
+import { isOfrep, ofrepErrorBody, Problem, type ProblemCode, problemBody } from '@kohort/contract';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { logFault } from './log.ts';
 
@@ -42,6 +42,13 @@ export function toProblem(error: FastifyError | Error, { translate }: ProblemSet
   });
 }
 
+/** A problem as the call with this target answers it: OFREP has a form of its own. */
+export function problemAnswer(problem: Problem, target: string, requestId: string): { type: string; body: string } {
+  return isOfrep(target)
+    ? { type: 'application/json; charset=utf-8', body: JSON.stringify(ofrepErrorBody(problem, target)) }
+    : { type: 'application/problem+json; charset=utf-8', body: JSON.stringify(problemBody(problem, requestId)) };
+}
+
 export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   // A deliberate 503 (not ready, overloaded) is an answer, not a fault.
   if (problem.code === 'internal' || (problem.status >= 500 && problem.cause !== undefined)) {
@@ -51,12 +58,13 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
   // response itself says, that the service stops, stands.
   if (!reply.raw.hasHeader('connection')) reply.removeHeader('connection');
   // Where the path cannot even be read, no hook has run that would have set the id.
+  const { type, body } = problemAnswer(problem, request.raw.url ?? '', request.id);
   return reply
     .code(problem.status)
     .headers({ ...problem.headers, 'x-request-id': request.id })
-    .header('content-type', 'application/problem+json; charset=utf-8')
-    .serializer(JSON.stringify)
-    .send(problemBody(problem, request.id));
+    .header('content-type', type)
+    .serializer((text: string) => text)
+    .send(body);
 }
 
 export function answerProblems(app: FastifyInstance, settings: ProblemSettings): void {

@@ -116,7 +116,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
       const options: RouteOptions = {
         method: endpoint.method,
         url: fastifyPath(endpoint.path),
-        ...(!endpoint.path.startsWith('/api/') && { bodyLimit: maxAuthBodyBytes }),
+        ...(/^\/(?:auth|ui)\//.test(endpoint.path) && { bodyLimit: maxAuthBodyBytes }),
         schema: { querystring: query, ...(params && { params }), ...(body && { body }), ...(headers && { headers }) },
         onRequest: admission(endpoint, settings),
         preValidation: (request, _reply, done) => {

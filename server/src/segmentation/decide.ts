@@ -100,6 +100,22 @@ class Deciding {
     return !isList(definition) && this.meetsCondition(definition) !== false && this.isInShare(definition);
   }
 
+  /** The same with the reason. */
+  explain(definition: Definition): Decision {
+    const matched = this.meetsCondition(definition);
+    const { member, source } = this.#sourceOf(definition, matched);
+    this.#decided.set(definition.id, member);
+    return { member, source, matched };
+  }
+
+  #sourceOf(definition: Definition, matched: boolean | null): Omit<Decision, 'matched'> {
+    if (!this.isActive(definition)) return { member: false, source: 'none' };
+    const mode = this.#subject.overrides.get(definition.id);
+    if (mode) return { member: mode === 'include', source: mode };
+    const member = !isList(definition) && matched !== false && this.isInShare(definition);
+    return { member, source: member ? ruleSource(definition) : 'none' };
+  }
+
   /** Null for a definition without a condition. */
   meetsCondition({ evaluate }: Definition): boolean | null {
     return evaluate?.(this.#subject.attributes, this.#evaluation) ?? null;
@@ -184,7 +200,6 @@ export type Decide = (subject: Subject, now: number) => Steps<Decision>;
 /** Decides about one segment. */
 export function deciderOf(definitions: Definitions, definition: Definition): Decide {
   const before = inOrder(definitions.byId, [definition]).slice(0, -1);
-  const source = ruleSource(definition);
 
   return function* (subject, now) {
     const deciding = new Deciding(definitions, subject, now);
@@ -194,12 +209,7 @@ export function deciderOf(definitions: Definitions, definition: Definition): Dec
       yield;
     }
     if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
-    const matched = deciding.meetsCondition(definition);
-    if (!deciding.isActive(definition)) return { member: false, source: 'none', matched };
-    const mode = subject.overrides.get(definition.id);
-    if (mode) return { member: mode === 'include', source: mode, matched };
-    const member = source !== 'none' && matched !== false && deciding.isInShare(definition);
-    return { member, source: member ? source : 'none', matched };
+    return deciding.explain(definition);
   };
 }
 
@@ -211,6 +221,39 @@ export function decideOne(
 ): Steps<Decision> {
   return deciderOf(definitions, definition)(subject, now);
 }
+
+export interface Verdict extends Decision {
+  readonly definition: Definition;
+}
+
+/** Decides about every segment that is wanted, in or out, with the reason; in no order. */
+export function* decideEach(
+  definitions: Definitions,
+  subject: Subject,
+  now: number,
+  isWanted: (definition: Definition) => boolean,
+): Steps<Verdict[]> {
+  const deciding = new Deciding(definitions, subject, now);
+  const verdicts: Verdict[] = [];
+  const decided = new Set<number>();
+  // All that have a rule, wanted or not: others may name them.
+  for (const definition of definitions.dynamic) {
+    if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
+    decided.add(definition.id);
+    const decision = deciding.explain(definition);
+    if (isWanted(definition)) verdicts.push({ definition, ...decision });
+    yield;
+  }
+  for (const definition of definitions.byId.values()) {
+    if (decided.has(definition.id) || !isWanted(definition)) continue;
+    verdicts.push({ definition, ...deciding.explain(definition) });
+    if (verdicts.length % stepVerdicts === 0) yield;
+  }
+  return verdicts;
+}
+
+/** Verdicts about plain lists in one step. */
+const stepVerdicts = 256;
 
 const noOverrides: ReadonlyMap<number, Mode> = new Map();
 

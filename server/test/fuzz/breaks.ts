@@ -156,6 +156,8 @@ const ODD_PATHS: Readonly<Record<string, readonly string[]>> = {
     '%2e%2e%2f',
   ],
   slug: ['-', '.x', '_x', 'a%20b', '%C3%A9', '%00', 'a%00', '%FF', 'x'.repeat(256), 'a%2Fb', 'a,b', '%27'],
+  flag: ['%00', 'a%00', '%FF', 'x'.repeat(1001)],
+  stream: ['x'.repeat(1025), '%FF', 'a%20b'],
   id: ['0', '01', '-1', '1.0', '1e3', '0x1', 'abc', '99999999999999999', '%00', '%FF', '%201'],
   report: ['x'.repeat(513), '%FF'],
 };

@@ -31,6 +31,8 @@ export function faultOf(
   if (!/json$/.test(type) || type === 'application/x-ndjson') return undefined;
   const value = JSON.parse(text);
   if (!accepts(schema, value)) return 'not its documented schema';
-  if (status >= 400 && (value.status !== status || value.message !== value.detail)) return 'not our problem form';
+  // OFREP has a form of its own for errors, which its schema says all about.
+  if (status >= 400 && !('errorCode' in value) && (value.status !== status || value.message !== value.detail))
+    return 'not our problem form';
   return method === 'HEAD' ? 'a body' : undefined;
 }

@@ -67,7 +67,14 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
   await signUp('fuzz.session', 'viewer');
 
   const slugs = ['Known1', 'Known2', 'Known3', 'Known4'];
-  const known: Record<string, string[]> = { slug: slugs, segment: slugs, segments: slugs, remove: slugs, add: slugs };
+  const known: Record<string, string[]> = {
+    slug: slugs,
+    flag: slugs,
+    segment: slugs,
+    segments: slugs,
+    remove: slugs,
+    add: slugs,
+  };
 
   /** What is named above is there again, whatever has been deleted since. */
   async function restore(): Promise<void> {

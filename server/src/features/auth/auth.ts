@@ -11,6 +11,7 @@ import {
   deleteSession,
   findCredential,
   findProfile,
+  findSessions,
   insertAccount,
   isUsernameTaken,
   type ProfileRow,
@@ -179,6 +180,13 @@ export async function changePassword(
   } finally {
     forgetUser(context, userId);
   }
+}
+
+/** Those of the sessions that are valid now, of accounts that may read everything. */
+export async function validReaders(db: Db, sessionIds: readonly string[]): Promise<ReadonlySet<string>> {
+  if (sessionIds.length === 0) return new Set();
+  const sessions = await findSessions(db, sessionIds);
+  return new Set(sessions.filter(({ role }) => role !== 'member').map(({ id }) => id));
 }
 
 /** Deletes sessions and throttles that have ended. */

@@ -53,6 +53,20 @@ export function findKey(db: Db, id: number): Promise<{ tags: string[] | null }[]
     SELECT tags FROM api_keys WHERE id = ${id} AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
 }
 
+/** Those of the keys that are valid now. */
+export function findValidKeys(db: Db, ids: readonly number[]): Promise<{ id: number }[]> {
+  return db.query<{ id: number }>(sql`
+    SELECT id FROM api_keys
+    WHERE id = ANY (${ids}::bigint[]) AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
+}
+
+/** The origins of all browser keys that are valid now. */
+export function findBrowserOrigins(db: Db): Promise<{ origin: string }[]> {
+  return db.query<{ origin: string }>(sql`
+    SELECT DISTINCT unnest(origins) AS origin FROM api_keys
+    WHERE role = 'browser' AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
+}
+
 export interface KeyByHashRow {
   readonly id: number;
   readonly role: KeyRole;

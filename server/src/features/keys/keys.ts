@@ -3,8 +3,10 @@ import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Db } from '../../postgres/database.ts';
 import {
   deleteKey,
+  findBrowserOrigins,
   findKey,
   findKeysByHash,
+  findValidKeys,
   insertKey,
   type KeyByHashRow,
   type KeyRole,
@@ -72,6 +74,17 @@ export async function revokeKey(db: Db, id: number): Promise<void> {
 export async function tagsOfKey(db: Db, id: number): Promise<readonly string[] | undefined> {
   const [key] = await findKey(db, id);
   return key?.tags ?? undefined;
+}
+
+/** Those of the ids whose keys are valid now. */
+export async function validKeys(db: Db, ids: readonly number[]): Promise<ReadonlySet<number>> {
+  if (ids.length === 0) return new Set();
+  return new Set((await findValidKeys(db, ids)).map(({ id }) => id));
+}
+
+/** The web pages that any browser key may be used from. */
+export async function browserOrigins(db: Db): Promise<ReadonlySet<string>> {
+  return new Set((await findBrowserOrigins(db)).map(({ origin }) => origin));
 }
 
 /** Those of the keys that are valid now. */

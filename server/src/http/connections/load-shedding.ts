@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { Problem, problemBody } from '@kohort/contract';
+import { Problem } from '@kohort/contract';
 import { Shares } from '../../concurrency/shares.ts';
+import { problemAnswer } from '../problems.ts';
 import type { KnownCallers } from './callers.ts';
 import type { Connection, Tracker, WaitingCall } from './tracker.ts';
 
@@ -115,17 +116,17 @@ export class LoadShedding {
   #refuse(request: IncomingMessage, response: ServerResponse): void {
     this.#refused++;
     const id = this.#settings.requestIdOf(request);
-    const body = JSON.stringify(problemBody(overloaded, id));
+    const { type, body } = problemAnswer(overloaded, request.url ?? '', id);
     response.writeHead(overloaded.status, [
       ...overloadedHeaders,
       'content-type',
-      'application/problem+json; charset=utf-8',
+      type,
       'x-request-id',
       id,
       'content-length',
-      String(body.length),
+      String(Buffer.byteLength(body)),
     ]);
-    response.end(body, 'latin1');
+    response.end(body);
   }
 }
 

@@ -19,24 +19,22 @@ import { type OverrideRow, readStanding, selectStates, type UserState } from './
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
 /** A user's state together with the definitions that were current for the same statement. */
-interface SeenUser {
-  readonly user: UserState;
+export interface SeenUser {
+  /** Undefined for an unknown user. */
+  readonly user: UserState | undefined;
   readonly definitions: Definitions;
   /** The moment of that statement, in milliseconds since 1970. */
   readonly now: number;
 }
 
-/** What decides about one user; calls at the same time share a statement. Undefined for an unknown user. */
-export type StateOfUser = Coalesced<UserRef, SeenUser | undefined>;
+/** What decides about one user; calls at the same time share a statement. */
+export type StateOfUser = Coalesced<UserRef, SeenUser>;
 
-async function readStates(
-  { db, definitions }: ReadContext,
-  refs: readonly UserRef[],
-): Promise<(SeenUser | undefined)[]> {
+async function readStates({ db, definitions }: ReadContext, refs: readonly UserRef[]): Promise<SeenUser[]> {
   return withDefinitions(definitions, async (current) => {
     const { revision, now, users } = await selectStates(db, refs, { attributes: current.needsAttributes });
     if (revision !== current.revision) return { revision };
-    return { answer: users.map((user) => user && { user, definitions: current, now }) };
+    return { answer: users.map((user) => ({ user, definitions: current, now })) };
   });
 }
 
@@ -55,18 +53,22 @@ export function coalesceStateOfUser(
 
 /** A user whose overrides have been read. */
 interface Known extends SeenUser {
+  readonly user: UserState;
   readonly overrides: ReadonlyMap<number, OverrideRow>;
   readonly subject: Subject;
 }
 
-async function existing(stateOf: StateOfUser, ref: UserRef, turns: Turns): Promise<Known> {
-  const seen = await stateOf(ref);
-  if (!seen) throw unknownUser();
-  const { user, definitions, now } = seen;
-  const overrides = await turns.take(readStanding(user.overrides));
+export function modesOf(overrides: ReadonlyMap<number, OverrideRow>): ReadonlyMap<number, Mode> {
   const modes = new Map<number, Mode>();
   for (const [segmentId, { mode }] of overrides) modes.set(segmentId, mode);
-  const subject = { key: keyOf(user), attributes: user.attributes, overrides: modes };
+  return modes;
+}
+
+async function existing(stateOf: StateOfUser, ref: UserRef, turns: Turns): Promise<Known> {
+  const { user, definitions, now } = await stateOf(ref);
+  if (!user) throw unknownUser();
+  const overrides = await turns.take(readStanding(user.overrides));
+  const subject = { key: keyOf(user), attributes: user.attributes, overrides: modesOf(overrides) };
   return { user, definitions, now, overrides, subject };
 }
 

@@ -1,0 +1,58 @@
+import { isOfrep, Problem } from '@kohort/contract';
+import type { FastifyInstance } from 'fastify';
+import type { Db } from '../../postgres/database.ts';
+import { browserOrigins } from '../keys/keys.ts';
+
+const maxAgeMs = 1_000;
+const preflightMaxAgeSeconds = 600;
+
+/** The origins of browser keys, read again once they are a second old. */
+function knownOrigins(db: Db, now: () => number): () => Promise<ReadonlySet<string>> {
+  let reading: Promise<ReadonlySet<string>> | undefined;
+  let readAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (reading === undefined || now() - readAt > maxAgeMs) {
+      readAt = now();
+      reading = browserOrigins(db).catch((error) => {
+        reading = undefined;
+        throw error;
+      });
+    }
+    return reading;
+  };
+}
+
+/** CORS for OFREP alone, and for the origins of browser keys alone: all other pages are told nothing. */
+export function answerCrossOrigin(app: FastifyInstance, db: Db): void {
+  const origins = knownOrigins(db, () => performance.now());
+
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!isOfrep(request.raw.url ?? '')) return done();
+    reply.header('vary', 'Origin');
+    const { origin } = request.headers;
+    if (origin === undefined) return done();
+    origins().then(
+      (known) => {
+        if (known.has(origin)) {
+          reply.header('access-control-allow-origin', origin);
+          reply.header('access-control-expose-headers', 'ETag, Retry-After, X-Request-Id');
+        }
+        done();
+      },
+      // While the database is away nobody is known; the call itself says so.
+      () => done(),
+    );
+  });
+
+  app.options('/ofrep/v1/*', async (_request, reply) => {
+    if (!reply.hasHeader('access-control-allow-origin')) {
+      throw new Problem('forbidden', 'No browser key may be used from this origin.');
+    }
+    return reply
+      .code(204)
+      .header('access-control-allow-methods', 'POST, GET')
+      .header('access-control-allow-headers', 'Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-Id')
+      .header('access-control-max-age', preflightMaxAgeSeconds)
+      .send();
+  });
+}

@@ -1,0 +1,103 @@
+import { Readable } from 'node:stream';
+import { ofrep as contract } from '@kohort/contract';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../../http/caller.ts';
+import { sendJsonPieces } from '../../http/json-pieces.ts';
+import type { Router } from '../../http/route.ts';
+import type { Db } from '../../postgres/database.ts';
+import { answerTooLarge, maxAnswerBytes, type StateOfUser } from '../memberships/memberships.ts';
+import { refuseUnseen, seenIds } from '../segments/segments.ts';
+import { readContext } from './context.ts';
+import { entityTagOf, isNamed } from './etag.ts';
+import { type Evaluator, evaluateFlag, evaluateFlags } from './evaluate.ts';
+import type { StreamLinks } from './links.ts';
+import { type FlagStreams, unknownStream } from './streams.ts';
+
+export interface OfrepContext {
+  readonly db: Db;
+  readonly stateOf: StateOfUser;
+  readonly links: StreamLinks;
+  readonly streams: FlagStreams;
+}
+
+/** Seconds after which a page that nobody looks at may let go of its stream. */
+const inactivityDelaySec = 120;
+
+function evaluatorOf({ role }: Caller): Evaluator {
+  return { mayOverride: role !== 'browser' };
+}
+
+/** The stream of one user for one credential; a member of the answer, so that clients learn of it. */
+function streamOf({ links }: OfrepContext, { server }: FastifyRequest, caller: Caller, targetingKey: string) {
+  const link = links.sign({ targetingKey, keyId: caller.keyId, sessionId: caller.sessionId }, Date.now());
+  const { publicUrl } = server;
+  return {
+    type: 'sse',
+    endpoint: {
+      ...(publicUrl && { origin: publicUrl.origin }),
+      // Clients resolve it against an origin, so it carries the prefix.
+      requestUri: `${publicUrl?.pathPrefix ?? ''}/ofrep/v1/events/${link}`,
+    },
+    inactivityDelaySec,
+  };
+}
+
+/** Made of flags that are JSON already. */
+function bodyOf(flags: readonly string[], stream: object): { pieces: Iterable<string>; bytes: number } {
+  const opening = '{"flags":[';
+  const closing = `],"eventStreams":[${JSON.stringify(stream)}],"metadata":{}}`;
+  let bytes = opening.length + Buffer.byteLength(closing) + Math.max(0, flags.length - 1);
+  for (const flag of flags) bytes += flag.length;
+  if (bytes > maxAnswerBytes) throw answerTooLarge();
+  function* pieces(): Generator<string> {
+    yield opening;
+    for (const [i, flag] of flags.entries()) yield i === 0 ? flag : `,${flag}`;
+    yield closing;
+  }
+  return { pieces: pieces(), bytes };
+}
+
+/** Aborted when the one who follows has left. */
+function leaving({ raw: response }: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  if (response.closed) left.abort();
+  return left.signal;
+}
+
+export function ofrepRoutes({ route }: Router, context: OfrepContext): void {
+  const { db, stateOf, links, streams } = context;
+
+  route(contract.evaluateFlag, async ({ params, body, caller }) => {
+    const evaluation = await evaluateFlag(stateOf, params.flag, readContext(body), evaluatorOf(caller));
+    await refuseUnseen(db, caller.tags, [params.flag]);
+    return evaluation;
+  });
+
+  route(contract.evaluateFlags, async ({ body, caller, request, reply }) => {
+    const asked = readContext(body);
+    const seenBy = (ids: readonly number[]) => seenIds(db, caller.tags, ids);
+    const flags = await evaluateFlags(stateOf, seenBy, asked, evaluatorOf(caller));
+    const stream = streamOf(context, request, caller, asked.targetingKey);
+    // The stream changes every hour: then clients get its new address although no flag has changed.
+    const tag = entityTagOf([caller.actor, caller.tags, asked, flags, stream]);
+    reply.header('etag', tag).header('cache-control', 'private, no-cache');
+    if (isNamed(tag, request.headers['if-none-match'])) return reply.code(304).send();
+    return sendJsonPieces(reply, bodyOf(flags, stream));
+  });
+
+  route(contract.followFlags, async ({ params, request, reply }) => {
+    const link = links.open(params.stream, Date.now());
+    if (!link) throw unknownStream();
+    const lastEventId = request.headers['last-event-id'];
+    const left = leaving(reply);
+    const events = await streams.follow(link, left, typeof lastEventId === 'string' ? lastEventId : undefined);
+    if (left.aborted) return undefined;
+    reply
+      .type('text/event-stream; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .header('x-accel-buffering', 'no');
+    await reply.send(Readable.from(events));
+    return undefined;
+  });
+}

@@ -1,0 +1,170 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Problem } from '@kohort/contract';
+import type { Db } from '../../postgres/database.ts';
+import { validReaders } from '../auth/auth.ts';
+import { validKeys } from '../keys/keys.ts';
+import type { StateOfUser } from '../memberships/memberships.ts';
+import type { StreamLink } from './links.ts';
+
+export interface StreamSettings {
+  readonly db: Db;
+  readonly stateOf: StateOfUser;
+  readonly onError: (error: unknown, what: string) => void;
+  readonly lookEveryMs?: number;
+  readonly maxFollowers?: number;
+}
+
+interface Follower {
+  readonly link: StreamLink;
+  /** What decided about the user at the last look; empty before the first. */
+  fingerprint: string;
+  isOver: boolean;
+  /** Has the follower look at the two above. */
+  wake: () => void;
+}
+
+const lookEveryMs = 1_000;
+const maxFollowers = 500;
+/** Looks after which a comment keeps proxies from closing the connection. */
+const quietLooks = 15;
+
+/** What decides about a user, as a short text: definitions, overrides that stand, and attributes where they matter. */
+async function fingerprintOf(stateOf: StateOfUser, { targetingKey }: StreamLink): Promise<string> {
+  const { user, definitions } = await stateOf({ externalId: targetingKey });
+  return createHash('sha256')
+    .update(JSON.stringify([definitions.revision, user?.id, user?.overrides, user?.attributes]))
+    .digest('base64url');
+}
+
+/** The followers of flags in this process. While there are none, nothing is asked. */
+export class FlagStreams {
+  readonly #settings: StreamSettings;
+  readonly #followers = new Set<Follower>();
+  #isLooking = false;
+  #isClosed = false;
+
+  constructor(settings: StreamSettings) {
+    this.#settings = settings;
+  }
+
+  get size(): number {
+    return this.#followers.size;
+  }
+
+  /**
+   * Events for one follower, until they leave, their credential ends or the service stops.
+   * @param lastEventId what a follower who comes again has heard last.
+   * @throws Problem 404 when the credential behind the link is no longer valid, 503 when too many follow.
+   */
+  async follow(link: StreamLink, left: AbortSignal, lastEventId?: string): Promise<AsyncGenerator<string>> {
+    if (this.#followers.size >= (this.#settings.maxFollowers ?? maxFollowers)) {
+      throw new Problem('overloaded', 'Too many follow flags here. Evaluate again from time to time instead.', {
+        retryAfter: 30,
+      });
+    }
+    const follower: Follower = { link, fingerprint: '', isOver: false, wake: () => undefined };
+    this.#followers.add(follower);
+    const leave = () => {
+      this.#followers.delete(follower);
+      end(follower);
+    };
+    left.addEventListener('abort', leave, { once: true });
+    try {
+      if (!(await this.#isValid(link))) throw unknownStream();
+      follower.fingerprint = await fingerprintOf(this.#settings.stateOf, link);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    this.#startLooking();
+    return this.#eventsFor(follower, lastEventId);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const follower of this.#followers) end(follower);
+  }
+
+  async *#eventsFor(follower: Follower, lastEventId?: string): AsyncGenerator<string> {
+    let told = follower.fingerprint;
+    const refetch = () => `id: ${told}\ndata: {"type":"refetchEvaluation"}\n\n`;
+    try {
+      const isBehind = lastEventId !== undefined && lastEventId !== told;
+      // Without data nothing is dispatched, but a follower who comes again names the id.
+      yield isBehind ? refetch() : `id: ${told}\n\n`;
+      for (let quiet = 0; !follower.isOver; ) {
+        if (follower.fingerprint !== told) {
+          told = follower.fingerprint;
+          quiet = 0;
+          yield refetch();
+        } else {
+          await new Promise<void>((resolve) => {
+            follower.wake = resolve;
+          });
+          quiet++;
+          if (quiet % quietLooks === 0) yield ': still here\n\n';
+        }
+      }
+    } finally {
+      this.#followers.delete(follower);
+    }
+  }
+
+  async #isValid({ keyId, sessionId }: StreamLink): Promise<boolean> {
+    const { db } = this.#settings;
+    if (keyId !== undefined) return (await validKeys(db, [keyId])).has(keyId);
+    return sessionId !== undefined && (await validReaders(db, [sessionId])).has(sessionId);
+  }
+
+  #startLooking(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#keepLooking();
+  }
+
+  async #keepLooking(): Promise<void> {
+    while (this.#followers.size > 0 && !this.#isClosed) {
+      await sleep(this.#settings.lookEveryMs ?? lookEveryMs, undefined, { ref: false });
+      await this.#look().catch((error) => this.#settings.onError(error, 'flag streams cannot be refreshed'));
+    }
+    this.#isLooking = false;
+  }
+
+  async #look(): Promise<void> {
+    const followers = [...this.#followers].filter(({ fingerprint }) => fingerprint !== '');
+    const { db, stateOf } = this.#settings;
+    const ids = <T>(of: (link: StreamLink) => T | undefined) =>
+      followers.map(({ link }) => of(link)).filter((id) => id !== undefined);
+    const [keys, sessions] = await Promise.all([
+      validKeys(
+        db,
+        ids(({ keyId }) => keyId),
+      ),
+      validReaders(
+        db,
+        ids(({ sessionId }) => sessionId),
+      ),
+    ]);
+    await Promise.all(
+      followers.map(async (follower) => {
+        const { keyId, sessionId } = follower.link;
+        if (!(keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? ''))) return end(follower);
+        follower.fingerprint = await fingerprintOf(stateOf, follower.link);
+        follower.wake();
+      }),
+    );
+  }
+}
+
+function end(follower: Follower): void {
+  follower.isOver = true;
+  follower.wake();
+}
+
+export function unknownStream(): Problem {
+  return new Problem(
+    'stream_unknown',
+    'There is no such event stream, or no longer. Evaluate to learn of the next one.',
+  );
+}
