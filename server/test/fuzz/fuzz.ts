@@ -38,7 +38,7 @@ function draftOf(draw: fc.GeneratorValue, operation: Operation, world: World): D
     const value = String(draw(() => arbitraryOf(schema, known, name)));
     if (place === 'path') draft.path[name] = encodeURIComponent(value);
     else if (place === 'query') draft.query.push([name, encodeURIComponent(value)]);
-    else if (name !== 'if-match') draft.headers[name] = value;
+    else if (name !== 'if-match') draft.headers[name] = value.replaceAll(/[^ -~]/g, '?');
   }
   if (body) draft.body = draw(() => arbitraryOf(body, known));
   if (uploads.length > 0) {
