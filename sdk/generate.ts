@@ -45,6 +45,7 @@ function objectOf(schema: Schema, direction: Direction): string {
     const record = `Record<string, ${typeOf(values, direction)}>`;
     return direction === 'given' ? `Readonly<${record}>` : record;
   }
+  if (Object.keys(schema.properties).length === 0) return 'Record<string, never>';
   const required = new Set(schema.required);
   const members = Object.entries(schema.properties).map(([name, one]) =>
     memberOf(name, one, required.has(name), direction),

@@ -150,7 +150,7 @@ export interface FlagEvaluation {
   /** `STATIC`: a list or an override. `SPLIT`: a percentage, ramp or layer decided. `TARGETING_MATCH`: a condition let in. `DEFAULT`: anything else. */
   reason: 'STATIC' | 'SPLIT' | 'TARGETING_MATCH' | 'DEFAULT';
   /** Empty. */
-  metadata: {};
+  metadata: Record<string, never>;
 }
 
 /** Whom an evaluation is about. */
@@ -166,7 +166,7 @@ export interface FlagEvaluations {
   flags: FlagEvaluation[];
   eventStreams: FlagEventStream[];
   /** Empty. */
-  metadata: {};
+  metadata: Record<string, never>;
 }
 
 export interface FlagEventStream {
