@@ -1,6 +1,7 @@
+import { isObject } from '@kohort/contract';
 import { bucket } from './bucket.ts';
 import { Evaluation } from './conditions/evaluation.ts';
-import { isArray, isObject, type Json, type JsonObject } from './conditions/json.ts';
+import { isArray, type Json, type JsonObject } from './conditions/json.ts';
 import { type Definition, type Definitions, inOrder, isActive, isList } from './definition.ts';
 import { changesMindAt, takesBucket } from './share.ts';
 

@@ -1,6 +1,7 @@
+import { isObject } from '@kohort/contract';
 import fc from 'fast-check';
 import { jsonTypes, type Scalar } from '../../src/segmentation/conditions/condition.ts';
-import { isArray, isObject, type Json, type JsonObject } from '../../src/segmentation/conditions/json.ts';
+import { isArray, type Json, type JsonObject } from '../../src/segmentation/conditions/json.ts';
 import { NOW } from './tables.ts';
 
 /**

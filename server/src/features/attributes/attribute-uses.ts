@@ -1,5 +1,6 @@
+import { isObject } from '@kohort/contract';
 import { indexOf } from '../../segmentation/conditions/condition.ts';
-import { isObject, type Json } from '../../segmentation/conditions/json.ts';
+import type { Json } from '../../segmentation/conditions/json.ts';
 
 /** A place in a condition that counts on users having an attribute, and a value of some type in it. */
 export interface AttributeUse {

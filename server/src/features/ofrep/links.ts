@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { isObject } from '../../segmentation/conditions/json.ts';
+import { isObject } from '@kohort/contract';
 
 /** Whose flags a stream is about, and by which credential. */
 export interface StreamLink {

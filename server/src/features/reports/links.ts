@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { isObject } from '../../segmentation/conditions/json.ts';
+import { isObject } from '@kohort/contract';
 
 /** What a report covers. A user is named by our id, so that a link does not say who they are. */
 export interface ReportScope {

@@ -1,6 +1,7 @@
+import { isObject } from '@kohort/contract';
 import type { JsonType } from './condition.ts';
 import { instantOf } from './instant.ts';
-import { canonicalText, compareText, isObject, type Json } from './json.ts';
+import { canonicalText, compareText, type Json } from './json.ts';
 import { foldCase } from './letter-case.ts';
 import { typesOf } from './types.ts';
 import { versionKey } from './version.ts';

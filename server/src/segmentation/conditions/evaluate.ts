@@ -1,6 +1,7 @@
+import { isObject } from '@kohort/contract';
 import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from './condition.ts';
 import type { Evaluation } from './evaluation.ts';
-import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+import { isArray, type Json, type JsonObject } from './json.ts';
 import {
   type CompiledTest,
   compileElementsTest,

@@ -1,7 +1,8 @@
+import { isObject } from '@kohort/contract';
 import { describe, expect, test } from 'vitest';
 import { compileCondition } from './evaluate.ts';
 import { Evaluation } from './evaluation.ts';
-import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+import { isArray, type Json, type JsonObject } from './json.ts';
 import { parseStoredCondition } from './parse.ts';
 
 const many = <T>(count: number, make: (index: number) => T): T[] =>

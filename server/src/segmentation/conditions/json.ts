@@ -1,3 +1,5 @@
+import { isObject } from '@kohort/contract';
+
 /** A JSON value as `JSON.parse` makes it. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 
@@ -11,18 +13,6 @@ export function isArray(value: Json | undefined): value is readonly Json[];
 export function isArray(value: unknown): value is readonly unknown[];
 export function isArray(value: unknown): boolean {
   return Array.isArray(value);
-}
-
-/** A document: neither null, nor an array, nor a scalar. */
-export function isObject(value: Json | undefined): value is JsonObject;
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>>;
-export function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Text that PostgreSQL stores as it is: no NUL, which jsonb refuses, and no lone surrogate, which becomes U+FFFD. */
-export function isStorableText(text: string): boolean {
-  return text.isWellFormed() && !text.includes('\0');
 }
 
 /** Structural equality that does not care for the order of keys, as `=` on jsonb. */

@@ -1,3 +1,4 @@
+import { isObject } from '@kohort/contract';
 import fc from 'fast-check';
 import { Query } from 'mingo';
 import { expect, test } from 'vitest';
@@ -5,7 +6,7 @@ import { attributes, condition, KNOWN_TO_MINGO } from '../../../test/conditions/
 import { type Condition, matchesMissing, type Path, type Test } from './condition.ts';
 import { compileCondition } from './evaluate.ts';
 import { Evaluation } from './evaluation.ts';
-import { isArray, isObject, isPlainlyOrdered, type Json, type JsonObject } from './json.ts';
+import { isArray, isPlainlyOrdered, type Json, type JsonObject } from './json.ts';
 import { parseStoredCondition } from './parse.ts';
 
 const CONDITIONS = 800;

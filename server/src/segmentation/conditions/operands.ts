@@ -1,5 +1,6 @@
+import { isObject, isStorableText } from '@kohort/contract';
 import type { Path, Scalar } from './condition.ts';
-import { isArray, isObject, isStorableText, type Json } from './json.ts';
+import { isArray, type Json } from './json.ts';
 import { MAX_LEVELS, MAX_LIST } from './limits.ts';
 import { type Findings, pointer } from './parse-errors.ts';
 

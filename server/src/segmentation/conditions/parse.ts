@@ -1,6 +1,7 @@
+import { isObject, isStorableText } from '@kohort/contract';
 import { type Condition, jsonTypes, type Path, type Scalar, type Test } from './condition.ts';
 import { parseInstantOperand } from './instant.ts';
-import { isArray, isObject, isStorableText } from './json.ts';
+import { isArray } from './json.ts';
 import { foldCase } from './letter-case.ts';
 import { MAX_DEPTH, MAX_VERSION_LENGTH } from './limits.ts';
 import { isOperators, readList, readPath, readScalar, readScalars, readValue, readValues } from './operands.ts';

@@ -1,5 +1,6 @@
+import { isObject } from '@kohort/contract';
 import type { Condition } from './condition.ts';
-import { isArray, isObject, type Json, type JsonObject } from './json.ts';
+import { isArray, type Json, type JsonObject } from './json.ts';
 import type { Pattern } from './regex.ts';
 
 /** A mention of a segment in a condition: which one, and the pointer to where. */
