@@ -80,6 +80,8 @@ export async function runnerFor(identity: Identity | undefined, paths: readonly 
     '--clear-groups',
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
+    // access(2), by which initdb looks for its programs, ignores capabilities of other users than root without this bit.
+    '--securebits=+no_setuid_fixup',
   ];
   return async (file, args) => {
     await run('setpriv', [...lend, file, ...args], options).catch((error: unknown) => {

@@ -1,10 +1,12 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readPidFile } from './cluster.ts';
+import { findBinaries } from './binaries.ts';
+import { initCluster, readPidFile } from './cluster.ts';
 import { EmbeddedError } from './error.ts';
+import { runnerFor, systemUser } from './run-as.ts';
 import { type EmbeddedPostgres, startEmbedded } from './start.ts';
 
 let folder: string;
@@ -52,6 +54,21 @@ describe('the embedded PostgreSQL', () => {
     const refused = await startEmbedded({ folder }).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(EmbeddedError);
     expect((refused as Error).message).toMatch(/did not create/);
+  });
+});
+
+describe('for root, whose folders others cannot enter', () => {
+  it.runIf(process.getuid?.() === 0)('it is set up from a checkout in such a folder', async () => {
+    const { initdb } = await findBinaries();
+    await chmod(folder, 0o700);
+    await cp(join(initdb, '../..'), join(folder, 'native'), { recursive: true, verbatimSymlinks: true });
+    const own = join(folder, 'native/bin/initdb');
+    const cluster = join(folder, 'cluster');
+    const identity = await systemUser();
+    if (!identity) throw new Error('no user for PostgreSQL');
+    const runAs = await runnerFor(identity, [cluster, own]);
+    await initCluster(runAs, own, identity, { folder: cluster, superuser: 'kohort', password: 'p', args: [] });
+    expect(await readFile(join(cluster, 'PG_VERSION'), 'utf8')).toMatch(/^\d+\n$/);
   });
 });
 
