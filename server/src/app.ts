@@ -17,9 +17,9 @@ import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { createIdempotency, sweepIdempotency } from './features/idempotency/idempotency.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
-import { createImports, importKinds, keepSwept } from './features/imports/imports.ts';
+import { importKinds, importsContext, keepSwept } from './features/imports/imports.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
-import { createJobs, sweepJobs } from './features/jobs/jobs.ts';
+import { endFollowing, followingContext, sweepJobs } from './features/jobs/jobs.ts';
 import { keyRoutes } from './features/keys/keys.routes.ts';
 import { layerRoutes } from './features/layers/layers.routes.ts';
 import { fastCallsOf } from './features/memberships/fast-calls.ts';
@@ -147,13 +147,13 @@ export async function createService(
   follow('memberships', reads.stateOf);
   follow('overrides', ledger.applyOne);
   const streams = new FlagStreams({ db, stateOf: reads.stateOf, onError });
-  const jobs = createJobs(db);
+  const following = followingContext(db);
   const questions: Questions = { db, answers: new Map(), onQueued: () => worker.wake() };
   const worker: Worker = new Worker({
     db,
     onError,
     kinds: {
-      ...importKinds(db, definitions),
+      ...importKinds(reading),
       purge_segment: {
         atOnce: 2,
         async run(job, { signal }) {
@@ -186,7 +186,7 @@ export async function createService(
       { kind: 'sweep_jobs', everySeconds: 600 },
     ],
   });
-  const imports = createImports({ db, definitions, owner: worker.owner, onQueued: () => worker.wake() });
+  const imports = importsContext({ db, definitions, owner: worker.owner, onQueued: () => worker.wake() });
 
   // The wire.
   const seedIsOpen = config.mode === 'evaluation';
@@ -216,7 +216,7 @@ export async function createService(
   reportRoutes(router, reportContext({ db, secret: config.jwtSecret }), once);
   importRoutes(router, imports, onceUploaded);
   exportRoutes(router, exportContext(reading));
-  jobRoutes(router, { jobs, db, once, onQueued: () => worker.wake() });
+  jobRoutes(router, { following, db, once, onQueued: () => worker.wake() });
   answerHealth(app, () => serving && !draining && db.available);
   const { publicUrl } = config;
   const document = openApiOf(endpoints, version);
@@ -253,7 +253,7 @@ export async function createService(
       draining = true;
       // Load balancers are given time to see that /readyz says 503; calls are taken meanwhile.
       if (serving) await sleep(config.drainDelay * 1000);
-      jobs.close();
+      endFollowing(following);
       streams.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'the queue did not stop'));

@@ -7,7 +7,7 @@ import type { Router } from '../../http/route.ts';
 import { uploadOf } from '../../http/uploads.ts';
 import type { OnceUploaded } from '../idempotency/idempotency.ts';
 import type { Format } from './file-reader.ts';
-import type { FileInput, Imports } from './imports.ts';
+import { type FileInput, type ImportsContext, importMembers, importUsers } from './imports.ts';
 
 const formats: Readonly<Record<string, Format>> = {
   'text/tab-separated-values': 'tsv',
@@ -22,7 +22,7 @@ interface UploadCall {
   readonly request: FastifyRequest;
 }
 
-export function importRoutes({ route }: Router, imports: Imports, once: OnceUploaded): void {
+export function importRoutes({ route }: Router, context: ImportsContext, once: OnceUploaded): void {
   function receive(
     { caller, idempotent, request, columns }: UploadCall & { columns: string | undefined },
     take: (file: FileInput) => Promise<number>,
@@ -41,11 +41,11 @@ export function importRoutes({ route }: Router, imports: Imports, once: OnceUplo
     const { mode = 'add', unknown = 'reject', dry_run, expires_at, confirm = null } = query;
     const time = expires_at === undefined ? undefined : parseTime(expires_at);
     const options = { mode, unknown, dry_run: dry_run === 'true', expires_at: time?.toISOString() ?? null, confirm };
-    return receive({ ...call, columns: query.columns }, (file) => imports.members(params.slug, options, file));
+    return receive({ ...call, columns: query.columns }, (file) => importMembers(context, params.slug, options, file));
   });
 
   route(contract.importUsers, ({ query, ...call }) => {
     const options = { unknown: query.unknown ?? 'create', dry_run: query.dry_run === 'true' };
-    return receive({ ...call, columns: query.columns }, (file) => imports.users(options, file));
+    return receive({ ...call, columns: query.columns }, (file) => importUsers(context, options, file));
   });
 }

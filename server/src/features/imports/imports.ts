@@ -1,16 +1,16 @@
 import { invalid } from '@kohort/contract';
 import type { JobKind } from '../../jobs/queue.ts';
-import type { Database, Tx } from '../../postgres/database.ts';
+import type { Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
-import { createMemberImport, type MemberImportOptions } from './member-import.ts';
+import { type MemberImportOptions, memberImport } from './member-import.ts';
 import { memberRows } from './member-rows.ts';
 import { isPast } from './members.sql.ts';
-import { createReceiver } from './receive.ts';
-import { importKind } from './run.ts';
-import { createMemberUndo, createUserUndo } from './undo.ts';
-import { createUserImport, type UserImportOptions } from './user-import.ts';
+import { placesForUploads, type Receiving, receive } from './receive.ts';
+import { type ImportWork, importKind } from './run.ts';
+import { memberUndo, userUndo } from './undo.ts';
+import { type UserImportOptions, userImport } from './user-import.ts';
 import { userRows } from './user-rows.ts';
 
 export { keepSwept } from './sweep.ts';
@@ -22,74 +22,70 @@ export interface FileInput {
   readonly ignoreUnknown: boolean;
   readonly source: AsyncIterable<Buffer>;
   readonly actor: string;
-  /** Part of the transaction by which the job is there to stay. */
+  /** Runs in the transaction that makes the job permanent. */
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
 }
 
-export interface Imports {
-  /** Resolves with the job's number when the whole file has come in. */
-  members(slug: string, options: MemberImportOptions, file: FileInput): Promise<number>;
-  users(options: UserImportOptions, file: FileInput): Promise<number>;
+export interface ImportsContext extends Receiving {
+  readonly definitions: DefinitionCache;
+}
+
+export function importsContext(context: Omit<ImportsContext, 'places'>): ImportsContext {
+  return { ...context, places: placesForUploads() };
 }
 
 /** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
-export function importKinds(db: Database, definitions: DefinitionCache): Readonly<Record<string, JobKind>> {
+export function importKinds(context: ImportWork): Readonly<Record<string, JobKind>> {
   return {
-    segment_import: importKind(db, createMemberImport({ db, definitions }), 2),
-    user_import: importKind(db, createUserImport({ db }), 1),
-    segment_import_undo: importKind(db, createMemberUndo({ db }), 1),
-    user_import_undo: importKind(db, createUserUndo({ db }), 1),
+    segment_import: importKind(context, memberImport, 2),
+    user_import: importKind(context, userImport, 1),
+    segment_import_undo: importKind(context, memberUndo, 1),
+    user_import_undo: importKind(context, userUndo, 1),
   };
 }
 
-export function createImports({
-  db,
-  definitions,
-  owner,
-  onQueued,
-}: {
-  db: Database;
-  definitions: DefinitionCache;
-  /** Of this process, in the queue. */
-  owner: string;
-  onQueued: () => void;
-}): Imports {
-  const receiver = createReceiver({ db, owner, onQueued });
+/** Resolves with the job's number when the whole file has been received. */
+export async function importMembers(
+  context: ImportsContext,
+  slug: string,
+  options: MemberImportOptions,
+  { ignoreUnknown, ...file }: FileInput,
+): Promise<number> {
+  const { mode, expires_at, confirm } = options;
+  if (expires_at !== null && mode === 'remove') {
+    throw invalid('/query/expires_at', 'is of no use with mode remove');
+  }
+  if (expires_at !== null && (await isPast(context.db, expires_at))) {
+    throw invalid('/query/expires_at', 'must be in the future');
+  }
+  const segmentId = (await context.definitions.fresh()).bySlug.get(slug)?.id;
+  if (segmentId === undefined) throw unknownSegment(slug);
+  return receive(context, {
+    kind: 'segment_import',
+    lane: `segment:${segmentId}`,
+    segmentId,
+    options,
+    ...file,
+    reader: memberRows({ ignoreUnknown }),
+    emptyFault:
+      mode === 'replace' && confirm !== 'empty'
+        ? 'the file has no rows, which would empty the segment; confirm=empty does so'
+        : undefined,
+  });
+}
 
-  return {
-    async members(slug, options, { ignoreUnknown, ...file }) {
-      const { mode, expires_at, confirm } = options;
-      if (expires_at !== null && mode === 'remove') {
-        throw invalid('/query/expires_at', 'is of no use with mode remove');
-      }
-      if (expires_at !== null && (await isPast(db, expires_at))) {
-        throw invalid('/query/expires_at', 'must be in the future');
-      }
-      const segmentId = (await definitions.fresh()).bySlug.get(slug)?.id;
-      if (segmentId === undefined) throw unknownSegment(slug);
-      return receiver.receive({
-        kind: 'segment_import',
-        lane: `segment:${segmentId}`,
-        segmentId,
-        options,
-        ...file,
-        reader: memberRows({ ignoreUnknown }),
-        emptyFault:
-          mode === 'replace' && confirm !== 'empty'
-            ? 'the file has no rows, which would empty the segment; confirm=empty does so'
-            : undefined,
-      });
-    },
-
-    users(options, { ignoreUnknown, ...file }) {
-      return receiver.receive({
-        kind: 'user_import',
-        lane: 'users',
-        segmentId: null,
-        options,
-        ...file,
-        reader: userRows({ ignoreUnknown }),
-      });
-    },
-  };
+/** Resolves with the job's number when the whole file has been received. */
+export function importUsers(
+  context: ImportsContext,
+  options: UserImportOptions,
+  { ignoreUnknown, ...file }: FileInput,
+): Promise<number> {
+  return receive(context, {
+    kind: 'user_import',
+    lane: 'users',
+    segmentId: null,
+    options,
+    ...file,
+    reader: userRows({ ignoreUnknown }),
+  });
 }

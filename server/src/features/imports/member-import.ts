@@ -19,7 +19,6 @@ import {
   sweepExpired,
   updatePlanned,
 } from '../memberships/memberships.ts';
-import type { DefinitionCache } from '../segments/segments.ts';
 import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
 import {
   createPlan,
@@ -39,7 +38,7 @@ import {
   settleRule,
   type Unknown,
 } from './members.sql.ts';
-import type { Counted, Prepared, Work } from './run.ts';
+import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
 
@@ -62,87 +61,98 @@ const NONE: Changed = { include: 0, exclude: 0 };
 
 const deleted = () => new JobFailed([{ line: null, message: 'the segment was deleted' }]);
 
-export function createMemberImport({ db, definitions }: { db: Database; definitions: DefinitionCache }): Work {
-  const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
+const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
 
-  /** What goes through all rows of a file. */
-  function overAll<T>(job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
-    return db.transaction(async (tx) => {
-      await joinUsersByHash(tx, job);
-      await workInMemory(tx);
-      return work(tx);
-    }, long);
-  }
-
-  /** Reads the file's users; fails the job when it names any who cannot be meant. */
-  async function plan(job: JobRow, segmentId: number, options: MemberImportOptions): Promise<Prepared> {
-    const { mode, unknown, expires_at } = options;
-    const create = unknown === 'create' && mode !== 'remove';
-    await overAll(job, (tx) => createPlan(tx, job.id, { mode, create, expiresAt: expires_at }));
-    // With mode=remove unknown users are not created but skipped: they are out already.
-    const isRefused = unknown === 'reject' || create;
-    const found = (await overAll(job, (tx) => hasUnknown(tx, job.id)))
-      ? await overAll(job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors))
-      : [];
-    const prepared = skipOrFail(found, isRefused);
-    if (mode === 'replace' && job.rows > 0 && prepared.skipped === job.rows) {
-      const message = 'every row was skipped, because none of the users exists; the segment would be empty';
-      throw new JobFailed([{ line: null, message }, ...prepared.warnings].slice(0, maxJobErrors));
-    }
-    const definition = (await definitions.fresh()).byId.get(segmentId);
-    if (!definition) throw deleted();
-    if (mode === 'add' || isList(definition)) return prepared;
-    await createRule(db, job.id);
-    await eachLetIn({ db, definitions }, segmentId, (batch) =>
-      insertRule(
-        db,
-        job.id,
-        batch.map(({ id }) => id),
-      ),
-    );
-    await overAll(job, (tx) => settleRule(tx, job.id, mode));
-    return prepared;
-  }
-
-  return {
-    async prepare(job) {
-      const segmentId = segmentOf(job);
-      if (!(await isSegmentLive(db, segmentId))) throw deleted();
-      const prepared = await plan(job, segmentId, optionsOf(job));
-      await sweepExpired(db);
-      return prepared;
-    },
-
-    preview(job) {
-      const isReplaced = optionsOf(job).mode === 'replace';
-      return overAll(job, (tx) =>
-        previewPlanned(tx, tableOf(job.id, 'plan'), { segmentId: segmentOf(job), replace: isReplaced }),
-      );
-    },
-
-    /**
-     * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
-     * the fence keeps single changes of the same pairs away, and all others go on.
-     */
-    apply(job, { skipped, warnings }, { progress, finish }) {
-      const segmentId = segmentOf(job);
-      const users = optionsOf(job).mode === 'replace' ? 'all' : plannedUserIds(job.id);
-      return transactionBehindFence(
-        db,
-        { job: job.id, segmentId, users },
-        async (tx) => {
-          await joinByHash(tx, job);
-          if (!(await keepSegment(tx, segmentId))) throw deleted();
-          if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
-          const counts = await applyPlan(tx, job, optionsOf(job), progress);
-          await analyzeGrown(tx, ['memberships', 'users', 'user_keys']);
-          await finish(tx, { ...noCounts, ...counts, skipped }, warnings);
-        },
-        long,
-      );
-    },
-  };
+/** Runs work on all rows of a file. */
+function overAll<T>(db: Database, job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await joinUsersByHash(tx, job);
+    await workInMemory(tx);
+    return work(tx);
+  }, long);
 }
+
+/** Reads the file's users; fails the job when it names any who cannot be meant. */
+async function planUsers(db: Database, job: JobRow, options: MemberImportOptions): Promise<Prepared> {
+  const { mode, unknown, expires_at } = options;
+  const create = unknown === 'create' && mode !== 'remove';
+  await overAll(db, job, (tx) => createPlan(tx, job.id, { mode, create, expiresAt: expires_at }));
+  // With mode=remove unknown users are not created but skipped: they are out already.
+  const isRefused = unknown === 'reject' || create;
+  const found = (await overAll(db, job, (tx) => hasUnknown(tx, job.id)))
+    ? await overAll(db, job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors))
+    : [];
+  const prepared = skipOrFail(found, isRefused);
+  if (mode === 'replace' && job.rows > 0 && prepared.skipped === job.rows) {
+    const message = 'every row was skipped, because none of the users exists; the segment would be empty';
+    throw new JobFailed([{ line: null, message }, ...prepared.warnings].slice(0, maxJobErrors));
+  }
+  return prepared;
+}
+
+/** Adds to the plan whom the segment's rule lets in, where the segment has one and the mode takes members out. */
+async function planRule(context: ImportWork, job: JobRow, mode: ImportMode): Promise<void> {
+  const { db, definitions } = context;
+  const segmentId = segmentOf(job);
+  const definition = (await definitions.fresh()).byId.get(segmentId);
+  if (!definition) throw deleted();
+  if (mode === 'add' || isList(definition)) return;
+  await createRule(db, job.id);
+  await eachLetIn(context, segmentId, (batch) =>
+    insertRule(
+      db,
+      job.id,
+      batch.map(({ id }) => id),
+    ),
+  );
+  await overAll(db, job, (tx) => settleRule(tx, job.id, mode));
+}
+
+async function prepare(context: ImportWork, job: JobRow): Promise<Prepared> {
+  const { db } = context;
+  if (!(await isSegmentLive(db, segmentOf(job)))) throw deleted();
+  const options = optionsOf(job);
+  const prepared = await planUsers(db, job, options);
+  await planRule(context, job, options.mode);
+  await sweepExpired(db);
+  return prepared;
+}
+
+function preview({ db }: ImportWork, job: JobRow): Promise<Counted> {
+  const isReplaced = optionsOf(job).mode === 'replace';
+  return overAll(db, job, (tx) =>
+    previewPlanned(tx, tableOf(job.id, 'plan'), { segmentId: segmentOf(job), replace: isReplaced }),
+  );
+}
+
+/**
+ * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
+ * the fence keeps single changes of the same pairs away, and all others go on.
+ */
+function apply(
+  { db }: ImportWork,
+  job: JobRow,
+  { skipped, warnings }: Prepared,
+  { progress, finish }: JobContext,
+): Promise<void> {
+  const segmentId = segmentOf(job);
+  const users = optionsOf(job).mode === 'replace' ? 'all' : plannedUserIds(job.id);
+  return transactionBehindFence(
+    db,
+    { job: job.id, segmentId, users },
+    async (tx) => {
+      await joinByHash(tx, job);
+      if (!(await keepSegment(tx, segmentId))) throw deleted();
+      if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
+      const counts = await applyPlan(tx, job, optionsOf(job), progress);
+      await analyzeGrown(tx, ['memberships', 'users', 'user_keys']);
+      await finish(tx, { ...noCounts, ...counts, skipped }, warnings);
+    },
+    long,
+  );
+}
+
+export const memberImport: Work = { prepare, preview, apply };
 
 /** Goes through the plan in the order of user ids. */
 export async function applyPlan(

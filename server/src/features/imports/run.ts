@@ -9,6 +9,7 @@ import {
 import type { Database } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
+import type { DefinitionCache } from '../segments/segments.ts';
 import { dropTables } from './staging.sql.ts';
 
 /** What {@link Work.prepare} found out that the job reports. */
@@ -20,27 +21,32 @@ export interface Prepared {
 
 export type Counted = Omit<JobCounts, 'skipped' | 'kept'> & Partial<JobCounts>;
 
+export interface ImportWork {
+  readonly db: Database;
+  readonly definitions: DefinitionCache;
+}
+
 /** What a kind of import does. */
 export interface Work {
   /** Works out what is to be done; changes nothing that a reader sees. */
-  prepare(job: JobRow): Promise<Prepared>;
+  prepare(context: ImportWork, job: JobRow): Promise<Prepared>;
   /** What {@link apply} would do. */
-  preview(job: JobRow): Promise<Counted>;
+  preview(context: ImportWork, job: JobRow): Promise<Counted>;
   /** All of it in one transaction. */
-  apply(job: JobRow, prepared: Prepared, context: JobContext): Promise<void>;
+  apply(context: ImportWork, job: JobRow, prepared: Prepared, run: JobContext): Promise<void>;
 }
 
 const maxRestarts = 5;
 const uniqueViolation = '23505';
 
 /** An import as a kind of job. The tables of one that was cancelled are left to the sweep. */
-export function importKind(db: Database, work: Work, atOnce: number): JobKind {
+export function importKind(context: ImportWork, work: Work, atOnce: number): JobKind {
   return {
     atOnce,
-    async run(job, context) {
+    async run(job, run) {
       for (let restart = 1; ; restart++) {
         try {
-          return await attempt(db, work, job, context);
+          return await attempt(context, work, job, run);
         } catch (error) {
           // A single change that was under way before the import could be seen. It will not meet the same one again.
           const isOutrun = error instanceof StaleRead || sqlState(error) === uniqueViolation;
@@ -48,15 +54,15 @@ export function importKind(db: Database, work: Work, atOnce: number): JobKind {
         }
       }
     },
-    ended: (job) => dropTables(db, job.id),
+    ended: (job) => dropTables(context.db, job.id),
   };
 }
 
-async function attempt(db: Database, work: Work, job: JobRow, context: JobContext): Promise<void> {
-  const prepared = await work.prepare(job);
-  context.progress(0);
-  if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(job, prepared, context);
-  const counts = await work.preview(job);
+async function attempt(context: ImportWork, work: Work, job: JobRow, run: JobContext): Promise<void> {
+  const prepared = await work.prepare(context, job);
+  run.progress(0);
+  if (!(job.options as { dry_run?: boolean }).dry_run) return work.apply(context, job, prepared, run);
+  const counts = await work.preview(context, job);
   const { skipped, kept, warnings } = prepared;
-  await db.transaction((tx) => context.finish(tx, { ...noCounts, skipped, kept, ...counts }, warnings));
+  await context.db.transaction((tx) => run.finish(tx, { ...noCounts, skipped, kept, ...counts }, warnings));
 }

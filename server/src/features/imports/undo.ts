@@ -1,6 +1,6 @@
 import { Problem } from '@kohort/contract';
-import { insertQueued, JobFailed, type JobRow, noCounts, selectJob } from '../../jobs/queue.ts';
-import type { Database, Db, Tx } from '../../postgres/database.ts';
+import { insertQueued, type JobContext, JobFailed, type JobRow, noCounts, selectJob } from '../../jobs/queue.ts';
+import type { Db, Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
@@ -9,7 +9,7 @@ import { countRestorable, deleteUntouched, lockUsers, restoreUsers } from '../us
 import { joinByHash } from './bulk.ts';
 import { applyPlan, segmentOf } from './member-import.ts';
 import { hasErased, isSegmentLive, keepSegment } from './members.sql.ts';
-import type { Work } from './run.ts';
+import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { plannedUserIds, tableOf } from './staging.sql.ts';
 import { countChangesOf, createUndoPlan, dropChangedSince, selectChangedUsers, userChangesOf } from './undo.sql.ts';
 
@@ -57,88 +57,94 @@ async function undoneBy(db: Db, job: JobRow): Promise<JobRow> {
   return undone;
 }
 
+async function prepareMembers({ db }: ImportWork, job: JobRow): Promise<Prepared> {
+  if (!(await isSegmentLive(db, segmentOf(job)))) throw gone('the segment');
+  const undone = await undoneBy(db, job);
+  await sweepExpired(db);
+  return db.transaction(async (tx) => {
+    const all = await countChangesOf(tx, undone);
+    return { skipped: 0, kept: all - (await createUndoPlan(tx, job.id, undone)), warnings: [] };
+  }, long);
+}
+
+function previewMembers({ db }: ImportWork, job: JobRow): Promise<Counted> {
+  const target = { segmentId: segmentOf(job), replace: false };
+  return db.transaction((tx) => previewPlanned(tx, tableOf(job.id, 'plan'), target), long);
+}
+
+function applyMembers(
+  { db }: ImportWork,
+  job: JobRow,
+  { kept }: Prepared,
+  { progress, finish }: JobContext,
+): Promise<void> {
+  const segmentId = segmentOf(job);
+  return transactionBehindFence(
+    db,
+    { job: job.id, segmentId, users: plannedUserIds(job.id) },
+    async (tx) => {
+      if (!(await keepSegment(tx, segmentId))) throw gone('the segment');
+      if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
+      const changed = await dropChangedSince(tx, job.id, segmentId);
+      await joinByHash(tx, job);
+      const counts = await applyPlan(tx, job, { mode: 'undo', unknown: 'skip' }, progress);
+      await finish(tx, { ...noCounts, ...counts, kept: kept + changed });
+    },
+    long,
+  );
+}
+
 /** Gives the users of an import into a segment the overrides they had before. */
-export function createMemberUndo({ db }: { db: Database }): Work {
-  return {
-    async prepare(job) {
-      if (!(await isSegmentLive(db, segmentOf(job)))) throw gone('the segment');
-      const undone = await undoneBy(db, job);
-      await sweepExpired(db);
-      return db.transaction(async (tx) => {
-        const all = await countChangesOf(tx, undone);
-        return { skipped: 0, kept: all - (await createUndoPlan(tx, job.id, undone)), warnings: [] };
-      }, long);
-    },
+export const memberUndo: Work = { prepare: prepareMembers, preview: previewMembers, apply: applyMembers };
 
-    preview(job) {
-      const target = { segmentId: segmentOf(job), replace: false };
-      return db.transaction((tx) => previewPlanned(tx, tableOf(job.id, 'plan'), target), long);
-    },
+async function prepareUsers({ db }: ImportWork, job: JobRow): Promise<Prepared> {
+  await undoneBy(db, job);
+  return { skipped: 0, kept: 0, warnings: [] };
+}
 
-    apply(job, { kept }, { progress, finish }) {
-      const segmentId = segmentOf(job);
-      return transactionBehindFence(
-        db,
-        { job: job.id, segmentId, users: plannedUserIds(job.id) },
-        async (tx) => {
-          if (!(await keepSegment(tx, segmentId))) throw gone('the segment');
-          if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
-          const changed = await dropChangedSince(tx, job.id, segmentId);
-          await joinByHash(tx, job);
-          const counts = await applyPlan(tx, job, { mode: 'undo', unknown: 'skip' }, progress);
-          await finish(tx, { ...noCounts, ...counts, kept: kept + changed });
-        },
-        long,
-      );
-    },
-  };
+async function previewUsers({ db }: ImportWork, job: JobRow): Promise<Counted> {
+  const { job: undone } = job.options as UndoOptions;
+  const found = await db.transaction((tx) => countRestorable(tx, userChangesOf(undone)), long);
+  return { ...noCounts, ...found };
+}
+
+async function restoreAll(tx: Tx, undone: number, progress: (processed: number) => void) {
+  const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
+  let [after, done] = [0, 0];
+  for (;;) {
+    const ids = await selectChangedUsers(tx, undone, after, usersAtOnce);
+    const last = ids.at(-1);
+    if (last === undefined) return counts;
+    // The next statement sees what those did who had the locks before.
+    await lockUsers(tx, ids);
+    const changes = userChangesOf(undone);
+    const updated = await restoreUsers(tx, changes, ids);
+    const removed = await deleteUntouched(tx, changes, ids);
+    counts.updated += updated;
+    counts.removed += removed;
+    counts.kept += ids.length - updated - removed;
+    [after, done] = [last, done + ids.length];
+    progress(done);
+  }
+}
+
+function applyUsers(
+  { db }: ImportWork,
+  job: JobRow,
+  _prepared: Prepared,
+  { progress, finish }: JobContext,
+): Promise<void> {
+  const { job: undone } = job.options as UndoOptions;
+  return transactionBehindFence(
+    db,
+    { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
+    async (tx) => finish(tx, await restoreAll(tx, undone, progress)),
+    long,
+  );
 }
 
 /**
  * Gives the users of an import the names and attributes they had before, and erases those it registered who have had no
  * membership since.
  */
-export function createUserUndo({ db }: { db: Database }): Work {
-  async function restoreAll(tx: Tx, undone: number, progress: (processed: number) => void) {
-    const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
-    let [after, done] = [0, 0];
-    for (;;) {
-      const ids = await selectChangedUsers(tx, undone, after, usersAtOnce);
-      const last = ids.at(-1);
-      if (last === undefined) return counts;
-      // The next statement sees what those did who had the locks before.
-      await lockUsers(tx, ids);
-      const changes = userChangesOf(undone);
-      const updated = await restoreUsers(tx, changes, ids);
-      const removed = await deleteUntouched(tx, changes, ids);
-      counts.updated += updated;
-      counts.removed += removed;
-      counts.kept += ids.length - updated - removed;
-      [after, done] = [last, done + ids.length];
-      progress(done);
-    }
-  }
-
-  return {
-    async prepare(job) {
-      await undoneBy(db, job);
-      return { skipped: 0, kept: 0, warnings: [] };
-    },
-
-    async preview(job) {
-      const { job: undone } = job.options as UndoOptions;
-      const found = await db.transaction((tx) => countRestorable(tx, userChangesOf(undone)), long);
-      return { ...noCounts, ...found };
-    },
-
-    apply(job, _prepared, { progress, finish }) {
-      const { job: undone } = job.options as UndoOptions;
-      return transactionBehindFence(
-        db,
-        { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
-        async (tx) => finish(tx, await restoreAll(tx, undone, progress)),
-        long,
-      );
-    },
-  };
-}
+export const userUndo: Work = { prepare: prepareUsers, preview: previewUsers, apply: applyUsers };

@@ -1,6 +1,6 @@
 import { maxJobErrors } from '@kohort/contract';
-import { type JobRow, noCounts } from '../../jobs/queue.ts';
-import type { Database, Tx } from '../../postgres/database.ts';
+import { type JobContext, type JobRow, noCounts } from '../../jobs/queue.ts';
+import type { Tx } from '../../postgres/database.ts';
 import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
@@ -8,7 +8,7 @@ import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import { countDifferent, insertUsers, selectIdsOf, updateUsers } from '../users/users.ts';
 import { joinUsersByHash, workInMemory } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
-import type { Counted, Work } from './run.ts';
+import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { eachSettled, type Settled, settleAgain } from './settle-users.ts';
 import { skipOrFail } from './skip.ts';
 import { plannedUserIds } from './staging.sql.ts';
@@ -91,35 +91,38 @@ async function previewAll(tx: Tx, job: JobRow): Promise<Counted> {
   return counts;
 }
 
-export function createUserImport({ db }: { db: Database }): Work {
-  return {
-    async prepare(job) {
-      const { unknown } = job.options as UserImportOptions;
-      await db.transaction(async (tx) => {
-        await joinUsersByHash(tx, job);
-        await workInMemory(tx);
-        await createUserPlan(tx, job.id, { create: unknown === 'create' });
-      }, long);
-      if (unknown === 'create') return { skipped: 0, kept: 0, warnings: [] };
-      const found = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
-      return skipOrFail(found, unknown === 'reject');
-    },
-
-    preview(job) {
-      return db.transaction((tx) => previewAll(tx, job), long);
-    },
-
-    apply(job, { skipped, warnings }, { progress, finish }) {
-      return transactionBehindFence(
-        db,
-        { job: job.id, segmentId: everySegment, users: plannedUserIds(job.id) },
-        async (tx) => {
-          const counts = await applyAll(tx, job, progress);
-          await analyzeGrown(tx, ['users', 'user_keys']);
-          await finish(tx, { ...counts, skipped }, warnings);
-        },
-        long,
-      );
-    },
-  };
+async function prepare({ db }: ImportWork, job: JobRow): Promise<Prepared> {
+  const { unknown } = job.options as UserImportOptions;
+  await db.transaction(async (tx) => {
+    await joinUsersByHash(tx, job);
+    await workInMemory(tx);
+    await createUserPlan(tx, job.id, { create: unknown === 'create' });
+  }, long);
+  if (unknown === 'create') return { skipped: 0, kept: 0, warnings: [] };
+  const found = await db.transaction((tx) => selectUnknownUsers(tx, job.id, maxJobErrors), long);
+  return skipOrFail(found, unknown === 'reject');
 }
+
+function preview({ db }: ImportWork, job: JobRow): Promise<Counted> {
+  return db.transaction((tx) => previewAll(tx, job), long);
+}
+
+function apply(
+  { db }: ImportWork,
+  job: JobRow,
+  { skipped, warnings }: Prepared,
+  { progress, finish }: JobContext,
+): Promise<void> {
+  return transactionBehindFence(
+    db,
+    { job: job.id, segmentId: everySegment, users: plannedUserIds(job.id) },
+    async (tx) => {
+      const counts = await applyAll(tx, job, progress);
+      await analyzeGrown(tx, ['users', 'user_keys']);
+      await finish(tx, { ...counts, skipped }, warnings);
+    },
+    long,
+  );
+}
+
+export const userImport: Work = { prepare, preview, apply };

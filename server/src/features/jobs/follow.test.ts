@@ -9,7 +9,7 @@ import { createRouter } from '../../http/route.ts';
 import { createWebServer } from '../../http/server.ts';
 import { Database, type Db } from '../../postgres/database.ts';
 import { jobRoutes } from './jobs.routes.ts';
-import { createJobs } from './jobs.ts';
+import { endFollowing, followingContext } from './jobs.ts';
 
 /** Of one caller; the fourth quarter of all places is for others. */
 const MAX_FOLLOWERS = 150;
@@ -29,7 +29,7 @@ const db: Db = {
 
 const viewer: Caller = { kind: 'key', role: 'viewer', userId: undefined, sessionId: undefined, actor: 'key:1' };
 const web = createWebServer({ logLevel: 'silent', trustProxy: [], translate: () => undefined });
-const jobs = createJobs(db, { lookEvery: 20 });
+const following = followingContext(db, { lookEveryMs: 20 });
 let port = 0;
 let database: TestDatabase;
 beforeAll(async () => {
@@ -46,7 +46,7 @@ beforeAll(async () => {
     refuseUnseen: async () => {},
   };
   jobRoutes(createRouter(web.app, settings), {
-    jobs,
+    following,
     db: real,
     once: (_, work) => work(real),
     onQueued: () => undefined,
@@ -56,7 +56,7 @@ beforeAll(async () => {
   port = typeof address === 'object' && address ? address.port : 0;
 });
 afterAll(async () => {
-  jobs.close();
+  endFollowing(following);
   await web.app.close();
   await real.close();
   await database.drop();

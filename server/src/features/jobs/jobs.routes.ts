@@ -8,7 +8,7 @@ import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { queueUndo } from '../imports/imports.ts';
 import { seenIds } from '../segments/segments.ts';
-import { type Jobs, unknownJob } from './jobs.ts';
+import { cancelJob, type Following, followJob, readJob, unknownJob } from './jobs.ts';
 
 export function onWire(job: JobRow) {
   return {
@@ -43,7 +43,7 @@ async function* events(first: JobRow | undefined, rest: AsyncGenerator<JobRow | 
   for await (const job of rest) yield write(job);
 }
 
-/** When the one who asked has left, or has been told everything. */
+/** Aborted when the reader has left, or the answer is complete. */
 function leaving({ raw: response }: FastifyReply): AbortSignal {
   const left = new AbortController();
   response.once('close', () => left.abort());
@@ -52,33 +52,35 @@ function leaving({ raw: response }: FastifyReply): AbortSignal {
 }
 
 export interface JobRoutes {
-  readonly jobs: Jobs;
+  readonly following: Following;
   readonly db: Db;
   readonly once: Once;
   /** A job was queued by a transaction that has committed. */
   readonly onQueued: () => void;
 }
 
-export function jobRoutes({ route }: Router, { jobs, db, once, onQueued }: JobRoutes): void {
+export function jobRoutes({ route }: Router, { following, db, once, onQueued }: JobRoutes): void {
   /** A key with tags sees the jobs of the segments that it sees. */
   async function findFor({ tags, actor }: Caller, text: string): Promise<number> {
     const id = idOf(text);
     if (!tags) return id;
-    const { segment_id, kind, actor: asker } = await jobs.read(id);
-    // What a question found out may be about segments that the key does not see.
+    const { segment_id, kind, actor: asker } = await readJob(db, id);
+    // The result of a question may be about segments that the key does not see.
     if (kind === 'question' && asker !== actor) throw unknownJob();
     if (segment_id !== null && !(await seenIds(db, tags, [segment_id])).has(segment_id)) throw unknownJob();
     return id;
   }
 
-  route(contract.readJob, async ({ params, caller }) => onWire(await jobs.read(await findFor(caller, params.id))));
+  route(contract.readJob, async ({ params, caller }) => onWire(await readJob(db, await findFor(caller, params.id))));
 
-  route(contract.cancelJob, async ({ params, caller }) => onWire(await jobs.cancel(await findFor(caller, params.id))));
+  route(contract.cancelJob, async ({ params, caller }) =>
+    onWire(await cancelJob(db, await findFor(caller, params.id))),
+  );
 
   route(contract.undoJob, async ({ params, query, caller, idempotent }) => {
     const id = await findFor(caller, params.id);
     // It may erase users, which such a key may not do otherwise.
-    if (caller.tags && (await jobs.read(id)).segment_id === null) {
+    if (caller.tags && (await readJob(db, id)).segment_id === null) {
       throw new Problem('forbidden', 'A key with tags may not undo an import of users.');
     }
     const options = { dryRun: query.dry_run === 'true', actor: caller.actor };
@@ -89,8 +91,8 @@ export function jobRoutes({ route }: Router, { jobs, db, once, onQueued }: JobRo
 
   route(contract.followJob, async ({ params, caller, reply }) => {
     const left = leaving(reply);
-    const found = jobs.follow(await findFor(caller, params.id), { caller: caller.actor, left });
-    // Drawn before the answer begins, so that an unknown job is 404.
+    const found = followJob(following, await findFor(caller, params.id), { caller: caller.actor, left });
+    // Read before the answer begins, so that an unknown job is a 404.
     const first = await found.next();
     if (left.aborted) return undefined;
     reply
