@@ -71,7 +71,7 @@ it.each([
   ['server/src/features/imports/imports.test.ts', '../fences/fences.sql.ts'],
   ['server/src/segmentation/decide.ts', '@kohort/contract'],
   ['server/src/segmentation/conditions/mingo.test.ts', 'mingo'],
-  ['server/src/app.ts', './features/users/users.routes.ts'],
+  ['server/src/routes.ts', './features/users/users.routes.ts'],
   ['server/test/database.ts', '@kohort/testkit/database.ts'],
   ['faults/stage.ts', '../testkit/service.ts'],
 ])('what the rules allow: %s imports %s', (from, to) => {

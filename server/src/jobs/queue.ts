@@ -12,5 +12,5 @@ export {
   markQueued,
   selectJob,
 } from './jobs.sql.ts';
-export { enqueue, heartbeat } from './queue.sql.ts';
+export { enqueue, heartbeat, type Schedule } from './queue.sql.ts';
 export type { JobContext, JobKind } from './worker.ts';

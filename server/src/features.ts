@@ -1,0 +1,98 @@
+import type { Registry } from 'prom-client';
+import { jobKinds, schedules } from './background-jobs.ts';
+import type { Config } from './config.ts';
+import { eraseAccount } from './features/accounts/accounts.ts';
+import { attributesContext } from './features/attributes/attributes.ts';
+import { authContext } from './features/auth/auth.ts';
+import { exportContext } from './features/exports/exports.ts';
+import { refuseErasureOfFenced } from './features/fences/fences.ts';
+import { createIdempotency } from './features/idempotency/idempotency.ts';
+import { importsContext } from './features/imports/imports.ts';
+import { followingContext } from './features/jobs/jobs.ts';
+import type { ReadContext } from './features/memberships/memberships.ts';
+import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
+import { coalesceResolve } from './features/memberships/read/resolve.ts';
+import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/read/segments-of-user.ts';
+import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
+import { createStreamLinks } from './features/ofrep/links.ts';
+import { FlagStreams } from './features/ofrep/streams.ts';
+import type { Questions } from './features/questions/questions.ts';
+import { reportContext } from './features/reports/reports.ts';
+import { createDefinitionCache } from './features/segments/definitions.ts';
+import { createPastDefinitions } from './features/segments/past-definitions.ts';
+import type { OnErase } from './features/users/users.ts';
+import { Worker } from './jobs/worker.ts';
+import { createCursors } from './paging/cursors.ts';
+import type { Database } from './postgres/database.ts';
+import { measureDatabase } from './postgres/metrics.ts';
+
+export interface FeatureSettings {
+  readonly config: Config & { readonly jwtSecret: string };
+  readonly db: Database;
+  readonly metrics: Registry;
+  /** Known once the service is connected. */
+  readonly databaseUrl: () => string;
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+/** What each feature works with, made once. */
+export type Features = ReturnType<typeof composeFeatures>;
+
+export function composeFeatures({ config, db, metrics, databaseUrl, onError }: FeatureSettings) {
+  const definitions = createDefinitionCache(db);
+  const reading = { db, definitions, cursors: createCursors(config.jwtSecret) };
+  const { reads, ledger } = membershipsOf(reading, metrics);
+  const questions: Questions = { db, answers: new Map(), onQueued: () => worker.wake() };
+  const worker: Worker = new Worker({
+    db,
+    onError,
+    kinds: jobKinds({ db, definitions, questions, jobRetention: config.jobRetention, databaseUrl, onError }),
+    schedules,
+  });
+  const onQueued = () => worker.wake();
+  return {
+    db,
+    reading,
+    reads,
+    ledger,
+    questions,
+    worker,
+    onErase,
+    onQueued,
+    auth: authContext({ ...config, db }),
+    idempotency: createIdempotency(db, config.jwtSecret),
+    attributes: attributesContext(db),
+    streams: new FlagStreams({ db, stateOf: reads.stateOf, onError }),
+    streamLinks: createStreamLinks(config.jwtSecret),
+    reports: reportContext({ db, secret: config.jwtSecret }),
+    exports: exportContext(reading),
+    following: followingContext(db),
+    imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
+  };
+}
+
+/** Reads and writes of memberships share statements, whose sizes and waits are measured. */
+function membershipsOf(reading: ReadContext, metrics: Registry) {
+  const { db, definitions } = reading;
+  const { watch, follow } = measureDatabase(db, metrics);
+  const fastReads = segmentsContext(reading);
+  const reads = {
+    segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
+    resolve: coalesceResolve(fastReads, watch('resolve')),
+    stateOf: coalesceStateOfUser(reading, watch('memberships')),
+    past: { db, definitionsAt: createPastDefinitions() },
+  };
+  const ledger = createLedger(db, definitions, watch('overrides'));
+  follow('segments', reads.segmentsOf);
+  follow('resolve', reads.resolve);
+  follow('memberships', reads.stateOf);
+  follow('overrides', ledger.applyOne);
+  return { reads, ledger };
+}
+
+/** What every feature deletes of a user who is erased. */
+const onErase: OnErase = async (tx, userId, { actor, isAdmin }) => {
+  await refuseErasureOfFenced(tx, userId);
+  await removeOverridesOfErased(tx, userId, actor);
+  await eraseAccount(tx, userId, isAdmin);
+};
