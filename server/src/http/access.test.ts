@@ -34,6 +34,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['POST', '/api/segments/preview', 'viewer'],
   ['POST', '/api/segments/overlap', 'viewer'],
   ['POST', '/api/segments/{slug}/preview', 'viewer'],
+  ['POST', '/api/definitions/apply', 'editor'],
   ['GET', '/api/attributes', 'viewer'],
   ['POST', '/api/layers', 'editor'],
   ['GET', '/api/layers', 'viewer'],
@@ -43,10 +44,6 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['GET', '/api/segments/{slug}/history', 'viewer'],
   ['POST', '/api/segments/{slug}/import', 'editor'],
   ['GET', '/api/segments/{slug}/export', 'viewer'],
-  ['POST', '/api/layers', 'editor'],
-  ['GET', '/api/layers', 'viewer'],
-  ['GET', '/api/layers/{slug}', 'viewer'],
-  ['DELETE', '/api/layers/{slug}', 'editor'],
   ['POST', '/api/users', 'editor'],
   ['GET', '/api/users', 'viewer'],
   ['GET', '/api/users/{user}', 'own'],
@@ -77,6 +74,7 @@ const WITHOUT = ['GET /api/reports/{report}', 'GET /ofrep/v1/events/{stream}'];
 /** What a key with tags may not do, because it would reach beyond the segments that it sees. */
 const NOT_FOR_TAGGED_KEYS = new Set([
   'DELETE /api/users/{user}',
+  'POST /api/definitions/apply',
   'POST /api/layers',
   'GET /api/layers',
   'GET /api/layers/{slug}',
