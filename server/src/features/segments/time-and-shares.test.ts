@@ -134,6 +134,17 @@ describe('bucket_by', () => {
     expect(page).toHaveLength(expected);
     expect(await count('by-company')).toBe(expected);
   });
+
+  it('does so beside a condition that is decided in process', async () => {
+    const condition = { version: { $vgte: '2.0.0' } };
+    await create({ slug: 'by-team', percentage: 100, bucket_by: 'team.id', condition });
+    await client.user({ external_id: 'in', attributes: { team: { id: 'a' }, version: '2.1.0' } });
+    await client.user({ external_id: 'old', attributes: { team: { id: 'a' }, version: '1.9.0' } });
+    await client.user({ external_id: 'teamless', attributes: { version: '2.1.0' } });
+    const page = await client.all('/api/segments/by-team/users', 'users');
+    expect(page.map(({ external_id }) => external_id)).toEqual(['in']);
+    expect(await count('by-team')).toBe(1);
+  });
 });
 
 describe('a start and an end', () => {

@@ -17,7 +17,12 @@ export const draftId = 0;
 function neededFor(definitions: Definitions, targets: readonly Definition[]): Needed {
   // One by one: of several definitions of one segment, as before and after a change, each has conditions of its own.
   const involved = targets.flatMap((target) => inOrder(definitions.byId, [target]));
-  const fields = new Set(involved.flatMap(({ condition }) => (condition ? [...fieldsOf(condition)] : [])));
+  const fields = new Set(
+    involved.flatMap(({ condition, bucketBy }) => [
+      ...(condition ? fieldsOf(condition) : []),
+      ...(bucketBy?.slice(0, 1) ?? []),
+    ]),
+  );
   return {
     segmentIds: [...new Set(involved.map(({ id }) => id))].filter((id) => id !== draftId),
     fields: fields.size <= maxFields ? [...fields] : undefined,
