@@ -55,12 +55,6 @@ const CALLS: Creating[] = [
     body: (word) => ({ name: word, role: 'viewer' }),
     effects: sql`SELECT count(*) AS n FROM api_keys`,
   },
-  {
-    id: 'createLayer',
-    path: '/api/layers',
-    body: (word) => ({ slug: word }),
-    effects: sql`SELECT count(*) AS n FROM layers`,
-  },
   // Its effect is the link alone, which is another one each millisecond.
   { id: 'createReport', path: '/api/reports', body: () => ({ month: '2026-11' }), effects: sql`SELECT 0 AS n` },
   {

@@ -41,6 +41,7 @@ it('every call under /api says how a key with tags is kept to its segments, or r
     .map(({ id }) => id);
   // Accounts and keys are for admins, which no key is; an erasure would change segments that the key does not see.
   expect(unsaid.sort()).toEqual([
+    'applyDefinitions',
     'changeAccount',
     'createKey',
     'createLayer',

@@ -102,7 +102,7 @@ it('changes nothing when anything is refused', async () => {
     expect(await client.get(`/api/segments/${A}`)).toMatchObject({ version: 1, percentage: 5 });
   }
   expect((await apply({ segments: [{ slug: A, version: 2 }] })).body.detail).toBe(
-    `Not at the version that was named: ${A} (1).`,
+    `Another version is current: ${A} (1).`,
   );
 });
 

@@ -70,7 +70,7 @@ async function refuseStale(tx: Tx, expected: ReadonlyMap<string, number | null>)
   const stale = [...expected].filter(([slug, version]) => (versions.get(slug) ?? null) !== version);
   if (stale.length === 0) return;
   const told = stale.map(([slug]) => `${slug} (${versions.get(slug) ?? 'does not exist'})`);
-  throw new Problem('version_stale', `Not at the version that was named: ${told.join(', ')}.`);
+  throw new Problem('version_stale', `Another version is current: ${told.join(', ')}.`);
 }
 
 async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
