@@ -3,42 +3,14 @@ import { prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, rate } from '../ratio.ts';
-import type { Service, Target } from '../service.ts';
-import { startService } from '../service.ts';
+import { type Service, startService } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
-import { drive, type Outcome, THREADS } from '../wrk.ts';
+import { type Walk, walkLoad, walkPast } from '../walk.ts';
 import { rules } from './dynamic.rules.ts';
 
 const DATABASE = 'kohort_bench_dynamic';
 /** More reads a second than we expect of users who were never asked about. */
 const NEW_USERS_A_SECOND = 15_000;
-const LONGEST_WALK = 120;
-
-interface Walk {
-  readonly first: number;
-  readonly users: number;
-}
-
-function walkLoad({ first, users }: Walk, options: Stage['options'], tokens: string) {
-  let walked = 0;
-  return {
-    from(start: number) {
-      walked = start;
-    },
-    isThrough: () => walked >= users,
-    async load(target: Target, seconds: number): Promise<Outcome> {
-      const outcome = await drive({
-        script: 'walk',
-        url: target.url,
-        seconds,
-        connections: options.connections,
-        env: { FIRST: first, USERS: users, START: walked, TOKENS: tokens },
-      });
-      walked += (outcome.issued + 1) * THREADS;
-      return outcome;
-    },
-  };
-}
 
 async function defineRules(service: Service): Promise<void> {
   for (const rule of rules()) await service.call('POST', '/api/segments', rule);
@@ -65,7 +37,6 @@ export async function dynamic(stage: Stage): Promise<Findings> {
 
   // Whoever asks about new users is started again before each round, so that nobody is known to it.
   let forgetful = await startService({ databaseUrl: postgres.urlOf(DATABASE) });
-  const seenWalk = walkLoad({ first: 1, users: dataset.users }, options, tokens);
   const newWalk = walkLoad(strangers, options, tokens);
   const seenRead = readLoad(stage, service, { tokens });
   let repeated = false;
@@ -88,12 +59,7 @@ export async function dynamic(stage: Stage): Promise<Findings> {
           target: () => service,
           connection,
           load: seenRead,
-          // Once past every user.
-          warmUp: async () => {
-            for (let spent = 0; !seenWalk.isThrough() && spent < LONGEST_WALK; spent += options.warmUp) {
-              await seenWalk.load(service, options.warmUp);
-            }
-          },
+          warmUp: () => walkPast(service, { first: 1, users: dataset.users }, options, tokens),
         },
         {
           name: '50 + 50 rules, every user new',

@@ -1,0 +1,40 @@
+import type { Options } from './options.ts';
+import type { Target } from './service.ts';
+import { drive, type Outcome, THREADS } from './wrk.ts';
+
+const LONGEST_WALK_S = 120;
+
+/** Users who are asked about one after the other, each once. */
+export interface Walk {
+  readonly first: number;
+  readonly users: number;
+}
+
+export function walkLoad({ first, users }: Walk, options: Options, tokens: string) {
+  let walked = 0;
+  return {
+    from(start: number) {
+      walked = start;
+    },
+    isThrough: () => walked >= users,
+    async load(target: Target, seconds: number): Promise<Outcome> {
+      const outcome = await drive({
+        script: 'walk',
+        url: target.url,
+        seconds,
+        connections: options.connections,
+        env: { FIRST: first, USERS: users, START: walked, TOKENS: tokens },
+      });
+      walked += (outcome.issued + 1) * THREADS;
+      return outcome;
+    },
+  };
+}
+
+/** Once past every user, so that the service has seen each of them. */
+export async function walkPast(target: Target, walk: Walk, options: Options, tokens: string): Promise<void> {
+  const { isThrough, load } = walkLoad(walk, options, tokens);
+  for (let spent = 0; !isThrough() && spent < LONGEST_WALK_S; spent += options.warmUp) {
+    await load(target, options.warmUp);
+  }
+}
