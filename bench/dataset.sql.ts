@@ -38,6 +38,28 @@ export async function insertUsers(client: pg.Client, { from, to }: UserRange): P
   );
 }
 
+// `days` from now, which may be negative.
+const instant = (days: string) =>
+  `to_char((now() + (${days}) * interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
+
+const dates = `jsonb_build_object(
+  'last_order', ${instant(`-${draw(30, 365 * 24)} / 24.0`)},
+  'signed_up', left(${instant(`-${draw(31, 1_000)}`)}, 10),
+  'renews_at', floor(extract(epoch FROM now() + ${draw(32, 365)} * interval '1 day') * 1000)::bigint)`;
+
+/** Adds a time, a date and milliseconds since 1970 to the attributes of users, spread over a year or more around now. */
+export async function giveDates(client: pg.Client, { from, to }: UserRange): Promise<void> {
+  await client.query(
+    `WITH dated AS (
+      UPDATE users u SET attributes = u.attributes || ${dates} WHERE u.id BETWEEN $1 AND $2
+      RETURNING u.id, u.attributes_version, u.attributes
+    )
+    UPDATE attribute_versions v SET attributes = dated.attributes
+    FROM dated WHERE v.user_id = dated.id AND v.version = dated.attributes_version`,
+    [from, to],
+  );
+}
+
 /** From 5 to 15 memberships each, ten on average, in segments that lie apart by a step of the user's; each with its history row. */
 export async function insertMemberships(client: pg.Client, { from, to }: UserRange): Promise<number> {
   const { rowCount } = await client.query(

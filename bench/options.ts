@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 export const scenarioNames = [
   'read',
   'dynamic',
+  'timed',
   'resolve',
   'add',
   'mixed',

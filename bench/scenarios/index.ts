@@ -9,12 +9,14 @@ import { overload } from './overload.ts';
 import { read } from './read.ts';
 import { resolve } from './resolve.ts';
 import { sizes } from './sizes.ts';
+import { timed } from './timed.ts';
 import { workers } from './workers.ts';
 
 /** In the order of the table. */
 export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<Findings>>> = {
   read,
   dynamic,
+  timed,
   resolve,
   add,
   mixed,
