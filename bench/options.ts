@@ -5,6 +5,7 @@ export const scenarioNames = [
   'dynamic',
   'timed',
   'resolve',
+  'ofrep',
   'add',
   'mixed',
   'workers',

@@ -65,6 +65,13 @@ export async function startService({ databaseUrl, env = {}, nodeArgs = [] }: Ser
   };
 }
 
+/** The secret of a new API key that may read everything. */
+export async function createViewerKey(service: Service): Promise<string> {
+  const key = fieldOf(await service.call('POST', '/api/keys', { name: 'bench', role: 'viewer' }), 'key');
+  if (typeof key !== 'string') throw new Error('no key');
+  return key;
+}
+
 /** Session tokens of an account that may write, one a line, good for every service on that database. */
 export async function writeTokens(service: Service, file: string): Promise<string> {
   const body = JSON.stringify({ name: 'Bench', username: 'bench', password: EDITOR_PASSWORD });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { runWithin } from '@kohort/testkit/processes.ts';
 
 export interface Load {
-  readonly script: 'read' | 'walk' | 'add' | 'resolve';
+  readonly script: 'read' | 'walk' | 'add' | 'resolve' | 'ofrep';
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
   readonly seconds: number;
@@ -33,14 +33,14 @@ export const THREADS = 2;
 /** Beyond the length of the load, until wrk is taken to hang. */
 const MARGIN_S = 20;
 
-/** Of the line that our scripts end with. */
+/** Of the line that our scripts and processes end with. */
 export function parseOutcome(output: string): Outcome {
   const line = /^RESULT (\{.*\})$/m.exec(output)?.[1];
-  if (line === undefined) throw new Error(`wrk told no result: ${output.trim().slice(-500)}`);
+  if (line === undefined) throw new Error(`the load reported no result: ${output.trim().slice(-500)}`);
   const found: unknown = JSON.parse(line);
   const read = (name: (typeof FIELDS)[number]): number => {
     const value = typeof found === 'object' && found !== null ? Reflect.get(found, name) : undefined;
-    if (typeof value !== 'number') throw new Error(`wrk's result has no ${name}: ${line}`);
+    if (typeof value !== 'number') throw new Error(`the result of the load has no ${name}: ${line}`);
     return value;
   };
   return {

@@ -5,6 +5,7 @@ import { add } from './add.ts';
 import { bulk } from './bulk.ts';
 import { dynamic } from './dynamic.ts';
 import { mixed } from './mixed.ts';
+import { ofrep } from './ofrep.ts';
 import { overload } from './overload.ts';
 import { read } from './read.ts';
 import { resolve } from './resolve.ts';
@@ -18,6 +19,7 @@ export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<
   dynamic,
   timed,
   resolve,
+  ofrep,
   add,
   mixed,
   workers,
