@@ -6,6 +6,7 @@ export const scenarioNames = [
   'timed',
   'resolve',
   'ofrep',
+  'client',
   'add',
   'mixed',
   'workers',

@@ -3,6 +3,7 @@ import type { Findings } from '../ratio.ts';
 import type { Stage } from '../stage.ts';
 import { add } from './add.ts';
 import { bulk } from './bulk.ts';
+import { client } from './client.ts';
 import { dynamic } from './dynamic.ts';
 import { mixed } from './mixed.ts';
 import { ofrep } from './ofrep.ts';
@@ -20,6 +21,7 @@ export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<
   timed,
   resolve,
   ofrep,
+  client,
   add,
   mixed,
   workers,

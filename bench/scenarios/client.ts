@@ -1,0 +1,73 @@
+import { join } from 'node:path';
+import { runWithin } from '@kohort/testkit/processes.ts';
+import { type Contestant, type Sample, takeTurns } from '../measure.ts';
+import { compare, type Findings, medianOf, rate, ratePerCore } from '../ratio.ts';
+import { createViewerKey } from '../service.ts';
+import type { Stage } from '../stage.ts';
+import { type Outcome, parseOutcome } from '../wrk.ts';
+
+const CALLERS_SCRIPT = join(import.meta.dirname, '../callers.ts');
+const CALLERS = 64;
+/** Beyond the length of the load, until the process is taken to hang. */
+const MARGIN_S = 20;
+const ratePerServerCore = ({ rate: answers, server }: Sample): number => answers / server;
+
+/** Callers in one process who share a client, with its batching of one tick and with a call for each read. */
+export async function client({ service, database, dataset, options, postgres }: Stage): Promise<Findings> {
+  const key = await createViewerKey(service);
+
+  async function ask(batching: 'yes' | 'no', seconds: number): Promise<Outcome> {
+    const { code, stdout, stderr } = await runWithin(
+      {
+        args: ['--conditions=kohort:source', CALLERS_SCRIPT],
+        env: {
+          NODE_ENV: 'production',
+          KOHORT_URL: service.url,
+          KOHORT_TOKEN: key,
+          USERS: String(dataset.users),
+          CALLERS: String(CALLERS),
+          SECONDS: String(seconds),
+          BATCHING: batching,
+        },
+      },
+      (seconds + MARGIN_S) * 1000,
+    );
+    if (code !== 0) throw new Error(`the callers ended with ${code}: ${stderr || stdout}`);
+    return parseOutcome(stdout);
+  }
+
+  const contestant = (name: string, batching: 'yes' | 'no'): Contestant => ({
+    name,
+    target: () => service,
+    connection: { application: 'kohort', database },
+    load: (seconds) => ask(batching, seconds),
+  });
+  const rows = await takeTurns(
+    'client',
+    [contestant('reads of one tick as one call', 'yes'), contestant('a call for each read', 'no')],
+    options,
+    postgres,
+  );
+  const pair = [medianOf(rows, 'reads of one tick as one call'), medianOf(rows, 'a call for each read')] as const;
+  return {
+    rows,
+    ratios: [
+      ...compare(
+        'client with batching against without: reads/s per busy core of the service',
+        pair,
+        ratePerServerCore,
+        {
+          atLeast: 3,
+        },
+      ),
+      ...compare(
+        'client with batching against without: reads/s per busy core, database included',
+        pair,
+        ratePerCore,
+        {},
+      ),
+      ...compare('client with batching against without: reads/s', pair, rate, {}),
+    ],
+    notes: [`client: ${CALLERS} callers in one Node process with @kohort/client; its requests/s are reads/s.`],
+  };
+}
