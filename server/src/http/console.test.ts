@@ -119,20 +119,29 @@ describe('a session of the console', () => {
     }
   });
 
-  it.each([
-    ['Sec-Fetch-Site: same-site'],
-    ['Sec-Fetch-Site: same-site\r\nOrigin: http://x'],
-    ['Sec-Fetch-Site: cross-site'],
-    ['Sec-Fetch-Site: none'],
-    ['Origin: http://x:8001'],
-    ['Origin: https://x'],
-    ['Origin: null'],
-    ['X-Nothing: says who calls'],
-  ])('is refused with %s, also where strangers may call', async (proof) => {
+  const otherPages = [
+    'Sec-Fetch-Site: same-site',
+    'Sec-Fetch-Site: same-site\r\nOrigin: http://x',
+    'Sec-Fetch-Site: cross-site',
+    'Sec-Fetch-Site: none',
+    'Origin: http://x:8001',
+    'Origin: https://x',
+    'Origin: null',
+  ];
+
+  it.each([...otherPages, 'X-Nothing: says who calls'])(
+    'is refused with %s, also where strangers may call',
+    async (proof) => {
+      const { cookie } = await signIn();
+      for (const call of ['GET /auth/me', 'GET /api/segments', 'GET /api/users/1/segments', 'GET /api/nowhere']) {
+        expect([call, (await send(call, [cookie, proof])).status]).toEqual([call, 401]);
+      }
+      expect((await send('GET /auth/me', [cookie, sameOrigin])).status).toBe(200);
+    },
+  );
+
+  it.each(otherPages)('is not ended with %s', async (proof) => {
     const { cookie } = await signIn();
-    for (const call of ['GET /auth/me', 'GET /api/segments', 'GET /api/users/1/segments', 'GET /api/nowhere']) {
-      expect([call, (await send(call, [cookie, proof])).status]).toEqual([call, 401]);
-    }
     expect((await send('DELETE /ui/session', [cookie, proof])).status).toBe(401);
     expect((await send('GET /auth/me', [cookie, sameOrigin])).status).toBe(200);
   });
@@ -154,6 +163,12 @@ describe('a session of the console', () => {
     ]);
     expect((await send('GET /auth/me', [cookie, sameOrigin])).status).toBe(401);
     expect((await send('DELETE /ui/session')).status).toBe(204);
+  });
+
+  it('ends for a program, too, which names no page', async () => {
+    const { cookie } = await signIn();
+    expect((await send('DELETE /ui/session', [cookie])).status).toBe(204);
+    expect((await send('GET /auth/me', [cookie, sameOrigin])).status).toBe(401);
   });
 
   it('is not opened by a wrong password', async () => {

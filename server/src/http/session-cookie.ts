@@ -35,17 +35,25 @@ function isOfOurPage(request: FastifyRequest): boolean {
   return site === undefined ? origin !== undefined && origin === originOf(request) : site === 'same-origin';
 }
 
+/** Whether no page makes the call: with what is no plain read, browsers send at least one of the two. */
+function isOfNoPage({ headers }: FastifyRequest): boolean {
+  return headers.origin === undefined && headers['sec-fetch-site'] === undefined;
+}
+
 /**
  * The headers of a call, with the credential that the console's cookie stands for. Where a call bears a credential of its own,
  * the cookie says nothing.
  * @throws 401 when the cookie comes with a call that no page of ours makes.
  */
-export function withSession(request: FastifyRequest): Pick<IncomingHttpHeaders, 'authorization'> {
+export function withSession(
+  request: FastifyRequest,
+  { fromPrograms = false } = {},
+): Pick<IncomingHttpHeaders, 'authorization'> {
   const { authorization, cookie } = request.headers;
   if (authorization !== undefined || cookie === undefined) return request.headers;
   const token = cookieValue(cookie, isSecure(request) ? secureName : name);
   if (token === undefined || token === '') return request.headers;
-  if (isOfOurPage(request)) return { authorization: `Bearer ${token}` };
+  if (isOfOurPage(request) || (fromPrograms && isOfNoPage(request))) return { authorization: `Bearer ${token}` };
   throw new Problem('unauthenticated', 'The session cookie is taken from pages of this service alone. Send a token.', {
     headers: { 'www-authenticate': 'Bearer realm="kohort"' },
   });

@@ -16,7 +16,7 @@ export function consoleRoutes({ route }: Router, context: AuthContext, authentic
 
   route(contract.closeSession, async ({ request, reply }) => {
     // A token in a header is not the console's session.
-    const headers = request.headers.authorization === undefined ? withSession(request) : {};
+    const headers = request.headers.authorization === undefined ? withSession(request, { fromPrograms: true }) : {};
     reply.header('set-cookie', sessionCookie(request, '', 0));
     const caller = await identify(headers, authenticate).catch(() => undefined);
     if (caller?.kind === 'session') await signOut(context, caller);
