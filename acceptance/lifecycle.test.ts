@@ -169,6 +169,13 @@ describe('SIGTERM', () => {
     }
   });
 
+  it('that reaches it twice at once is one stop', async () => {
+    const other = await launch({ DATA_DIR: data.folder });
+    process.kill(other.pid, 'SIGTERM');
+    expect(await other.kill('SIGTERM')).toMatchObject({ code: 0 });
+    await expect(postmasterOf(data.folder)).rejects.toThrow('no postmaster');
+  });
+
   it('is not the only end that leaves no PostgreSQL behind: a start that fails late does not, either', async () => {
     const { code, stderr } = await runToEnd({ PORT: '0', DATA_DIR: data.folder, ADMIN_PASSWORD: 'x'.repeat(200) });
     expect(code).toBe(1);
