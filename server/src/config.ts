@@ -42,7 +42,7 @@ const SIGN_UP_ROLES = ['member', 'viewer', 'editor'] as const;
 const PROXY_WORDS = ['loopback', 'linklocal', 'uniquelocal'];
 const MIN_SECRET_BYTES = 32;
 
-// Published with the seed's source, or in everybody's examples: a token signed with one of these proves nothing.
+// Published with the seed's source or in common examples: a token signed with one of these proves nothing.
 const SEED_SECRET = 'jbfj5jbh6hgj5';
 const EXAMPLE_SECRETS = new Set([
   'a-string-secret-at-least-256-bits-long',
@@ -71,106 +71,115 @@ function isWellKnownSecret(secret: string): boolean {
   );
 }
 
+function value(env: Env, name: string): string | undefined {
+  return env[name] === '' ? undefined : env[name];
+}
+
+function oneOf<const T extends string>(env: Env, name: string, allowed: readonly T[], fallback: T): T {
+  const text = value(env, name) ?? fallback;
+  const found = allowed.find((one) => one === text);
+  if (found === undefined) throw new ConfigError(`${name} is "${text}", but takes one of: ${allowed.join(', ')}.`);
+  return found;
+}
+
+function integer(env: Env, name: string, fallback: number, min: number, max: number): number {
+  const text = value(env, name);
+  if (text === undefined) return fallback;
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= min && number <= max)) {
+    throw new ConfigError(`${name} is "${text}", but takes a whole number from ${min} to ${max}.`);
+  }
+  return number;
+}
+
+function proxiesOf(env: Env): string[] {
+  const all = (value(env, 'TRUST_PROXY') ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
+  for (const one of all) {
+    if (PROXY_WORDS.includes(one)) continue;
+    const [address = '', bits, ...rest] = one.split('/');
+    const family = isIP(address);
+    const isNetwork = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+    if (family === 0 || !isNetwork || rest.length > 0) {
+      throw new ConfigError(`TRUST_PROXY holds "${one}", but takes addresses or networks, separated by commas.`);
+    }
+  }
+  return all;
+}
+
+function publicUrlOf(env: Env): Config['publicUrl'] {
+  const text = value(env, 'PUBLIC_URL');
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url && /^https?:$/.test(url.protocol) && url.href === url.origin + url.pathname;
+  // Node compares paths byte by byte, and a proxy may decode what is percent-encoded.
+  if (!isPlain || !/^[A-Za-z0-9/._~-]*$/.test(url.pathname) || url.pathname.includes('//')) {
+    throw new ConfigError(
+      `PUBLIC_URL is "${text}", but takes an http:// or https:// URL with a path at most, as in https://example.com/kohort.`,
+    );
+  }
+  return { origin: url.origin, pathPrefix: url.pathname.replace(/\/$/, '') };
+}
+
+function databaseUrlOf(env: Env): string | undefined {
+  const url = value(env, 'DATABASE_URL');
+  if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) {
+    throw new ConfigError('DATABASE_URL takes a URL that begins with postgres:// or postgresql://.');
+  }
+  if (url !== undefined && !URL.canParse(url)) {
+    throw new ConfigError('DATABASE_URL cannot be read as a URL; percent-encode special characters of the password.');
+  }
+  return url;
+}
+
+function jwtSecretOf(env: Env, mode: Mode): string | undefined {
+  const secret = value(env, 'JWT_SECRET');
+  if (secret === undefined) {
+    if (mode === 'evaluation') return undefined;
+    throw new ConfigError('MODE=production needs JWT_SECRET, at least 32 random bytes: openssl rand -base64 48');
+  }
+  if (isWellKnownSecret(secret)) {
+    throw new ConfigError(
+      'JWT_SECRET is a well-known value; anybody could sign tokens with it. Draw one: openssl rand -base64 48',
+    );
+  }
+  const bytes = Buffer.byteLength(secret);
+  if (bytes < MIN_SECRET_BYTES) {
+    throw new ConfigError(`JWT_SECRET has ${bytes} bytes, but needs at least ${MIN_SECRET_BYTES}.`);
+  }
+  return secret;
+}
+
 /**
- * Reads the environment, once. Nobody else reads it.
+ * Reads the environment, once. No other code reads it.
  * @throws ConfigError with a sentence that names the variable and what it takes.
  */
 export function readConfig(env: Env): Config {
-  const value = (name: string) => (env[name] === undefined || env[name] === '' ? undefined : env[name]);
-
-  function oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T {
-    const text = value(name) ?? fallback;
-    const found = allowed.find((one) => one === text);
-    if (found === undefined) throw new ConfigError(`${name} is "${text}", but takes one of: ${allowed.join(', ')}.`);
-    return found;
-  }
-
-  function integer(name: string, fallback: number, min: number, max: number): number {
-    const text = value(name);
-    if (text === undefined) return fallback;
-    const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(number >= min && number <= max)) {
-      throw new ConfigError(`${name} is "${text}", but takes a whole number from ${min} to ${max}.`);
-    }
-    return number;
-  }
-
-  function proxies(): string[] {
-    const all = (value('TRUST_PROXY') ?? '')
-      .split(',')
-      .map((one) => one.trim())
-      .filter(Boolean);
-    for (const one of all) {
-      if (PROXY_WORDS.includes(one)) continue;
-      const [address = '', bits, ...rest] = one.split('/');
-      const family = isIP(address);
-      const isNetwork = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-      if (family === 0 || !isNetwork || rest.length > 0) {
-        throw new ConfigError(`TRUST_PROXY holds "${one}", but takes addresses or networks, separated by commas.`);
-      }
-    }
-    return all;
-  }
-
-  function publicUrl(): Config['publicUrl'] {
-    const text = value('PUBLIC_URL');
-    if (text === undefined) return undefined;
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    const isPlain = url && /^https?:$/.test(url.protocol) && url.href === url.origin + url.pathname;
-    // Node compares paths byte by byte, and a proxy may decode what is percent-encoded.
-    if (!isPlain || !/^[A-Za-z0-9/._~-]*$/.test(url.pathname) || url.pathname.includes('//')) {
-      throw new ConfigError(
-        `PUBLIC_URL is "${text}", but takes an http:// or https:// URL with a path at most, as in https://example.com/kohort.`,
-      );
-    }
-    return { origin: url.origin, pathPrefix: url.pathname.replace(/\/$/, '') };
-  }
-
-  const databaseUrl = value('DATABASE_URL');
-  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
-    throw new ConfigError('DATABASE_URL takes a URL that begins with postgres:// or postgresql://.');
-  }
-  if (databaseUrl !== undefined && !URL.canParse(databaseUrl)) {
-    throw new ConfigError('DATABASE_URL cannot be read as a URL; percent-encode special characters of the password.');
-  }
-  const mode = oneOf('MODE', ['evaluation', 'production'], databaseUrl === undefined ? 'evaluation' : 'production');
+  const databaseUrl = databaseUrlOf(env);
+  const usual = databaseUrl === undefined ? 'evaluation' : 'production';
+  const mode = oneOf(env, 'MODE', ['evaluation', 'production'], usual);
   if (mode === 'production' && databaseUrl === undefined) {
     throw new ConfigError('MODE=production needs DATABASE_URL, the URL of your PostgreSQL.');
   }
-
-  const jwtSecret = value('JWT_SECRET');
-  if (mode === 'production' && jwtSecret === undefined) {
-    throw new ConfigError('MODE=production needs JWT_SECRET, at least 32 random bytes: openssl rand -base64 48');
-  }
-  if (jwtSecret !== undefined) {
-    if (isWellKnownSecret(jwtSecret)) {
-      throw new ConfigError(
-        'JWT_SECRET is a well-known value; anybody could sign tokens with it. Draw one: openssl rand -base64 48',
-      );
-    }
-    if (Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES) {
-      throw new ConfigError(
-        `JWT_SECRET has ${Buffer.byteLength(jwtSecret)} bytes, but needs at least ${MIN_SECRET_BYTES}.`,
-      );
-    }
-  }
-
+  const jwtSecret = jwtSecretOf(env, mode);
   return Object.freeze({
     mode,
-    host: value('HOST') ?? (mode === 'evaluation' ? '127.0.0.1' : '0.0.0.0'),
-    port: integer('PORT', 8000, 0, 65_535),
+    host: value(env, 'HOST') ?? (mode === 'evaluation' ? '127.0.0.1' : '0.0.0.0'),
+    port: integer(env, 'PORT', 8000, 0, 65_535),
     databaseUrl,
-    dataDir: value('DATA_DIR') ?? '.data',
+    dataDir: value(env, 'DATA_DIR') ?? '.data',
     jwtSecret,
-    tokenTtl: integer('TOKEN_TTL', 43_200, 1, 31_536_000),
-    adminPassword: value('ADMIN_PASSWORD'),
-    signUp: oneOf('SIGN_UP', ['open', 'closed'], 'open'),
-    signUpRole: oneOf('SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
-    logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    trustProxy: proxies(),
-    publicUrl: publicUrl(),
-    drainDelay: integer('DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
-    jobRetention: integer('JOB_RETENTION', 30, 1, 3_650),
-    workers: integer('WORKERS', 1, 1, 64),
+    tokenTtl: integer(env, 'TOKEN_TTL', 43_200, 1, 31_536_000),
+    adminPassword: value(env, 'ADMIN_PASSWORD'),
+    signUp: oneOf(env, 'SIGN_UP', ['open', 'closed'], 'open'),
+    signUpRole: oneOf(env, 'SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
+    logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info'),
+    trustProxy: proxiesOf(env),
+    publicUrl: publicUrlOf(env),
+    drainDelay: integer(env, 'DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
+    jobRetention: integer(env, 'JOB_RETENTION', 30, 1, 3_650),
+    workers: integer(env, 'WORKERS', 1, 1, 64),
   });
 }
