@@ -29,45 +29,34 @@ export interface MembersContext extends ReadContext {
 
 /** Calls about all users. Each is answered at once or, where the caller prefers, by a job that has more time. */
 export function memberRoutes(router: Router, context: MembersContext): void {
-  const { db, definitions, questions, attributes } = context;
-  const within = (timeoutMs: number | undefined) => (timeoutMs === undefined ? context : { ...context, timeoutMs });
+  listRoutes(router, context);
+  previewRoutes(router, context);
+  overlapRoute(router, context);
+}
 
-  /** @throws Problem 404, before a job is made of a question about what is not there. */
-  async function refuseUnknown(slugs: readonly string[]): Promise<void> {
-    const { bySlug } = await definitions.fresh();
-    const unknown = slugs.filter((slug) => !bySlug.has(slug));
-    if (unknown.length > 0) throw unknownSegment(...unknown);
-  }
-
-  async function readSeen(rule: Body<typeof contract.previewSegment>, tags: KeyTags): Promise<ReadRule> {
-    await refuseUnseenInCondition(db, tags, rule.condition);
-    return readRule(db, rule);
-  }
-
-  async function readSlugs(segments: readonly string[], tags: KeyTags): Promise<void> {
-    const twice = segments.findIndex((slug, i) => segments.indexOf(slug) < i);
-    if (twice >= 0) throw invalid(`/body/segments/${twice}`, 'names a segment twice');
-    await refuseUnseen(db, tags, segments);
-  }
-
+function listRoutes(router: Router, context: MembersContext): void {
+  const { questions } = context;
   routeQuestion(router, questions, contract.listMembers, {
-    check: ({ params }) => refuseUnknown([params.slug]),
+    check: ({ params }) => refuseUnknown(context, [params.slug]),
     async answer({ params, query }, timeoutMs) {
-      const { users, next_cursor } = await membersPage(within(timeoutMs), params.slug, query);
+      const { users, next_cursor } = await membersPage(within(context, timeoutMs), params.slug, query);
       return { users: users.map(shownMember), next_cursor };
     },
   });
 
   routeQuestion(router, questions, contract.countMembers, {
-    check: ({ params }) => refuseUnknown([params.slug]),
-    answer: async ({ params }, timeoutMs) => ({ count: await countOfMembers(within(timeoutMs), params.slug) }),
+    check: ({ params }) => refuseUnknown(context, [params.slug]),
+    answer: async ({ params }, timeoutMs) => ({ count: await countOfMembers(within(context, timeoutMs), params.slug) }),
   });
+}
 
+function previewRoutes(router: Router, context: MembersContext): void {
+  const { questions, attributes } = context;
   routeQuestion(router, questions, contract.previewSegment, {
-    check: ({ body, tags }) => readSeen(body, tags),
+    check: ({ body, tags }) => readSeen(context, body, tags),
     async answer({ body, tags }, timeoutMs) {
-      const { fields } = await readSeen(body, tags);
-      const { sample, ...counted } = await previewOf(within(timeoutMs), fields);
+      const { fields } = await readSeen(context, body, tags);
+      const { sample, ...counted } = await previewOf(within(context, timeoutMs), fields);
       return {
         ...counted,
         sample: sample.map(shown),
@@ -78,12 +67,12 @@ export function memberRoutes(router: Router, context: MembersContext): void {
 
   routeQuestion(router, questions, contract.previewChange, {
     async check({ params, body, tags }) {
-      await readSeen(body, tags);
-      await refuseUnknown([params.slug]);
+      await readSeen(context, body, tags);
+      await refuseUnknown(context, [params.slug]);
     },
     async answer({ params, body, tags }, timeoutMs) {
-      const change = await readSeen(body, tags);
-      const preview = await previewOfChange(within(timeoutMs), params.slug, change);
+      const change = await readSeen(context, body, tags);
+      const preview = await previewOfChange(within(context, timeoutMs), params.slug, change);
       const { sample_entering, sample_leaving, ...counted } = preview;
       return {
         ...counted,
@@ -93,18 +82,47 @@ export function memberRoutes(router: Router, context: MembersContext): void {
       };
     },
   });
+}
 
+function overlapRoute(router: Router, context: MembersContext): void {
+  const { questions } = context;
   routeQuestion(router, questions, contract.overlap, {
     async check({ body: { segments }, tags }) {
-      await readSlugs(segments, tags);
-      await refuseUnknown(segments);
+      await checkSlugs(context, segments, tags);
+      await refuseUnknown(context, segments);
     },
     async answer({ body: { segments }, tags }, timeoutMs) {
-      await readSlugs(segments, tags);
-      const { counts, pairs, all, any } = await overlapOf(within(timeoutMs), segments);
+      await checkSlugs(context, segments, tags);
+      const { counts, pairs, all, any } = await overlapOf(within(context, timeoutMs), segments);
       return { counts, pairs: [...pairs], all, any };
     },
   });
+}
+
+function within(context: MembersContext, timeoutMs: number | undefined): MembersContext {
+  return timeoutMs === undefined ? context : { ...context, timeoutMs };
+}
+
+/** @throws Problem 404, before a job is made of a question about a segment that does not exist. */
+async function refuseUnknown({ definitions }: MembersContext, slugs: readonly string[]): Promise<void> {
+  const { bySlug } = await definitions.fresh();
+  const unknown = slugs.filter((slug) => !bySlug.has(slug));
+  if (unknown.length > 0) throw unknownSegment(...unknown);
+}
+
+async function readSeen(
+  { db }: MembersContext,
+  rule: Body<typeof contract.previewSegment>,
+  tags: KeyTags,
+): Promise<ReadRule> {
+  await refuseUnseenInCondition(db, tags, rule.condition);
+  return readRule(db, rule);
+}
+
+async function checkSlugs({ db }: MembersContext, segments: readonly string[], tags: KeyTags): Promise<void> {
+  const twice = segments.findIndex((slug, i) => segments.indexOf(slug) < i);
+  if (twice >= 0) throw invalid(`/body/segments/${twice}`, 'names a segment twice');
+  await refuseUnseen(db, tags, segments);
 }
 
 function shown({ id, external_id, name, attributes, created_at }: SampleRow) {
