@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AggregatorRegistry, type Registry } from 'prom-client';
+import { AggregatorRegistry, type Registry, type RegistryContentType } from 'prom-client';
 
 /** What a worker needs beside the environment it inherits. */
 export interface WorkerSettings {
@@ -43,6 +43,26 @@ function isMessage<Kind extends string>(message: unknown, kind: Kind): message i
   return typeof message === 'object' && message !== null && 'kind' in message && message.kind === kind;
 }
 
+async function answerMetrics(
+  metrics: AggregatorRegistry<RegistryContentType>,
+  worker: Worker,
+  id: number,
+): Promise<void> {
+  const text = await metrics.clusterMetrics().catch(() => '');
+  if (worker.isConnected()) worker.send({ kind: 'metrics', id, text } satisfies MetricsAnswer);
+}
+
+async function stopAll(): Promise<void> {
+  await Promise.all(
+    Object.values(cluster.workers ?? {}).map(async (worker) => {
+      if (!worker || worker.isDead()) return;
+      const gone = once(worker, 'exit');
+      worker.process.kill('SIGTERM');
+      await gone;
+    }),
+  );
+}
+
 /** Several processes on one port: starts them, starts another for each that dies, and adds their metrics up. */
 export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
   const metrics = new AggregatorRegistry();
@@ -75,7 +95,7 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
         // The others follow the first, which has migrated and made the admin; so a fault of the settings is reported once.
         for (let i = 1; i < count; i++) fork();
       } else if (isMessage(message, 'metrics')) {
-        void answerMetrics(worker, (message as MetricsAsked).id);
+        void answerMetrics(metrics, worker, (message as MetricsAsked).id);
       }
     });
     const replace = async () => {
@@ -94,24 +114,12 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
     if (!stopping) fork(Math.min(2 * wait, maxRestartAfterMs));
   }
 
-  async function answerMetrics(worker: Worker, id: number): Promise<void> {
-    const text = await metrics.clusterMetrics().catch(() => '');
-    if (worker.isConnected()) worker.send({ kind: 'metrics', id, text } satisfies MetricsAnswer);
-  }
-
   fork();
   return {
     ended,
     async stop() {
       stopping = true;
-      await Promise.all(
-        Object.values(cluster.workers ?? {}).map(async (worker) => {
-          if (!worker || worker.isDead()) return;
-          const gone = once(worker, 'exit');
-          worker.process.kill('SIGTERM');
-          await gone;
-        }),
-      );
+      await stopAll();
       end(true);
     },
   };
