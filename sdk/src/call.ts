@@ -150,6 +150,15 @@ function bounded(signal: AbortSignal | undefined, deadline: number) {
   };
 }
 
+function headersOf(shape: CallShape, input: CallInput, token: string | undefined): Headers {
+  const headers = new Headers(input.headers);
+  if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+  if (input.upload !== undefined) headers.set('content-type', input.type ?? 'application/octet-stream');
+  else if (input.body !== undefined) headers.set('content-type', 'application/json');
+  if (shape.creates && !headers.has('idempotency-key')) headers.set('idempotency-key', drawKey());
+  return headers;
+}
+
 export function createCall(options: ConnectionOptions): Call {
   const { url, token, retries = DEFAULT_RETRIES, timeoutMs = DEFAULT_TIMEOUT_MS, random = Math.random } = options;
   const send: typeof fetch = options.fetch ?? ((...request) => fetch(...request));
@@ -186,15 +195,6 @@ export function createCall(options: ConnectionOptions): Call {
     }
   }
 
-  function headersOf(shape: CallShape, input: CallInput): Headers {
-    const headers = new Headers(input.headers);
-    if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
-    if (input.upload !== undefined) headers.set('content-type', input.type ?? 'application/octet-stream');
-    else if (input.body !== undefined) headers.set('content-type', 'application/json');
-    if (shape.creates && !headers.has('idempotency-key')) headers.set('idempotency-key', drawKey());
-    return headers;
-  }
-
   return async function call(shape, input = {}) {
     await tracingIsLoaded;
     const isUnbounded = input.upload !== undefined || shape.answers === 'stream';
@@ -203,7 +203,7 @@ export function createCall(options: ConnectionOptions): Call {
     const isStream =
       input.upload !== undefined && typeof input.upload !== 'string' && !(input.upload instanceof Uint8Array);
     const span = beginSpan(shape, base);
-    const headers = headersOf(shape, input);
+    const headers = headersOf(shape, input, token);
     span.inject(headers);
     try {
       const answer = await withRetries(() => once(shape, input, headers, deadline, span), {
