@@ -1,5 +1,7 @@
+import type fc from 'fast-check';
 import type { Operation, Parameter, Schema } from './document.ts';
 import { accepts } from './document.ts';
+import { rightRule, wrongRule } from './rules.ts';
 
 /** A request before it is written out. */
 export interface Draft {
@@ -31,7 +33,7 @@ export interface Broken {
 /** Takes one of some. */
 export type Pick = <T>(items: readonly T[]) => T;
 /** Undefined: this cannot be done to this request. */
-export type Break = (operation: Operation, draft: Draft, pick: Pick) => Broken | undefined;
+export type Break = (operation: Operation, draft: Draft, pick: Pick, draw: fc.GeneratorValue) => Broken | undefined;
 
 const REFUSED = [400];
 const deep = (levels: number) => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
@@ -98,6 +100,19 @@ const whole =
     if (!body) return undefined;
     draft.raw = change(JSON.stringify(draft.body));
     return { what, statuses };
+  };
+
+/** The fields of a segment's rule, where the body has them. */
+const withRule =
+  (what: string, rule: fc.Arbitrary<object>, statuses: readonly number[]): Break =>
+  ({ body: schema, path }, draft, _, draw) => {
+    if (!schema?.properties?.ramp || !isObject(draft.body)) return undefined;
+    Object.assign(
+      draft.body,
+      draw(() => rule),
+    );
+    // The segment in the path may be none, which may be said first.
+    return { what, statuses: path.includes('{slug}') ? [...statuses, 404] : statuses };
   };
 
 const inQuery =
@@ -246,6 +261,8 @@ export const BREAKS: readonly Break[] = [
     draft.raw = '{"x":1}';
     return { what: 'a body where none is taken', statuses: REFUSED };
   },
+  withRule('a right rule', rightRule, [200, 201, 202, 409, 422]),
+  withRule('a wrong rule', wrongRule, REFUSED),
   // Of the query.
   inQuery('odd', oddParameter),
   inQuery('NUL in', () => 'a%00'),

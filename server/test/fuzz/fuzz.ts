@@ -23,9 +23,10 @@ const FILES = [
   '[]\n',
 ];
 
-/** Most calls add and remove segments; this one, users. */
-function knownFor({ id }: Operation, { known }: World): Known {
-  const { user = [] } = known;
+/** Most calls add and remove segments; one, users. Most slugs are those of segments; some, of layers. */
+function knownFor({ id, path }: Operation, { known }: World): Known {
+  const { user = [], layer = [] } = known;
+  if (path.startsWith('/api/layers')) return { ...known, slug: layer };
   return id === 'changeMembers' ? { ...known, add: user, remove: user } : known;
 }
 
@@ -68,7 +69,7 @@ async function tryOne(
     // What cannot be done to this request is passed over.
     const start = draw(fc.nat, { max: BREAKS.length - 1 });
     for (let i = 0; i < BREAKS.length; i++) {
-      const done = BREAKS[(start + i) % BREAKS.length]?.(operation, draft, pick);
+      const done = BREAKS[(start + i) % BREAKS.length]?.(operation, draft, pick, draw);
       if (done) {
         broken = done;
         break;

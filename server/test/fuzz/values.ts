@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { Schema } from './document.ts';
+import { anyCondition } from './rules.ts';
 
 /** Things that are there, by the name of the field or parameter that names them. */
 export type Known = Readonly<Record<string, readonly string[]>>;
@@ -72,12 +73,17 @@ export function arbitraryOf(schema: Schema, known: Known, name = ''): fc.Arbitra
 function objectOf({ properties, required = [] }: Schema, known: Known, name: string): fc.Arbitrary<unknown> {
   if (!properties) {
     const free = fc.dictionary(fc.string({ maxLength: 20 }), fc.jsonValue({ maxDepth: 3 })).map(storable);
-    return name === 'condition' ? fc.oneof(fc.constantFrom(...CONDITIONS), free) : free;
+    return name === 'condition' ? fc.oneof(fc.constantFrom(...CONDITIONS), anyCondition, free) : free;
   }
+  // The slug in here is that of a layer.
+  const knownHere = name === 'layer' ? { ...known, slug: known.layer ?? [] } : known;
   const record = (keys: readonly string[], always: readonly string[]) =>
-    fc.record(Object.fromEntries(keys.map((key) => [key, arbitraryOf(properties[key] ?? {}, known, key)] as const)), {
-      requiredKeys: [...always] as never[],
-    });
+    fc.record(
+      Object.fromEntries(keys.map((key) => [key, arbitraryOf(properties[key] ?? {}, knownHere, key)] as const)),
+      {
+        requiredKeys: [...always] as never[],
+      },
+    );
   const keys = Object.keys(properties);
   // With one field besides the required ones, too: not all that may stand there may stand together.
   const sparse = fc.constantFrom(...keys).chain((one) => {

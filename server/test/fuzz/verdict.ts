@@ -8,7 +8,7 @@ export interface Heard {
 
 /** What no answer may show of what is behind it. */
 const INNARDS =
-  /\bat .*\(|node_modules|\.ts\b|\/work\/|\/home\/|\b(?:SELECT|INSERT INTO|DELETE FROM)\b|pg_|relation "|violates|SQLSTATE|ECONN/;
+  /\bat (?:async |new )?[\w.<>$]+ \(|node_modules|\.ts\b|\/work\/|\/home\/|\b(?:SELECT|INSERT INTO|DELETE FROM)\b|pg_|relation "|violates|SQLSTATE|ECONN/;
 
 /** What is wrong with an answer, by the document alone; undefined when nothing is. */
 export function faultOf(

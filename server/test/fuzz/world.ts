@@ -1,4 +1,5 @@
 import type { Draft } from './breaks.ts';
+import { knownLayer } from './rules.ts';
 import type { Known } from './values.ts';
 import type { Heard } from './verdict.ts';
 
@@ -74,19 +75,20 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
     segments: slugs,
     remove: slugs,
     add: slugs,
+    layer: [knownLayer],
+    layers: [knownLayer],
   };
+
+  async function isGone(path: string): Promise<boolean> {
+    const headers = { authorization: `Bearer ${admin}` };
+    return (await send({ method: 'GET', path, headers, payload: undefined })).status === 404;
+  }
 
   /** What is named above is there again, whatever has been deleted since. */
   async function restore(): Promise<void> {
+    if (await isGone(`/api/layers/${knownLayer}`)) await demand('POST', '/api/layers', admin, { slug: knownLayer });
     for (const slug of slugs) {
-      const path = `/api/segments/${slug}`;
-      const { status } = await send({
-        method: 'GET',
-        path,
-        headers: { authorization: `Bearer ${admin}` },
-        payload: undefined,
-      });
-      if (status === 404)
+      if (await isGone(`/api/segments/${slug}`))
         await demand('POST', '/api/segments', admin, {
           slug,
           ...(slug === 'Known3' && { percentage: 50 }),
