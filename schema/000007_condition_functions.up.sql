@@ -2,36 +2,40 @@
 -- together: version.ts, instant.ts, json-number.ts.
 
 -- A numeral of any length as a text that sorts as the number does: its length in front, leading zeros gone.
-CREATE FUNCTION kohort_numeral_key(numeral text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+CREATE FUNCTION kohort_numeral_key(numeral text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-  SELECT lpad(greatest(length(ltrim(numeral, '0')), 1)::text, 6, '0') || coalesce(nullif(ltrim(numeral, '0'), ''), '0')
+DECLARE
+  digits text := ltrim(numeral, '0');
+BEGIN
+  RETURN CASE WHEN digits = '' THEN '0000010' ELSE lpad(length(digits)::text, 6, '0') || digits END;
+END
 $$;
 
--- The sort key of a version, to be compared under COLLATE "C"; null for a text that is none.
+-- The sort key of a version, to be compared under COLLATE "C"; null for a text that is none. Every expression is one that PL/pgSQL
+-- computes without a query of its own: a subquery or a function in SQL among them would cost three times as much.
 CREATE FUNCTION kohort_version_key(version text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
 DECLARE
   plain text;
-  core text;
+  numerals text[];
   pre_release text;
+  part text;
+  key text;
 BEGIN
   IF version !~ '^[vV]?[0-9]+(\.[0-9]+(\.[0-9]+)?)?(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$' THEN
     RETURN NULL;
   END IF;
   plain := split_part(ltrim(version, 'vV'), '+', 1);
-  core := split_part(plain, '-', 1);
-  pre_release := substr(plain, length(core) + 2);
-  core := kohort_numeral_key(split_part(core, '.', 1))
-    || coalesce(kohort_numeral_key(nullif(split_part(core, '.', 2), '')), '0000010')
-    || coalesce(kohort_numeral_key(nullif(split_part(core, '.', 3), '')), '0000010');
-  -- On its own, since an expression with a subquery costs ten times as much, whether or not it is needed.
+  numerals := string_to_array(split_part(plain, '-', 1) || '.0.0', '.');
+  key := kohort_numeral_key(numerals[1]) || kohort_numeral_key(numerals[2]) || kohort_numeral_key(numerals[3]);
+  pre_release := substr(plain, strpos(plain || '-', '-') + 1);
   IF pre_release = '' THEN
-    RETURN core || '9';
+    RETURN key || '9';
   END IF;
-  RETURN core || (
-    SELECT string_agg(CASE WHEN part ~ '^[0-9]+$' THEN '1' || kohort_numeral_key(part) ELSE '2' || part || '!' END, '' ORDER BY place)
-    FROM unnest(string_to_array(pre_release, '.')) WITH ORDINALITY AS parts (part, place)
-  ) || '0';
+  FOREACH part IN ARRAY string_to_array(pre_release, '.') LOOP
+    key := key || CASE WHEN part ~ '^[0-9]+$' THEN '1' || kohort_numeral_key(part) ELSE '2' || part || '!' END;
+  END LOOP;
+  RETURN key || '0';
 END
 $$;
 
@@ -63,6 +67,32 @@ BEGIN
       (substr(value, length(value) - 4, 2)::int * 60 + right(value, 2)::int) * CASE substr(value, length(value) - 5, 1) WHEN '-' THEN -60000 ELSE 60000 END
     END;
 END
+$$;
+
+-- Whether an array has an element that passes: a version against the key of another, an instant against a moment. Functions, since
+-- a subquery would keep the statement around it from scanning in parallel.
+CREATE FUNCTION kohort_has_version(elements jsonb, operator text, key text) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+  SELECT EXISTS (
+    SELECT FROM jsonb_array_elements(elements) AS element,
+      LATERAL (SELECT CASE jsonb_typeof(element) WHEN 'string' THEN kohort_version_key(element #>> '{}') COLLATE "C" END) AS found (version)
+    WHERE CASE operator
+      WHEN '=' THEN version = key
+      WHEN '>' THEN version > key
+      WHEN '>=' THEN version >= key
+      WHEN '<' THEN version < key
+      WHEN '<=' THEN version <= key
+    END
+  )
+$$;
+
+CREATE FUNCTION kohort_has_instant(elements jsonb, operator text, moment bigint) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+  SELECT EXISTS (
+    SELECT FROM jsonb_array_elements(elements) AS element,
+      LATERAL (SELECT CASE jsonb_typeof(element) WHEN 'number' THEN element::numeric WHEN 'string' THEN kohort_instant(element #>> '{}') END) AS found (instant)
+    WHERE CASE operator WHEN '<' THEN instant < moment WHEN '>' THEN instant > moment END
+  )
 $$;
 
 -- A number as JSON.stringify writes it, the key of bucket_by: very large and very small ones have an exponent.

@@ -247,7 +247,7 @@ function ofOurOwn({ scalars }: Source): fc.Arbitrary<JsonObject>[] {
   ];
 }
 
-/** What is left to the stream; rare, or most conditions would be. */
+/** Versions, and patterns of which some are left to the stream: rare, or most conditions would be. */
 function versionsAndPatterns(): fc.Arbitrary<JsonObject>[] {
   const comparison = fc.constantFrom('$vgt', '$vgte', '$vlt', '$vlte', '$veq', '$vne');
   const version = fc.constantFrom(...VERSIONS.filter((text) => text !== '1.2.x'));

@@ -1,8 +1,10 @@
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import fc from 'fast-check';
 import pg from 'pg';
+import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseInstant } from './instant.ts';
+import { textVersionSql } from './sql/version.ts';
 import { versionKey } from './version.ts';
 
 let database: TestDatabase;
@@ -83,6 +85,40 @@ describe('SQL reads as the evaluator does', () => {
         expect(await ofEach('kohort_version_key(value)', texts)).toEqual(texts.map((text) => versionKey(text) ?? null));
       }),
       { numRuns: 50 },
+    );
+  });
+
+  test('versions compared with one', async () => {
+    const numeral = fc.constantFrom('0', '1', '2', '10', '007', '123456789012', '9'.repeat(18), '9'.repeat(19));
+    const version = fc
+      .tuple(
+        fc.constantFrom('', '', '', 'v', ' '),
+        fc.array(numeral, { minLength: 1, maxLength: 4 }),
+        fc.constantFrom('', '', '', '-rc.2', '-0', '+build', '.', '\n'),
+      )
+      .map(([before, numerals, after]) => before + numerals.join('.') + after);
+    const operators = {
+      eq: (a: string, b: string) => a === b,
+      gt: (a: string, b: string) => a > b,
+      gte: (a: string, b: string) => a >= b,
+      lt: (a: string, b: string) => a < b,
+      lte: (a: string, b: string) => a <= b,
+    };
+    const operator = fc.constantFrom('eq', 'gt', 'gte', 'lt', 'lte');
+    const texts = fc.array(version, { minLength: 200, maxLength: 200 });
+    await fc.assert(
+      fc.asyncProperty(texts, operator, async (drawn, how) => {
+        const key = drawn.map(versionKey).find((one) => one !== undefined) ?? '';
+        const passes = textVersionSql(sql`value`, how, key);
+        const asked = sql`SELECT ${passes} AS passes FROM unnest(${drawn}::text[]) WITH ORDINALITY AS t (value, place) ORDER BY place`;
+        const { rows } = await client.query<{ passes: boolean }>(asked.text, asked.values);
+        const wrong = drawn.filter((one, i) => {
+          const other = versionKey(one);
+          return rows[i]?.passes !== (other !== undefined && operators[how](other, key));
+        });
+        expect(wrong, `${how} ${key}`).toEqual([]);
+      }),
+      { numRuns: 200 },
     );
   });
 

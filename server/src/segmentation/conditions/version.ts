@@ -20,6 +20,21 @@ export function versionKey(text: string): string | undefined {
   return numeralKey(major) + numeralKey(minor) + numeralKey(patch) + preReleaseKey(preRelease);
 }
 
+/** The numerals that a key begins with, and whether it is that of a pre-release. */
+export function releaseOf(key: string): {
+  readonly numerals: readonly [major: string, minor: string, patch: string];
+  readonly isPreRelease: boolean;
+} {
+  let at = 0;
+  const next = (): string => {
+    const start = at + lengthDigits;
+    at = start + Number(key.slice(at, start));
+    return key.slice(start, at);
+  };
+  const numerals = [next(), next(), next()] as const;
+  return { numerals, isPreRelease: key.slice(at) !== '9' };
+}
+
 function preReleaseKey(preRelease: string | undefined): string {
   if (preRelease === undefined) return '9';
   const identifiers = preRelease

@@ -1,7 +1,7 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from '../condition.ts';
 import { elementExistsSql, pathExistsSql } from './jsonpath.ts';
-import { isPatternSayable, typedSql, untypedSql } from './matchers.ts';
+import { isPatternSayable, someElementSql, typedSql, untypedSql } from './matchers.ts';
 
 /** How the tables around the condition are spoken of. */
 export interface SqlContext {
@@ -18,7 +18,7 @@ const MAX_PARAMETERS = 32_000;
 
 /**
  * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
- * or undefined where SQL cannot (versions, and patterns that the two engines may read differently). Then the caller evaluates a stream.
+ * or undefined where SQL cannot (patterns that the two engines may read differently). Then the caller evaluates a stream.
  * The text holds nothing from the user, only parameters.
  */
 export function conditionSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
@@ -44,9 +44,6 @@ function isSayable(condition: Condition<number>): boolean {
 
 function isTestSayable(test: Test): boolean {
   switch (test.kind) {
-    case 'version':
-      // Its function is exact and slower than a stream of users decided in process.
-      return false;
     case 'pattern':
       return isPatternSayable(test.pattern);
     case 'elements':
@@ -146,7 +143,7 @@ class Builder {
       const missing = raw(test.value === null ? 'TRUE' : 'FALSE');
       return sql`coalesce(${value} @> ${JSON.stringify(test.value)}::jsonb, ${missing})`;
     }
-    const inArray = pathExistsSql(value, [], test) ?? this.#someElement(value, test);
+    const inArray = this.#someElement(value, test);
     const typed = typedSql(test);
     if (typed !== undefined) {
       return sql`(CASE jsonb_typeof(${value}) WHEN ${typed.type} THEN ${typed.says(value)} WHEN 'array' THEN ${inArray} ELSE FALSE END)`;
@@ -157,6 +154,8 @@ class Builder {
   }
 
   #someElement(array: Sql, test: Test): Sql {
+    const inOneGo = pathExistsSql(array, [], test) ?? someElementSql(array, test, this.#now);
+    if (inOneGo !== undefined) return inOneGo;
     const element = this.#alias();
     return sql`EXISTS (SELECT FROM jsonb_array_elements(${array}) AS ${element} WHERE ${this.#single(element, test)})`;
   }

@@ -4,9 +4,12 @@ import type { Instant } from '../instant.ts';
 import type { Json } from '../json.ts';
 import { caseVariantsOf } from '../letter-case.ts';
 import type { Literal, Pattern } from '../regex.ts';
+import { textInstantSql } from './instant.ts';
 import { toPostgres } from './pattern.ts';
+import { textVersionSql, versionOperators } from './version.ts';
 
 const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
+const instantOperators = { before: '<', after: '>' } as const;
 const NUMBER = raw(`'number'`);
 const BOOLEAN = raw(`'boolean'`);
 const STRING = raw(`'string'`);
@@ -38,7 +41,9 @@ export function typedSql(test: Test): TypedSql | undefined {
       : { type: STRING, says: (value) => sql`${text(value)} COLLATE "C" ~ ${pattern}::text` };
   }
   if (test.kind === 'mod') return modSql(test.divisor, test.remainder);
-  if (test.kind === 'version') return versionSql(test.operator, test.key);
+  if (test.kind === 'version') {
+    return { type: STRING, says: (value) => textVersionSql(text(value), test.operator, test.key) };
+  }
   return test.kind === 'compare' ? comparisonSql(OPERATORS[test.operator], test.value) : undefined;
 }
 
@@ -49,13 +54,6 @@ function modSql(divisor: number, remainder: number): TypedSql {
     return sql`(${number} BETWEEN ${-max}::numeric AND ${max}::numeric AND trunc(${number}) % ${divisor}::numeric = ${remainder}::numeric)`;
   };
   return { type: NUMBER, says };
-}
-
-function versionSql(operator: Comparison | 'eq', key: string): TypedSql {
-  const compares = operator === 'eq' ? raw('=') : OPERATORS[operator];
-  const says = (value: Sql) =>
-    sql`coalesce(kohort_version_key(${text(value)}) COLLATE "C" ${compares} ${key}::text, FALSE)`;
-  return { type: STRING, says };
 }
 
 function comparisonSql(compares: Sql, expected: Scalar): TypedSql | undefined {
@@ -96,7 +94,7 @@ export function untypedSql(value: Sql, test: Exclude<Test, { kind: 'elements' }>
         ')',
       );
     case 'instant':
-      return instantSql(value, test.order === 'before' ? OPERATORS.lt : OPERATORS.gt, msOf(test.instant, now));
+      return instantSql(value, test.order, msOf(test.instant, now));
     case 'mod':
     case 'pattern':
     case 'version':
@@ -136,10 +134,23 @@ function msOf(instant: Instant, now: number): number {
   return instant.kind === 'fixed' ? instant.ms : now + instant.offsetMs;
 }
 
-function instantSql(value: Sql, compares: Sql, ms: number): Sql {
+function instantSql(value: Sql, order: 'before' | 'after', ms: number): Sql {
+  const compares = raw(instantOperators[order]);
   const asNumber = sql`${value} ${compares} ${JSON.stringify(ms)}::jsonb`;
-  const asText = sql`coalesce(kohort_instant(${text(value)}) ${compares} ${ms}::bigint, FALSE)`;
+  const asText = textInstantSql(text(value), order, ms);
   return sql`CASE jsonb_typeof(${value}) WHEN 'number' THEN ${asNumber} WHEN 'string' THEN ${asText} ELSE FALSE END`;
+}
+
+/** Whether some element of an array passes, where a function can say it. */
+export function someElementSql(array: Sql, test: Test, now: number): Sql | undefined {
+  switch (test.kind) {
+    case 'instant':
+      return sql`kohort_has_instant(${array}, ${instantOperators[test.order]}::text, ${msOf(test.instant, now)}::bigint)`;
+    case 'version':
+      return sql`kohort_has_version(${array}, ${versionOperators[test.operator]}::text, ${test.key}::text)`;
+    default:
+      return undefined;
+  }
 }
 
 /** A `jsonb[]` as one text: the driver takes several times as long over a thousand entries. */
