@@ -35,9 +35,9 @@ it('lists what users have, with types and examples, the most common first', asyn
   expect([sampled_users, is_complete]).toEqual([5, true]);
 });
 
-it('is refreshed once the sample is old, and not before', async () => {
-  const lasting = attributesContext(service.db);
-  const passing = attributesContext(service.db, 0);
+it('is refreshed once the sample is old, and not before; sooner where the sample holds every user', async () => {
+  const lasting = attributesContext(service.db, { maxAgeMs: 0, completeMaxAgeMs: 60_000 });
+  const passing = attributesContext(service.db, { maxAgeMs: 60_000, completeMaxAgeMs: 0 });
   const names = async (context: typeof lasting) => (await attributesOf(context)).attributes.map(({ name }) => name);
   await Promise.all([names(lasting), names(passing)]);
   const user = await client.user({ attributes: { later: 1 } });
@@ -50,8 +50,10 @@ it('is a sample of many users, of bounded size', async () => {
   await service.db.write(sql`
     INSERT INTO users (attributes) SELECT jsonb_build_object('shard', n % 3) FROM generate_series(1, 5000) n`);
   await service.db.write(sql`ANALYZE users`);
-  const { attributes, users, isComplete } = await attributesOf(attributesContext(service.db));
+  const context = attributesContext(service.db, { maxAgeMs: 60_000, completeMaxAgeMs: 0 });
+  const { attributes, users, isComplete, sampled_at } = await attributesOf(context);
   expect(isComplete).toBe(false);
+  expect((await attributesOf(context)).sampled_at).toBe(sampled_at);
   expect(users).toBeLessThanOrEqual(2_000);
   const shard = attributes.find(({ name }) => name === 'shard');
   expect(shard?.examples.toSorted()).toEqual([0, 1, 2]);

@@ -5,15 +5,23 @@ export interface Attributes extends AttributeSample {
   readonly isComplete: boolean;
 }
 
+export interface SampleAges {
+  readonly maxAgeMs: number;
+  /** Of a sample that holds every user: there are few, so it is cheap to take again. */
+  readonly completeMaxAgeMs: number;
+}
+
 export interface AttributesContext {
   readonly db: Database;
-  readonly maxAgeMs: number;
+  readonly ages: SampleAges;
   sample: { readonly attributes: Attributes; readonly takenAt: number } | undefined;
   refreshing: Promise<Attributes> | undefined;
 }
 
-export function attributesContext(db: Database, maxAgeMs = 60_000): AttributesContext {
-  return { db, maxAgeMs, sample: undefined, refreshing: undefined };
+const defaultAges: SampleAges = { maxAgeMs: 60_000, completeMaxAgeMs: 1_000 };
+
+export function attributesContext(db: Database, ages = defaultAges): AttributesContext {
+  return { db, ages, sample: undefined, refreshing: undefined };
 }
 
 const size: SampleSize = { rows: 2_000, names: 200, depth: 3, reported: 1_000 };
@@ -33,9 +41,10 @@ async function takeSample({ db }: AttributesContext): Promise<Attributes> {
   );
 }
 
-/** Which attributes users have, as of a sample that is at most so old. */
+/** Which attributes users have, as of a sample that is not too old. */
 export async function attributesOf(context: AttributesContext): Promise<Attributes> {
-  const { sample, maxAgeMs } = context;
+  const { sample, ages } = context;
+  const maxAgeMs = sample?.attributes.isComplete ? ages.completeMaxAgeMs : ages.maxAgeMs;
   if (sample && performance.now() - sample.takenAt < maxAgeMs) return sample.attributes;
   context.refreshing ??= takeSample(context)
     .then((attributes) => {
