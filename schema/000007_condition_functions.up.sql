@@ -1,5 +1,5 @@
--- What conditions ask of the texts in attributes. Each mirrors a function of the evaluator, and a property test holds the two
--- together: version.ts, instant.ts, json-number.ts.
+-- What conditions and buckets ask of values in attributes. Each mirrors a function of segmentation/, and functions.test.ts holds
+-- the two together: conditions/version.ts, conditions/instant.ts, the number in bucketKey of decide.ts.
 
 -- A numeral of any length as a text that sorts as the number does: its length in front, leading zeros gone.
 CREATE FUNCTION kohort_numeral_key(numeral text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE

@@ -18,7 +18,7 @@ export interface Config {
   readonly signUp: 'open' | 'closed';
   readonly signUpRole: Role;
   readonly logLevel: string;
-  /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. */
+  /** Addresses or networks of proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed. */
   readonly trustProxy: readonly string[];
   /** What links begin with; undefined: what each caller reaches us by. */
   readonly publicUrl: { readonly origin: string; readonly pathPrefix: string } | undefined;
