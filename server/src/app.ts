@@ -90,7 +90,7 @@ export async function createService(
       endFollowing(following);
       streams.close();
       await app.close();
-      await stopWorker().catch((error) => onError(error, 'the queue did not stop'));
+      await stopWorker().catch((error) => onError(error, 'job worker did not stop'));
       await db.close();
     },
   };

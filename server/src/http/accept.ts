@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import Negotiator from 'negotiator';
 
-/** Whether a person looks: browsers name HTML in `Accept`, programs take anything, or JSON. */
+/** Whether a browser asks: browsers name HTML in `Accept`, programs accept anything, or JSON. */
 export function wantsPage(request: FastifyRequest): boolean {
   return new Negotiator(request.raw).mediaType(['application/json', 'text/html']) === 'text/html';
 }

@@ -16,7 +16,7 @@ export function tokenNeeded(): Problem {
   return unauthenticated('This call needs a token: Authorization: Bearer …');
 }
 
-/** Who calls; anonymous without a credential. A credential that is there but no good is refused, never ignored. */
+/** Identifies the caller; anonymous without a credential. An invalid credential is refused, never ignored. */
 export async function identify({ authorization }: Credentials, authenticate: Authenticate): Promise<Caller> {
   if (authorization === undefined) return anonymous;
   const token = BEARER.exec(authorization)?.[1];
@@ -25,7 +25,7 @@ export async function identify({ authorization }: Credentials, authenticate: Aut
   return caller;
 }
 
-/** The same from memory alone; undefined where that does not suffice to say. */
+/** The same from memory alone; undefined when memory cannot answer. */
 export function recognise(
   { authorization }: Credentials,
   known: (token: string) => Caller | undefined,
@@ -40,15 +40,15 @@ function forbidden(detail: string): Problem {
 }
 
 export interface CallFacts {
-  /** The user in the path, as it stands there. */
+  /** The user in the path, as written. */
   readonly user: string | undefined;
-  /** Evaluation mode, where the seed's calls need no token and any good one will do. */
+  /** Evaluation mode, where the seed's calls need no token and accept any valid one. */
   readonly seedIsOpen: boolean;
   /** The header of a call from a web page. */
   readonly origin?: string | undefined;
 }
 
-/** Why a caller may not make a call. Undefined when they may. */
+/** Why a caller may not make a call; undefined when they may. */
 export function refusalOf(
   endpoint: Pick<Endpoint, 'access' | 'seed' | 'taggedKeys'>,
   caller: Caller,

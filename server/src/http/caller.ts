@@ -1,6 +1,6 @@
 import type { Role } from '@kohort/contract';
 
-/** Who makes a call, as far as permissions and the history need to know. */
+/** The caller, as far as permissions and history need to know. */
 export interface Caller {
   readonly kind: 'anonymous' | 'session' | 'key';
   /** Undefined for anonymous callers, who exist in evaluation mode and on public calls only. */
@@ -9,11 +9,11 @@ export interface Caller {
   readonly userId: number | undefined;
   readonly sessionId: string | undefined;
   readonly keyId?: number | undefined;
-  /** The tags of a key that has any: it sees and changes only segments that carry one of them. */
+  /** The tags of a key with tags: the key sees and changes only segments that carry one of them. */
   readonly tags?: readonly string[] | undefined;
-  /** Of a browser key: the only origins that it is accepted from. */
+  /** For a browser key: the only origins it is accepted from. */
   readonly origins?: readonly string[] | undefined;
-  /** As history keeps it: `user:2`, `key:1`, `anonymous`. */
+  /** As stored in history: `user:2`, `key:1`, `anonymous`. */
   readonly actor: string;
 }
 
@@ -25,5 +25,5 @@ export const anonymous: Caller = {
   actor: 'anonymous',
 };
 
-/** Answers who a bearer token belongs to, or undefined when it is no good. */
+/** Returns the caller that a bearer token belongs to, or undefined when the token is invalid. */
 export type Authenticate = (token: string) => Promise<Caller | undefined>;

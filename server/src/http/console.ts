@@ -5,8 +5,8 @@ import { Problem } from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /**
- * React Aria writes one `<style>` of its own (`touch-action` of what can be pressed). Its hash is pinned, so that no other
- * inline style is taken; a test computes it from the installed package.
+ * React Aria writes one inline `<style>` (`touch-action` for pressable elements). Its hash is pinned, so that no other
+ * inline style is accepted; a test computes it from the installed package.
  */
 export const ariaStyleHash = 'sha256-38RhXrc7EdReTKsOm23ZPOCUgniTUUcjky8QOOrQx6o=';
 
@@ -30,17 +30,17 @@ const pageHeaders = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
-  // The page names its assets by their hashes: a new build is found at once.
+  // The page refers to its assets by hash, so a new build takes effect at once.
   'cache-control': 'no-cache',
 };
 
 /**
- * The console below `/ui/`, as it was built into `folder`, where its own addresses (`/ui/segments/A`)
- * are all the one page.
+ * Serves the console that was built into `folder` below `/ui/`. All addresses of the console (`/ui/segments/A`) return the
+ * same page.
  */
 export async function answerConsole(app: FastifyInstance, folder: string, pathPrefix: string): Promise<void> {
   const page = await readFile(join(folder, 'index.html'), 'utf8').catch(() => undefined);
-  // Where the console is under a prefix, its page has to say so: all its addresses are relative to this.
+  // All addresses on the page are relative to this base, so it carries the prefix.
   const html = page?.replace('<base href="/ui/"', `<base href="${pathPrefix}/ui/"`);
 
   app.get('/ui', async (_request, reply) => reply.redirect(`${pathPrefix}/ui/`, 308));
@@ -61,7 +61,7 @@ export async function answerConsole(app: FastifyInstance, folder: string, pathPr
     prefix: '/ui/',
     index: false,
     decorateReply: false,
-    // One route for each file that there is; everything else below /ui/ is the page.
+    // One route per file; everything else below /ui/ is the page.
     wildcard: false,
     globIgnore: ['index.html'],
     cacheControl: false,

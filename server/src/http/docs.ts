@@ -6,10 +6,10 @@ import type { FastifyInstance } from 'fastify';
 import { Marked, type Tokens } from 'marked';
 import { wantsPage } from './accept.ts';
 
-/** Where the guides are, as Markdown; some installations leave them out. */
+/** The folder of the guides, in Markdown; some installations omit it. */
 const GUIDES = join(import.meta.dirname, '../../../docs');
 
-// Every address is relative, so that the pages work below any prefix a proxy adds.
+// Every address is relative, so the pages work below any prefix that a proxy adds.
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
@@ -36,13 +36,13 @@ table { border-collapse: collapse }
 th, td { padding: 0.25rem 0.75rem; border: 1px solid; text-align: left; vertical-align: top }
 `;
 
-// Everything the page needs comes from here; the policy makes sure of it.
+// The page loads everything from this service; the policy enforces that.
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const GUIDE_POLICY =
   "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/** Renders Markdown; links that lead out of the folder, which is not served, become plain text. */
+/** Renders Markdown. Links out of the folder become plain text, because nothing outside it is served. */
 function rendererFor(names: ReadonlySet<string>): (markdown: string) => string {
   const marked = new Marked({
     async: false,
@@ -105,7 +105,7 @@ const INDEX = {
   metrics: 'metrics',
 };
 
-/** `/` names the pages, or leads a browser to the console; `/docs` renders `/openapi.json`, and the guides stand below it. */
+/** `/` lists the pages, or redirects a browser to the console; `/docs` renders `/openapi.json`, with the guides below it. */
 export async function answerDocs(app: FastifyInstance, document: object): Promise<void> {
   await app.register(async (scope) => {
     scope.addHook('onRequest', async (_request, reply) => void reply.header('x-content-type-options', 'nosniff'));
@@ -114,7 +114,7 @@ export async function answerDocs(app: FastifyInstance, document: object): Promis
 }
 
 async function answerPages(app: FastifyInstance, document: object): Promise<void> {
-  // Bytes, which all answers share: a client that does not read must not cost a copy.
+  // All answers share these bytes, so a client that does not read does not cost a copy.
   const bytes = Buffer.from(JSON.stringify(document));
   app.get('/', async (request, reply) => {
     reply.header('vary', 'accept');

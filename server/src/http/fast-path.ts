@@ -14,19 +14,19 @@ export interface FastCall {
   /** Matches the whole of the request target. */
   readonly pattern: RegExp;
   /**
-   * A promise of the body, JSON of ASCII alone; undefined when the call is not to be taken here after all. What it rejects
-   * with is answered by the framework. `body`: what came with a `POST`, each byte a character.
+   * Returns a promise of the body, which is ASCII JSON, or undefined to leave the call to the framework. The framework also
+   * answers rejections. `body` is the body of a `POST`, one character per byte.
    */
   readonly answer: (path: RegExpExecArray, request: IncomingMessage, body: string) => Promise<string> | undefined;
-  /** Told about each answer, in seconds. */
+  /** Called with the duration of each answer, in seconds. */
   readonly observe: (seconds: number) => void;
 }
 
 export interface FastPath {
   readonly serverFactory: (handler: RequestListener) => Server;
-  /** Answers such calls from now on. */
+  /** Starts answering such calls. */
   open(call: FastCall): void;
-  /** What a call came to that failed here and was handed over: the framework is to answer it, not to try it again. */
+  /** The failure of a call that failed here and was handed over. The framework answers with it and must not try the call again. */
   failureOf(request: IncomingMessage): FastPathFailure | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface FastPathFailure {
 }
 
 const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
-/** Bytes: up to three digits, not zero. */
+/** A length in bytes: one to three digits, not zero. */
 const SMALL = /^[1-9][0-9]{0,2}$/;
 
 interface Exchange {
@@ -46,13 +46,13 @@ interface Exchange {
   readonly handler: RequestListener;
 }
 
-/** Whether a request could be one of ours, as far as its headers show. */
+/** Whether the headers of a request allow the fast path. */
 function isPlain({ method, headers }: IncomingMessage): boolean {
   if (!isHost(headers.host) || headers['transfer-encoding'] !== undefined) return false;
-  // A page in a browser, which is looked at more closely.
+  // Browsers send these. Their calls need the framework's checks.
   if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined || headers.cookie !== undefined)
     return false;
-  // A body has its time to arrive, which the framework watches.
+  // Only the framework limits how long a body may take to arrive.
   if (method === 'GET') return headers['content-length'] === undefined;
   return (
     SMALL.test(headers['content-length'] ?? '') &&
@@ -62,7 +62,7 @@ function isPlain({ method, headers }: IncomingMessage): boolean {
   );
 }
 
-/** The body, if all of it came with the head; what is not taken here must be put back. */
+/** Returns the body if all of it arrived with the head. A partial body is put back. */
 function readAtOnce(request: IncomingMessage): Buffer | undefined {
   const chunk: unknown = request.read();
   if (!Buffer.isBuffer(chunk)) return undefined;
@@ -85,9 +85,9 @@ function send(response: ServerResponse, requestId: string, body: string): void {
 }
 
 /**
- * The calls that other services wait for, without the framework: about half of the time of a request goes into routing,
- * hooks and reply objects that they do not need. It takes only what succeeds in the plainest way; everything else, and
- * whatever fails, is answered by the framework as if there were no fast path, so that there is one place for refusals.
+ * Answers the calls that other services wait for without the framework: about half of the time of a request goes into routing,
+ * hooks and reply objects that these calls do not need. Only plain successes are answered here. The framework answers all other
+ * requests and all failures as if there were no fast path, so refusals are made in one place.
  */
 export function createFastPath(
   options: ServerOptions,
@@ -135,7 +135,7 @@ export function createFastPath(
     } else if (request.method === 'GET') {
       if (!take(request, response, handler)) handler(request, response);
     } else {
-      // What came in one piece with the head has been parsed by then.
+      // By then node has parsed a body that arrived together with the head.
       process.nextTick(() => {
         if (!take(request, response, handler)) handler(request, response);
       });

@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
 import type { FastifyInstance } from 'fastify';
 
-/** `/healthz`: the process lives. `/readyz`: it can serve; 503 before the database is there, while it is away, and while draining. */
+/** `/healthz`: the process is alive. `/readyz`: it can serve; 503 while the database is unreachable and while draining. */
 export function answerHealth(app: FastifyInstance, isReady: () => boolean): void {
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async () => {

@@ -4,10 +4,10 @@ import { Problem } from '@kohort/contract';
 import type { FastifyRequest } from 'fastify';
 import type { IsTrusted } from './address.ts';
 
-/** `PUBLIC_URL`: where callers reach the service, which may stand behind a proxy that adds a prefix to its paths. */
+/** `PUBLIC_URL`: the address of the service, which may be behind a proxy that adds a prefix to its paths. */
 export interface PublicUrl {
   readonly origin: string;
-  /** Without a slash at its end; empty where there is none. */
+  /** Without a trailing slash; empty when there is no prefix. */
   readonly pathPrefix: string;
 }
 
@@ -22,7 +22,7 @@ const MAX_LENGTH = 255;
 const HOST = /^(?:[A-Za-z0-9._-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$/;
 let lastGood: string | undefined;
 
-/** `host[:port]`, as it may stand in a URL. Nearly all calls bear the same one, which is remembered. */
+/** Whether this is `host[:port]` as in a URL. Nearly all calls carry the same host, so the last valid one is remembered. */
 export function isHost(text: string | undefined): text is string {
   if (text === undefined || text === lastGood) return text !== undefined;
   const found = text.length <= MAX_LENGTH ? HOST.exec(text) : null;
@@ -34,8 +34,8 @@ export function isHost(text: string | undefined): text is string {
 }
 
 /**
- * Why a request is refused whatever it asks for: what it says of where it goes, who calls, and how its body is framed is not
- * plain. Lines that are repeated come joined by commas, which neither a host nor a credential holds.
+ * Why a request is refused whatever it asks for: its target, its credential or the framing of its body is ambiguous. Repeated
+ * header lines arrive joined by commas, which neither a host nor a credential contains.
  */
 export function headRefusal({
   headers,
@@ -45,7 +45,7 @@ export function headRefusal({
   method,
 }: IncomingMessage): Problem | undefined {
   const { host, authorization, 'transfer-encoding': coding } = headers;
-  // The router would take what does not begin with a slash as if it did.
+  // The router would treat a target without a leading slash as if it had one.
   if (!url.startsWith('/') && method !== 'OPTIONS' && !/^https?:\/\//i.test(url)) {
     return new Problem('malformed', 'The request target is not a path.');
   }
@@ -58,24 +58,24 @@ export function headRefusal({
     return new Problem('malformed', 'The request has more than one Authorization header.');
   }
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    return new Problem('malformed', 'Transfer-Encoding takes chunked alone.');
+    return new Problem('malformed', 'The only supported Transfer-Encoding is chunked.');
   }
   return undefined;
 }
 
-/** Whether several lines bear this name, in lower case. */
+/** Whether several header lines have this name, given in lower case. */
 export function isRepeated(rawHeaders: readonly string[], name: string): boolean {
   return rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === name).length > 1;
 }
 
-/** The first of the values that the proxies of a trusted chain have put into a header. */
+/** The first value that a chain of trusted proxies put into a header. */
 function forwarded({ server, headers, raw }: FastifyRequest, name: string): string | undefined {
   const value = headers[name];
   const isTrusted = value !== undefined && server.isTrusted?.(raw.socket.remoteAddress ?? '', 0);
   return isTrusted ? String(value).split(',', 1)[0]?.trim() : undefined;
 }
 
-/** Scheme and host that callers reach us by: those of `PUBLIC_URL`, or those this call came by. */
+/** The scheme and host of `PUBLIC_URL`, or else those that this call used. */
 export function originOf(request: FastifyRequest): string {
   const { publicUrl } = request.server;
   if (publicUrl) return publicUrl.origin;
@@ -87,14 +87,14 @@ export function originOf(request: FastifyRequest): string {
   return `${scheme}://${isIPv6(address) ? `[${address}]` : address}:${localPort}`;
 }
 
-/** What the links that we answer begin with. */
+/** The beginning of every link in our answers. */
 export function baseUrlOf(request: FastifyRequest): string {
   return originOf(request) + (request.server.publicUrl?.pathPrefix ?? '');
 }
 
 /**
- * Whether a page in a browser may be behind a call although its site is not ours: a name that its owner has let point to us
- * (DNS rebinding). Nobody but a browser says `Origin` or `Sec-Fetch-Site`; `ownHost` is what HOST says.
+ * Whether a call may come from a foreign page whose domain name its owner has pointed at this service (DNS rebinding). Only
+ * browsers send `Origin` or `Sec-Fetch-Site`. `ownHost` is the value of HOST.
  */
 export function isOfForeignPage({ headers }: IncomingMessage, ownHost: string): boolean {
   if (headers.origin === undefined && headers['sec-fetch-site'] === undefined) return false;

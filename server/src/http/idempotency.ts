@@ -4,22 +4,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isRepeated } from './host.ts';
 import { uploadOf } from './uploads.ts';
 
-/** A call that is to have its effect once, however often it is sent. */
+/** A call that takes effect once, however often it is sent. */
 export interface IdempotentCall {
   readonly actor: string;
-  /** As the client sent it; kept nowhere. */
+  /** As the client sent it; never stored. */
   readonly key: string;
-  /** Of everything that was asked, but for the content of an upload. */
+  /** A hash of the whole request except for the content of an upload. */
   readonly requestHash: Buffer;
-  /** The answer that is about to leave was given before. */
+  /** Marks the answer as one that was given before. */
   replayed(): void;
 }
 
-/** One text for all ways to write the same JSON. */
+/** The same text for every way to write the same JSON. */
 function canonical(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value)) {
-    // Lists of plain values may be long.
+    // Lists of scalars may be long.
     const isPlain = value.every((entry) => typeof entry !== 'object');
     return isPlain ? JSON.stringify(value) : `[${value.map(canonical).join()}]`;
   }
@@ -27,7 +27,7 @@ function canonical(value: unknown): string {
   return `{${entries.map(([name, child]) => `${JSON.stringify(name)}:${canonical(child)}`).join()}}`;
 }
 
-/** Undefined for calls that take no key, and for those that came without one. */
+/** Undefined for calls that take no key or came without one. */
 export function idempotentCallOf(
   { id, headers, uploads }: Endpoint,
   request: FastifyRequest,
@@ -42,7 +42,7 @@ export function idempotentCallOf(
   return {
     actor: request.caller.actor,
     key,
-    // Under the key, so that nobody who reads the hash can guess what was asked.
+    // Keyed, so that the request cannot be guessed from the hash.
     requestHash: createHmac('sha256', key)
       .update(canonical([id, request.params, request.query, content]))
       .digest(),

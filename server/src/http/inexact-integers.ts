@@ -1,4 +1,4 @@
-/** Where the scan is: the key or the index of what comes next, in the object or array that it stands in. */
+/** The position of the scan: the key or index of the next value in its object or array. */
 interface Level {
   readonly isArray: boolean;
   step: string | number;
@@ -9,13 +9,13 @@ const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket, comma
 );
 
 /**
- * The path of the first integer that a double cannot hold exactly, in the text of valid JSON: `JSON.parse` would make another
- * one of it without a word. Undefined where there is none, which a look for long numerals nearly always shows.
+ * Finds the path of the first integer in valid JSON text that a double cannot represent exactly; `JSON.parse` would silently
+ * change it. Returns undefined when there is none, which a search for long numerals nearly always shows.
  */
 export function findInexactInteger(text: string): readonly (string | number)[] | undefined {
   if (!/\d{16}/.test(text)) return undefined;
   const levels: Level[] = [];
-  // Of an object a text before a colon is a key; whichever it is, it is noted at the colon.
+  // In an object, a string before a colon is a key, so it is recorded at the colon.
   let lastText = '';
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);

@@ -2,10 +2,10 @@ import { Readable } from 'node:stream';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 
-/** Gathered before they are written: each write costs, however little it writes. */
+/** Small pieces are collected, because every write has a fixed cost. */
 const chunkChars = 64 * 1024;
 
-/** In chunks, with a turn for others after each. */
+/** Yields chunks and gives other calls a turn after each. */
 async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
   let chunk = '';
   for (const piece of pieces) {
@@ -19,8 +19,7 @@ async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
 }
 
 /**
- * Sends JSON that comes in pieces. A large answer made in one piece would keep the process from serving others meanwhile; a
- * small one leaves whole.
+ * Sends JSON that is produced in pieces. Building a large answer at once would block other calls. A small answer is sent whole.
  */
 export function sendJsonPieces(
   reply: FastifyReply,
@@ -32,7 +31,7 @@ export function sendJsonPieces(
   );
 }
 
-/** An object with one list, whose items are JSON already, of ASCII alone. */
+/** An object with one list whose items are already ASCII JSON. */
 export function listPieces(name: string, items: readonly string[]): { pieces: Iterable<string>; bytes: number } {
   const [opening, closing] = [`{"${name}":[`, ']}'];
   let bytes = opening.length + closing.length + Math.max(0, items.length - 1);

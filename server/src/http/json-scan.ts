@@ -1,6 +1,6 @@
-/** What is counted in the text of JSON before it is parsed. */
+/** Counts over JSON text, made before it is parsed. */
 export interface JsonSize {
-  /** Members of the object that has most. */
+  /** Members of the largest object. */
   readonly fields: number;
   /** Members of all objects together. */
   readonly allFields: number;
@@ -14,12 +14,12 @@ const openBrace = 0x7b;
 const openBracket = 0x5b;
 const closeBrace = 0x7d;
 const closeBracket = 0x5d;
-/** Deeper ones are refused; their fields are counted as if they were of this depth. */
+/** Deeper values are refused; their fields count as if they were at this depth. */
 const maxDepth = 128;
 
 /**
- * Counts without making anything of what it counts. A parser spends a good part of a second, in one turn of the event loop, on
- * an object of a hundred thousand fields or on lists nested half a million deep, which no call takes.
+ * Counts without building values. A parser blocks the event loop for a good part of a second on an object of a hundred thousand
+ * fields or on lists nested half a million deep, which no call accepts.
  */
 export function measureJson(text: Buffer): JsonSize {
   const counts = new Uint32Array(maxDepth);

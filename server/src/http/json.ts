@@ -6,7 +6,7 @@ import { measureJson } from './json-scan.ts';
 
 const maxDepth = 64;
 const maxTokenLength = 100;
-/** Of one object, and of all in a body: more than any valid call has, which lists, nodes and bytes bound further on. */
+/** Limits per object and per body. They exceed every valid call, which later limits on lists, nodes and bytes bound further. */
 const maxFields = 5_000;
 const maxAllFields = 25_000;
 const notJson = 'The body is not valid JSON, or has a key that no object may have.';
@@ -28,7 +28,7 @@ function refuse(path: string, what: string): never {
   throw new Problem('invalid', `${path} ${what}`, { errors: [{ path, message: what }] });
 }
 
-/** Before anything is made of a body: what is so large that parsing it would keep others waiting. */
+/** Refuses a body before it is parsed when parsing it would block other calls. */
 function refuseHuge(body: Buffer): void {
   const { fields, allFields, depth } = measureJson(body);
   if (depth > maxDepth) refuse('/body', `must not nest deeper than ${maxDepth}`);
@@ -36,7 +36,7 @@ function refuseHuge(body: Buffer): void {
   if (allFields > maxAllFields) refuse('/body', `must not have more than ${maxAllFields} fields in all`);
 }
 
-/** Where in a body something is; made into a text only when it is refused. */
+/** A place in a body; turned into text only for a refusal. */
 interface Place {
   readonly parent: Place | undefined;
   readonly key: string | number;
@@ -49,8 +49,8 @@ function pathOf(place: Place | undefined): string {
 }
 
 /**
- * Refuses what JSON can say but PostgreSQL cannot keep, or would keep as something else: NUL, lone surrogates, numbers beyond
- * a double; lists that would exhaust something further on; and keys that mean more than a key in JavaScript.
+ * Refuses JSON that PostgreSQL cannot store unchanged (NUL, lone surrogates, numbers beyond a double), lists that would exhaust
+ * a later stage, and keys with a special meaning in JavaScript.
  */
 function refuseUnstorable(value: unknown, place?: Place): void {
   if (typeof value === 'string') {
@@ -72,13 +72,13 @@ function refuseUnstorable(value: unknown, place?: Place): void {
   }
 }
 
-/** A place is made for what may need one alone: bodies hold hundreds of thousands of plain values. */
+/** Only values that may need a place get one, because bodies have hundreds of thousands of scalars. */
 function refuseInside(value: unknown, parent: Place | undefined, key: string | number): void {
   const isPlain = typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value));
   if (!isPlain) refuseUnstorable(value, { parent, key });
 }
 
-/** One step of a JSON pointer (RFC 6901), cut to what a person would read. */
+/** One step of a JSON pointer (RFC 6901), cut to a readable length. */
 function pointerToken(key: string): string {
   return key.slice(0, maxTokenLength).replaceAll('~', '~0').replaceAll('/', '~1');
 }
@@ -92,7 +92,7 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    // Without the parser's own words: they quote the body.
+    // The parser's message is dropped, because it quotes the body.
     throw malformed(notJson);
   }
   refuseUnstorable(value);
@@ -105,8 +105,8 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
 }
 
 /**
- * JSON bodies: strict UTF-8, nothing that cannot be stored, and empty where the seed's clients send a `DELETE` with a content
- * type and no body.
+ * Accepts JSON bodies in strict UTF-8 that can be stored. An empty body is allowed, because the seed's clients send `DELETE`
+ * with a content type and no body.
  */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
@@ -121,7 +121,7 @@ export function acceptJson(app: FastifyInstance): void {
   });
 }
 
-/** Bodies come as they are, in UTF-8. */
+/** Refuses bodies that are compressed or not in UTF-8. */
 export function refuseEncoded(headers: IncomingHttpHeaders): void {
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)"?/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^utf-?8$/i.test(charset)) {

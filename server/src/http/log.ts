@@ -18,7 +18,7 @@ export function loggable(error: unknown): Record<string, unknown> {
 
 export interface LogSettings {
   readonly level: string;
-  /** Otherwise standard output: lines to read on a terminal, JSON elsewhere. */
+  /** By default standard output: readable lines on a terminal, JSON elsewhere. */
   readonly logTo?: { write(line: string): void } | undefined;
 }
 
@@ -27,8 +27,8 @@ const warn = 40;
 const ofFramework = Symbol('of the framework');
 
 /**
- * Where Fastify logs, not what: its words quote the path, and a path may be a credential (the link of a report) or hold an
- * external id. Where it listens is announced once the service serves.
+ * Replaces Fastify's log messages. They quote the path, which may be a credential (the link of a report) or contain an external
+ * id. The address is announced once the service serves.
  */
 function logMethod(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
   const [first] = args as readonly unknown[];
@@ -58,18 +58,18 @@ export function createLog({ level, logTo }: LogSettings): Logger {
   );
 }
 
-/** The logger for the framework: one for all requests, since what we log of a request names it itself. */
+/** The framework's logger. One serves all requests, because our log lines name their request themselves. */
 export function frameworkLog(log: Logger): FastifyBaseLogger {
   return Object.assign(log.child({}), { [ofFramework]: true });
 }
 
-/** One line for a fault of ours: which call, by its template, and what was in the way. */
+/** Logs one line for a fault of ours, with the call's template and the error. */
 export function logFault(request: FastifyRequest, what: string, error: unknown, code = 'internal'): void {
   const { url: route } = request.routeOptions;
   request.server.log.error({ request_id: request.id, method: request.method, route, code, err: error }, what);
 }
 
-/** No line for each request, nor for a client that leaves; one for an answer that we could not finish. */
+/** Logs nothing per request or for a client that leaves, and one line for an answer that could not be finished. */
 export class FaultsOnly extends LogController {
   constructor() {
     super({ disableRequestLogging: true });

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { WebServer } from './server.ts';
 
-/** Gauges that the library names as if they were counters, which `promtool check metrics` rejects. */
+/** Gauges that the library names like counters, which `promtool check metrics` rejects. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** Prometheus metrics of one service instance. Features add their own to `registry`. */
@@ -12,7 +12,7 @@ export function createMetrics(): Registry {
   return registry;
 }
 
-/** Answers how to observe a call that does not pass through the framework, in seconds. */
+/** Returns a way to observe calls, in seconds, that do not pass through the framework. */
 export function measureRequests(
   { app, fastPath, shedding, tracker }: WebServer,
   registry: Registry,
@@ -27,7 +27,7 @@ export function measureRequests(
   });
   new Gauge({
     name: 'kohort_http_requests_under_way',
-    help: 'Requests that have come in and are not answered yet.',
+    help: 'Requests received but not yet answered.',
     registers: [registry],
     collect() {
       this.set(tracker.underWay);
@@ -35,14 +35,14 @@ export function measureRequests(
   });
   new Counter({
     name: 'kohort_http_requests_refused_total',
-    help: 'Requests refused with 503 before anything was done for them, because too many were under way.',
+    help: 'Requests refused with 503 before any work was done, because too many were in progress.',
     registers: [registry],
     collect() {
       this.reset();
       this.inc(shedding.refused);
     },
   });
-  // The label values are few (templates, never paths, which hold external ids): each combination is looked up once.
+  // Label values are few (templates, never paths, which contain external ids), so each combination is looked up once.
   const observers = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>();
   app.addHook('onResponse', (request, reply, done) => {
     const { method } = request;

@@ -6,7 +6,7 @@ import { withSession } from './session-cookie.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** For what no route takes: 401 where the path is one that needs a credential, before anything else is said about it. */
+    /** For requests without a route: throws 401 when the path needs a credential, before any other answer. */
     refuseStrangers(request: FastifyRequest): Promise<void>;
   }
 }
@@ -30,11 +30,11 @@ function tableOf(endpoints: readonly Pick<Endpoint, 'method' | 'path'>[]): Known
 
 export interface UnknownSettings {
   readonly authenticate: Authenticate;
-  /** Production: strangers learn nothing about /api, not even what is not there. */
+  /** Production: callers without a credential learn nothing about /api, not even which paths do not exist. */
   readonly credentialFirst: boolean;
 }
 
-/** No route took the request: 405 when another method would have, otherwise 404. */
+/** Answers requests without a route: 405 when the path exists with another method, otherwise 404. */
 export function answerUnknown(
   app: FastifyInstance,
   endpoints: readonly Pick<Endpoint, 'method' | 'path'>[],
@@ -54,10 +54,10 @@ export function answerUnknown(
     const methods = new Set(table.filter(({ pattern }) => pattern.test(path)).flatMap((known) => [...known.methods]));
     if (methods.size === 0) throw new Problem('route_unknown', 'There is no such path. GET /openapi.json lists them.');
     const allow = [...methods].sort().join(', ');
-    throw new Problem('method_not_allowed', `This path takes ${allow}.`, { headers: { allow } });
+    throw new Problem('method_not_allowed', `This path supports ${allow}.`, { headers: { allow } });
   }
 
-  // Before the body is looked at: its form is no matter of a path that does not exist.
+  // Runs before the body is read: its form does not matter for a path that does not exist.
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.is404) refuse(request).catch(done);
     else done();
@@ -65,7 +65,7 @@ export function answerUnknown(
   app.setNotFoundHandler(refuse);
 }
 
-/** Without the scheme and the host that a request to a proxy has before it. */
+/** The target without the scheme and host that requests to a proxy begin with. */
 function pathOf({ raw }: FastifyRequest): string {
   return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(raw.url ?? '')?.[1] ?? '';
 }

@@ -42,7 +42,7 @@ function isTitled(value: object): value is { readonly title: string } {
   return 'title' in value && typeof value.title === 'string';
 }
 
-/** Named schemas by their titles, once each; what names one refers to it. */
+/** Collects named schemas by title, once each, and replaces their uses by references. */
 function createComponents() {
   const schemas: Record<string, unknown> = { Problem: PROBLEM_SCHEMA };
 
@@ -83,10 +83,10 @@ function parametersIn(
   });
 }
 
-/** What any call of this kind can meet besides its own problems. */
+/** Problems that any call of this kind can return besides its own. */
 function commonProblems(endpoint: Endpoint): ProblemCode[] {
   return [
-    // Also where nothing is taken: a query or a body that is there all the same is refused.
+    // This also applies to calls without a query or body, because unexpected ones are refused.
     ...(['malformed', 'invalid'] as const),
     'unauthenticated',
     ...(endpoint.access === 'public' ? [] : (['forbidden'] as const)),
@@ -98,7 +98,7 @@ function commonProblems(endpoint: Endpoint): ProblemCode[] {
   ];
 }
 
-/** Streams of these types; the example is of the first. */
+/** Streams of these types; the example has the first type. */
 function streamsOf(media: readonly string[], example: unknown): Json {
   return Object.fromEntries(
     media.map((type, i) => [
@@ -173,7 +173,7 @@ function operationOf(endpoint: Endpoint, lift: Lift): Json {
   };
 }
 
-/** The OpenAPI 3.1 document of the endpoints; their schemas are JSON Schema already. */
+/** The OpenAPI 3.1 document of the endpoints, whose schemas are already JSON Schema. */
 export function openApiOf(endpoints: readonly Endpoint[], version: string): Json {
   const { schemas, lift } = createComponents();
   const paths: Record<string, Json> = {};

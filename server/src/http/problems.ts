@@ -5,7 +5,7 @@ import { isOfrep, ofrepErrorBody, Problem, type ProblemCode, problemBody } from 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { logFault } from './log.ts';
 
-/** Fastify's own refusals, in our words. */
+/** Our messages for Fastify's own refusals. */
 const FASTIFY: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['too_large', 'The body is larger than 1 MiB, or than 16 KiB under /auth.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['media_type', 'Send application/json.'],
@@ -16,11 +16,11 @@ const FASTIFY: Readonly<Record<string, readonly [ProblemCode, string]>> = {
 };
 
 export interface ProblemSettings {
-  /** Turns an error of another room (the database's) into a problem, or leaves it. */
+  /** Turns an error of another layer (the database) into a problem, or returns undefined. */
   readonly translate: (error: unknown) => Problem | undefined;
 }
 
-/** Whatever was thrown, as what is answered. */
+/** Turns any thrown error into the problem that is answered. */
 export function toProblem(error: FastifyError | Error, { translate }: ProblemSettings): Problem {
   if (error instanceof Problem) return error;
   const known = 'code' in error && typeof error.code === 'string' ? FASTIFY[error.code] : undefined;
@@ -42,7 +42,7 @@ export function toProblem(error: FastifyError | Error, { translate }: ProblemSet
   });
 }
 
-/** A problem as the call with this target answers it: OFREP has a form of its own. */
+/** The problem in the format of the call: OFREP has its own. */
 export function problemAnswer(problem: Problem, target: string, requestId: string): { type: string; body: string } {
   return isOfrep(target)
     ? { type: 'application/json; charset=utf-8', body: JSON.stringify(ofrepErrorBody(problem, target)) }
@@ -54,10 +54,10 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
   if (problem.code === 'internal' || (problem.status >= 500 && problem.cause !== undefined)) {
     logFault(request, 'call failed', problem.cause, problem.code);
   }
-  // Fastify would end a connection whose body it cannot read; the rest of that is read and dropped (patience.ts). What the
-  // response itself says, that the service stops, stands.
+  // Fastify would close a connection whose body it cannot read. We keep it: body-timeout.ts reads and drops the rest. The header
+  // stays when the service is stopping.
   if (!reply.raw.hasHeader('connection')) reply.removeHeader('connection');
-  // Where the path cannot even be read, no hook has run that would have set the id.
+  // When the path cannot be decoded, no hook has run that sets the id.
   const { type, body } = problemAnswer(problem, request.raw.url ?? '', request.id);
   return reply
     .code(problem.status)
@@ -71,7 +71,7 @@ export function answerProblems(app: FastifyInstance, settings: ProblemSettings):
   app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(toProblem(error, settings), request, reply));
 }
 
-/** A request that cannot even be parsed has no request object yet; it gets the same kind of answer, written by hand. */
+/** A request that cannot be parsed has no request object, so the same kind of answer is written by hand. */
 export function answerBrokenRequest(error: Error, socket: Socket): void {
   if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
     socket.destroy();
@@ -87,11 +87,11 @@ export function answerBrokenRequest(error: Error, socket: Socket): void {
   writeProblem(problem, socket);
 }
 
-/** We are no proxy. What follows on such a connection is no HTTP any more, so it ends here. */
+/** This is not a proxy. After CONNECT the connection no longer carries HTTP, so it is closed. */
 export function answerConnect(socket: Duplex): void {
   socket.on('error', () => undefined);
   writeProblem(
-    new Problem('method_not_allowed', 'CONNECT is not taken: this is no proxy.', {
+    new Problem('method_not_allowed', 'CONNECT is not supported: this is not a proxy.', {
       headers: { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE' },
     }),
     socket,

@@ -28,7 +28,7 @@ export interface Call<E extends Endpoint> {
   readonly query: Query<E>;
   readonly body: Body<E>;
   readonly caller: Caller;
-  /** There when the call came with an Idempotency-Key, and takes one. */
+  /** Set when the call takes an Idempotency-Key and came with one. */
   readonly idempotent: IdempotentCall | undefined;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
@@ -36,26 +36,26 @@ export interface Call<E extends Endpoint> {
 
 export interface RouteSettings {
   readonly authenticate: Authenticate;
-  /** The same from memory alone, where that suffices. */
+  /** The same from memory alone; undefined when memory cannot answer. */
   readonly known: (token: string) => Caller | undefined;
-  /** Evaluation mode: the seed's calls need no token, and any good one will do. */
+  /** Evaluation mode: the seed's calls need no token and accept any valid one. */
   readonly seedIsOpen: boolean;
-  /** What HOST says. */
+  /** The value of HOST. */
   readonly host?: string;
   /** Rejects with a 404 unless the segment carries one of the tags. */
   readonly refuseUnseen: (tags: readonly string[], slug: string) => Promise<void>;
-  /** Who pays for the calls of a credential from now on. */
+  /** Remembers which caller a credential belongs to, for shares of the load. */
   readonly callers?: KnownCallers;
 }
 
 /** Registers endpoints on one Fastify instance; made once, by the composition root. */
 export interface Router {
   readonly app: FastifyInstance;
-  /** `handle` returns what is answered, or the reply that it has sent itself. */
+  /** `handle` returns the answer, or the reply if it has sent one itself. */
   route<const E extends Endpoint>(endpoint: E, handle: (call: Call<E>) => Promise<Answer<E> | FastifyReply>): void;
 }
 
-// What strangers may make us hold: names and passwords have at most 255 characters, each at most 12 bytes of JSON.
+// Bounds what callers without a credential may send: names and passwords have up to 255 characters of up to 12 bytes in JSON.
 const maxAuthBodyBytes = 16 * 1024;
 
 /** `/api/users/{user}` as Fastify writes it. */
@@ -63,7 +63,7 @@ export function fastifyPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-/** What clients send that always send something. */
+/** The bodies of clients that always send one. */
 function isEmpty(body: unknown): boolean {
   return body == null || (typeof body === 'object' && Object.keys(body).length === 0);
 }
@@ -75,7 +75,7 @@ function foreignPage(): Problem {
   );
 }
 
-/** Who calls, and whether they may: before anything else is looked at. */
+/** Authenticates and authorises the caller, before the rest of the request is read. */
 function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHandler {
   const { authenticate, known, callers, seedIsOpen, host = 'localhost' } = settings;
   return (request, _reply, done) => {
@@ -97,7 +97,7 @@ function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHa
   };
 }
 
-/** Of a key with tags, for calls whose path names a segment. */
+/** Refuses keys with tags on calls whose path names a segment that they do not see. */
 async function refuseUntaggedSegment(
   { taggedKeys }: Endpoint,
   { caller, params }: FastifyRequest,
@@ -125,7 +125,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
         },
         handler: async (request, reply) => {
           await refuseUntaggedSegment(endpoint, request, settings);
-          // The schemas of this very endpoint have just accepted the three parts: that is what makes these types true.
+          // The schemas of this endpoint have just validated the three parts, so these types are true.
           const answer = await handle({
             params: request.params as Params<typeof endpoint>,
             query: request.query as Query<typeof endpoint>,

@@ -31,7 +31,7 @@ export interface WebServer {
   readonly callers: KnownCallers;
 }
 
-/** What clients may take: counts of calls, and milliseconds. */
+/** Limits for clients: numbers of calls, and milliseconds. */
 export interface ServerLimits extends CallLimits {
   readonly headersMs: number;
   readonly bodyMs: number;
@@ -45,18 +45,18 @@ export interface ServerSettings extends ProblemSettings {
   readonly trustProxy: readonly string[];
   readonly publicUrl?: PublicUrl | undefined;
   readonly limits?: Partial<ServerLimits>;
-  /** Otherwise standard output. */
+  /** By default standard output. */
   readonly logTo?: { write(line: string): void };
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const maxBodyBytes = 1024 * 1024;
 const maxHeaderBytes = 16 * 1024;
-// Above every slug and percent-encoded external id; node bounds all headers together.
+// Longer than every slug and percent-encoded external id; node bounds the headers as a whole.
 const maxPathParameterLength = 16 * 1024;
 
 const defaultLimits: ServerLimits = {
-  // Some tenths of a second of work, and bounded memory.
+  // Bounds memory, and the work to some tenths of a second.
   atOnce: 4_000,
   forAdmins: 200,
   factor: 7,
@@ -76,7 +76,7 @@ function requestIdOf({ headers }: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/** Everything works below the path of `PUBLIC_URL`, too: for proxies that do not take their prefix away. */
+/** Strips the path of `PUBLIC_URL`, for proxies that do not strip their prefix. */
 function withoutPrefix(pathPrefix: string, handler: RequestListener): RequestListener {
   if (pathPrefix === '') return handler;
   return (request, response) => {
@@ -89,7 +89,7 @@ function withoutPrefix(pathPrefix: string, handler: RequestListener): RequestLis
   };
 }
 
-/** A Fastify with this service's manners: timeouts, body limits, JSON, validation and the one form of errors. */
+/** Creates the Fastify instance with timeouts, body limits, JSON, validation and one format for errors. */
 export function createWebServer(settings: ServerSettings): WebServer {
   const limits = { ...defaultLimits, ...settings.limits };
   const tracker = new Tracker();
@@ -97,10 +97,10 @@ export function createWebServer(settings: ServerSettings): WebServer {
   const isTrusted = trustOf(settings.trustProxy);
   const addressOf = clientAddress(isTrusted);
   const shedding = new LoadShedding({ limits, tracker, callers, addressOf, requestIdOf });
-  // Without a Host header node would answer in its own words. Of repeated lines it would keep the first and drop the rest;
-  // joined, they are no host and no credential.
+  // Node would answer requests without a Host header itself, and would keep only the first of repeated header lines. Joined, they
+  // are neither a valid host nor a valid credential, so we can refuse them.
   const options = {
-    // Bodies are timed by us, since node's bound knows no uploads.
+    // body-timeout.ts limits bodies, because node's limit makes no exception for uploads.
     requestTimeout: 0,
     headersTimeout: limits.headersMs,
     connectionsCheckingInterval: limits.sweepEveryMs,
@@ -117,13 +117,13 @@ export function createWebServer(settings: ServerSettings): WebServer {
   const app = fastify({
     serverFactory: fastPath.serverFactory,
     loggerInstance: log as FastifyBaseLogger,
-    // One line for a fault, none for the rest: paths hold external ids, which are not ours to keep in logs.
+    // Only faults are logged: paths contain external ids, which do not belong in logs.
     logController: new FaultsOnly(),
     childLoggerFactory: () => quiet,
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: maxBodyBytes,
-    // What still comes in on an open connection while we stop is answered, by the same rules as ever.
+    // Requests on open connections are still answered normally while the service stops.
     return503OnClosing: false,
     routerOptions: { maxParamLength: maxPathParameterLength, querystringParser: parseQuery, caseSensitive: true },
     clientErrorHandler: answerBrokenRequest,
@@ -138,11 +138,11 @@ export function createWebServer(settings: ServerSettings): WebServer {
   });
   app.decorate('publicUrl', settings.publicUrl);
   app.decorate('isTrusted', isTrusted);
-  // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them in its own words.
+  // Unknown expectations may be ignored (RFC 9110, 10.1.1); node would refuse them itself.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => answerConnect(socket));
   boundBodies(app, tracker, limits);
-  // Hooks that have nothing to wait for take a callback: a promise apiece adds up on the way of every call.
+  // Synchronous hooks take a callback, because a promise in each adds up over every call.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done(headRefusal(request.raw) ?? fastPath.failureOf(request.raw)?.error);

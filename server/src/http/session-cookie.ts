@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { originOf } from './host.ts';
 
 const name = 'kohort_session';
-/** Browsers take a cookie of this name only over https, from this host itself, and for all of its paths. */
+/** Browsers accept a cookie with this name only over https, from this host itself, and for all paths. */
 const secureName = '__Host-kohort_session';
 const attributes = 'Path=/; HttpOnly; SameSite=Strict';
 
@@ -12,7 +12,7 @@ function isSecure(request: FastifyRequest): boolean {
   return originOf(request).startsWith('https:');
 }
 
-/** The `Set-Cookie` that keeps a token for so many seconds; none: at once forgotten. */
+/** The `Set-Cookie` that keeps a token for this many seconds, or deletes the cookie when there is no token. */
 export function sessionCookie(request: FastifyRequest, token: string, maxAgeSeconds: number): string {
   const secure = isSecure(request);
   return `${secure ? secureName : name}=${token}; Max-Age=${maxAgeSeconds}; ${attributes}${secure ? '; Secure' : ''}`;
@@ -27,8 +27,8 @@ function cookieValue(cookies: string, wanted: string): string | undefined {
 }
 
 /**
- * Whether a browser says that a page of ours makes the call. Ports do not separate sites, so `same-site` is not enough: a page
- * of another service on this host could make calls in the name of whoever is signed in.
+ * Whether the browser reports that a page of this service makes the call. Ports do not separate sites, so `same-site` is not
+ * enough: a page of another service on this host could act for the signed-in user.
  */
 function isOfOurPage(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
@@ -41,9 +41,8 @@ function isOfNoPage({ headers }: FastifyRequest): boolean {
 }
 
 /**
- * The headers of a call, with the credential that the console's cookie stands for. Where a call bears a credential of its own,
- * the cookie says nothing.
- * @throws 401 when the cookie comes with a call that no page of ours makes.
+ * The headers of a call, with the credential from the console's cookie. A credential in the headers takes precedence.
+ * @throws 401 when the cookie comes with a call that a page of this service did not make.
  */
 export function withSession(
   request: FastifyRequest,
@@ -54,12 +53,16 @@ export function withSession(
   const token = cookieValue(cookie, isSecure(request) ? secureName : name);
   if (token === undefined || token === '') return request.headers;
   if (isOfOurPage(request) || (fromPrograms && isOfNoPage(request))) return { authorization: `Bearer ${token}` };
-  throw new Problem('unauthenticated', 'The session cookie is taken from pages of this service alone. Send a token.', {
-    headers: { 'www-authenticate': 'Bearer realm="kohort"' },
-  });
+  throw new Problem(
+    'unauthenticated',
+    'The session cookie is accepted only from pages of this service. Send a token.',
+    {
+      headers: { 'www-authenticate': 'Bearer realm="kohort"' },
+    },
+  );
 }
 
-/** Who pays for a call, before anything else is looked at: either cookie may be it. */
+/** The credential whose share a call takes, before authentication; either cookie may carry it. */
 export function credentialOf({ authorization, cookie }: IncomingHttpHeaders): string | undefined {
   if (authorization !== undefined || cookie === undefined) return authorization;
   const token = cookieValue(cookie, secureName) ?? cookieValue(cookie, name);

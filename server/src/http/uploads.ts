@@ -5,12 +5,12 @@ import { refuseEncoded } from './json.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** From now on a request may take as long as it likes, as long as it does not stand still. */
+    /** Lets a request take any time from now on, as long as bytes keep arriving. */
     letTakeItsTime(request: IncomingMessage): void;
   }
 }
 
-/** Routes of this scope get bodies of these types as streams, of any size; other types are 415. */
+/** Routes of this scope get bodies of these types as streams of any size; other types are refused with 415. */
 export function takeUploads(scope: FastifyInstance, types: readonly string[]): void {
   const refusal = () => new Problem('media_type', `Send ${types.join(' or ')}.`);
   scope.removeAllContentTypeParsers();
@@ -26,7 +26,7 @@ export function takeUploads(scope: FastifyInstance, types: readonly string[]): v
     });
   }
   scope.addContentTypeParser('*', (_request, _payload, done) => done(refusal()));
-  // Without a body there was no parser to ask.
+  // Without a body, no content-type parser has run.
   scope.addHook('preValidation', async (request) => {
     if (!types.includes(typeOf(request))) throw refusal();
   });
@@ -36,7 +36,7 @@ function typeOf({ headers }: FastifyRequest): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** A client that leaves breaks off what it sends: no fault of ours, and not to be taken for one of the database's connections. */
+/** A client that disconnects aborts its upload. That is not a fault of ours and must not look like a lost database connection. */
 async function* toItsEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body;

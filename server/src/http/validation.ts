@@ -6,7 +6,7 @@ import { Settings } from 'typebox/system';
 
 const maxErrors = 20;
 const maxPathLength = 300;
-// Of a body that is wrong in thousands of places, the first few are all that is described.
+// A body may be wrong in thousands of places; only the first few are described.
 Settings.Set({ maxErrors });
 const PARTS: Readonly<Record<string, string>> = {
   body: '/body',
@@ -18,7 +18,7 @@ const PARTS: Readonly<Record<string, string>> = {
 type SchemaError = ReturnType<ReturnType<typeof Compile>['Errors']>[number];
 
 function describe(error: SchemaError, part: string): FieldError | undefined {
-  // Each unknown field is reported by its own path; the summary that follows would repeat it.
+  // Each unknown field is reported with its own path; the summary that follows would repeat it.
   if (error.keyword === 'additionalProperties') return undefined;
   const path = `${part}${error.instancePath}`;
   if (error.keyword === 'boolean') return { path, message: 'is not a known field' };
@@ -37,15 +37,15 @@ function problemOf(errors: readonly SchemaError[], part: string): Problem {
   const fields = errors
     .flatMap((error) => describe(error, part) ?? [])
     .slice(0, maxErrors)
-    // A path holds keys of the body, which may be as long as the body.
+    // A path contains keys of the body, which may be as long as the body.
     .map(({ path, message }) => ({ path: path.slice(0, maxPathLength), message }));
   const detail = fields.slice(0, 3).map(({ path, message }) => `${path} ${message}`);
   return new Problem('invalid', `${detail.join('; ')}${fields.length > 3 ? '; …' : ''}`, { errors: fields });
 }
 
 /**
- * Query strings hold only text: numbers are read where, and only where, the schema wants one, and filters that were left
- * empty are dropped. Bodies are never coerced.
+ * Query strings contain only text: it is converted to a number only where the schema wants one, and empty filters are dropped.
+ * Bodies are never coerced.
  */
 function readQuery(schema: TSchema, query: unknown): unknown {
   if (typeof query !== 'object' || query === null || !('properties' in schema)) return query;
@@ -70,7 +70,7 @@ export function validateWithTypeBox(app: FastifyInstance): void {
       return validator.Check(value) ? { value } : { error: problemOf(validator.Errors(value), part) };
     };
   });
-  // Answers are typed by the same schemas and checked against them in the tests; at run time they are only written out.
+  // Answers are typed by the same schemas and checked against them in tests; at run time they are only serialised.
   app.setSerializerCompiler(() => JSON.stringify);
 
   app.addHook('preValidation', (request, _reply, done) => {
@@ -91,7 +91,7 @@ function isReadable(query: string): boolean {
   }
 }
 
-/** A query string as a plain map; a name given twice becomes a list, which no schema of ours accepts. */
+/** A query string as a plain map. A repeated name becomes a list, which no schema accepts. */
 export function parseQuery(text: string): Record<string, string | string[]> {
   const found: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of new URLSearchParams(text)) {

@@ -204,7 +204,7 @@ export class Worker {
       await kinds[job.kind]?.ended?.(job);
     } catch (error) {
       // If this fails too, the lease runs out.
-      await this.#settle(running, error).catch((failure) => onError(failure, `job ${job.id} could not be given back`));
+      await this.#settle(running, error).catch((failure) => onError(failure, `job ${job.id} could not be released`));
     }
   }
 

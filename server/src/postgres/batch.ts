@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
 
 export interface CoalesceOptions<Ask, Answer> {
-  /** One statement for many callers. Answers in the order of the asks; an `Error` fails only its own caller. */
+  /** Runs one statement for many callers and returns answers in the order of the asks; an `Error` fails only its own caller. */
   readonly run: (asks: readonly Ask[]) => Promise<readonly (Answer | Error)[]>;
   /** The most callers that one statement serves. */
   readonly maxBatch: number;
@@ -11,7 +11,7 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly maxWaiting: number;
   /** Milliseconds after which a waiting caller is refused as well. */
   readonly maxWait?: number;
-  /** Asks with an equal key never share a statement and are answered in the order they came. */
+  /** Asks with the same key never share a statement and are answered in order of arrival. */
   readonly keyOf?: (ask: Ask) => string;
   /** Called for each statement with the number of callers it serves and how long the first of them waited. */
   readonly observe?: (callers: number, waitedMs: number) => void;

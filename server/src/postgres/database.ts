@@ -7,26 +7,26 @@ import { type OnError, Probe } from './probe.ts';
 import { queryConfig, type Statement, tupleConfig } from './statement.ts';
 import { beginText, retrying, runTransaction, type TransactionOptions } from './transaction.ts';
 
-/** Whatever runs a statement: the database itself, or a transaction on it. */
+/** Runs statements: the database itself or a transaction on it. */
 export interface Db {
   /** A statement that changes nothing. */
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]>;
-  /** Each row a tuple of its columns: cheaper, for hot statements. */
+  /** Returns each row as a tuple of its columns, which is cheaper for frequent statements. */
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]>;
   /**
    * A statement that changes rows.
-   * @throws CommitUnknown when it commits itself, and the connection was lost meanwhile.
+   * @throws CommitUnknown when it commits by itself and the connection is lost meanwhile.
    */
   write<Row extends object>(statement: Sql | Statement): Promise<Row[]>;
 }
 
-/** Begins a transaction or, where there is one already, is part of it. */
+/** Begins a transaction or joins the current one. */
 export interface Transactor extends Db {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
 export interface Tx extends Transactor {
-  /** Marks the type: a verb that needs several statements to hold together asks for a `Tx`. */
+  /** Marks the type: a function that needs several statements to be atomic takes a `Tx`. */
   readonly inTransaction: true;
 }
 
@@ -43,8 +43,8 @@ const idleInTransactionTimeoutMs = 30_000;
 const connectionLifetimeSeconds = 3_600;
 
 /**
- * The one door to PostgreSQL: a pool, and a {@link Probe} beside it. While the probe finds the server away, calls, and
- * everything in flight, fail at once with {@link DatabaseAway} instead of waiting out their timeouts.
+ * The only access to PostgreSQL: a pool with a {@link Probe}. While the probe finds the server unreachable, new calls and
+ * those in flight fail at once with {@link DatabaseAway} instead of waiting for their timeouts.
  */
 export class Database implements Transactor {
   readonly #options: DatabaseOptions;
@@ -66,8 +66,8 @@ export class Database implements Transactor {
   }
 
   /**
-   * Connects, and begins to watch the server. Rejects when it does not answer, and may then be called again; once it has
-   * succeeded, calling it again does nothing. Until then every call finds the database away.
+   * Connects and starts the probe. Rejects when the server does not answer, and may then be called again; after a success,
+   * calling it again does nothing. Until then every call fails with {@link DatabaseAway}.
    */
   async start(url: string): Promise<void> {
     if (this.#pool) return;
@@ -86,8 +86,8 @@ export class Database implements Transactor {
       idleTimeoutMillis: idleTimeoutMs,
       maxLifetimeSeconds: connectionLifetimeSeconds,
     });
-    // Without listeners one terminated backend would end the process. The pool's is for idle connections only; those in use
-    // report the loss with their next statement, so here their event only has to be heard.
+    // Without listeners, one terminated backend would end the process. The pool's listener covers idle connections. Connections in
+    // use report the loss with their next statement, so their event only needs a listener.
     this.#pool.on('connect', (client) => client.on('error', () => undefined));
     this.#pool.on('error', (error) => this.#options.onError(error, 'idle connection lost'));
   }
@@ -108,7 +108,7 @@ export class Database implements Transactor {
       try {
         return (await this.#probe.unlessAway(client.query<Row>(config))).rows;
       } catch (error) {
-        // A statement on its own commits itself; that it was sent is all we know.
+        // A single statement commits by itself; we only know that it was sent.
         if (isConnectionLost(error)) throw new CommitUnknown('connection lost during a change', { cause: error });
         throw error;
       }
@@ -116,29 +116,29 @@ export class Database implements Transactor {
   }
 
   /**
-   * Runs `work` in one transaction and commits it. Deadlocks and serialization failures are retried, whole, with jitter; so
+   * Runs `work` in one transaction and commits it. After a deadlock or serialization failure the whole is retried with jitter, so
    * `work` must not have effects outside the database.
-   * @throws CommitUnknown when the connection was lost while the commit was under way.
+   * @throws CommitUnknown when the connection was lost during the commit.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const timeoutMs = options.statementTimeout ?? this.#options.statementTimeout;
     return retrying(async () => runTransaction(await this.#acquire(), this.#probe, work, timeoutMs, options));
   }
 
-  /** Sends lines in the text format to a `COPY … FROM STDIN`. */
+  /** Sends lines in text format to a `COPY … FROM STDIN`. */
   copyIn(statement: string, lines: Buffer): Promise<void> {
     return this.#withClient(async (client) => {
       const copy = client.query(copyFrom(statement));
-      // In one piece: of several, the library would go on with the next one, and throw where nothing catches it, when the
-      // server has refused while the socket was full.
+      // In one chunk: with several, the library would continue after the server has refused while the socket was full, and throw
+      // where nothing catches it.
       copy.end(lines);
       await this.#probe.unlessAway(finished(copy));
     });
   }
 
   /**
-   * The rows of a query of any size, a batch at a time, as of one moment and in constant memory. Holds a connection until the
-   * last batch was taken, or the loop over it is left.
+   * Yields the rows of a query of any size in batches, as of one moment and in constant memory. Occupies a connection until the
+   * last batch was consumed or the loop is left.
    */
   async *stream<Row extends object>(
     { text, values }: Sql | Statement,
@@ -158,7 +158,7 @@ export class Database implements Transactor {
       }
       healthy = true;
     } finally {
-      // However it ended, nothing was written: the connection is good again once the transaction is over.
+      // Nothing was written, so the connection can be reused once the transaction has ended.
       const ended = await run(healthy ? 'COMMIT' : 'ROLLBACK').then(
         () => true,
         () => false,

@@ -1,12 +1,12 @@
 import { Problem } from '@kohort/contract';
 import pg from 'pg';
 
-/** The database did not say whether the commit happened: the connection went away while it was asked to. */
+/** It is unknown whether the commit happened, because the connection was lost during it. */
 export class CommitUnknown extends Error {
   override readonly name = 'CommitUnknown';
 }
 
-/** The database is known to be away, or the wait for it was cut off. */
+/** The database is unreachable, or waiting for it was aborted. */
 export class DatabaseAway extends Error {
   override readonly name = 'DatabaseAway';
 }
@@ -15,18 +15,18 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
-/** The name of the constraint that refused, so that a verb can turn it into its problem. */
+/** The name of the violated constraint, from which a caller makes its problem. */
 export function violatedConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
 }
 
-/** A deadlock or a serialization failure: nothing happened, the whole transaction may be tried again. */
+/** A deadlock or serialization failure: nothing was written, and the whole transaction may be retried. */
 export function isRetryable(error: unknown): boolean {
   const state = sqlState(error);
   return state === '40001' || state === '40P01';
 }
 
-// node's and pg's own words for a connection that is gone; they carry no SQLSTATE.
+// Messages of node and pg for a lost connection; they carry no SQLSTATE.
 const CONNECTION_LOST =
   /Connection terminated|^timeout expired$|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|connection is closed|not queryable/i;
 const SOCKET_CODES = new Set([
@@ -50,14 +50,14 @@ export function isConnectionLost(error: unknown): boolean {
 }
 
 /**
- * What an error of the database means on the wire, for those that no verb has already turned into a problem of its own:
- * data it refuses is the caller's 400, being away or overloaded a 503. Undefined: a fault of ours.
+ * The problem for a database error that a feature has not turned into a problem itself: refused data is a 400, an unreachable
+ * or overloaded database a 503. Undefined for a fault of ours.
  */
 export function problemOfDatabase(error: unknown): Problem | undefined {
   if (error instanceof CommitUnknown) {
     return new Problem(
       'outcome_unknown',
-      'The connection to the database was lost while the change was being saved; it may or may not have happened. Read before asking again where that would do it twice.',
+      'The connection to the database was lost while the change was being saved; it may or may not have happened. Check before you repeat a call that must not take effect twice.',
       {
         retryAfter: 1,
         cause: error,
@@ -70,7 +70,7 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
   const state = sqlState(error);
   if (state === undefined) return undefined;
   if (state.startsWith('22')) {
-    return new Problem('invalid', 'The request holds a value that cannot be stored.', { cause: error });
+    return new Problem('invalid', 'The request contains a value that cannot be stored.', { cause: error });
   }
   if (state === '40001' || state === '40P01' || state === '55P03' || state === '57014' || state.startsWith('53')) {
     return new Problem('overloaded', 'The database is too busy. Try again shortly.', { retryAfter: 1, cause: error });

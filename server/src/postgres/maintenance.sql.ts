@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db } from './database.ts';
 
-/** Those of the tables that are at least twice as large as when their statistics were gathered, or never had any. */
+/** The tables that have at least doubled since their statistics were gathered, or have none. */
 async function selectGrown(db: Db, tables: readonly string[]): Promise<string[]> {
   const rows = await db.query<{ name: string }>(sql`
     SELECT c.oid::regclass::text AS name FROM pg_class c
@@ -12,8 +12,8 @@ async function selectGrown(db: Db, tables: readonly string[]): Promise<string[]>
 }
 
 /**
- * Gathers statistics of tables that have grown, which also makes every connection plan anew. Skips a table whose maintenance
- * lock is taken: it is being analyzed, vacuumed or rebuilt already, and this must not wait inside a transaction.
+ * Gathers statistics of tables that have grown, which also makes every connection replan. Skips a table whose maintenance lock
+ * is taken: it is already being analyzed, vacuumed or rebuilt, and this must not wait inside a transaction.
  */
 export async function analyzeGrown(db: Db, tables: readonly string[]): Promise<void> {
   const grown = await selectGrown(db, tables);
@@ -21,9 +21,9 @@ export async function analyzeGrown(db: Db, tables: readonly string[]): Promise<v
 }
 
 export interface Bloat {
-  /** Index files below this size are left alone. */
+  /** Smaller index files are ignored. */
   readonly minBytes: number;
-  /** As are those that take less than this for each row of their table. */
+  /** Indexes that use less than this for each row of their table are ignored. */
   readonly bytesPerRow: number;
 }
 
@@ -42,7 +42,7 @@ export async function selectBloatedIndexes(
   return rows.map(({ name }) => name);
 }
 
-/** What a rebuild that was cut off leaves behind: it serves nothing, and every write pays for it. */
+/** Indexes left behind by an aborted rebuild: they serve no query, and every write maintains them. */
 export async function selectUnfinishedRebuilds(db: Pick<Db, 'query'>, table: string): Promise<string[]> {
   const rows = await db.query<{ name: string }>(sql`
     SELECT i.indexrelid::regclass::text AS name

@@ -2,10 +2,10 @@ import { Gauge, Histogram, type Registry } from 'prom-client';
 import type { Coalesced } from './batch.ts';
 import type { Database } from './database.ts';
 
-/** How a coalesced statement is watched: told about each one that goes out, and asked after those that wait. */
+/** Returns the observer of a coalesced statement, which is called for each statement sent. */
 export type Watch = (statement: string) => (callers: number, waitedMs: number) => void;
 
-/** Metrics of the way to the database: the pool, and what coalescing makes of the calls. */
+/** Metrics of the pool and of coalescing. */
 export function measureDatabase(
   db: Database,
   registry: Registry,
@@ -14,7 +14,7 @@ export function measureDatabase(
   const followed = new Map<string, Coalesced<never, unknown>>();
   new Gauge({
     name: 'kohort_pool_connections',
-    help: 'Connections to PostgreSQL by state, and calls that wait for one.',
+    help: 'Connections to PostgreSQL by state, and calls waiting for one.',
     labelNames: ['state'],
     registers,
     collect() {
@@ -24,7 +24,7 @@ export function measureDatabase(
   new Gauge({
     name: 'kohort_database_available',
     help: '1 while PostgreSQL answers the probe.',
-    // Of several workers, the one that is worst off.
+    // The worst of several workers counts.
     aggregator: 'min',
     registers,
     collect() {
@@ -33,7 +33,7 @@ export function measureDatabase(
   });
   new Gauge({
     name: 'kohort_coalesced_statements_in_flight',
-    help: 'Statements that are under way for callers who share them.',
+    help: 'Coalesced statements in flight.',
     labelNames: ['statement'],
     registers,
     collect() {
@@ -42,7 +42,7 @@ export function measureDatabase(
   });
   new Gauge({
     name: 'kohort_coalesced_callers_waiting',
-    help: 'Callers who wait for the next statement.',
+    help: 'Callers waiting for the next coalesced statement.',
     labelNames: ['statement'],
     registers,
     collect() {
@@ -51,14 +51,14 @@ export function measureDatabase(
   });
   const callersPerStatement = new Histogram({
     name: 'kohort_coalesced_callers',
-    help: 'Callers that one statement served.',
+    help: 'Callers served by one coalesced statement.',
     labelNames: ['statement'],
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   });
   const waits = new Histogram({
     name: 'kohort_coalesced_wait_seconds',
-    help: 'How long the first caller of a statement waited for it to go out.',
+    help: 'Time that the first caller of a coalesced statement waited before it was sent.',
     labelNames: ['statement'],
     buckets: [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
     registers,

@@ -21,9 +21,9 @@ async function migrationsIn(folder: string): Promise<Migration[]> {
 
 /**
  * Brings the database to the newest schema in `folder`, in one transaction under an advisory lock, so that any number of
- * instances may start at once. The files and the table `schema_migrations` are golang-migrate's, whose tool can run the same.
- * @returns the version the database is at.
- * @throws ConfigError when the database is newer than the folder, or was left dirty by another tool.
+ * instances may start at once. The files and the table `schema_migrations` are golang-migrate's, whose tool can run them too.
+ * @returns the version of the database.
+ * @throws ConfigError when the database is newer than the folder, or another tool left it dirty.
  */
 export async function migrate(url: string, folder: string): Promise<number> {
   const migrations = await migrationsIn(folder);
@@ -47,7 +47,7 @@ export async function migrate(url: string, folder: string): Promise<number> {
     const newest = migrations.at(-1)?.version ?? 0;
     if (rows[0]?.dirty) {
       throw new ConfigError(
-        `The database is marked dirty at schema version ${current}: another tool failed half-way. Mend it by hand, clear the mark in schema_migrations, then start again.`,
+        `The database is marked dirty at schema version ${current}: another tool failed half-way. Fix it by hand, clear the mark in schema_migrations, then start again.`,
       );
     }
     if (current > newest) {

@@ -3,14 +3,14 @@ import { DatabaseAway } from './errors.ts';
 
 const probeEveryMs = 500;
 const probeTimeoutMs = 1_500;
-/** Timers of a busy event loop fire before answers that already lie in the socket, so a late answer gets one more turn. */
+/** On a busy event loop timers fire before answers that have already arrived are read, so a late answer gets one more turn. */
 const busyLoopGraceMs = 250;
 
 export type OnError = (error: Error, what: string) => void;
 
 /**
- * Asks the server on a connection of its own, twice a second, and so notices within about two seconds when it stops
- * answering, also when it is frozen rather than gone.
+ * Queries the server twice a second on its own connection, and so notices within about two seconds when it stops answering,
+ * even when it is frozen rather than gone.
  */
 export class Probe {
   readonly #onError: OnError;
@@ -19,7 +19,7 @@ export class Probe {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #isAway = false;
-  /** Rejects everything that waits for the server. */
+  /** Rejects all work that waits for the server. */
   readonly #waiting = new Set<(error: DatabaseAway) => void>();
 
   constructor(onError: OnError) {
@@ -30,7 +30,7 @@ export class Probe {
     return this.#isAway || this.#closed;
   }
 
-  /** Rejects when the server does not answer; otherwise keeps asking until {@link close}. */
+  /** Rejects when the server does not answer; otherwise keeps probing until {@link close}. */
   async start(config: pg.ClientConfig): Promise<void> {
     this.#config = config;
     await this.#check();
@@ -41,7 +41,7 @@ export class Probe {
     this.#timer = setTimeout(heartbeat, probeEveryMs);
   }
 
-  /** Rejects as soon as the server is found to be away, whatever the work is waiting for. */
+  /** Rejects as soon as the server is found unreachable, whatever the work is waiting for. */
   unlessAway<T>(work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isAway) {
@@ -87,7 +87,7 @@ export class Probe {
   async #check(): Promise<void> {
     const isReused = this.#client !== undefined;
     try {
-      // A connection that was cut says nothing about the server: a new one is tried before the server counts as away.
+      // A lost connection says nothing about the server: a new one is tried before the server counts as unreachable.
       await this.#ask().catch((error) => {
         if (!isReused || error instanceof DatabaseAway) throw error;
         return this.#ask();

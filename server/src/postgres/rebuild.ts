@@ -3,14 +3,14 @@ import type { Db } from './database.ts';
 import { type Bloat, selectBloatedIndexes, selectUnfinishedRebuilds } from './maintenance.sql.ts';
 
 const megabyte = 1024 * 1024;
-/** An entry takes some 30 to 60 bytes in a fresh index; a rebuild has to be worth its while. */
+/** An entry takes 30 to 60 bytes in a fresh index; a rebuild must be worth its cost. */
 const worthRebuilding: Bloat = { minBytes: 16 * megabyte, bytesPerRow: 200 };
 
 export interface Rebuild {
   readonly url: string;
   readonly table: string;
   readonly bloat?: Bloat;
-  /** Cuts a rebuild off; the next one removes what is left of it. */
+  /** Aborts a rebuild; the next one removes its remains. */
   readonly signal?: AbortSignal;
 }
 
@@ -22,9 +22,9 @@ function queriesOn(client: pg.Client): Pick<Db, 'query'> {
 }
 
 /**
- * Gives back what a large deletion left free in the indexes of a table: PostgreSQL reuses that space, but never shrinks an
- * index. Reads and writes go on meanwhile. Uses a connection of its own, since it must not run in a transaction, takes as long
- * as it takes, and waits for every transaction that is older.
+ * Returns the space that a large deletion freed in the indexes of a table: PostgreSQL reuses it but never shrinks an index.
+ * Reads and writes continue meanwhile. It uses its own connection, because it must not run in a transaction, has no time limit,
+ * and waits for all older transactions.
  * @returns the indexes rebuilt.
  */
 export async function rebuildBloatedIndexes({
@@ -40,7 +40,7 @@ export async function rebuildBloatedIndexes({
   try {
     signal?.throwIfAborted();
     signal?.addEventListener('abort', cutOff);
-    // So that the server notices when the rebuild is cut off. Not every platform can.
+    // Lets the server notice an aborted rebuild, on platforms that support it.
     await client.query("SET client_connection_check_interval = '1s'").catch(() => undefined);
     const db = queriesOn(client);
     for (const name of await selectUnfinishedRebuilds(db, table)) {

@@ -1,4 +1,4 @@
-/** What a transaction was planned on has changed before it could be locked. None of it has happened; plan again and retry. */
+/** The data that a transaction was planned on changed before it was locked. Nothing was written; plan again and retry. */
 export class StaleRead extends Error {
   override readonly name = 'StaleRead';
 }

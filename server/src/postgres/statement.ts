@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { Sql } from 'sql-template-tag';
 
-// bigint: our ids and counts stay below 2^53 by constraint. numeric: percentages only, three decimals.
+// bigint: constraints keep ids and counts below 2^53. numeric: only percentages, with three decimals.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 pg.types.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
@@ -19,7 +19,7 @@ export function named(name: string, { text, values }: Sql): Statement {
   return { name, text, values };
 }
 
-/** `statement_timeout` cannot fire in a backend that is stuck, so the client has a timeout of its own, a little later. */
+/** `statement_timeout` cannot fire in a backend that is stuck, so the client has its own timeout, a little later. */
 export function queryConfig(statement: Sql | Statement, timeoutMs: number): pg.QueryConfig {
   const { text, values } = statement;
   const config = { text, values, query_timeout: timeoutMs + cancelGraceMs };

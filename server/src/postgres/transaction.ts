@@ -6,8 +6,8 @@ import type { Probe } from './probe.ts';
 import { queryConfig, tupleConfig } from './statement.ts';
 
 /**
- * Features of PostgreSQL that can cost more than they save: just-in-time compilation, a second core for one statement, and
- * bitmap scans, which read and sort all matching rows where an index would return the first ones in order.
+ * Planner features that can cost more than they save: just-in-time compilation, parallel workers, and bitmap scans, which read
+ * and sort all matching rows where an index would return the first ones in order.
  */
 export type PlannerFeature = 'jit' | 'parallel' | 'bitmapscan';
 
@@ -20,11 +20,11 @@ const switchOff: Readonly<Record<PlannerFeature, string>> = {
 export interface TransactionOptions {
   readonly isolation?: 'read committed' | 'repeatable read';
   readonly readOnly?: boolean;
-  /** Milliseconds; replaces the database's own for statements of this transaction. */
+  /** Milliseconds; replaces the default for statements of this transaction. */
   readonly statementTimeout?: number;
-  /** Milliseconds a statement of this transaction may wait for a lock; otherwise as long as it may take. */
+  /** Milliseconds that a statement of this transaction may wait for a lock; by default up to the statement timeout. */
   readonly lockTimeout?: number;
-  /** Switched off for statements of this transaction. */
+  /** Planner features to switch off in this transaction. */
   readonly plannerOff?: readonly PlannerFeature[];
 }
 
@@ -48,7 +48,7 @@ export function beginText({
 
 /**
  * Runs `work` in one transaction on `client` and commits it.
- * @throws CommitUnknown when the connection was lost while the commit was under way.
+ * @throws CommitUnknown when the connection was lost during the commit.
  */
 export async function runTransaction<T>(
   client: pg.PoolClient,
@@ -64,7 +64,7 @@ export async function runTransaction<T>(
     const result = await work(transactionOn(client, probe, timeoutMs));
     committing = true;
     const { command } = await run('COMMIT');
-    // A transaction that failed inside answers COMMIT with ROLLBACK; acknowledging it would lose the write.
+    // COMMIT of a failed transaction reports ROLLBACK; acknowledging it would lose the write.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back at commit');
     client.release();
     return result;
@@ -89,7 +89,7 @@ function transactionOn(client: pg.PoolClient, probe: Probe, timeoutMs: number): 
     inTransaction: true,
     transaction: (part) => part(tx),
     query,
-    // Whether it happened is decided by the COMMIT that follows.
+    // The COMMIT that follows decides whether it happened.
     write: query,
     rows: async <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
       (await probe.unlessAway(client.query<Row>(tupleConfig(statement, timeoutMs)))).rows,
@@ -97,7 +97,7 @@ function transactionOn(client: pg.PoolClient, probe: Probe, timeoutMs: number): 
   return tx;
 }
 
-/** Retries work that failed by a deadlock or a serialization failure, whole, with jitter, three times. */
+/** Retries the whole work up to three times, with jitter, after a deadlock or serialization failure. */
 export async function retrying<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

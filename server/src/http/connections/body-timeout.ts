@@ -4,17 +4,17 @@ import { answerBrokenRequest } from '../problems.ts';
 import type { ArrivingBody, Connection, Tracker } from './tracker.ts';
 
 export interface BodyTimeouts {
-  /** Milliseconds a body may take in all; an upload may take longer as long as it does not stand still for that long. */
+  /** Milliseconds that a body may take in total; an upload may take longer, but may not pause for this long. */
   readonly bodyMs: number;
-  /** Milliseconds that the rest of a body may stand still once its answer was sent. */
+  /** Milliseconds that the rest of a body may pause once its answer was sent. */
   readonly restMs: number;
 }
 
 /**
- * How long the body of a request may take to arrive. Node's own `requestTimeout` knows no uploads.
+ * Limits how long the body of a request may take to arrive. Node's `requestTimeout` makes no exception for uploads.
  *
- * When a request is refused before its body was read, node reads on and drops it, since many clients look for the answer only
- * when they have sent everything, and would find a broken connection instead. That has a bound, too.
+ * When a request is refused before its body was read, node reads and drops the rest: many clients read the answer only after
+ * sending everything and would see a broken connection instead. That time is limited too.
  */
 export function boundBodies(app: FastifyInstance, tracker: Tracker, timeouts: BodyTimeouts): void {
   tracker.onSweep((connection, now) => sweep(connection, now, timeouts));
@@ -59,7 +59,7 @@ function sweep(connection: Connection, now: number, { bodyMs, restMs }: BodyTime
   }
 }
 
-/** What has come and lies there waits for us, not for the client. */
+/** Bytes that have arrived but are unread wait for us, not for the client. */
 function noteMovement(arriving: ArrivingBody, now: number): void {
   const { request } = arriving;
   const { bytesRead } = request.socket;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../caller.ts';
 import { credentialOf } from '../session-cookie.ts';
 
-/** Who pays for a call, as far as that is known before anything is done for it. */
+/** Whose share a call takes, as far as that is known before any work is done for it. */
 export interface Payer {
   readonly party: string;
   readonly isAdmin: boolean;
@@ -12,7 +12,7 @@ const maxCredentials = 10_000;
 const signIn = /^\/(?:auth\/sign-in|ui\/session)(?:\?|$)/;
 
 /**
- * Credentials that were good when they were last looked at. That is enough to tell whose share a call takes, not to let it in.
+ * Credentials that were valid when last checked. That is enough to choose whose share a call takes, not to admit it.
  */
 export class KnownCallers {
   readonly #payers = new Map<string, Payer>();
@@ -36,8 +36,8 @@ export class KnownCallers {
   }
 
   /**
-   * Callers with a known credential pay for themselves. All others of one address pay together, those who come with a
-   * credential, or to get one, apart from those who come without: so that nobody is locked out by strangers at their address.
+   * Callers with a known credential have a share of their own. All others at one address share: those with a credential, or
+   * about to get one, apart from those without, so that anonymous callers cannot lock them out.
    */
   payerOf(request: IncomingMessage, addressOf: (request: IncomingMessage) => string): Payer {
     const credential = credentialOf(request.headers);

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Connection, Tracker } from './tracker.ts';
 
-// A kept connection may be used once more; a request that has begun to come in when the stop comes may come in whole.
+// A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
 const sweepEveryMs = 20;
@@ -13,7 +13,7 @@ function announceEnd(response: ServerResponse | undefined): void {
   if (response && !response.headersSent) response.setHeader('connection', 'close');
 }
 
-/** Connections that wait to be accepted would be reset; a turn of the event loop accepts one of them. */
+/** Connections waiting to be accepted would be reset; one turn of the event loop accepts one of them. */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();
   for (let before = -1; before !== tracker.accepted && performance.now() - began < halfSentForMs; ) {
@@ -24,16 +24,16 @@ async function acceptWaiting(tracker: Tracker): Promise<void> {
 }
 
 /**
- * While the server closes, new connections are refused, calls that have arrived are finished, and each connection ends with
- * its next answer, which says so. Node would end kept connections at once, and cut off the call that is on its way on one.
+ * While the server closes, it refuses new connections, finishes the calls that have arrived, and ends each connection with its
+ * next answer, which carries `connection: close`. Node would close kept-alive connections at once and cut off arriving calls.
  */
 export function drainGracefully(app: FastifyInstance, tracker: Tracker): void {
   app.addHook('preClose', async () => {
-    // Before the listener that answers, so that an answer that is sent at once says it too.
+    // Added before the listener that answers, so that immediate answers carry the header too.
     app.server.prependListener('request', (_request, response) => announceEnd(response));
     if (!app.server.listening) return;
     await acceptWaiting(tracker);
-    // The socket's own way to close: that of node:http would end kept connections too.
+    // net.Server's close: that of node:http would end kept-alive connections too.
     Server.prototype.close.call(app.server);
     for (const { calls, last } of tracker.connections.values()) if (calls > 0) announceEnd(last);
     await endConnections(tracker);
@@ -48,7 +48,7 @@ async function endConnections(tracker: Tracker): Promise<void> {
     return calls === 0 && performance.now() - Math.max(began, quietSince) > graceMs;
   };
   tracker.onSweep((connection) => {
-    // However busy this process is, a turn first reads what has come in.
+    // However busy the process is, one turn first reads what has arrived.
     if (isQuiet(connection)) setImmediate(() => isQuiet(connection) && connection.socket.destroy());
   });
   tracker.sweepEvery(sweepEveryMs);

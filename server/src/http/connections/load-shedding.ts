@@ -9,15 +9,15 @@ import type { Connection, Tracker, WaitingCall } from './tracker.ts';
 const neverShed = new Set(['/healthz', '/readyz', '/metrics']);
 
 export interface CallLimits {
-  /** Calls under way in this process. */
+  /** Most calls in progress in this process. */
   readonly atOnce: number;
-  /** More of them, for admins alone. */
+  /** Additional calls, for admins only. */
   readonly forAdmins: number;
-  /** One caller may have this many times what is free. */
+  /** One caller may take up to this many times the number of free places. */
   readonly factor: number;
-  /** Calls under way on one connection; those pipelined beyond wait on it. */
+  /** Most calls in progress on one connection; further pipelined calls wait. */
   readonly perConnection: number;
-  /** Calls that wait on all connections together. */
+  /** Most calls that wait, over all connections. */
   readonly waiting: number;
 }
 
@@ -30,8 +30,8 @@ export interface SheddingSettings {
 }
 
 /**
- * Bounds the calls under way: in all, for each caller, and on each connection. A refusal has to cost far less than an answer,
- * or refusing would be all that an overloaded service still does; so it is sent before anything was done for the call.
+ * Bounds the calls in progress: in total, per caller and per connection. A refusal must cost far less than an answer, or an
+ * overloaded service would do nothing but refuse; so it is sent before any work is done for the call.
  */
 export class LoadShedding {
   readonly #settings: SheddingSettings;
@@ -52,7 +52,7 @@ export class LoadShedding {
     return this.#refused;
   }
 
-  /** Hands calls on to `handler` in their turn, or refuses them. */
+  /** Passes calls to `handler` in turn, or refuses them. */
   guard(handler: RequestListener): RequestListener {
     const { tracker, limits } = this.#settings;
     return (request, response) => {
@@ -74,7 +74,7 @@ export class LoadShedding {
     else handler(request, response);
   }
 
-  /** A place, until the function it returns is called; undefined when there is none. */
+  /** Takes a place until the returned function is called; undefined when there is none. */
   #take(request: IncomingMessage): (() => void) | undefined {
     const { callers, addressOf } = this.#settings;
     const { party, isAdmin } = callers.payerOf(request, addressOf);
@@ -85,14 +85,14 @@ export class LoadShedding {
     return undefined;
   }
 
-  /** Node has parsed all that one read brought, so these calls wait here; beyond them the connection is not read. */
+  /** Node has already parsed these calls from one read, so they wait here; the connection is paused meanwhile. */
   #wait(call: WaitingCall, connection: Connection): void {
     const { socket } = connection;
     if (this.#waiting >= this.#settings.limits.waiting) return void socket.destroy();
     this.#waiting++;
     if (!connection.waiting) {
       connection.waiting = [];
-      // Node reads on by itself after each request.
+      // Node resumes reading by itself after each request.
       socket.on('resume', () => void (connection.waiting?.length && socket.pause()));
       socket.once('close', () => {
         this.#waiting -= connection.waiting?.length ?? 0;

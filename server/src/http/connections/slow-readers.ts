@@ -1,8 +1,8 @@
 import type { Tracker } from './tracker.ts';
 
 /**
- * Ends connections whose client has read nothing of what waits for it for `withinMs`. A client that does not read would
- * otherwise keep what its answer is drawn from, a connection to the database for instance, for as long as it likes.
+ * Ends connections whose client has read none of its waiting bytes for `withinMs`. Otherwise a client that does not read could
+ * occupy the source of its answer, such as a database connection, indefinitely.
  */
 export function boundSlowReaders(tracker: Tracker, withinMs: number): void {
   tracker.onSweep((connection, now) => {

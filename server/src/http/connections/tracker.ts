@@ -2,15 +2,15 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 
-/** The body that is coming in on a connection; HTTP/1.1 sends one after the other. */
+/** The body arriving on a connection; in HTTP/1.1 there is one at a time. */
 export interface ArrivingBody {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** When its time began: it arrived, or, for an upload, it last moved. */
+  /** When its time started: when the request arrived or, for an upload, when bytes last arrived. */
   since: number;
-  /** Of an upload, and of what was answered already: the bytes that its connection has brought so far. */
+  /** For an upload or an answered request: the bytes its connection has received so far. */
   bytes: number | undefined;
-  /** When it was first seen that the answer was sent before all of the body had come in. */
+  /** When the sweeper first saw that the answer was sent before the whole body had arrived. */
   answeredAt: number | undefined;
 }
 
@@ -21,25 +21,25 @@ export interface WaitingCall {
 
 export interface Connection {
   readonly socket: Socket;
-  /** Calls under way on it. */
+  /** Calls in progress on it. */
   calls: number;
-  /** Calls that were pipelined beyond what may be under way on it, in the order they came. */
+  /** Pipelined calls beyond the limit, in order of arrival. */
   waiting: WaitingCall[] | undefined;
   /** The answer to the newest of them. */
   last: ServerResponse | undefined;
-  /** When the last call on it ended, and how many bytes had come in by then. */
+  /** When the last call on it ended, and how many bytes had arrived by then. */
   quietSince: number;
   quietBytes: number | undefined;
   arriving: ArrivingBody | undefined;
-  /** Bytes that wait for the client to read them, and since when it has read none. */
+  /** Bytes that the client has not read yet, and since when it has read none. */
   unread: number;
   unreadSince: number;
 }
 
-/** Looks after one connection. */
+/** Checks one connection. */
 export type Sweep = (connection: Connection, now: number) => void;
 
-/** The connections, with the calls under way on each, and the one sweeper that looks after them. */
+/** The registry of connections with the calls in progress on each, and the one sweeper over them. */
 export class Tracker {
   readonly connections = new Map<Socket, Connection>();
   readonly #sweeps: Sweep[] = [];
@@ -52,7 +52,7 @@ export class Tracker {
     return this.#accepted;
   }
 
-  /** Calls under way on all of them. */
+  /** Calls in progress on all connections. */
   get underWay(): number {
     return this.#underWay;
   }
@@ -61,7 +61,7 @@ export class Tracker {
     this.#sweeps.push(sweep);
   }
 
-  /** Sweeps this often from now on. */
+  /** Starts sweeping at this interval. */
   sweepEvery(milliseconds: number): void {
     clearInterval(this.#sweeper);
     this.#sweeper = setInterval(() => {
@@ -75,7 +75,7 @@ export class Tracker {
     clearInterval(this.#sweeper);
   }
 
-  /** Tracks the connections of `server`; to be called before it listens. */
+  /** Tracks the connections of `server`; call it before the server listens. */
   follow(server: Server): void {
     server.on('connection', (socket: Socket) => {
       this.#accepted++;
@@ -94,7 +94,7 @@ export class Tracker {
     });
   }
 
-  /** A call is under way until its answer was sent or its connection is gone; then `ended` is called. */
+  /** Registers a call. `ended` is called once its answer was sent or its connection is gone. */
   begin({ socket }: IncomingMessage, response: ServerResponse, ended?: () => void): void {
     this.#underWay++;
     const connection = this.connections.get(socket);
