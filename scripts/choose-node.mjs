@@ -9,7 +9,7 @@ const STARTS_WITHIN_MS = 10_000;
 
 /**
  * @typedef {{ path: string, version: string }} Node
- * @typedef {{ path: string, flags: string[] } | { problem: string }} Choice
+ * @typedef {{ path: string, flags: string[] } | { problem: string, isLeftOut: boolean }} Choice
  */
 
 /** Whether a Node of this version runs TypeScript without a flag. @param {string} version */
@@ -36,7 +36,7 @@ function tryPackaged(path) {
     timeout: STARTS_WITHIN_MS,
   });
   if (status === 0) return { version: stdout.trim() };
-  return { problem: error?.message ?? stderr.trim().split('\n')[0] ?? `status ${status}` };
+  return { problem: error?.message ?? (stderr.trim().split('\n')[0] || `status ${status}`) };
 }
 
 /**
@@ -49,12 +49,14 @@ export function chooseNode({ own = ownNode(), packaged = PACKAGED } = {}) {
   if (!existsSync(packaged)) {
     return {
       problem: `Kohort needs ${NEEDED}, this is Node ${own.version}, and the Node that comes as a package is not installed. Install a newer Node, or run npm ci with its development dependencies.`,
+      isLeftOut: true,
     };
   }
   const { version, problem } = tryPackaged(packaged);
   if (version !== undefined && runsTypeScript(version)) return asChosen({ path: packaged, version });
   return {
     problem: `Kohort needs ${NEEDED}, this is Node ${own.version}, and the Node that comes as a package does not start here (${problem ?? version}). Install a newer Node.`,
+    isLeftOut: false,
   };
 }
 

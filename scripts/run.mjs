@@ -24,11 +24,15 @@ if (missing.length > 0) {
   );
 }
 const node = chooseNode();
-if ('problem' in node) refuse(node.problem);
-
 const args = process.argv.slice(2);
-// What npm runs after an installation: the checks above are all of it.
-if (args.length === 0) exit(0);
+// What npm runs after an installation: checks only. Without the development dependencies it may be installed by one Node and run
+// by another.
+const isAfterInstallation = args.length === 0;
+if ('problem' in node) {
+  if (isAfterInstallation && node.isLeftOut) process.stderr.write(`${node.problem}\n`);
+  else refuse(node.problem);
+}
+if (isAfterInstallation || 'problem' in node) exit(0);
 
 const child = spawn(node.path, [...node.flags, ...args], { stdio: 'inherit' });
 child.once('error', (error) => refuse(`${node.path} cannot be started: ${error.message}`));

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -71,6 +71,36 @@ describe('the launcher', () => {
   });
 });
 
+describe('after an installation with an old Node', () => {
+  const old = { npm_node_execpath: process.execPath, npm_config_user_agent: 'npm/11.0.0 node/v20.0.0 linux x64' };
+  /** A checkout of its own, in which no package is installed. */
+  const copied = async () => {
+    await cp(import.meta.dirname, join(folder, 'scripts'), { recursive: true });
+    return join(folder, 'scripts/run.mjs');
+  };
+
+  it('does not fail where the packaged one was left out on purpose', async () => {
+    const { child, closed } = launch(process.execPath, [await copied()], old);
+    await closed;
+    expect(child.exitCode).toBe(0);
+  });
+
+  it('fails where the packaged one is there and does not start', async () => {
+    const bin = join(folder, 'node_modules/node/bin');
+    await mkdir(bin, { recursive: true });
+    await writeFile(join(bin, 'node'), '#!/bin/sh\nexit 127\n', { mode: 0o755 });
+    const { child, closed } = launch(process.execPath, [await copied()], old);
+    await closed;
+    expect(child.exitCode).toBe(1);
+  });
+
+  it('still starts nothing', async () => {
+    const { child, closed } = launch(process.execPath, [await copied(), await fixture('')], old);
+    await closed;
+    expect(child.exitCode).toBe(1);
+  });
+});
+
 describe('the Node it chooses', () => {
   it.each([
     ['v20.20.2', false],
@@ -102,11 +132,13 @@ describe('the Node it chooses', () => {
     const own = { path: '/own', version: 'v20.0.0' };
     expect(chooseNode({ own, packaged: join(folder, 'none') })).toEqual({
       problem: expect.stringMatching(/needs Node 22\.18.* Node v20\.0\.0.* not installed\. Install/),
+      isLeftOut: true,
     });
     const broken = join(folder, 'broken');
     await writeFile(broken, '#!/bin/sh\necho "libatomic.so.1: cannot open" >&2\nexit 127\n', { mode: 0o755 });
     expect(chooseNode({ own, packaged: broken })).toEqual({
       problem: expect.stringMatching(/does not start here \(libatomic\.so\.1: cannot open\)\. Install/),
+      isLeftOut: false,
     });
   });
 });
