@@ -1,16 +1,16 @@
 import { isObject, isStorableText } from '@kohort/contract';
 import type { Path, Scalar } from './condition.ts';
 import { isArray, type Json } from './json.ts';
-import { MAX_LEVELS, MAX_LIST } from './limits.ts';
+import { maxLevels, maxListEntries } from './limits.ts';
 import { type Findings, pointer } from './parse-errors.ts';
 
-const UNSTORABLE = 'NUL and lone surrogates are not allowed';
+const unstorable = 'NUL and lone surrogates are not allowed';
 
 /** Reads a dotted path. */
 export function readPath(name: string, findings: Findings, at: string): Path | undefined {
-  if (!isStorableText(name)) return findings.refuse(at, UNSTORABLE);
+  if (!isStorableText(name)) return findings.refuse(at, unstorable);
   const path = name.split('.');
-  if (path.length > MAX_LEVELS) return findings.refuse(at, `a path has at most ${MAX_LEVELS} names`);
+  if (path.length > maxLevels) return findings.refuse(at, `a path has at most ${maxLevels} names`);
   for (const part of path) {
     if (part === '') return findings.refuse(at, 'a path has no empty name');
     if (part === '__proto__') return findings.refuse(at, '__proto__ is not allowed');
@@ -23,7 +23,7 @@ export function readPath(name: string, findings: Findings, at: string): Path | u
 export function readValue(value: unknown, findings: Findings, at: string, level = 0): Json | undefined {
   if (!findings.value(at)) return undefined;
   if (typeof value === 'object' && value !== null) {
-    if (level === MAX_LEVELS) return findings.refuse(at, `a value has at most ${MAX_LEVELS} levels`);
+    if (level === maxLevels) return findings.refuse(at, `a value has at most ${maxLevels} levels`);
     return isArray(value) ? readValues(value, findings, at, level + 1) : readDocument(value, findings, at, level);
   }
   return readScalar(value, findings, at);
@@ -35,7 +35,7 @@ export function readScalar(value: unknown, findings: Findings, at: string): Scal
     case 'boolean':
       return value;
     case 'string':
-      return isStorableText(value) ? value : findings.refuse(at, UNSTORABLE);
+      return isStorableText(value) ? value : findings.refuse(at, unstorable);
     case 'number':
       if (!Number.isFinite(value)) return findings.refuse(at, 'the number is out of range');
       return value === 0 ? 0 : value; // never -0: jsonb knows one zero
@@ -90,7 +90,7 @@ function readDocument(value: object, findings: Findings, at: string, level: numb
   const copy: Record<string, Json> = {};
   for (const [name, entry] of Object.entries(value)) {
     const here = pointer(at, name);
-    if (!isStorableText(name)) return findings.refuse(here, UNSTORABLE);
+    if (!isStorableText(name)) return findings.refuse(here, unstorable);
     if (name === '__proto__') return findings.refuse(here, '__proto__ is not allowed');
     // MongoDB would compare with a document that has such a key; it is always a misplaced operator.
     if (name.startsWith('$')) return findings.refuse(here, `${name} is not allowed inside a value`);
@@ -104,7 +104,7 @@ function readDocument(value: object, findings: Findings, at: string, level: numb
 /** Reads a list of at most 1,000 entries. */
 export function readList(value: unknown, findings: Findings, at: string): readonly unknown[] | undefined {
   if (!isArray(value)) return findings.refuse(at, 'expected a list');
-  if (value.length > MAX_LIST) return findings.refuse(at, `a list has at most ${MAX_LIST} entries`);
+  if (value.length > maxListEntries) return findings.refuse(at, `a list has at most ${maxListEntries} entries`);
   return value;
 }
 

@@ -19,23 +19,23 @@ export interface Literal {
   readonly anchor: 'none' | 'start' | 'end' | 'both';
 }
 
-export const MAX_PATTERN_LENGTH = 1_000;
+export const maxPatternCharacters = 1_000;
 
 /** The time of a match grows with text times program, so the program is bounded; a plain text of full length fits. */
-export const MAX_PATTERN_SIZE = 1_100;
+export const maxPatternSize = 1_100;
 
 /** What one match may cost: the length of the text times the size of the pattern. A longer text does not match. */
 export const maxMatchSteps = 1_000_000;
 
 /** Compiles a pattern; a string says why it is refused. */
 export function compilePattern(source: string, ignoreCase: boolean): Pattern | string {
-  if (source.length > MAX_PATTERN_LENGTH) return `a pattern has at most ${MAX_PATTERN_LENGTH} characters`;
+  if (source.length > maxPatternCharacters) return `a pattern has at most ${maxPatternCharacters} characters`;
   const literal = ignoreCase ? undefined : literalOf(source);
   if (literal !== undefined) return { source, ignoreCase, literal, size: 0, matches: literalMatcher(literal) };
   try {
     const compiled = RE2JS.compile(source, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0);
     const size = compiled.programSize();
-    if (size > MAX_PATTERN_SIZE) return 'the pattern is too large once its repetitions are written out';
+    if (size > maxPatternSize) return 'the pattern is too large once its repetitions are written out';
     return { source, ignoreCase, literal, size, matches: (text) => compiled.test(text) };
   } catch (error) {
     // RE2 refuses by throwing; its reasons ("invalid escape sequence: `\1`") are fit for the user.
@@ -45,10 +45,10 @@ export function compilePattern(source: string, ignoreCase: boolean): Pattern | s
 }
 
 /** Characters that mean themselves to RE2 outside of brackets, between optional anchors at the very ends. */
-const LITERAL = /^(\^?)([^\\^$.*+?()[\]{}|]*)(\$?)$/;
+const literalForm = /^(\^?)([^\\^$.*+?()[\]{}|]*)(\$?)$/;
 
 function literalOf(source: string): Literal | undefined {
-  const match = LITERAL.exec(source);
+  const match = literalForm.exec(source);
   if (match === null) return undefined;
   const [, start = '', text = '', end = ''] = match;
   const anchor = start === '' ? (end === '' ? 'none' : 'end') : end === '' ? 'start' : 'both';

@@ -14,7 +14,7 @@ export interface SqlContext {
 }
 
 /** A statement carries at most 65,535 parameters; conditions get half, the rest is for what stands around them. */
-const MAX_PARAMETERS = 32_000;
+const maxParameters = 32_000;
 
 /**
  * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
@@ -25,7 +25,7 @@ export function conditionSql(condition: Condition<number>, context: SqlContext):
   if (!isSayable(condition)) return undefined;
   const builder = new Builder(context);
   const expression = builder.condition(condition, (path, test) => builder.field(context.attributes, path, test));
-  return expression.values.length > MAX_PARAMETERS ? undefined : expression;
+  return expression.values.length > maxParameters ? undefined : expression;
 }
 
 function isSayable(condition: Condition<number>): boolean {

@@ -17,9 +17,9 @@ import type { Literal } from '../regex.ts';
 type Says = string | undefined;
 
 /** Lists longer than this are left to a hash. */
-const SHORT_LIST = 32;
+const maxInlineEntries = 32;
 
-const OPERATORS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
+const operators = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
 
 /** Puts a test to the values a path leads to from a document, and to their elements where they are arrays. */
 export function pathExistsSql(document: Sql, path: Path, test: Test): Sql | undefined {
@@ -112,9 +112,9 @@ function valueFilter(test: Test, variables: Variables): Says {
     case 'equal':
       return comparison('==', test.value, variables);
     case 'compare':
-      return test.value === null ? undefined : comparison(OPERATORS[test.operator], test.value, variables);
+      return test.value === null ? undefined : comparison(operators[test.operator], test.value, variables);
     case 'in':
-      if (test.values.length > SHORT_LIST || !test.values.every(isPlain)) return undefined;
+      if (test.values.length > maxInlineEntries || !test.values.every(isPlain)) return undefined;
       return `@.type() != "array" && @ == ${variables.add(test.values)}[*]`;
     case 'pattern':
       return test.pattern.literal && literal(test.pattern.literal, variables);

@@ -8,11 +8,11 @@ import { textInstantSql } from './instant.ts';
 import { toPostgres } from './pattern.ts';
 import { textVersionSql, versionOperators } from './version.ts';
 
-const OPERATORS: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
+const comparisons: Readonly<Record<Comparison, Sql>> = { gt: raw('>'), gte: raw('>='), lt: raw('<'), lte: raw('<=') };
 const instantOperators = { before: '<', after: '>' } as const;
-const NUMBER = raw(`'number'`);
-const BOOLEAN = raw(`'boolean'`);
-const STRING = raw(`'string'`);
+const numberType = raw(`'number'`);
+const booleanType = raw(`'boolean'`);
+const stringType = raw(`'string'`);
 
 /** A test that is only asked of values of one type, named as `jsonb_typeof` names it. */
 export interface TypedSql {
@@ -32,19 +32,19 @@ export function isPatternSayable(pattern: Pattern): boolean {
 export function typedSql(test: Test): TypedSql | undefined {
   if (test.kind === 'pattern' && test.pattern.literal !== undefined) {
     const { literal } = test.pattern;
-    return { type: STRING, says: (value) => literalSql(text(value), literal) };
+    return { type: stringType, says: (value) => literalSql(text(value), literal) };
   }
   if (test.kind === 'pattern') {
     const pattern = toPostgres(test.pattern);
     return pattern === undefined
       ? undefined
-      : { type: STRING, says: (value) => sql`${text(value)} COLLATE "C" ~ ${pattern}::text` };
+      : { type: stringType, says: (value) => sql`${text(value)} COLLATE "C" ~ ${pattern}::text` };
   }
   if (test.kind === 'mod') return modSql(test.divisor, test.remainder);
   if (test.kind === 'version') {
-    return { type: STRING, says: (value) => textVersionSql(text(value), test.operator, test.key) };
+    return { type: stringType, says: (value) => textVersionSql(text(value), test.operator, test.key) };
   }
-  return test.kind === 'compare' ? comparisonSql(OPERATORS[test.operator], test.value) : undefined;
+  return test.kind === 'compare' ? comparisonSql(comparisons[test.operator], test.value) : undefined;
 }
 
 function modSql(divisor: number, remainder: number): TypedSql {
@@ -53,17 +53,17 @@ function modSql(divisor: number, remainder: number): TypedSql {
     const number = sql`(${value})::numeric`;
     return sql`(${number} BETWEEN ${-max}::numeric AND ${max}::numeric AND trunc(${number}) % ${divisor}::numeric = ${remainder}::numeric)`;
   };
-  return { type: NUMBER, says };
+  return { type: numberType, says };
 }
 
 function comparisonSql(compares: Sql, expected: Scalar): TypedSql | undefined {
   switch (typeof expected) {
     case 'number':
-      return { type: NUMBER, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
+      return { type: numberType, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
     case 'boolean':
-      return { type: BOOLEAN, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
+      return { type: booleanType, says: (value) => sql`${value} ${compares} ${JSON.stringify(expected)}::jsonb` };
     case 'string':
-      return { type: STRING, says: (value) => sql`${text(value)} COLLATE "C" ${compares} ${expected}::text` };
+      return { type: stringType, says: (value) => sql`${text(value)} COLLATE "C" ${compares} ${expected}::text` };
     default:
       return undefined;
   }
