@@ -21,14 +21,23 @@ const maxInlineEntries = 32;
 
 const operators = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const;
 
-/** Puts a test to the values a path leads to from a document, and to their elements where they are arrays. */
+/**
+ * Puts a test to the values a path leads to from a document, and to their elements where they are arrays.
+ * {"a.b": {$exists: true}}  lax $."a"."b"
+ * {"a.b": {$gt: "x"}}       lax $."a"."b" ? (@.type() == "string" && @ > $x0)
+ */
 export function pathExistsSql(document: Sql, path: Path, test: Test): Sql | undefined {
   const variables = new Variables();
   const filter = test.kind === 'exists' ? '' : optional(valueFilter(test, variables), (says) => ` ? (${says})`);
   return filter === undefined ? undefined : variables.sql(document, `lax $${steps(path)}${filter}`);
 }
 
-/** Puts `$elemMatch` to the elements of an array. */
+/**
+ * Puts `$elemMatch` to the elements of an array.
+ * {$elemMatch: {$gt: 1}}      lax $ ? (@.type() != "array" && exists(@ ? (@.type() == "number" && @ > $x0)))
+ * {$elemMatch: {b: 1}}        lax $ ? (@.type() == "object" && exists(@."b" ? (@.type() == "number" && @ == $x0)))
+ * {$elemMatch: {b: {$ne: 1}}} lax $ ? (@.type() == "array" || (@.type() == "object" && !exists(@."b" ? (…))))
+ */
 export function elementExistsSql(array: Sql, test: Extract<Test, { kind: 'elements' }>): Sql | undefined {
   const variables = new Variables();
   const says =
@@ -67,6 +76,7 @@ function steps(path: Path): string {
 
 function conditionFilter(condition: Condition<never>, field: (path: Path, test: Test) => Says): Says {
   switch (condition.kind) {
+    // {$or: [{b: 1}, {c: 2}]}  (exists(@."b" ? (…)) || exists(@."c" ? (…)));  {} matches whatever it is put to: (1 == 1)
     case 'and':
     case 'or': {
       const parts = condition.of.map((part) => conditionFilter(part, field));
@@ -74,6 +84,7 @@ function conditionFilter(condition: Condition<never>, field: (path: Path, test: 
       if (parts.length === 0) return condition.kind === 'and' ? '(1 == 1)' : '(1 == 2)';
       return `(${parts.join(condition.kind === 'and' ? ' && ' : ' || ')})`;
     }
+    // {b: {$ne: 1}}  (!(exists(@."b" ? (…))))
     case 'not':
       return optional(conditionFilter(condition.of, field), (says) => `(!${says})`);
     case 'field':
@@ -83,7 +94,14 @@ function conditionFilter(condition: Condition<never>, field: (path: Path, test: 
   }
 }
 
-/** A field of an element that is a document. */
+/**
+ * A field of an element that is a document.
+ * {b: {$exists: true}}  exists(@."b")
+ * {"b.c": 1}            exists(@."b"."c" ? (@.type() == "number" && @ == $x0))
+ * {b: null}             !exists(@."b") || exists(@."b" ? (@.type() == "null" && @ == $x0))
+ * {"b.0": 1}            none: an index
+ * {"b.c": null}         none
+ */
 function fieldFilter(path: Path, test: Test, variables: Variables): Says {
   const [first = ''] = path;
   if (path.some((name) => indexOf(name) >= 0)) return undefined;
@@ -94,7 +112,12 @@ function fieldFilter(path: Path, test: Test, variables: Variables): Says {
   return path.length === 1 ? optional(found, (says) => `!exists(@${steps([first])}) || ${says}`) : undefined;
 }
 
-/** An element itself, where an array in the array is not looked into. */
+/**
+ * An element itself, where an array in the array is not looked into.
+ * {$exists: true}  1 == 1
+ * {$size: 2}       @.type() == "array" && @.size() == $x0
+ * {$gt: 1}         @.type() != "array" && exists(@ ? (@.type() == "number" && @ > $x0))
+ */
 function elementFilter(test: Test, variables: Variables): Says {
   switch (test.kind) {
     case 'exists':
@@ -106,7 +129,14 @@ function elementFilter(test: Test, variables: Variables): Says {
   }
 }
 
-/** A filter for values that are there, scalars or the elements of an array. */
+/**
+ * A filter for values that are there, scalars or the elements of an array.
+ * 1                @.type() == "number" && @ == $x0
+ * {$gt: "x"}       @.type() == "string" && @ > $x0
+ * {$in: [1, "x"]}  @.type() != "array" && @ == $x0[*]
+ * {$regex: "^x"}   see `literal`
+ * {$mod: [4, 0]}   none
+ */
 function valueFilter(test: Test, variables: Variables): Says {
   switch (test.kind) {
     case 'equal':
@@ -129,6 +159,12 @@ function comparison(operator: string, value: Json, variables: Variables): Says {
   return `@.type() == "${type}" && @ ${operator} ${variables.add(value)}`;
 }
 
+/**
+ * {$regex: "x"}    @.type() == "string" && @ like_regex "x" flag "q"
+ * {$regex: "^x"}   @.type() == "string" && @ starts with $x0
+ * {$regex: "^x$"}  @.type() == "string" && @ == $x0
+ * {$regex: "x$"}   none
+ */
 function literal({ text, anchor }: Literal, variables: Variables): Says {
   switch (anchor) {
     case 'none':
