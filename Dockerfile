@@ -11,10 +11,8 @@ COPY package.json package-lock.json ./
 COPY contract/package.json contract/
 COPY embedded/package.json embedded/
 COPY server/package.json server/
-# No script of a package runs: the one native addon, argon2, comes prebuilt. TypeScript, an optional peer of a reader of
-# configuration files that the queue's command line uses, is a third of the whole and never loaded by the service.
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
- && rm -rf node_modules/typescript node_modules/@typescript
+# No script of a package runs: the one native addon, argon2, comes prebuilt.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 # The console. Its packages are all development dependencies: only what is built of them goes into the image.
 FROM ${NODE} AS console

@@ -5,6 +5,9 @@ import { OpenFeature } from '@openfeature/server-sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
+import { definitionsOf } from '../../segmentation/definition.ts';
+import type { StreamLink } from './links.ts';
+import { FlagStreams } from './streams.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: Listening;
@@ -113,6 +116,22 @@ describe('the stream of a user', () => {
     await call('DELETE', `/api/keys/${body.id}`);
     expect(await stream.next()).toBeUndefined();
     expect((await follow(path)).response.status).toBe(404);
+  });
+
+  it('is refused when too many follow, and room is kept for other credentials', async () => {
+    const stateOf = async () => ({ user: undefined, definitions: definitionsOf(1, []), now: 0 });
+    const streams = new FlagStreams({ db: service.db, stateOf, onError: () => undefined, maxFollowers: 10 });
+    const link = { targetingKey: 'ann', keyId: key.id, sessionId: undefined };
+    const other = (await call('POST', '/api/keys', { name: 'other', role: 'viewer' })).body;
+    const leave = new AbortController();
+    const follow = (one: StreamLink) => streams.follow(one, leave.signal);
+    const asked = await Promise.allSettled(Array.from({ length: 10 }, () => follow(link)));
+    const refused = asked.filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    await expect(follow({ ...link, keyId: other.id })).resolves.toBeDefined();
+    leave.abort();
+    await expect(streams.follow(link, new AbortController().signal)).resolves.toBeDefined();
+    streams.close();
   });
 
   it('is not to be had by an address that we did not sign', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Problem } from '@kohort/contract';
+import { Problem, type UserRef } from '@kohort/contract';
+import { AtMost } from '../../concurrency/at-most.ts';
 import type { Db } from '../../postgres/database.ts';
 import { validReaders } from '../auth/auth.ts';
 import { validKeys } from '../keys/keys.ts';
@@ -9,7 +10,7 @@ import type { StreamLink } from './links.ts';
 
 export interface StreamSettings {
   readonly db: Db;
-  readonly stateOf: StateOfUser;
+  readonly stateOf: (user: UserRef) => ReturnType<StateOfUser>;
   readonly onError: (error: unknown, what: string) => void;
   readonly lookEveryMs?: number;
   readonly maxFollowers?: number;
@@ -30,7 +31,7 @@ const maxFollowers = 500;
 const quietLooks = 15;
 
 /** What decides about a user, as a short text: definitions, overrides that stand, and attributes where they matter. */
-async function fingerprintOf(stateOf: StateOfUser, { targetingKey }: StreamLink): Promise<string> {
+async function fingerprintOf(stateOf: StreamSettings['stateOf'], { targetingKey }: StreamLink): Promise<string> {
   const { user, definitions } = await stateOf({ externalId: targetingKey });
   return createHash('sha256')
     .update(JSON.stringify([definitions.revision, user?.id, user?.overrides, user?.attributes]))
@@ -41,15 +42,19 @@ async function fingerprintOf(stateOf: StateOfUser, { targetingKey }: StreamLink)
 export class FlagStreams {
   readonly #settings: StreamSettings;
   readonly #followers = new Set<Follower>();
+  readonly #places: AtMost;
   #isLooking = false;
   #isClosed = false;
 
   constructor(settings: StreamSettings) {
     this.#settings = settings;
-  }
-
-  get size(): number {
-    return this.#followers.size;
+    this.#places = new AtMost({
+      atOnce: settings.maxFollowers ?? maxFollowers,
+      // One credential, such as the key of a page with many visitors, gets most places, never all.
+      factor: 7,
+      refusal: 'Too many follow flags here. Evaluate again from time to time instead.',
+      retryAfterSeconds: 30,
+    });
   }
 
   /**
@@ -58,15 +63,14 @@ export class FlagStreams {
    * @throws Problem 404 when the credential behind the link is no longer valid, 503 when too many follow.
    */
   async follow(link: StreamLink, left: AbortSignal, lastEventId?: string): Promise<AsyncGenerator<string>> {
-    if (this.#followers.size >= (this.#settings.maxFollowers ?? maxFollowers)) {
-      throw new Problem('overloaded', 'Too many follow flags here. Evaluate again from time to time instead.', {
-        retryAfter: 30,
-      });
-    }
+    const giveUpPlace = this.#places.enter(
+      link.keyId === undefined ? `session:${link.sessionId}` : `key:${link.keyId}`,
+    );
     const follower: Follower = { link, fingerprint: '', isOver: false, wake: () => undefined };
     this.#followers.add(follower);
     const leave = () => {
       this.#followers.delete(follower);
+      giveUpPlace();
       end(follower);
     };
     left.addEventListener('abort', leave, { once: true });
@@ -78,7 +82,7 @@ export class FlagStreams {
       throw error;
     }
     this.#startLooking();
-    return this.#eventsFor(follower, lastEventId);
+    return this.#eventsFor(follower, leave, lastEventId);
   }
 
   close(): void {
@@ -86,7 +90,7 @@ export class FlagStreams {
     for (const follower of this.#followers) end(follower);
   }
 
-  async *#eventsFor(follower: Follower, lastEventId?: string): AsyncGenerator<string> {
+  async *#eventsFor(follower: Follower, leave: () => void, lastEventId?: string): AsyncGenerator<string> {
     let told = follower.fingerprint;
     const refetch = () => `id: ${told}\ndata: {"type":"refetchEvaluation"}\n\n`;
     try {
@@ -107,7 +111,7 @@ export class FlagStreams {
         }
       }
     } finally {
-      this.#followers.delete(follower);
+      leave();
     }
   }
 
