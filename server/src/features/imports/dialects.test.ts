@@ -213,6 +213,12 @@ describe('members', () => {
       ['2 | - | ann | -'],
       { columns: 'ignore' },
     ],
+    [
+      'columns=ignore, columns at the end without a name',
+      'external_id,x,,\nann,1,2,3\n',
+      ['2 | - | ann | -'],
+      { columns: 'ignore' },
+    ],
     ['columns=ignore, nothing to ignore', 'external_id\nann\n', ['2 | - | ann | -'], { columns: 'ignore' }],
     [
       'columns=ignore, header of a semicolon file with commas in names',
@@ -311,7 +317,7 @@ describe('users', () => {
     ['a colon in a name', 'external_id,utm:source:string\nann,x\n', ['2 | ann | f | - | {"utm:source":"x"}']],
     [
       'columns=ignore',
-      'external_id,,a.b,$c,utm:source,plan\nann,1,2,3,4,pro\n',
+      'external_id,,a.b,$c,utm:source,plan,\nann,1,2,3,4,pro,5\n',
       ['2 | ann | f | - | {"plan":"pro"}'],
       { columns: 'ignore' },
     ],

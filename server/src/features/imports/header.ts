@@ -10,6 +10,7 @@ export interface Column {
 export interface Header {
   /** Those whose names are known in any case, under that name; all others as they are written. */
   readonly columns: readonly Column[];
+  /** Without the columns at the end that have no name. */
   readonly width: number;
 }
 

@@ -49,7 +49,7 @@ export function memberRows({ ignoreUnknown }: RowOptions): RowReader {
       const placeOf = (name: string) => header.columns.find((column) => column.name === name)?.at ?? -1;
       [id, externalId, expiresAt] = [placeOf('user_id'), placeOf('external_id'), placeOf('expires_at')];
       if (id === -1 && externalId === -1) return 'the first line must name a column user_id or external_id';
-      width = names.findLastIndex((name) => name !== '') + 1;
+      width = ignoreUnknown ? names.length : header.width;
       return undefined;
     },
     record(cells) {

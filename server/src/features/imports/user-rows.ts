@@ -57,7 +57,7 @@ export function userRows({ ignoreUnknown }: RowOptions): RowReader {
       );
       if (typeof found === 'string') return found;
       attributes = found;
-      width = header.width;
+      width = ignoreUnknown ? names.length : header.width;
       return undefined;
     },
     record(cells) {
