@@ -1,4 +1,5 @@
 import { isObject } from '@kohort/contract';
+import { flawOfName } from '../users/users.ts';
 
 /** Characters of a line of NDJSON: it is parsed, checked and written again in one turn of the event loop. */
 const maxChars = 256 * 1024;
@@ -101,11 +102,17 @@ function scalarFault(value: unknown): string | undefined {
 
 /** Why a name cannot be an attribute's. */
 export function nameFault(name: string): string | undefined {
-  if (name === '') return 'must not have an empty name';
   if (name === '__proto__') return 'must not have a key __proto__';
-  if (name.includes('.')) return `must not have a dot in the name ${quoted(name)}: no condition could ask for it`;
-  if (name.startsWith('$')) return `must not have the name ${quoted(name)}: it begins with $`;
-  return textFault(name);
+  switch (flawOfName(name)) {
+    case 'empty':
+      return 'must not have an empty name';
+    case 'dot':
+      return `must not have a dot in the name ${quoted(name)}: no condition could ask for it`;
+    case 'dollar':
+      return `must not have the name ${quoted(name)}: it begins with $`;
+    default:
+      return textFault(name);
+  }
 }
 
 /** Whether a number would be kept as another one. */

@@ -15,15 +15,24 @@ export function checkAttributeNames(
     const isArray = Array.isArray(one.value);
     for (const [name, value] of Object.entries(one.value)) {
       const at = `${one.path}/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`;
-      const fault = isArray || (isPatch && value === null) ? undefined : nameFault(name);
-      if (fault !== undefined) throw invalid(at, fault);
+      const flaw = isArray || (isPatch && value === null) ? undefined : flawOfName(name);
+      if (flaw !== undefined) throw invalid(at, faults[flaw]);
       stack.push({ value, path: at });
     }
   }
 }
 
-function nameFault(name: string): string | undefined {
-  if (name === '') return 'must not be empty: no condition could ask for it';
-  if (name.includes('.')) return 'must not hold a dot: no condition could ask for it';
-  return name.startsWith('$') ? 'must not begin with $: no condition could ask for it' : undefined;
+/** Why no condition could ask for an attribute of this name. */
+export type NameFlaw = 'empty' | 'dot' | 'dollar';
+
+export function flawOfName(name: string): NameFlaw | undefined {
+  if (name === '') return 'empty';
+  if (name.includes('.')) return 'dot';
+  return name.startsWith('$') ? 'dollar' : undefined;
 }
+
+const faults: Readonly<Record<NameFlaw, string>> = {
+  empty: 'must not be empty: no condition could ask for it',
+  dot: 'must not hold a dot: no condition could ask for it',
+  dollar: 'must not begin with $: no condition could ask for it',
+};

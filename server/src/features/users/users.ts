@@ -15,6 +15,7 @@ import {
   updateUser,
 } from './users.sql.ts';
 
+export { flawOfName } from './attribute-names.ts';
 export { type AnyObject, mergePatch } from './merge-patch.ts';
 export {
   type CurrentUser,
