@@ -76,13 +76,8 @@ async function mountSmall(folder: string, mebibytes: number): Promise<void> {
   atEnd(async () => void (await run('umount', [folder]).catch(() => run('umount', ['-l', folder]))));
 }
 
-/** A PostgreSQL of our own that the harness, not the service, starts, kills and starts again. */
-export async function createCluster({
-  tools,
-  encoding = 'UTF8',
-  settings = {},
-  small,
-}: ClusterOptions = {}): Promise<Cluster> {
+/** Makes the folders and runs initdb; nothing is started yet. */
+async function initialise({ tools, encoding = 'UTF8', settings = {}, small }: ClusterOptions) {
   const { initdb, pg_ctl } = tools ?? (await findBinaries());
   const identity = await systemUser();
   const base = await mkdtemp(join(tmpdir(), 'kohort-faults-'));
@@ -112,26 +107,52 @@ export async function createCluster({
       ...settings,
     },
   };
+  return { pg_ctl, runAs, password, wal, options };
+}
+
+async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString,
+    application_name: 'faults',
+    connectionTimeoutMillis: 3_000,
+    query_timeout: 60_000,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function killAll(pids: readonly number[]): Promise<void> {
+  const [postmasterPid] = pids;
+  if (postmasterPid === undefined || !signalPid(postmasterPid, 'SIGKILL')) throw new Error('there is nothing to kill');
+  for (const pid of pids.slice(1)) signalPid(pid, 'SIGKILL');
+  for (let i = 0; i < 100 && pids.some((pid) => signalPid(pid, 0)); i++) await sleep(20);
+}
+
+async function freezeAll(pid: number | undefined): Promise<number[]> {
+  if (pid === undefined) throw new Error('there is nothing to freeze');
+  // The postmaster first, so that it cannot start one that we would not see.
+  if (!signalPid(pid, 'SIGSTOP')) throw new Error('there is nothing to freeze');
+  const frozen = [pid, ...(await childrenOf(pid))];
+  for (const one of frozen) signalPid(one, 'SIGSTOP');
+  return frozen;
+}
+
+/** A PostgreSQL of our own that the harness, not the service, starts, kills and starts again. */
+export async function createCluster(clusterOptions: ClusterOptions = {}): Promise<Cluster> {
+  const { pg_ctl, runAs, password, wal, options } = await initialise(clusterOptions);
+  const { folder, port } = options;
 
   const urlAs = (role: string, database: string) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
   const urlOf = (database: string) => urlAs(SERVICE, database);
   let frozen: number[] = [];
 
-  async function connected<T>(work: (client: pg.Client) => Promise<T>, database = SERVICE): Promise<T> {
-    const client = new pg.Client({
-      connectionString: urlAs(SUPERUSER, database),
-      application_name: 'faults',
-      connectionTimeoutMillis: 3_000,
-      query_timeout: 60_000,
-    });
-    client.on('error', () => undefined);
-    await client.connect();
-    try {
-      return await work(client);
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  }
+  const connected = <T>(work: (client: pg.Client) => Promise<T>, database = SERVICE) =>
+    withClient(urlAs(SUPERUSER, database), work);
 
   const answers = () =>
     connected(async (client) => void (await client.query('SELECT 1')), 'postgres').then(
@@ -179,26 +200,14 @@ export async function createCluster({
     url: urlOf(SERVICE),
     port,
     environment: { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: SUPERUSER, PGPASSWORD: password },
-    folder: small?.what === 'wal' ? wal : folder,
+    folder: clusterOptions.small?.what === 'wal' ? wal : folder,
     urlOf,
     connected,
     start,
     isRunning: answers,
-    async kill() {
-      const pids = await family();
-      const [postmasterPid] = pids;
-      if (postmasterPid === undefined || !signalPid(postmasterPid, 'SIGKILL'))
-        throw new Error('there is nothing to kill');
-      for (const pid of pids.slice(1)) signalPid(pid, 'SIGKILL');
-      for (let i = 0; i < 100 && pids.some((pid) => signalPid(pid, 0)); i++) await sleep(20);
-    },
+    kill: async () => killAll(await family()),
     async freeze() {
-      const pid = await postmaster();
-      if (pid === undefined) throw new Error('there is nothing to freeze');
-      // The postmaster first, so that it cannot start one that we would not see.
-      if (!signalPid(pid, 'SIGSTOP')) throw new Error('there is nothing to freeze');
-      frozen = [pid, ...(await childrenOf(pid))];
-      for (const one of frozen) signalPid(one, 'SIGSTOP');
+      frozen = await freezeAll(await postmaster());
     },
     thaw,
     stop,

@@ -42,21 +42,104 @@ export interface LedgerOptions {
   readonly keyed?: number;
 }
 
-export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOptions): Ledger {
-  const pairsOf = users.map(({ id, externalId }) =>
-    segments.map(
-      (segment): Pair => ({
-        user: id,
-        externalId,
-        slug: segment.slug,
-        segmentId: segment.id,
-        state: OUT,
-        rows: 0,
-        version: 0,
-        busy: false,
-      }),
-    ),
+function pairsOfUser({ id, externalId }: LedgerOptions['users'][number], segments: LedgerOptions['segments']): Pair[] {
+  return segments.map(({ id: segmentId, slug }) => ({
+    user: id,
+    externalId,
+    slug,
+    segmentId,
+    state: OUT,
+    rows: 0,
+    version: 0,
+    busy: false,
+  }));
+}
+
+type Actual = (pair: Pair) => { readonly state: string; readonly rows: number };
+
+/** What the database says of each pair. */
+async function readActual(client: pg.Client): Promise<Actual> {
+  const memberships = await client.query<{
+    user_id: string;
+    segment_id: string;
+    mode: string;
+    expires_at: Date | null;
+  }>('SELECT user_id, segment_id, mode, expires_at FROM memberships');
+  const history = await client.query<{ user_id: string; segment_id: string; rows: string }>(
+    'SELECT user_id, segment_id, count(*) AS rows FROM history GROUP BY user_id, segment_id',
   );
+  const key = (user: number | string, segment: number | string) => `${user} ${segment}`;
+  const states = new Map(
+    memberships.rows.map((row) => [
+      key(row.user_id, row.segment_id),
+      stateOf(row.mode, row.expires_at?.toISOString() ?? null),
+    ]),
+  );
+  const counts = new Map(history.rows.map((row) => [key(row.user_id, row.segment_id), Number(row.rows)]));
+  return ({ user, segmentId }: Pair) => ({
+    state: states.get(key(user, segmentId)) ?? OUT,
+    rows: counts.get(key(user, segmentId)) ?? 0,
+  });
+}
+
+/** For each change of a write whose outcome is unknown, whether it happened. */
+function outcomesOf(write: Overriding, actual: Actual): string[] {
+  return write.changes.map(({ pair, from, to }) => {
+    const { state, rows } = actual(pair);
+    if (from === to) return state === to ? 'either' : 'neither';
+    if (state === to && rows === pair.rows + 1) return 'done';
+    return state === from && rows === pair.rows ? 'not done' : 'neither';
+  });
+}
+
+/** What is wrong with a write of which a part has happened, or something else. */
+function halfDone({ ask }: Overriding, seen: readonly string[]): string | undefined {
+  const isWrong = seen.includes('neither') || (seen.includes('done') && seen.includes('not done'));
+  return isWrong ? `${ask.method} ${ask.path} ${JSON.stringify(ask.body)}: ${seen.join(' and ')}` : undefined;
+}
+
+/** Notes where the database differs from the ledger, which then takes over what the database says. */
+function compare(
+  pair: Pair,
+  { state, rows }: ReturnType<Actual>,
+  { lost, wrong }: { lost: string[]; wrong: string[] },
+): void {
+  const name = `user ${pair.user} in ${pair.slug}`;
+  if (state !== pair.state) lost.push(`${name} is "${state}", acknowledged was "${pair.state}"`);
+  else if (rows !== pair.rows) wrong.push(`${name} has ${rows} history rows instead of ${pair.rows}`);
+  pair.state = state;
+  pair.rows = rows;
+}
+
+function apply({ changes }: Overriding): void {
+  for (const { pair, from, to } of changes) {
+    pair.state = to;
+    if (from !== to) pair.rows++;
+  }
+}
+
+/** Settles the writes of unknown outcome by what the database says. */
+function settleUnknown(
+  unknown: Iterable<Overriding>,
+  actual: Actual,
+  wrong: string[],
+): { happened: number; vanished: number } {
+  let happened = 0;
+  let vanished = 0;
+  for (const write of unknown) {
+    const seen = outcomesOf(write, actual);
+    const fault = halfDone(write, seen);
+    if (fault) wrong.push(fault);
+    else if (seen.includes('done')) happened++;
+    else vanished++;
+    if (seen.includes('done')) apply(write);
+    for (const { pair } of write.changes) pair.busy = false;
+  }
+  return { happened, vanished };
+}
+
+export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOptions): Ledger {
+  const pairsOf = users.map((user) => pairsOfUser(user, segments));
   const unknown = new Set<Overriding>();
   const overrides = createOverrides(random);
   const registrations = createRegistrations(random, keyed);
@@ -83,13 +166,6 @@ export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOpt
     return undefined;
   }
 
-  function apply({ changes }: Overriding): void {
-    for (const { pair, from, to } of changes) {
-      pair.state = to;
-      if (from !== to) pair.rows++;
-    }
-  }
-
   function settle(write: Write, outcome: 'done' | 'not done' | 'unknown'): void {
     if ('name' in write) return void registrations.settle(write, outcome);
     // What is unknown may still happen: nobody writes to its pairs until the database was asked.
@@ -99,56 +175,14 @@ export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOpt
   }
 
   async function verify(client: pg.Client): Promise<Verdict> {
-    const memberships = await client.query<{
-      user_id: string;
-      segment_id: string;
-      mode: string;
-      expires_at: Date | null;
-    }>('SELECT user_id, segment_id, mode, expires_at FROM memberships');
-    const history = await client.query<{ user_id: string; segment_id: string; rows: string }>(
-      'SELECT user_id, segment_id, count(*) AS rows FROM history GROUP BY user_id, segment_id',
-    );
-    const key = (user: number | string, segment: number | string) => `${user} ${segment}`;
-    const states = new Map(
-      memberships.rows.map((row) => [
-        key(row.user_id, row.segment_id),
-        stateOf(row.mode, row.expires_at?.toISOString() ?? null),
-      ]),
-    );
-    const counts = new Map(history.rows.map((row) => [key(row.user_id, row.segment_id), Number(row.rows)]));
-    const actual = ({ user, segmentId }: Pair) => ({
-      state: states.get(key(user, segmentId)) ?? OUT,
-      rows: counts.get(key(user, segmentId)) ?? 0,
-    });
+    const actual = await readActual(client);
     const lost: string[] = [];
     const wrong: string[] = [];
-    let happened = 0;
-    let vanished = 0;
 
-    for (const write of unknown) {
-      const seen = write.changes.map(({ pair, from, to }) => {
-        const { state, rows } = actual(pair);
-        if (from === to) return state === to ? 'either' : 'neither';
-        if (state === to && rows === pair.rows + 1) return 'done';
-        return state === from && rows === pair.rows ? 'not done' : 'neither';
-      });
-      if (seen.includes('neither') || (seen.includes('done') && seen.includes('not done'))) {
-        wrong.push(`${write.ask.method} ${write.ask.path} ${JSON.stringify(write.ask.body)}: ${seen.join(' and ')}`);
-      } else if (seen.includes('done')) happened++;
-      else vanished++;
-      if (seen.includes('done')) apply(write);
-      for (const { pair } of write.changes) pair.busy = false;
-    }
+    const { happened, vanished } = settleUnknown(unknown, actual, wrong);
     unknown.clear();
 
-    for (const pair of pairsOf.flat()) {
-      const { state, rows } = actual(pair);
-      const name = `user ${pair.user} in ${pair.slug}`;
-      if (state !== pair.state) lost.push(`${name} is "${state}", acknowledged was "${pair.state}"`);
-      else if (rows !== pair.rows) wrong.push(`${name} has ${rows} history rows instead of ${pair.rows}`);
-      pair.state = state;
-      pair.rows = rows;
-    }
+    for (const pair of pairsOf.flat()) compare(pair, actual(pair), { lost, wrong });
     const registered = await registrations.verify(client);
     return {
       lost: [...lost, ...registered.lost],
