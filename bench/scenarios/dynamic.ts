@@ -77,24 +77,28 @@ export async function dynamic(stage: Stage): Promise<Findings> {
       options,
       postgres,
     );
-    const plain = medianOf(rows, 'plain read');
-    const seen = medianOf(rows, '50 + 50 rules, users seen before');
-    const strange = medianOf(rows, '50 + 50 rules, every user new');
-    return {
-      rows,
-      ratios: [
-        ...compare('read with 50 + 50 rules, users seen before, against the plain read', [seen, plain], rate, {
-          atLeast: 0.6,
-        }),
-        ...compare('read with 50 + 50 rules, every user new, against the plain read', [strange, plain], rate, {
-          atLeast: 0.3,
-        }),
-      ],
-      notes: repeated ? ['dynamic: there were too few new users, so that some were asked about twice.'] : [],
-    };
+    return findingsOf(rows, repeated);
   } finally {
     await forgetful.stop();
     await service.stop();
     await drop();
   }
+}
+
+function findingsOf(rows: Findings['rows'], repeated: boolean): Findings {
+  const plain = medianOf(rows, 'plain read');
+  const seen = medianOf(rows, '50 + 50 rules, users seen before');
+  const strange = medianOf(rows, '50 + 50 rules, every user new');
+  return {
+    rows,
+    ratios: [
+      ...compare('read with 50 + 50 rules, users seen before, against the plain read', [seen, plain], rate, {
+        atLeast: 0.6,
+      }),
+      ...compare('read with 50 + 50 rules, every user new, against the plain read', [strange, plain], rate, {
+        atLeast: 0.3,
+      }),
+    ],
+    notes: repeated ? ['dynamic: there were too few new users, so that some were asked about twice.'] : [],
+  };
 }

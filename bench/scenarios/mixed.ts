@@ -62,6 +62,10 @@ export async function mixed(stage: Stage): Promise<Findings> {
     postgres,
   );
 
+  return findingsOf(rows, adds, readers);
+}
+
+function findingsOf(rows: Findings['rows'], adds: readonly Outcome[], readers: number): Findings {
   const together = medianOf(rows, 'reads beside adds 1:9');
   const addRate = median(adds.map(({ requests, refused, seconds }) => (requests - refused) / seconds));
   const addP99 = median(adds.map((outcome) => outcome.p99));

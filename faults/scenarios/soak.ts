@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createCluster } from '@kohort/testkit/cluster.ts';
+import type { Ask } from '@kohort/testkit/http.ts';
+import type { Verdict } from '@kohort/testkit/ledger/ledger.ts';
 import { residentBytes, say } from '@kohort/testkit/processes.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { createCaller } from '../http.ts';
 import { openInspectors } from '../inspector.ts';
-import { quantile, type Scenario } from '../report.ts';
+import { quantile, type Row, type Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
-import { startTraffic } from '../traffic.ts';
+import { type Seen, startTraffic } from '../traffic.ts';
 
 interface Sample {
   readonly heap: number;
@@ -22,6 +24,63 @@ const MEBIBYTE = 2 ** 20;
 function growthOf(values: readonly number[]): { first: number; last: number } {
   const third = Math.max(1, Math.floor(values.length / 3));
   return { first: quantile(values.slice(0, third), 0.5), last: quantile(values.slice(-third), 0.5) };
+}
+
+/** The rest of what there is: lists, counts, errors, reports, sign-ins, definitions that come and go. */
+function restOf(i: number): Ask[] {
+  const slug = `soak-${i}`;
+  return [
+    { method: 'GET', path: '/api/users?limit=100' },
+    { method: 'GET', path: `/api/segments/drill-${i % 5}/users?limit=500` },
+    { method: 'GET', path: `/api/segments/drill-${i % 5}/count` },
+    { method: 'GET', path: `/api/users/${2 + (i % 900)}/history` },
+    { method: 'GET', path: `/api/users/ext:nobody-${i}/segments` },
+    { method: 'POST', path: '/api/segments', body: { slug, condition: { n: i } } },
+    { method: 'PATCH', path: `/api/segments/${slug}`, body: { percentage: i % 100 } },
+    { method: 'DELETE', path: `/api/segments/${slug}` },
+    { method: 'POST', path: '/api/segments/preview', body: { percentage: 50 } },
+    { method: 'PATCH', path: `/api/users/${2 + (i % 900)}`, body: { attributes: { n: i } } },
+    { method: 'POST', path: '/api/resolve', body: { users: ['2', '3', `ext:nobody-${i}`] } },
+    ...(i % 20 === 0
+      ? [{ method: 'POST', path: '/auth/sign-in', body: { username: 'admin', password: ADMIN_PASSWORD } }]
+      : []),
+    { method: 'GET', path: '/metrics' },
+  ];
+}
+
+interface Soaked {
+  readonly length: number;
+  readonly samples: readonly Sample[];
+  readonly seen: Seen;
+  readonly verdict: Verdict;
+  readonly calls: number;
+}
+
+function rowOf({ length, samples, seen, verdict: { lost, wrong, unfolded }, calls }: Soaked): Row {
+  const heap = growthOf(samples.map((one) => one.heap / MEBIBYTE));
+  const resident = growthOf(samples.map((one) => one.resident / MEBIBYTE));
+  const handles = growthOf(samples.map((one) => one.handles));
+  const connections = Math.max(...samples.map((one) => one.connections));
+  const faults = [
+    ...(heap.last > heap.first * 1.1 + 3 ? ['THE HEAP GROWS'] : []),
+    ...(handles.last > handles.first + 20 ? ['HANDLES GROW'] : []),
+    ...(connections > 20 ? [`${connections} CONNECTIONS`] : []),
+    ...(lost.length + wrong.length + unfolded > 0 ? [`LOST ${lost.length}, WRONG ${wrong.length}`] : []),
+    ...(seen.stale > 0 ? [`${seen.stale} STALE READS`] : []),
+    ...(seen.unexpected.length > 0 ? [`UNEXPECTED ${seen.unexpected[0]}`] : []),
+  ];
+  return {
+    scenario: `Soak: ${Math.round(length / 60_000)} min of everything`,
+    times: seen.acknowledged + seen.reads + calls,
+    promised: 'heap after forced collections, handles and connections stay flat; nothing lost, no stale read',
+    seen: [
+      ...faults,
+      `heap ${heap.first.toFixed(1)} → ${heap.last.toFixed(1)} MiB, resident ${Math.round(resident.first)} → ${Math.round(resident.last)} MiB`,
+      `handles ${handles.first} → ${handles.last}, at most ${connections} connections to PostgreSQL`,
+      `${lost.length} lost, ${seen.stale} stale`,
+    ].join('; '),
+    held: faults.length === 0,
+  };
 }
 
 /** Everything at once for minutes on end: nothing may creep. */
@@ -45,28 +104,9 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   let going = true;
   let calls = 0;
 
-  // The rest of what there is: lists, counts, errors, reports, sign-ins, definitions that come and go.
   const rest = (async () => {
     for (let i = 0; going; i++) {
-      const slug = `soak-${i}`;
-      const asks = [
-        { method: 'GET', path: '/api/users?limit=100' },
-        { method: 'GET', path: `/api/segments/drill-${i % 5}/users?limit=500` },
-        { method: 'GET', path: `/api/segments/drill-${i % 5}/count` },
-        { method: 'GET', path: `/api/users/${2 + (i % 900)}/history` },
-        { method: 'GET', path: `/api/users/ext:nobody-${i}/segments` },
-        { method: 'POST', path: '/api/segments', body: { slug, condition: { n: i } } },
-        { method: 'PATCH', path: `/api/segments/${slug}`, body: { percentage: i % 100 } },
-        { method: 'DELETE', path: `/api/segments/${slug}` },
-        { method: 'POST', path: '/api/segments/preview', body: { percentage: 50 } },
-        { method: 'PATCH', path: `/api/users/${2 + (i % 900)}`, body: { attributes: { n: i } } },
-        { method: 'POST', path: '/api/resolve', body: { users: ['2', '3', `ext:nobody-${i}`] } },
-        ...(i % 20 === 0
-          ? [{ method: 'POST', path: '/auth/sign-in', body: { username: 'admin', password: ADMIN_PASSWORD } }]
-          : []),
-        { method: 'GET', path: '/metrics' },
-      ];
-      for (const ask of asks) {
+      for (const ask of restOf(i)) {
         await caller.call(service.port, ask);
         calls++;
         await sleep(10);
@@ -101,7 +141,7 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   going = false;
   await rest;
   await traffic.pause();
-  const { lost, wrong, unfolded } = await verifyWhenSettled(cluster, ledger);
+  const verdict = await verifyWhenSettled(cluster, ledger);
   const seen = traffic.take();
   await traffic.stop();
   caller.close();
@@ -109,30 +149,5 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
   await service.stop();
   await cluster.stop();
 
-  const heap = growthOf(samples.map((one) => one.heap / MEBIBYTE));
-  const resident = growthOf(samples.map((one) => one.resident / MEBIBYTE));
-  const handles = growthOf(samples.map((one) => one.handles));
-  const connections = Math.max(...samples.map((one) => one.connections));
-  const faults = [
-    ...(heap.last > heap.first * 1.1 + 3 ? ['THE HEAP GROWS'] : []),
-    ...(handles.last > handles.first + 20 ? ['HANDLES GROW'] : []),
-    ...(connections > 20 ? [`${connections} CONNECTIONS`] : []),
-    ...(lost.length + wrong.length + unfolded > 0 ? [`LOST ${lost.length}, WRONG ${wrong.length}`] : []),
-    ...(seen.stale > 0 ? [`${seen.stale} STALE READS`] : []),
-    ...(seen.unexpected.length > 0 ? [`UNEXPECTED ${seen.unexpected[0]}`] : []),
-  ];
-  return [
-    {
-      scenario: `Soak: ${Math.round(length / 60_000)} min of everything`,
-      times: seen.acknowledged + seen.reads + calls,
-      promised: 'heap after forced collections, handles and connections stay flat; nothing lost, no stale read',
-      seen: [
-        ...faults,
-        `heap ${heap.first.toFixed(1)} → ${heap.last.toFixed(1)} MiB, resident ${Math.round(resident.first)} → ${Math.round(resident.last)} MiB`,
-        `handles ${handles.first} → ${handles.last}, at most ${connections} connections to PostgreSQL`,
-        `${lost.length} lost, ${seen.stale} stale`,
-      ].join('; '),
-      held: faults.length === 0,
-    },
-  ];
+  return [rowOf({ length, samples, seen, verdict, calls })];
 };
