@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { api } from '../../api/api.ts';
-import type { User } from '../../api/types.ts';
+import type { User, UserEvent } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
@@ -13,7 +13,7 @@ const tones: Readonly<Record<string, Tone>> = { add: 'good', remove: 'bad', expi
 const pageRows = 50;
 
 export function HistoryCard({ user }: { readonly user: User }) {
-  const { text, plain, moment } = useSpeech();
+  const { text } = useSpeech();
   const id = String(user.id);
   const history = useInfiniteQuery({
     queryKey: ['history', user.id],
@@ -47,36 +47,7 @@ export function HistoryCard({ user }: { readonly user: User }) {
             </thead>
             <tbody>
               {events.map((event) => (
-                <tr key={`${event.at} ${event.slug} ${event.action}`}>
-                  <td>
-                    <time dateTime={event.at}>{moment(event.at)}</time>
-                  </td>
-                  <td>
-                    <Badge tone={event.source === 'exclude' ? 'bad' : tones[event.action]}>
-                      {plain(
-                        event.action === 'add' && event.source === 'exclude'
-                          ? 'event.exclude'
-                          : `event.${event.action}`,
-                      )}
-                    </Badge>
-                    {event.expires_at && (
-                      <div className={layout.small}>{text('why.until', { time: moment(event.expires_at) })}</div>
-                    )}
-                  </td>
-                  <td>
-                    <Link to="/segments/$slug" params={{ slug: event.slug }}>
-                      {event.slug}
-                    </Link>
-                  </td>
-                  <td>
-                    <Actor actor={event.actor} />
-                    {event.source.startsWith('import:') && (
-                      <div className={layout.small}>
-                        {text('person.import', { id: event.source.slice('import:'.length) })}
-                      </div>
-                    )}
-                  </td>
-                </tr>
+                <EventRow key={`${event.at} ${event.slug} ${event.action}`} event={event} />
               ))}
             </tbody>
           </table>
@@ -88,5 +59,35 @@ export function HistoryCard({ user }: { readonly user: User }) {
         </div>
       )}
     </Card>
+  );
+}
+
+function EventRow({ event }: { readonly event: UserEvent }) {
+  const { text, plain, moment } = useSpeech();
+  return (
+    <tr>
+      <td>
+        <time dateTime={event.at}>{moment(event.at)}</time>
+      </td>
+      <td>
+        <Badge tone={event.source === 'exclude' ? 'bad' : tones[event.action]}>
+          {plain(event.action === 'add' && event.source === 'exclude' ? 'event.exclude' : `event.${event.action}`)}
+        </Badge>
+        {event.expires_at && (
+          <div className={layout.small}>{text('why.until', { time: moment(event.expires_at) })}</div>
+        )}
+      </td>
+      <td>
+        <Link to="/segments/$slug" params={{ slug: event.slug }}>
+          {event.slug}
+        </Link>
+      </td>
+      <td>
+        <Actor actor={event.actor} />
+        {event.source.startsWith('import:') && (
+          <div className={layout.small}>{text('person.import', { id: event.source.slice('import:'.length) })}</div>
+        )}
+      </td>
+    </tr>
   );
 }

@@ -81,8 +81,26 @@ function NewPerson({ onClose }: { readonly onClose: () => void }) {
   );
 }
 
-export function PeoplePage() {
+function useColumns(): readonly Column<User>[] {
   const { text, moment } = useSpeech();
+  return [
+    { title: text('members.person'), width: 'minmax(0, 1.6fr)', render: (user) => <PersonLink user={user} /> },
+    {
+      title: text('person.attributes'),
+      width: 'minmax(0, 2.6fr)',
+      render: ({ attributes }) => <Attributes attributes={attributes} />,
+    },
+    {
+      title: text('people.since'),
+      width: '170px',
+      isWideOnly: true,
+      render: ({ created_at }) => <time dateTime={created_at}>{moment(created_at)}</time>,
+    },
+  ];
+}
+
+export function PeoplePage() {
+  const { text } = useSpeech();
   const search = route.useSearch();
   const navigate = useNavigate({ from: '/people' });
   const mayEdit = useMay('editor');
@@ -101,20 +119,7 @@ export function PeoplePage() {
     placeholderData: keepPreviousData,
   });
   const rows = useMemo(() => list.data?.pages.flatMap(({ users }) => users) ?? [], [list.data]);
-  const columns: readonly Column<User>[] = [
-    { title: text('members.person'), width: 'minmax(0, 1.6fr)', render: (user) => <PersonLink user={user} /> },
-    {
-      title: text('person.attributes'),
-      width: 'minmax(0, 2.6fr)',
-      render: ({ attributes }) => <Attributes attributes={attributes} />,
-    },
-    {
-      title: text('people.since'),
-      width: '170px',
-      isWideOnly: true,
-      render: ({ created_at }) => <time dateTime={created_at}>{moment(created_at)}</time>,
-    },
-  ];
+  const columns = useColumns();
   return (
     <Page
       title={text('nav.people')}
