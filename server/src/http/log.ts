@@ -2,6 +2,14 @@ import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogCont
 import { type LogFn, type Logger, pino } from 'pino';
 import { build as pretty } from 'pino-pretty';
 
+/** Of the errors within where it has no words of its own, as when a name has several addresses and none can be connected to. */
+function messageOf(error: Error): string {
+  const within = error.message === '' && error instanceof AggregateError ? error.errors : [];
+  return within.length === 0
+    ? error.message
+    : within.map((one) => (one instanceof Error ? one.message : '')).join('; ');
+}
+
 /**
  * The fields of an error that are safe to log. PostgreSQL's messages quote data, Fastify's quote paths, so both are dropped.
  */
@@ -12,7 +20,7 @@ export function loggable(error: unknown): Record<string, unknown> {
   );
   const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line));
   const quotes = 'severity' in error || ('code' in error && String(error.code).startsWith('FST_'));
-  const message = quotes ? undefined : error.message;
+  const message = quotes ? undefined : messageOf(error);
   return { type: error.name, message, ...Object.fromEntries(fields), stack: frames?.join('\n') };
 }
 
