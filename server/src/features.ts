@@ -19,7 +19,6 @@ import { FlagStreams } from './features/ofrep/streams.ts';
 import type { Questions } from './features/questions/questions.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
-import { createPastDefinitions } from './features/segments/past-definitions.ts';
 import type { OnErase } from './features/users/users.ts';
 import { Worker } from './jobs/worker.ts';
 import { createCursors } from './paging/cursors.ts';
@@ -80,7 +79,7 @@ function membershipsOf(reading: ReadContext, metrics: Registry) {
     segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
     resolve: coalesceResolve(fastReads, watch('resolve')),
     stateOf: coalesceStateOfUser(reading, watch('memberships')),
-    past: { db, definitionsAt: createPastDefinitions() },
+    past: { db, kept: new Map() },
   };
   const ledger = createLedger(db, definitions, watch('overrides'));
   follow('segments', reads.segmentsOf);

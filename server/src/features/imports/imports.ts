@@ -2,7 +2,7 @@ import { invalid } from '@kohort/contract';
 import type { JobKind } from '../../jobs/queue.ts';
 import type { Tx } from '../../postgres/database.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
-import { unknownSegment } from '../segments/segments.ts';
+import { freshDefinitions, unknownSegment } from '../segments/segments.ts';
 import type { Format } from './file-reader.ts';
 import { type MemberImportOptions, memberImport } from './member-import.ts';
 import { memberRows } from './member-rows.ts';
@@ -58,7 +58,7 @@ export async function importMembers(
   if (expires_at !== null && (await isPast(context.db, expires_at))) {
     throw invalid('/query/expires_at', 'must be in the future');
   }
-  const segmentId = (await context.definitions.fresh()).bySlug.get(slug)?.id;
+  const segmentId = (await freshDefinitions(context.definitions)).bySlug.get(slug)?.id;
   if (segmentId === undefined) throw unknownSegment(slug);
   return receive(context, {
     kind: 'segment_import',

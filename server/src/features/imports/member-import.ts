@@ -19,6 +19,7 @@ import {
   sweepExpired,
   updatePlanned,
 } from '../memberships/memberships.ts';
+import { freshDefinitions } from '../segments/segments.ts';
 import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
 import {
   createPlan,
@@ -94,7 +95,7 @@ async function planUsers(db: Database, job: JobRow, options: MemberImportOptions
 async function planRule(context: ImportWork, job: JobRow, mode: ImportMode): Promise<void> {
   const { db, definitions } = context;
   const segmentId = segmentOf(job);
-  const definition = (await definitions.fresh()).byId.get(segmentId);
+  const definition = (await freshDefinitions(definitions)).byId.get(segmentId);
   if (!definition) throw deleted();
   if (mode === 'add' || isList(definition)) return;
   await createRule(db, job.id);

@@ -6,6 +6,7 @@ import type { AttributesContext } from '../attributes/attributes.ts';
 import { warningsAbout } from '../attributes/attributes.ts';
 import { type Questions, routeQuestion } from '../questions/questions.ts';
 import {
+  freshDefinitions,
   type ReadRule,
   readRule,
   refuseUnseen,
@@ -105,7 +106,7 @@ function within(context: MembersContext, timeoutMs: number | undefined): Members
 
 /** @throws Problem 404, before a job is made of a question about a segment that does not exist. */
 async function refuseUnknown({ definitions }: MembersContext, slugs: readonly string[]): Promise<void> {
-  const { bySlug } = await definitions.fresh();
+  const { bySlug } = await freshDefinitions(definitions);
   const unknown = slugs.filter((slug) => !bySlug.has(slug));
   if (unknown.length > 0) throw unknownSegment(...unknown);
 }

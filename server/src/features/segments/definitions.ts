@@ -2,50 +2,47 @@ import type { Db } from '../../postgres/database.ts';
 import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
 import { selectChangedSince } from './segments.sql.ts';
 
-/** Keeps the definitions compiled in memory under their revision. Whoever reads a newer revision asks for that one. */
+/** The definitions compiled in memory under their revision. A reader that finds a newer revision asks for that one. */
 export interface DefinitionCache {
-  readonly current: () => Definitions;
-  /** At least this revision. */
-  readonly at: (revision: number) => Promise<Definitions>;
-  /** No older than this call. */
-  readonly fresh: () => Promise<Definitions>;
+  readonly db: Db;
+  current: Definitions;
+  refreshing: Promise<Definitions> | undefined;
 }
 
 export function createDefinitionCache(db: Db): DefinitionCache {
-  let current = definitionsOf(-1, []);
-  let refreshing: Promise<Definitions> | undefined;
+  return { db, current: definitionsOf(-1, []), refreshing: undefined };
+}
 
-  async function refresh(): Promise<Definitions> {
-    // Only what changed is read again; a fresh start reads everything, since every revision is above -1.
-    const { revision, segments } = await selectChangedSince(db, current.revision);
-    if (revision !== current.revision) {
-      const byId = new Map(current.byId);
-      for (const segment of segments) {
-        if (segment.deleted_at) byId.delete(segment.id);
-        else byId.set(segment.id, compileDefinition(segment));
-      }
-      current = definitionsOf(revision, byId.values());
+/** Definitions of at least this revision. */
+export async function definitionsAt(cache: DefinitionCache, revision: number): Promise<Definitions> {
+  while (cache.current.revision < revision) await (cache.refreshing ?? startRefresh(cache));
+  return cache.current;
+}
+
+/** Definitions no older than this call. */
+export async function freshDefinitions(cache: DefinitionCache): Promise<Definitions> {
+  // A refresh under way may have read before this call began: wait for it, then read again.
+  await cache.refreshing?.catch(() => undefined);
+  return cache.refreshing ?? startRefresh(cache);
+}
+
+function startRefresh(cache: DefinitionCache): Promise<Definitions> {
+  cache.refreshing = refresh(cache).finally(() => {
+    cache.refreshing = undefined;
+  });
+  return cache.refreshing;
+}
+
+async function refresh(cache: DefinitionCache): Promise<Definitions> {
+  // Only what changed is read again; a fresh start reads everything, since every revision is above -1.
+  const { revision, segments } = await selectChangedSince(cache.db, cache.current.revision);
+  if (revision !== cache.current.revision) {
+    const byId = new Map(cache.current.byId);
+    for (const segment of segments) {
+      if (segment.deleted_at) byId.delete(segment.id);
+      else byId.set(segment.id, compileDefinition(segment));
     }
-    return current;
+    cache.current = definitionsOf(revision, byId.values());
   }
-
-  function startRefresh(): Promise<Definitions> {
-    refreshing = refresh().finally(() => {
-      refreshing = undefined;
-    });
-    return refreshing;
-  }
-
-  return {
-    current: () => current,
-    async at(revision) {
-      while (current.revision < revision) await (refreshing ?? startRefresh());
-      return current;
-    },
-    async fresh() {
-      // One that is under way may have read before this call began: wait for it, then read again.
-      await refreshing?.catch(() => undefined);
-      return refreshing ?? startRefresh();
-    },
-  };
+  return cache.current;
 }

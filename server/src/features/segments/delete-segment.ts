@@ -2,7 +2,7 @@ import { Problem } from '@kohort/contract';
 import { enqueue, failAllOfSegment } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { purgeSmallSegment } from '../memberships/memberships.ts';
-import type { DefinitionCache } from './definitions.ts';
+import { type DefinitionCache, freshDefinitions } from './definitions.ts';
 import {
   insertVersion,
   markDeleted,
@@ -30,7 +30,7 @@ export async function deleteSegment(context: DeletionContext, slug: string, acto
 }
 
 async function giveUpImports({ db, definitions }: DeletionContext, slug: string): Promise<void> {
-  const { bySlug, byId } = await definitions.fresh();
+  const { bySlug, byId } = await freshDefinitions(definitions);
   const definition = bySlug.get(slug);
   // One that others name will not be deleted.
   const isNamed = [...byId.values()].some(({ references }) => definition && references.includes(definition.id));

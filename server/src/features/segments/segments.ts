@@ -54,7 +54,8 @@ interface Page {
   readonly cursor?: string;
 }
 
-export type { DefinitionCache } from './definitions.ts';
+export { type DefinitionCache, definitionsAt, freshDefinitions } from './definitions.ts';
+export { type KeptDefinitions, pastDefinitions } from './past-definitions.ts';
 export {
   type KeyTags,
   refuseUnseen,

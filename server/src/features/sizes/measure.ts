@@ -1,5 +1,6 @@
 import { isPlainList } from '../../segmentation/definition.ts';
 import { countOfMembers, type ReadContext } from '../memberships/memberships.ts';
+import { freshDefinitions } from '../segments/segments.ts';
 import { insertSize, orderByAge, thinSizes } from './sizes.sql.ts';
 
 /** After this long no further segment is begun; the next time those go first that were left out. */
@@ -7,7 +8,7 @@ const budgetMs = 120_000;
 
 /** Counts the members of the segments with rules, the ones first that were counted longest ago. */
 export async function measureSizes(context: ReadContext, signal?: AbortSignal, timeMs = budgetMs): Promise<void> {
-  const { byId } = await context.definitions.fresh();
+  const { byId } = await freshDefinitions(context.definitions);
   const rules = [...byId.values()].filter((definition) => !isPlainList(definition));
   const end = performance.now() + timeMs;
   for (const id of await orderByAge(

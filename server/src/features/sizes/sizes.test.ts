@@ -2,7 +2,7 @@ import sql from 'sql-template-tag';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { type Service, startService } from '../../../test/service.ts';
-import { createDefinitionCache } from '../segments/definitions.ts';
+import { createDefinitionCache, freshDefinitions } from '../segments/definitions.ts';
 import { measureSizes } from './measure.ts';
 import { thinSizes } from './sizes.sql.ts';
 import { spread } from './sizes.ts';
@@ -140,7 +140,7 @@ it('are measured for rules, those first that were left out the last time', async
       await service.db.query<{ n: number }>(sql`
       SELECT count(DISTINCT s.segment_id) AS n FROM segment_sizes s WHERE s.segment_id = ANY(${ids}::bigint[])`)
     )[0]?.n;
-  const rules = (await context.definitions.fresh()).dynamic.length;
+  const rules = (await freshDefinitions(context.definitions)).dynamic.length;
   // With no time at all one is counted each time.
   for (let i = 0; i < rules; i++) await measureSizes(context, undefined, 0);
   expect(await measured()).toBe(2);

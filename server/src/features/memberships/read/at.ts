@@ -1,24 +1,18 @@
 import { invalid, type UserRef } from '@kohort/contract';
-import type { Database, Db } from '../../../postgres/database.ts';
+import type { Database } from '../../../postgres/database.ts';
 import { decideAll, keyOf } from '../../../segmentation/decide.ts';
-import type { Definitions } from '../../../segmentation/definition.ts';
-import { type KeyTags, seenIds } from '../../segments/segments.ts';
+import { type KeptDefinitions, type KeyTags, pastDefinitions, seenIds } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { Turns } from '../turns.ts';
 import { selectPastUser } from './at.sql.ts';
 
 export interface PastContext {
   readonly db: Database;
-  readonly definitionsAt: (db: Db, at: Date) => Promise<Definitions>;
+  readonly kept: KeptDefinitions;
 }
 
 /** The slugs of the segments a user was in at a moment, sorted: what the live call would have answered then. */
-export function segmentsAt(
-  { db, definitionsAt }: PastContext,
-  ref: UserRef,
-  at: Date,
-  tags?: KeyTags,
-): Promise<string[]> {
+export function segmentsAt({ db, kept }: PastContext, ref: UserRef, at: Date, tags?: KeyTags): Promise<string[]> {
   return db.transaction(
     async (tx) => {
       const user = await selectPastUser(tx, ref, at);
@@ -31,7 +25,7 @@ export function segmentsAt(
         attributes: user.attributes,
         overrides: new Map(user.overrides.map(({ segment_id, mode }) => [segment_id, mode])),
       };
-      const steps = decideAll(await definitionsAt(tx, at), subject, at.getTime());
+      const steps = decideAll(await pastDefinitions(kept, tx, at), subject, at.getTime());
       const { memberships } = await new Turns().take(steps);
       const ids = memberships.map(({ definition }) => definition.id);
       const seen = await seenIds(tx, tags, ids);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
-import { createDefinitionCache } from '../../segments/definitions.ts';
+import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
 import { coalesceResolve } from './resolve.ts';
 import { segmentsContext } from './segments-of-user.ts';
 
@@ -83,7 +83,7 @@ it('equal users are looked up once, and a narrowed question asks for no more tha
     ...segmentsContext({ db: service.db, definitions }),
     db: Object.assign(Object.create(service.db), db),
   };
-  await definitions.fresh();
+  await freshDefinitions(definitions);
   const ask = coalesceResolve(context, () => undefined);
   const users = [{ id: user }, { id: 1 }, { id: user }];
   expect((await ask({ users, segments: undefined })).map((body) => body?.length)).toEqual([

@@ -4,7 +4,7 @@ import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
-import { createDefinitionCache } from '../../segments/definitions.ts';
+import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
 import { memberSql } from './member-rule.sql.ts';
 import { pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
 
@@ -38,7 +38,7 @@ beforeAll(async () => {
     SELECT u.id, s.id, 'include', s.created_at
     FROM users u, segments s
     WHERE u.external_id IS NOT NULL AND s.slug = 'FILLED'`);
-  held = await createDefinitionCache(service.db).fresh();
+  held = await freshDefinitions(createDefinitionCache(service.db));
 });
 afterAll(() => service.stop());
 

@@ -71,7 +71,7 @@ export interface SegmentsContext extends ReadContext {
 }
 
 export function segmentsContext({ db, definitions }: ReadContext): SegmentsContext {
-  return { db, definitions, cached: cacheFor(definitions.current()) };
+  return { db, definitions, cached: cacheFor(definitions.current) };
 }
 
 function cachedUnder(context: SegmentsContext, current: Definitions): CachedAnswers {

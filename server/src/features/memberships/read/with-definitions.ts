@@ -1,7 +1,7 @@
 import { Problem } from '@kohort/contract';
 import type { Database } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
-import type { DefinitionCache } from '../../segments/segments.ts';
+import { type DefinitionCache, definitionsAt } from '../../segments/segments.ts';
 
 /** What every read of memberships works with. */
 export interface ReadContext {
@@ -25,9 +25,9 @@ export async function withDefinitions<T>(
   read: (current: Definitions) => Promise<AtRevision<T>>,
 ): Promise<T> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const seen = await read(definitions.current());
+    const seen = await read(definitions.current);
     if ('answer' in seen) return seen.answer;
-    await definitions.at(seen.revision);
+    await definitionsAt(definitions, seen.revision);
   }
   throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
 }

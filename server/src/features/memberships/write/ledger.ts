@@ -5,8 +5,7 @@ import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
-import type { DefinitionCache } from '../../segments/segments.ts';
-import { unknownSegment } from '../../segments/segments.ts';
+import { type DefinitionCache, freshDefinitions, unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
 import { Turns } from '../turns.ts';
@@ -139,7 +138,7 @@ export async function changeOverrides(
 /** Tries again while what the work has read goes stale, with fresh definitions each time where it needs them. */
 export async function untilNotStale<T>(definitions: DefinitionCache | undefined, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    await definitions?.fresh();
+    if (definitions) await freshDefinitions(definitions);
     try {
       return await work();
     } catch (error) {
@@ -169,7 +168,7 @@ async function changeWithin(
   const kinds = wanted.some(({ kind }) => kind === 'remove')
     ? await settleRemovals(
         new Turns(),
-        definitions.current(),
+        definitions.current,
         user,
         await standingOf(tx, user.id),
         wanted,

@@ -51,7 +51,7 @@ export function changeMembers(
   const needsDefinitions = changes.some(({ kind }) => kind === 'remove');
   return untilNotStale(needsDefinitions ? definitions : undefined, () =>
     run((within) =>
-      transactionBesideFences(within, (tx) => changeWithin(tx, definitions.current(), slug, changes, actor)),
+      transactionBesideFences(within, (tx) => changeWithin(tx, definitions.current, slug, changes, actor)),
     ),
   );
 }
