@@ -21,7 +21,7 @@ export interface AppliedDefinitions {
   readonly delete?: readonly { readonly slug: string; readonly version: number }[];
 }
 
-const CLEARED: Required<SegmentInput> = {
+const cleared: Required<SegmentInput> = {
   description: null,
   tags: null,
   percentage: null,
@@ -80,7 +80,7 @@ async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
   for (const slug of layers) await createLayer(tx, slug);
   for (const { slug, version, ...definition } of inOrder(segments, namesIn)) {
     if (version === null) await createSegment(tx, { slug, ...definition }, actor);
-    else await changeWithin(tx, slug, { ...CLEARED, ...definition }, { actor });
+    else await changeWithin(tx, slug, { ...cleared, ...definition }, { actor });
   }
   // Those that name others go first.
   const conditions = new Map<string, string[]>();

@@ -51,12 +51,12 @@ function tagVersion(reply: FastifyReply, version: number): void {
   reply.header('etag', `"${version}"`);
 }
 
-const ENTITY_TAGS = /^\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")*\s*$/;
+const entityTagsForm = /^\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"(?:\s*,\s*(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*")*\s*$/;
 
 /** RFC 9110, 13.1.1: `*`, or entity tags, of which one has to be the version's, and a strong one. */
 function readIfMatch(header: string | undefined): { ifMatch?: (version: number) => boolean } {
   if (header === undefined || header.trim() === '*') return {};
-  if (!ENTITY_TAGS.test(header)) throw invalid('/headers/if-match', 'must be a version in double quotes');
+  if (!entityTagsForm.test(header)) throw invalid('/headers/if-match', 'must be a version in double quotes');
   const tags = new Set(header.split(',').map((tag) => tag.trim()));
   return { ifMatch: (version) => tags.has(`"${version}"`) };
 }
