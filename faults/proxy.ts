@@ -48,52 +48,93 @@ interface Link {
 /** So many pieces of the client's, and it is past its sign-in: what goes deaf is a connection in use. */
 const SIGNED_IN = 5;
 
+interface State {
+  readonly links: Set<Link>;
+  rules: Rules;
+  cuts: number;
+  hampered: number;
+  silencing: { left: number; readonly parameter: string };
+}
+
+function isNextToSilence({ silencing }: State, { dead, opening, fromClient }: Link): boolean {
+  const { left, parameter } = silencing;
+  if (dead || left === 0 || fromClient <= SIGNED_IN || !opening?.includes(parameter)) return false;
+  silencing.left--;
+  return true;
+}
+
+function end({ links }: State, link: Link): void {
+  links.delete(link);
+  link.client.destroy();
+  link.server.destroy();
+}
+
+function cut(state: State, link: Link): void {
+  const { links } = state;
+  if (!links.has(link)) return;
+  state.cuts++;
+  links.delete(link);
+  link.client.resetAndDestroy();
+  // The server's side is closed in order, so that it works off what it was sent.
+  link.server.end();
+  setTimeout(() => link.server.destroy(), 2_000).unref();
+}
+
+/** Passes a piece on after the delay; pieces of one direction stay in order, since they share the delay. */
+function pass(state: State, link: Link, to: Socket, piece: Buffer, then?: () => void): void {
+  const { delay = 0 } = state.rules;
+  const write = () => {
+    if (!to.destroyed && !link.dead) to.write(piece, () => then?.());
+  };
+  if (delay > 0) {
+    state.hampered++;
+    setTimeout(write, delay);
+  } else write();
+}
+
+function follow(state: State, link: Link): void {
+  const { client, server } = link;
+  state.links.add(link);
+  for (const socket of [client, server]) {
+    socket.setNoDelay(true);
+    socket.on('error', () => undefined);
+  }
+  client.on('data', (piece: Buffer) => {
+    link.opening ??= piece;
+    link.fromClient++;
+    if (state.rules.swallow || isNextToSilence(state, link)) link.dead = true;
+    if (link.dead) return void state.hampered++;
+    const verdict = state.rules.judge?.(piece) ?? 'pass';
+    if (verdict === 'cut before') return cut(state, link);
+    pass(state, link, server, piece, verdict === 'cut after' ? () => cut(state, link) : undefined);
+    if (verdict === 'cut after') link.dead = true;
+  });
+  server.on('data', (piece: Buffer) => {
+    if (state.rules.swallow) link.dead = true;
+    if (link.dead) return;
+    link.fromServer += piece.length;
+    const { cutAfterBytes } = state.rules;
+    if (cutAfterBytes !== undefined && link.fromServer > cutAfterBytes) return cut(state, link);
+    pass(state, link, client, piece);
+  });
+  client.on('close', () => {
+    if (!state.links.has(link)) return;
+    state.links.delete(link);
+    server.end();
+    // What vanishes on the way tells nobody that the other end is gone, either.
+    if (!link.dead) setTimeout(() => server.destroy(), 2_000).unref();
+  });
+  server.on('close', () => {
+    if (state.links.has(link) && !link.dead) end(state, link);
+  });
+}
+
 /** Stands between the service and its PostgreSQL and does to their connections what networks do. */
 export async function startProxy(target: string): Promise<CuttableProxy> {
   const database = new URL(target);
-  const links = new Set<Link>();
-  let rules: Rules = {};
-  let cuts = 0;
-  let hampered = 0;
-  let silencing = { left: 0, parameter: '' };
-
-  function isNextToSilence({ dead, opening, fromClient }: Link): boolean {
-    const { left, parameter } = silencing;
-    if (dead || left === 0 || fromClient <= SIGNED_IN || !opening?.includes(parameter)) return false;
-    silencing.left--;
-    return true;
-  }
-
-  function end(link: Link): void {
-    links.delete(link);
-    link.client.destroy();
-    link.server.destroy();
-  }
-
-  function cut(link: Link): void {
-    if (!links.has(link)) return;
-    cuts++;
-    links.delete(link);
-    link.client.resetAndDestroy();
-    // The server's side is closed in order, so that it works off what it was sent.
-    link.server.end();
-    setTimeout(() => link.server.destroy(), 2_000).unref();
-  }
-
-  /** Passes a piece on after the delay; pieces of one direction stay in order, since they share the delay. */
-  function pass(link: Link, to: Socket, piece: Buffer, then?: () => void): void {
-    const { delay = 0 } = rules;
-    const write = () => {
-      if (!to.destroyed && !link.dead) to.write(piece, () => then?.());
-    };
-    if (delay > 0) {
-      hampered++;
-      setTimeout(write, delay);
-    } else write();
-  }
-
+  const state: State = { links: new Set(), rules: {}, cuts: 0, hampered: 0, silencing: { left: 0, parameter: '' } };
   const listener = createServer((client) => {
-    if (rules.refuse) return void client.resetAndDestroy();
+    if (state.rules.refuse) return void client.resetAndDestroy();
     const server = connect({ host: database.hostname, port: Number(database.port) });
     const link: Link = {
       client,
@@ -103,39 +144,7 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
       opening: undefined,
       fromClient: 0,
     };
-    links.add(link);
-    for (const socket of [client, server]) {
-      socket.setNoDelay(true);
-      socket.on('error', () => undefined);
-    }
-    client.on('data', (piece: Buffer) => {
-      link.opening ??= piece;
-      link.fromClient++;
-      if (rules.swallow || isNextToSilence(link)) link.dead = true;
-      if (link.dead) return void hampered++;
-      const verdict = rules.judge?.(piece) ?? 'pass';
-      if (verdict === 'cut before') return cut(link);
-      pass(link, server, piece, verdict === 'cut after' ? () => cut(link) : undefined);
-      if (verdict === 'cut after') link.dead = true;
-    });
-    server.on('data', (piece: Buffer) => {
-      if (rules.swallow) link.dead = true;
-      if (link.dead) return;
-      link.fromServer += piece.length;
-      const { cutAfterBytes } = rules;
-      if (cutAfterBytes !== undefined && link.fromServer > cutAfterBytes) return cut(link);
-      pass(link, client, piece);
-    });
-    client.on('close', () => {
-      if (!links.has(link)) return;
-      links.delete(link);
-      server.end();
-      // What vanishes on the way tells nobody that the other end is gone, either.
-      if (!link.dead) setTimeout(() => server.destroy(), 2_000).unref();
-    });
-    server.on('close', () => {
-      if (links.has(link) && !link.dead) end(link);
-    });
+    follow(state, link);
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -143,7 +152,7 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
   if (typeof address !== 'object' || !address) throw new Error('no address');
   const close = atEnd(async () => {
     listener.close();
-    for (const link of links) end(link);
+    for (const link of state.links) end(state, link);
   });
   const url = new URL(target);
   url.port = String(address.port);
@@ -151,19 +160,19 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
   return {
     port: address.port,
     url: url.href,
-    cuts: () => cuts,
-    hampered: () => hampered,
-    connections: () => links.size,
+    cuts: () => state.cuts,
+    hampered: () => state.hampered,
+    connections: () => state.links.size,
     rule(next) {
-      rules = next;
-      if (next.refuse) for (const link of [...links]) cut(link);
+      state.rules = next;
+      if (next.refuse) for (const link of [...state.links]) cut(state, link);
     },
     heal() {
-      rules = {};
+      state.rules = {};
     },
     silence(count, name) {
       const order = { left: count, parameter: `application_name\0${name}\0` };
-      silencing = order;
+      state.silencing = order;
       return () => count - order.left;
     },
     close,
