@@ -79,6 +79,33 @@ function OneValue({ path, value, onChange }: ValueProps) {
   );
 }
 
+function Chips({
+  values,
+  onChange,
+}: {
+  readonly values: readonly Json[];
+  readonly onChange: (values: readonly Json[]) => void;
+}) {
+  const { text } = useSpeech();
+  return (
+    <ul className={styles.chips}>
+      {values.map((one) => (
+        <li key={JSON.stringify(one)} className={styles.chip}>
+          {one === null ? text('value.null') : String(one)}
+          <button
+            type="button"
+            className={styles.remove}
+            aria-label={text('editor.removeValue', { value: String(one) })}
+            onClick={() => onChange(values.filter((other) => other !== one))}
+          >
+            <Icon name="close" size={13} />
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function ListValue({ path, value, onChange }: ValueProps) {
   const { text } = useSpeech();
   const [typed, setTyped] = useState('');
@@ -100,23 +127,7 @@ function ListValue({ path, value, onChange }: ValueProps) {
   return (
     <>
       <div className={styles.group}>
-        {values.length > 0 && (
-          <ul className={styles.chips}>
-            {values.map((one) => (
-              <li key={JSON.stringify(one)} className={styles.chip}>
-                {one === null ? text('value.null') : String(one)}
-                <button
-                  type="button"
-                  className={styles.remove}
-                  aria-label={text('editor.removeValue', { value: String(one) })}
-                  onClick={() => onChange(values.filter((other) => other !== one))}
-                >
-                  <Icon name="close" size={13} />
-                </button>
-              </li>
-            ))}
-          </ul>
-        )}
+        {values.length > 0 && <Chips values={values} onChange={onChange} />}
         {/* biome-ignore lint/a11y/noStaticElementInteractions: it only hears what the field in it does */}
         <div
           role="presentation"

@@ -51,14 +51,7 @@ function Shown({ secret, onClose }: { readonly secret: string; readonly onClose:
   );
 }
 
-function Create({
-  onClose,
-  onCreated,
-}: {
-  readonly onClose: () => void;
-  readonly onCreated: (secret: string) => void;
-}) {
-  const { text, plain } = useSpeech();
+function useMaking(onCreated: (secret: string) => void) {
   const queries = useQueryClient();
   const [name, setName] = useState('');
   const [role, setRole] = useState<NewKey['role']>('viewer');
@@ -84,12 +77,26 @@ function Create({
       setError(failure);
     }
   };
+  const fields = { name, setName, role, setRole, until, setUntil, tags, setTags, origins, setOrigins };
+  return { ...fields, error, create };
+}
+
+function Create({
+  onClose,
+  onCreated,
+}: {
+  readonly onClose: () => void;
+  readonly onCreated: (secret: string) => void;
+}) {
+  const { text, plain } = useSpeech();
+  const making = useMaking(onCreated);
+  const { name, role, until, tags, origins, error } = making;
   return (
     <Dialog
       title={text('keys.create')}
       isOpen
       onClose={onClose}
-      onSubmit={create}
+      onSubmit={making.create}
       actions={
         <>
           <Button look="quiet" onPress={onClose}>
@@ -101,11 +108,17 @@ function Create({
         </>
       }
     >
-      <TextField label={text('keys.name')} hint={text('keys.nameHint')} value={name} onChange={setName} autoFocus />
+      <TextField
+        label={text('keys.name')}
+        hint={text('keys.nameHint')}
+        value={name}
+        onChange={making.setName}
+        autoFocus
+      />
       <Select
         label={text('accounts.roleTitle')}
         value={role}
-        onChange={setRole}
+        onChange={making.setRole}
         items={keyRoles.map((id) => ({ id, text: plain(`keys.role.${id}`) }))}
       />
       {role === 'browser' && (
@@ -113,17 +126,17 @@ function Create({
           label={text('keys.origins')}
           hint={text('keys.originsHint')}
           value={origins}
-          onChange={setOrigins}
+          onChange={making.setOrigins}
           placeholder="https://shop.example"
         />
       )}
-      <TextField label={text('keys.tags')} hint={text('keys.tagsHint')} value={tags} onChange={setTags} />
+      <TextField label={text('keys.tags')} hint={text('keys.tagsHint')} value={tags} onChange={making.setTags} />
       <TextField
         label={text('keys.expires')}
         hint={text('members.untilHint')}
         type="datetime-local"
         value={until}
-        onChange={setUntil}
+        onChange={making.setUntil}
       />
       {error !== undefined && <Failure error={error} />}
     </Dialog>

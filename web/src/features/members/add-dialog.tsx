@@ -79,6 +79,34 @@ function useAdding(slug: string, onDone: () => void) {
   return { ...fields, ids, choices, error, isBusy, add };
 }
 
+function HowToName({ adding }: { readonly adding: ReturnType<typeof useAdding> }) {
+  const { text } = useSpeech();
+  return (
+    <div className={layout.row}>
+      <Choices
+        label={text('members.how')}
+        isLabelHidden
+        value={adding.how}
+        onChange={adding.setHow}
+        items={[
+          { id: 'one', text: text('members.one') },
+          { id: 'paste', text: text('members.paste') },
+        ]}
+      />
+      <Choices
+        label={text('members.idKind')}
+        isLabelHidden
+        value={adding.kind}
+        onChange={adding.setKind}
+        items={[
+          { id: 'theirs', text: text('members.idTheirs') },
+          { id: 'ours', text: text('members.idOurs') },
+        ]}
+      />
+    </div>
+  );
+}
+
 /** Puts one person in, or a pasted list of them. */
 export function AddDialog({ slug, onClose }: { readonly slug: string; readonly onClose: () => void }) {
   const { text } = useSpeech();
@@ -102,28 +130,7 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
         </>
       }
     >
-      <div className={layout.row}>
-        <Choices
-          label={text('members.how')}
-          isLabelHidden
-          value={how}
-          onChange={adding.setHow}
-          items={[
-            { id: 'one', text: text('members.one') },
-            { id: 'paste', text: text('members.paste') },
-          ]}
-        />
-        <Choices
-          label={text('members.idKind')}
-          isLabelHidden
-          value={kind}
-          onChange={adding.setKind}
-          items={[
-            { id: 'theirs', text: text('members.idTheirs') },
-            { id: 'ours', text: text('members.idOurs') },
-          ]}
-        />
-      </div>
+      <HowToName adding={adding} />
       {how === 'one' ? (
         <Combo
           label={text(kind === 'theirs' ? 'members.externalId' : 'members.ourId')}

@@ -22,8 +22,7 @@ import { RuleForm } from './rule-form.tsx';
 const route = getRouteApi('/segments/new');
 
 function NewSegment({ from }: { readonly from: Segment | undefined }) {
-  const speech = useSpeech();
-  const { text } = speech;
+  const { text } = useSpeech();
   const navigate = useNavigate();
   const queries = useQueryClient();
   const [details, setDetails] = useState<Details>({
@@ -84,15 +83,23 @@ function NewSegment({ from }: { readonly from: Segment | undefined }) {
           </Link>
         </div>
       </div>
-      <aside className={classes(layout.stack, layout.sticky)}>
-        {rule && (
-          <Card title={text('segment.words')}>
-            <p>{ruleWords(rule, speech)}</p>
-          </Card>
-        )}
-        {draft.isRule && <NewPreview rule={rule} />}
-      </aside>
+      <Outcome rule={rule} isRule={draft.isRule} />
     </div>
+  );
+}
+
+function Outcome({ rule, isRule }: { readonly rule: ReturnType<typeof ruleOf> | undefined; readonly isRule: boolean }) {
+  const speech = useSpeech();
+  const { text } = speech;
+  return (
+    <aside className={classes(layout.stack, layout.sticky)}>
+      {rule && (
+        <Card title={text('segment.words')}>
+          <p>{ruleWords(rule, speech)}</p>
+        </Card>
+      )}
+      {isRule && <NewPreview rule={rule} />}
+    </aside>
   );
 }
 
