@@ -110,6 +110,32 @@ function useColumns(slug: string, mayEdit: boolean): readonly Column<Member>[] {
   ];
 }
 
+/** All members, page by page, or those that the query finds. */
+function useMembers(slug: string, query: string) {
+  const list = useInfiniteQuery({
+    queryKey: ['members', slug],
+    queryFn: ({ signal, pageParam }) =>
+      api.listMembers({
+        params: { slug },
+        query: { limit: pageRows, ...(pageParam && { cursor: pageParam }) },
+        signal,
+      }),
+    initialPageParam: '',
+    getNextPageParam: ({ next_cursor }) => next_cursor,
+  });
+  const hits = useQuery({
+    queryKey: ['members', slug, 'found', query],
+    queryFn: ({ signal }) => found(slug, query, signal),
+    enabled: query !== '',
+    placeholderData: keepPreviousData,
+  });
+  const all = useMemo(() => list.data?.pages.flatMap(({ users }) => users) ?? [], [list.data]);
+  const rows = query === '' ? all : (hits.data ?? []);
+  const failed = query === '' ? list : hits;
+  const isSettled = query === '' ? list.isSuccess : hits.isSuccess;
+  return { list, rows, failed, isSettled };
+}
+
 export function MembersTab() {
   const { text, number } = useSpeech();
   const { slug } = route.useParams();
@@ -122,29 +148,9 @@ export function MembersTab() {
   useEffect(() => {
     void navigate({ search: { query: query || undefined }, replace: true });
   }, [query, navigate]);
-  const list = useInfiniteQuery({
-    queryKey: ['members', slug],
-    queryFn: ({ signal, pageParam }) =>
-      api.listMembers({
-        params: { slug },
-        query: { limit: pageRows, ...(pageParam && { cursor: pageParam }) },
-        signal,
-      }),
-    initialPageParam: '',
-    getNextPageParam: ({ next_cursor }) => next_cursor,
-  });
   const count = useQuery(countQuery(slug)).data?.count;
-  const hits = useQuery({
-    queryKey: ['members', slug, 'found', query],
-    queryFn: ({ signal }) => found(slug, query, signal),
-    enabled: query !== '',
-    placeholderData: keepPreviousData,
-  });
-  const all = useMemo(() => list.data?.pages.flatMap(({ users }) => users) ?? [], [list.data]);
-  const rows = query === '' ? all : (hits.data ?? []);
-  const failed = query === '' ? list : hits;
+  const { list, rows, failed, isSettled } = useMembers(slug, query);
   const columns = useColumns(slug, mayEdit);
-  const isSettled = query === '' ? list.isSuccess : hits.isSuccess;
   return (
     <>
       <div className={layout.row}>

@@ -49,9 +49,7 @@ function Running(props: {
   );
 }
 
-/** A file of people: first what it would do, then, on a second word, done. */
-export function UploadDialog({ target, onClose }: { readonly target: Target; readonly onClose: () => void }) {
-  const { text, plain } = useSpeech();
+function useUpload(target: Target) {
   const isMembers = target !== 'users';
   const [file, setFile] = useState<File>();
   const [mode, setMode] = useState<ImportMode>('add');
@@ -84,6 +82,16 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
     setStep(undefined);
     setError(undefined);
   };
+  const follow = (job: string) => setStep({ job, isTrial: false });
+  return { file, mode, setMode, unknown, setUnknown, step, error, isBusy, send, choose, follow };
+}
+
+/** A file of people: first what it would do, then, on a second word, done. */
+export function UploadDialog({ target, onClose }: { readonly target: Target; readonly onClose: () => void }) {
+  const { text, plain } = useSpeech();
+  const isMembers = target !== 'users';
+  const upload = useUpload(target);
+  const { file, mode, unknown, step, error } = upload;
 
   return (
     <Dialog
@@ -97,7 +105,11 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
           <Button look="quiet" onPress={onClose}>
             {text('close')}
           </Button>
-          <Button look={step ? 'secondary' : 'primary'} isDisabled={!file || isBusy} onPress={() => send(true)}>
+          <Button
+            look={step ? 'secondary' : 'primary'}
+            isDisabled={!file || upload.isBusy}
+            onPress={() => upload.send(true)}
+          >
             {text('upload.check')}
           </Button>
         </>
@@ -107,7 +119,7 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
       <div className={layout.row}>
         <FileTrigger
           acceptedFileTypes={['.csv', '.tsv', '.txt', '.ndjson', '.jsonl']}
-          onSelect={(files) => choose(files?.[0])}
+          onSelect={(files) => upload.choose(files?.[0])}
         >
           <Button>
             <Icon name="upload" /> {text('upload.choose')}
@@ -120,20 +132,20 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
           <Select
             label={text('upload.mode')}
             value={mode}
-            onChange={setMode}
+            onChange={upload.setMode}
             items={(['add', 'remove', 'replace'] as const).map((id) => ({ id, text: plain(`upload.mode.${id}`) }))}
           />
         )}
         <Select
           label={text('upload.unknown')}
           value={unknown}
-          onChange={setUnknown}
+          onChange={upload.setUnknown}
           items={(['reject', 'skip', 'create'] as const).map((id) => ({ id, text: plain(`upload.unknown.${id}`) }))}
         />
       </div>
       {mode === 'replace' && <Notice tone="warn">{text('upload.replaceHint')}</Notice>}
       {error !== undefined && <Failure error={error} />}
-      {step && <Running step={step} onApply={() => send(false)} onUndone={(job) => setStep({ job, isTrial: false })} />}
+      {step && <Running step={step} onApply={() => upload.send(false)} onUndone={upload.follow} />}
     </Dialog>
   );
 }
