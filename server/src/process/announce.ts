@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 
 const info = 30;
 
-/** A line for whoever starts the service, whatever LOG_LEVEL is: plain on a terminal, as a line of the log elsewhere. */
+/** Prints a line for the person who starts the service, whatever LOG_LEVEL is: plain on a terminal, a log line elsewhere. */
 export function announce(message: string): void {
   const line = process.stdout.isTTY
     ? message

@@ -69,7 +69,7 @@ export function startWorkers({ count, env, onReady }: WorkerSettings): Workers {
   let stopping = false;
   let serving = false;
   const ready = new Set<Worker>();
-  let end: (told: boolean) => void = () => undefined;
+  let end: (wasAsked: boolean) => void = () => undefined;
   const ended = new Promise<boolean>((resolve) => {
     end = resolve;
   });
@@ -135,7 +135,7 @@ export async function claimPort(host: string, port: number): Promise<number> {
   return typeof address === 'object' && address ? address.port : port;
 }
 
-// Each worker has a socket of its own on the port, so it can let in whoever waits there before it closes it. What the
+// Each worker has a socket of its own on the port, so it can accept the waiting connections before closing it. What the
 // supervisor hands out, as node:cluster does by itself, is lost when it comes to a worker that stops. Linux alone can.
 export const listenOptions = { reusePort: cluster.isWorker && process.platform === 'linux' };
 
@@ -172,7 +172,7 @@ export function metricsOfAll(own: Registry): () => Promise<string> {
   return async () => {
     if (!process.connected) return own.metrics();
     const id = ++asked;
-    const told = new Promise<string>((resolve) => {
+    const answered = new Promise<string>((resolve) => {
       const listen = (message: unknown) => {
         if (!isMessage(message, 'metrics') || (message as MetricsAnswer).id !== id) return;
         process.off('message', listen);
@@ -185,6 +185,6 @@ export function metricsOfAll(own: Registry): () => Promise<string> {
       }, metricsWithinMs).unref();
     });
     process.send?.({ kind: 'metrics', id } satisfies MetricsAsked);
-    return (await told) || own.metrics();
+    return (await answered) || own.metrics();
   };
 }

@@ -22,12 +22,12 @@ export interface Definition {
   /** The patterns of the condition that take an engine, and their sizes together: what they may cost per character. */
   readonly patterns: readonly Pattern[];
   readonly patternsSize: number;
-  /** The first moment at which anybody can be in, and the first at which nobody can any more. */
+  /** The moment from which the segment can have members, and the moment from which it cannot. */
   readonly activeFrom: number;
   readonly activeUntil: number;
 }
 
-/** Without share and condition nobody is in a list but by an override. */
+/** A list has neither share nor condition, so its members are those with an override. */
 export function isList({ share, condition }: Pick<Definition, 'share' | 'condition'>): boolean {
   return share === null && condition === null;
 }

@@ -31,7 +31,7 @@ export async function takeTurn(tx: Tx, segmentId: number): Promise<void> {
 }
 
 /**
- * Puts a fence up, on another connection than the import's, so that it can be seen at once. Block -2 fences off nobody: it
+ * Puts a fence up, on another connection than the import's, so that it can be seen at once. Block -2 fences off no users: it
  * only shows that the import is running, because the users it creates stay invisible until it commits.
  */
 export async function insertFence(db: Db, { job, segmentId, users }: Fence): Promise<void> {

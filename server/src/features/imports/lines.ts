@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-/** What makes a file unreadable from a line on. Its message is for whoever sent the file. */
+/** What makes a file unreadable from a line on. Its message is for the sender of the file. */
 export class Unreadable extends Error {
   override readonly name = 'Unreadable';
   readonly line: number;

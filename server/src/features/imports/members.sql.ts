@@ -45,7 +45,7 @@ export async function createPlan(
     ) d`);
 }
 
-/** The first rows about users who do not exist, and will not be created; each tells how many there are. */
+/** The first rows about users who do not exist, and will not be created; each row carries their total number. */
 export function selectUnknownRows(db: Db, job: number, limit: number): Promise<UnknownRow[]> {
   return db.query<UnknownRow>(sql`
     SELECT count(*) OVER () AS all, r.line, CASE WHEN r.external_id IS NULL THEN 'there is no user ' || r.user_id
@@ -166,7 +166,7 @@ export async function selectRange(db: Db, { job, pages }: Slice, now: string): P
 const slice = ({ job, pages }: Slice): Sql => sql`${tableOf(job, 'plan')} p WHERE ${inPages(pages.from, pages.to)}`;
 
 /**
- * Registers the users of a slice that are to be created. Those that somebody else has registered since then are moved to the
+ * Registers the users of a slice that are to be created. Those that were registered elsewhere since then are moved to the
  * end of the plan, under the ids that they have, and kept locked, because the fence was put up without them.
  * @returns whether there were any.
  */

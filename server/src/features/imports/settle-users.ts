@@ -101,7 +101,7 @@ export async function eachSettled(
     const rows = (await selectPlanned(tx, job, { from, to })).filter(({ user_id }) => user_id !== null);
     const groups = [...Map.groupBy(rows, ({ user_id }) => user_id).values()];
     const found = await foldGroups(tx, groups, { lock, carried });
-    // Rows of nobody stand at the end: the user that was carried here may have no more.
+    // Rows without a user are at the end, so the carried user may have no more rows.
     if (carried && found[0]?.state.id !== carried.state.id) found.unshift(carried);
     const last = to < pages ? found.pop() : undefined;
     carried = last && { ...last, rows: undefined };

@@ -36,7 +36,7 @@ export async function createUserPlan(tx: Tx, job: number, { create }: { create: 
     ORDER BY 2, 1`);
 }
 
-/** The first rows about users who do not exist; each tells how many there are. */
+/** The first rows about users who do not exist; each row carries their total number. */
 export function selectUnknownUsers(db: Db, job: number, limit: number): Promise<UnknownRow[]> {
   return db.query<UnknownRow>(sql`
     SELECT count(*) OVER () AS all, p.line, 'there is no user with this external_id' AS message

@@ -36,7 +36,7 @@ export async function readLayer(db: Db, slug: string): Promise<LayerRow> {
   return layer;
 }
 
-/** Segments that name the layer keep it: the foreign key refuses, whoever comes first. */
+/** A layer that segments name cannot be deleted: the foreign key refuses, in either order. */
 export async function deleteLayer({ db }: Pick<LayersContext, 'db'>, slug: string): Promise<void> {
   try {
     await db.transaction(async (tx) => {

@@ -1,7 +1,7 @@
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { Steps } from '../../segmentation/decide.ts';
 
-/** Long enough for any usual call, short enough that nobody waits for one that is not. */
+/** Long enough for any usual call, short enough that other calls do not wait for an unusual one. */
 const turnMs = 8;
 
 /**

@@ -22,7 +22,7 @@ function knownOrigins(db: Db, now: () => number): () => Promise<ReadonlySet<stri
   };
 }
 
-/** CORS for OFREP alone, and for the origins of browser keys alone: all other pages are told nothing. */
+/** CORS only for OFREP and only for the origins of browser keys. */
 export function answerCrossOrigin(app: FastifyInstance, db: Db): void {
   const origins = knownOrigins(db, () => performance.now());
 
@@ -39,7 +39,7 @@ export function answerCrossOrigin(app: FastifyInstance, db: Db): void {
         }
         done();
       },
-      // While the database is away nobody is known; the call itself says so.
+      // While the database is unreachable no origin is known; the call itself reports that.
       () => done(),
     );
   });

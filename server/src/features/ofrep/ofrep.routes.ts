@@ -20,7 +20,7 @@ export interface OfrepContext {
   readonly streams: FlagStreams;
 }
 
-/** Seconds after which a page that nobody looks at may let go of its stream. */
+/** Seconds after which a hidden page may close its stream. */
 const inactivityDelaySec = 120;
 
 function evaluatorOf({ role }: Caller): Evaluator {

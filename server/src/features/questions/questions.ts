@@ -23,7 +23,7 @@ export interface Questions {
   readonly onQueued: () => void;
 }
 
-/** A question that nobody waits for may take this long. */
+/** The time limit of a question that runs as a job. */
 const jobTimeoutMs = 600_000;
 /** Questions of one caller that wait or run. */
 const maxOpen = 20;

@@ -111,7 +111,7 @@ export function checkTogether({ percentage, ramp, layer, active_from, active_unt
   }
 }
 
-/** @throws Problem 409 with the segments in the way. The constraint segments_layer_overlap holds whoever comes at the same time. */
+/** @throws Problem 409 with the segments in the way. The constraint segments_layer_overlap refuses concurrent ones. */
 export async function checkOverlap(tx: Tx, layer: LayerRange | null, exceptId?: number): Promise<void> {
   if (layer === null) return;
   const overlapping = await selectOverlapping(tx, layer, exceptId);

@@ -279,7 +279,7 @@ export async function selectChangedSince(
   };
 }
 
-/** Tells the states of all definitions apart: equal marks, equal state. */
+/** A mark of the state of all definitions: equal marks mean equal states. */
 export async function selectVersionMark(db: Db, at: Date): Promise<string> {
   const rows = await db.query<{ mark: string }>(sql`
     SELECT count(*) || ' ' || coalesce(max(v.at)::text, '') AS mark FROM segment_versions v WHERE v.at <= ${at}`);

@@ -141,7 +141,7 @@ function equal<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string)
   return test === undefined ? nothing : { kind: 'field', path, test };
 }
 
-/** `$all` is an `$and` of equalities, or of `$elemMatch`; an empty one matches nobody, as in MongoDB. */
+/** `$all` is an `$and` of equalities, or of `$elemMatch`; an empty one matches no user, as in MongoDB. */
 function parseAll<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
   const entries = readList(operand, scope.findings, at);
   if (entries === undefined || entries.length === 0) return nothing;
@@ -157,7 +157,7 @@ function parseAll<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: stri
   return { kind: 'and', of: found };
 }
 
-/** `$alli` is an `$and` of equalities without regard to case; an empty one matches nobody, as `$all`. */
+/** `$alli` is an `$and` of equalities without regard to case; an empty one matches no user, like `$all`. */
 function parseAllInAnyCase<Ref>(operand: unknown, path: Path, scope: Scope<Ref>, at: string): Condition<Ref> {
   const entries = readList(operand, scope.findings, at);
   const values = entries && readScalars(entries, scope.findings, at);

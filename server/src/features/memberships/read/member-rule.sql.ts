@@ -24,7 +24,7 @@ export interface MemberSql {
   readonly rule: Sql;
 }
 
-/** Before its start and after its end nobody is in a segment. */
+/** A segment has no members before its start and after its end. */
 export const nobody: MemberSql = { joins: () => empty, rule: sql`false` };
 
 /** Aliases are built from our own ids, which are numbers. */

@@ -65,7 +65,7 @@ async function compareInSql(
   const [was, becomes] = sql?.sets ?? [];
   if (!sql || !was || !becomes) return undefined;
   const masks = await countSets(tx, sql);
-  // Where there is nobody, looking for a sample would read every user again.
+  // Without any matches, looking for a sample would read every user again.
   const sample = (mask: number, inside: typeof was, outside: typeof was) =>
     masks.has(mask) ? sampleDifference(tx, sql.joins, { inside, outside }, sampleRows) : [];
   return { masks, entering: await sample(after, becomes, was), leaving: await sample(before, was, becomes) };

@@ -23,7 +23,7 @@ export function previewOf(context: ReadContext, rule: Partial<RuleFields>): Prom
     const member = isActive(definition, now) ? memberSql(definitions, definition, now) : nobody;
     if (member) {
       const counted = await countMatches(tx, member);
-      // Where nobody matches, looking for a sample would read every user again.
+      // Without any matches, looking for a sample would read every user again.
       return { ...counted, sample: counted.count === 0 ? [] : await sampleMatches(tx, member, sampleRows) };
     }
     let [count, total] = [0, 0];

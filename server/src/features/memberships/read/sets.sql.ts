@@ -23,7 +23,7 @@ export async function countSets(db: Db, { joins, sets }: SetsSql): Promise<MaskC
   return countsOf(rows);
 }
 
-/** The same for plain lists, of which only the memberships need be read; nobody counts under 0. */
+/** The same for plain lists, for which only memberships are read; users in none of the lists are not counted. */
 export async function countLists(db: Db, segmentIds: readonly number[]): Promise<MaskCounts> {
   const rows = await db.query<MaskRow>(sql`
     SELECT x.mask, count(*) AS count

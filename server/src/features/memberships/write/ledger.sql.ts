@@ -349,7 +349,7 @@ export function updatePlanned(tx: Tx, change: BulkChange): Promise<Changed> {
   );
 }
 
-/** Fails with a unique violation when somebody else adds one of them at the same time. The import then begins anew. */
+/** Fails with a unique violation when another call adds one of them at the same time. The import then starts again. */
 export function addPlanned(tx: Tx, change: BulkChange): Promise<Changed> {
   return recorded(
     tx,

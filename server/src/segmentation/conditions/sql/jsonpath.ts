@@ -108,7 +108,7 @@ function fieldFilter(path: Path, test: Test, variables: Variables): Says {
   if (test.kind === 'exists') return `exists(@${steps(path)})`;
   const found = optional(valueFilter(test, variables), (says) => `exists(@${steps(path)} ? (${says}))`);
   if (!matchesMissing(test)) return found;
-  // The last of several names may be missing in one document of many, which `exists` of the whole path would not tell.
+  // The last of several names may be missing in one document of many, which `exists` of the whole path would not show.
   return path.length === 1 ? optional(found, (says) => `!exists(@${steps([first])}) || ${says}`) : undefined;
 }
 
