@@ -150,6 +150,13 @@ it.runIf(process.platform === 'linux')('the packaged Node needs no library that 
   expect(binary.includes('libatomic.so.1')).toBe(false);
 });
 
+it('no package asks for a Node newer than 20, of which npm would warn', async () => {
+  const lock = JSON.parse(await readFile(join(import.meta.dirname, '../package-lock.json'), 'utf8'));
+  const packages: Readonly<Record<string, { engines?: { node?: string } }>> = lock.packages;
+  const newer = Object.entries(packages).filter(([, { engines }]) => /^>=? ?2[1-9]/.test(engines?.node ?? ''));
+  expect(newer.map(([path]) => path)).toEqual([]);
+});
+
 describe('packages that npm left out', () => {
   const locked = {
     '': { devDependencies: { tool: '1' } },
