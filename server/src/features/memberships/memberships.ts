@@ -1,13 +1,12 @@
 /** The door of the feature: what other features may use of it. */
 
 export { readStanding } from './read/explain.sql.ts';
-export { modesOf, type StateOfUser } from './read/explain.ts';
+export { modesOf, type SeenUser, type StateOfUser } from './read/explain.ts';
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
 export { answerTooLarge, maxAnswerBytes } from './read/segments-of-user.ts';
 export type { ReadContext } from './read/with-definitions.ts';
 export { stands } from './stands.sql.ts';
-export { Turns } from './turns.ts';
 export { completeHistory, sweepExpired } from './write/expiry.ts';
 export {
   addPlanned,

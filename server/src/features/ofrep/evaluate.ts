@@ -1,6 +1,7 @@
+import { Turns } from '../../concurrency/turns.ts';
 import { type Decision, decideEach, decideOne, type Subject } from '../../segmentation/decide.ts';
 import { type Definition, type Definitions, isActive, isList } from '../../segmentation/definition.ts';
-import { modesOf, readStanding, type StateOfUser, Turns } from '../memberships/memberships.ts';
+import { modesOf, readStanding, type StateOfUser } from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { EvaluationContext } from './context.ts';
 

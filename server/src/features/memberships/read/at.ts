@@ -1,9 +1,9 @@
 import { invalid, type UserRef } from '@kohort/contract';
+import { Turns } from '../../../concurrency/turns.ts';
 import type { Database } from '../../../postgres/database.ts';
 import { decideAll, keyOf } from '../../../segmentation/decide.ts';
 import { type KeptDefinitions, type KeyTags, pastDefinitions, seenIds } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
-import { Turns } from '../turns.ts';
 import { selectPastUser } from './at.sql.ts';
 
 export interface PastContext {

@@ -1,8 +1,8 @@
+import { Turns } from '../../../concurrency/turns.ts';
 import type { Db } from '../../../postgres/database.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
 import { type Decide, deciderOf, keyOf, readOverrides, type Subject } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
-import { Turns } from '../turns.ts';
 import { type Needed, selectUsersToDecide, type UserToDecide } from './decided-users.sql.ts';
 import { takesTooLong } from './one-moment.ts';
 

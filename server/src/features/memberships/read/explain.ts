@@ -1,4 +1,5 @@
 import type { UserRef } from '@kohort/contract';
+import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import {
   bucketOf,
@@ -14,7 +15,6 @@ import type { Definitions } from '../../../segmentation/definition.ts';
 import { percentageAt } from '../../../segmentation/share.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
-import { Turns } from '../turns.ts';
 import { type OverrideRow, readStanding, selectStates, type UserState } from './explain.sql.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
@@ -30,11 +30,27 @@ export interface SeenUser {
 /** What decides about one user; calls at the same time share a statement. */
 export type StateOfUser = Coalesced<UserRef, SeenUser>;
 
+/** Those that differ, and where each of `refs` stands among them. */
+function distinctOf(refs: readonly UserRef[]): { distinct: UserRef[]; places: number[] } {
+  const distinct: UserRef[] = [];
+  const placeOf = new Map<string | number, number>();
+  const places = refs.map((ref) => {
+    const key = 'id' in ref ? ref.id : ref.externalId;
+    const place = placeOf.get(key) ?? distinct.push(ref) - 1;
+    placeOf.set(key, place);
+    return place;
+  });
+  return { distinct, places };
+}
+
+/** A user whom many ask for is read once: their overrides may be megabytes. */
 async function readStates({ db, definitions }: ReadContext, refs: readonly UserRef[]): Promise<SeenUser[]> {
+  const { distinct, places } = distinctOf(refs);
   return withDefinitions(definitions, async (current) => {
-    const { revision, now, users } = await selectStates(db, refs, { attributes: current.needsAttributes });
+    const { revision, now, users } = await selectStates(db, distinct, { attributes: current.needsAttributes });
     if (revision !== current.revision) return { revision };
-    return { answer: users.map((user) => ({ user, definitions: current, now })) };
+    const seen = users.map((user) => ({ user, definitions: current, now }));
+    return { answer: places.map((place) => seen[place] ?? { user: undefined, definitions: current, now }) };
   });
 }
 

@@ -4,6 +4,7 @@ import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
+import { coalesceStateOfUser } from './explain.ts';
 import { coalesceResolve } from './resolve.ts';
 import { segmentsContext } from './segments-of-user.ts';
 
@@ -100,6 +101,26 @@ it('equal users are looked up once, and a narrowed question asks for no more tha
   const ids = await service.db.query<{ id: number }>(sql`
     SELECT id FROM segments WHERE slug IN ('list-00001', 'rule') ORDER BY slug`);
   expect(asked.pop()?.at(-1)).toEqual(ids.map(({ id }) => id));
+});
+
+it('a user whom many ask about at once is read once', async () => {
+  const asked: unknown[][] = [];
+  const db: Pick<Db, 'query'> = {
+    query: (statement) => {
+      asked.push(statement.values.flat().filter((value) => value !== null));
+      return service.db.query(statement);
+    },
+  };
+  const definitions = createDefinitionCache(service.db);
+  await freshDefinitions(definitions);
+  const reading = { definitions, db: Object.assign(Object.create(service.db), db) };
+  const stateOf = coalesceStateOfUser(reading, () => undefined);
+  const externalId = 'of many lists';
+  const refs = [{ externalId }, { id: user }, { externalId }, { externalId: 'none' }, { externalId }, { id: user }];
+  const states = await Promise.all(refs.map((ref) => stateOf(ref)));
+  expect(states.map((state) => state.user?.id)).toEqual([user, user, user, undefined, user, user]);
+  expect(asked.flat()).toContain(externalId);
+  for (const named of asked) expect(named).toEqual([...new Set(named)]);
 });
 
 it('cold percentages for a thousand users are decided once each, whatever the number of rules', async () => {

@@ -1,8 +1,8 @@
 import { Problem, type UserRef } from '@kohort/contract';
+import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
-import { Turns } from '../turns.ts';
 import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import {
   answerTooLarge,

@@ -1,4 +1,5 @@
 import { Problem, type UserRef } from '@kohort/contract';
+import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { Database, Tx } from '../../../postgres/database.ts';
 import { StaleRead } from '../../../postgres/stale-read.ts';
@@ -8,7 +9,6 @@ import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fen
 import { type DefinitionCache, freshDefinitions, unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
-import { Turns } from '../turns.ts';
 import {
   applyChanges,
   type Outcome,

@@ -1,4 +1,5 @@
 import { invalid, type UserRef } from '@kohort/contract';
+import { Turns } from '../../../concurrency/turns.ts';
 import type { Transactor, Tx } from '../../../postgres/database.ts';
 import { StaleRead } from '../../../postgres/stale-read.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
@@ -6,7 +7,6 @@ import { transactionBesideFences } from '../../fences/fences.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { lockUsersByRef, registerMissing, selectUsersById, unknownUsers } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
-import { Turns } from '../turns.ts';
 import {
   applyChanges,
   type Outcome,

@@ -1,7 +1,7 @@
+import type { Turns } from '../../../concurrency/turns.ts';
 import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
 import type { UserRow } from '../../users/users.ts';
-import type { Turns } from '../turns.ts';
 import type { OverrideKind } from './ledger.sql.ts';
 import type { Wanted } from './ledger.ts';
 

@@ -1,5 +1,5 @@
 import { setImmediate as othersTurn } from 'node:timers/promises';
-import type { Steps } from '../../segmentation/decide.ts';
+import type { Steps } from '../segmentation/decide.ts';
 
 /** Long enough for any usual call, short enough that other calls do not wait for an unusual one. */
 const turnMs = 8;
