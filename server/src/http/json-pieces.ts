@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
+import { Turns } from '../concurrency/turns.ts';
 
 /** Small pieces are collected, because every write has a fixed cost. */
 const chunkChars = 64 * 1024;
@@ -29,6 +30,37 @@ export function sendJsonPieces(
   return reply.send(
     bytes <= chunkChars ? [...pieces].join('') : Readable.from(chunksOf(pieces), { objectMode: false }),
   );
+}
+
+/** The members of an object as JSON, the entries of its lists one by one. */
+function* entriesOf(page: object): Generator<string> {
+  let separator = '{';
+  for (const [name, value] of Object.entries(page)) {
+    if (value === undefined) continue;
+    yield `${separator}${JSON.stringify(name)}:`;
+    separator = ',';
+    if (!Array.isArray(value)) {
+      yield JSON.stringify(value);
+      continue;
+    }
+    yield '[';
+    for (const [i, item] of value.entries()) yield (i === 0 ? '' : ',') + JSON.stringify(item);
+    yield ']';
+  }
+  yield separator === '{' ? '{}' : '}';
+}
+
+/** Sends a page of a list: a thousand of its entries may be many megabytes, so others have their turn in between. */
+export async function sendPage(reply: FastifyReply, page: object): Promise<FastifyReply> {
+  const turns = new Turns();
+  const pieces: string[] = [];
+  let bytes = 0;
+  for (const piece of entriesOf(page)) {
+    pieces.push(piece);
+    bytes += Buffer.byteLength(piece);
+    if (turns.isOver) await turns.pause();
+  }
+  return sendJsonPieces(reply, { pieces, bytes });
 }
 
 /** An object with one list whose items are already ASCII JSON. */

@@ -14,6 +14,7 @@ import type { Authenticate, Caller } from './caller.ts';
 import type { KnownCallers } from './connections/callers.ts';
 import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
+import { sendPage } from './json-pieces.ts';
 import { withSession } from './session-cookie.ts';
 import { takeUploads } from './uploads.ts';
 
@@ -138,6 +139,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           // `sent` is false for a stream that a client left early.
           if (answer === reply || reply.sent || reply.raw.headersSent) return reply;
           reply.code(endpoint.success.status);
+          if ('limit' in query.properties && answer !== undefined) return sendPage(reply, answer as object);
           return answer === undefined ? reply.send() : answer;
         },
       };
