@@ -1,4 +1,5 @@
 import { Problem } from '@kohort/contract';
+import { Turns } from '../../concurrency/turns.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { parseCondition } from '../../segmentation/conditions/parse.ts';
 import { references } from '../../segmentation/conditions/references.ts';
@@ -39,15 +40,29 @@ function namesIn({ condition }: Pick<SegmentInput, 'condition'>): string[] {
   return parsed?.ok ? references(parsed.condition).map(({ segment }) => segment) : [];
 }
 
+/** What each names, by slug. Conditions of a whole body take long to read, so others have their turn in between. */
+async function namesOf(segments: readonly (Pick<SegmentInput, 'condition'> & { slug: string })[]) {
+  const turns = new Turns();
+  const names = new Map<string, string[]>();
+  for (const one of segments) {
+    names.set(one.slug, namesIn(one));
+    if (turns.isOver) await turns.pause();
+  }
+  return names;
+}
+
 /** Each after those that its condition names, so that no name is unknown and no cycle stands between two steps. */
-function inOrder<S extends { readonly slug: string }>(segments: readonly S[], namesOf: (one: S) => string[]): S[] {
+function inOrder<S extends { readonly slug: string }>(
+  segments: readonly S[],
+  names: ReadonlyMap<string, readonly string[]>,
+): S[] {
   const bySlug = new Map(segments.map((one) => [one.slug, one]));
   const ordered = new Set<S>();
   const begun = new Set<S>();
   const visit = (one: S): void => {
     if (begun.has(one)) return;
     begun.add(one);
-    for (const slug of namesOf(one)) {
+    for (const slug of names.get(one.slug) ?? []) {
       const named = bySlug.get(slug);
       if (named) visit(named);
     }
@@ -78,7 +93,7 @@ async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
   await raiseRevision(tx);
   await refuseStale(tx, new Map([...segments, ...gone].map(({ slug, version }) => [slug, version])));
   for (const slug of layers) await createLayer(tx, slug);
-  for (const { slug, version, ...definition } of inOrder(segments, namesIn)) {
+  for (const { slug, version, ...definition } of inOrder(segments, await namesOf(segments))) {
     if (version === null) await createSegment(tx, { slug, ...definition }, actor);
     else await changeWithin(tx, slug, { ...cleared, ...definition }, { actor });
   }
@@ -86,7 +101,7 @@ async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
   const conditions = new Map<string, string[]>();
   for (const { slug } of gone) conditions.set(slug, namesIn(await readSegment(tx, slug)));
   const deleted: number[] = [];
-  for (const { slug } of inOrder(gone, ({ slug }) => conditions.get(slug) ?? []).reverse()) {
+  for (const { slug } of inOrder(gone, conditions).reverse()) {
     deleted.push(await deleteWithin(tx, slug, actor));
   }
   const versions = await selectVersionsOf(

@@ -1,3 +1,4 @@
+import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
 import { selectChangedSince } from './segments.sql.ts';
@@ -38,9 +39,11 @@ async function refresh(cache: DefinitionCache): Promise<Definitions> {
   const { revision, segments } = await selectChangedSince(cache.db, cache.current.revision);
   if (revision !== cache.current.revision) {
     const byId = new Map(cache.current.byId);
+    const turns = new Turns();
     for (const segment of segments) {
       if (segment.deleted_at) byId.delete(segment.id);
       else byId.set(segment.id, compileDefinition(segment));
+      if (turns.isOver) await turns.pause();
     }
     cache.current = definitionsOf(revision, byId.values());
   }
