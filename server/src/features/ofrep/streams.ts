@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
+import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { validReaders } from '../auth/auth.ts';
 import { validKeys } from '../keys/keys.ts';
-import type { StateOfUser } from '../memberships/memberships.ts';
+import type { SeenUser, StateOfUser } from '../memberships/memberships.ts';
 import type { StreamLink } from './links.ts';
 
 export interface StreamSettings {
@@ -31,8 +32,7 @@ const maxFollowers = 500;
 const quietLooks = 15;
 
 /** What decides about a user, as a short text: definitions, overrides that stand, and attributes where they matter. */
-async function fingerprintOf(stateOf: StreamSettings['stateOf'], { targetingKey }: StreamLink): Promise<string> {
-  const { user, definitions } = await stateOf({ externalId: targetingKey });
+function digest({ user, definitions }: SeenUser): string {
   return createHash('sha256')
     .update(JSON.stringify([definitions.revision, user?.id, user?.overrides, user?.attributes]))
     .digest('base64url');
@@ -43,6 +43,8 @@ export class FlagStreams {
   readonly #settings: StreamSettings;
   readonly #followers = new Set<Follower>();
   readonly #places: AtMost;
+  readonly #turns = new Turns();
+  #lastDigest: Promise<unknown> = Promise.resolve();
   #isLooking = false;
   #isClosed = false;
 
@@ -76,7 +78,7 @@ export class FlagStreams {
     left.addEventListener('abort', leave, { once: true });
     try {
       if (!(await this.#isValid(link))) throw unknownStream();
-      follower.fingerprint = await fingerprintOf(this.#settings.stateOf, link);
+      follower.fingerprint = await this.#fingerprintOf(link.targetingKey);
     } catch (error) {
       leave();
       throw error;
@@ -137,7 +139,7 @@ export class FlagStreams {
 
   async #look(): Promise<void> {
     const followers = [...this.#followers].filter(({ fingerprint }) => fingerprint !== '');
-    const { db, stateOf } = this.#settings;
+    const { db } = this.#settings;
     const ids = <T>(of: (link: StreamLink) => T | undefined) =>
       followers.map(({ link }) => of(link)).filter((id) => id !== undefined);
     const [keys, sessions] = await Promise.all([
@@ -150,14 +152,31 @@ export class FlagStreams {
         ids(({ sessionId }) => sessionId),
       ),
     ]);
+    const isValid = ({ link: { keyId, sessionId } }: Follower) =>
+      keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
+    for (const follower of followers) if (!isValid(follower)) end(follower);
+    // One look at a user serves all who follow that user.
+    const followersOf = Map.groupBy(followers.filter(isValid), ({ link }) => link.targetingKey);
     await Promise.all(
-      followers.map(async (follower) => {
-        const { keyId, sessionId } = follower.link;
-        if (!(keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? ''))) return end(follower);
-        follower.fingerprint = await fingerprintOf(stateOf, follower.link);
-        follower.wake();
+      [...followersOf].map(async ([targetingKey, those]) => {
+        const fingerprint = await this.#fingerprintOf(targetingKey);
+        for (const follower of those) {
+          follower.fingerprint = fingerprint;
+          follower.wake();
+        }
       }),
     );
+  }
+
+  /** States of hundreds arrive with one statement and are megabytes: they are digested one by one, with turns for others. */
+  async #fingerprintOf(targetingKey: string): Promise<string> {
+    const state = await this.#settings.stateOf({ externalId: targetingKey });
+    const fingerprint = this.#lastDigest.then(async () => {
+      if (this.#turns.isOver) await this.#turns.pause();
+      return digest(state);
+    });
+    this.#lastDigest = fingerprint.catch(() => undefined);
+    return fingerprint;
   }
 }
 
