@@ -69,6 +69,9 @@ function validBodies(world: World): Readonly<Record<string, readonly (readonly [
   const previews = conditions.map(([what, one]) => [what, { condition: one }] as const);
   const users = times(1_000, (i) => `ext:u${i % world.users}`);
   const attributes = Object.fromEntries(times(1_400, (i) => [`a${i}`, i]));
+  const somePatterns = (n: number) => times(30, (i) => ({ 'company.id': { $regex: `^(a|b)*c{1,9}${n}x${i}$` } }));
+  // The last one names what there is not, so that each attempt reads all of them, and none stays.
+  const applied = times(60, (n) => ({ slug: `Applied${n}`, version: null, condition: { $or: somePatterns(n) } }));
   return {
     previewSegment: previews,
     createSegment: conditions.map(([what, one], i) => [what, { slug: `New${i}`, condition: one }]),
@@ -88,6 +91,15 @@ function validBodies(world: World): Readonly<Record<string, readonly (readonly [
       ['1,000 unknown users', { add: times(1_000, (i) => `${1_000_000 + i}`) }],
       ['1,000 removes', { remove: users }],
     ],
+    applyDefinitions: [
+      [
+        '60 times 30 patterns',
+        { segments: [...applied, { slug: 'Last', version: null, condition: { $inSegment: 'No' } }] },
+      ],
+      ['1,000 lists at a version', { segments: times(1_000, (i) => ({ slug: `No${i}`, version: 7 })) }],
+    ],
+    evaluateFlags: [['a context of 16 KiB', { context: { targetingKey: 'u0', ...attributes } }]],
+    evaluateFlag: [['a context of 16 KiB', { context: { targetingKey: 'u0', ...attributes } }]],
     createUser: [['attributes of 16 KiB', { attributes }]],
     changeUser: [['attributes of 16 KiB', { attributes }]],
   };
