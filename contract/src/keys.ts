@@ -53,7 +53,6 @@ export const createKey = endpoint({
   success: { status: 201, body: NewKey },
   problems: idempotent.problems,
   example: {
-    headers: { 'idempotency-key': '5b6f8f2c-2c64-4e0e-9d0f-6f2f1c1b7a10' },
     body: { name: 'shop', role: 'viewer' },
     answer: {
       id: 2,

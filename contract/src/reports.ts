@@ -30,7 +30,6 @@ export const createReport = endpoint({
   },
   problems: ['user_unknown', 'segment_unknown', ...idempotent.problems],
   example: {
-    headers: { 'idempotency-key': '0f1dbb0e-4d29-4d0f-8a55-2f6c0d0d2b11' },
     body: { from: '2026-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z', segment: 'AVITO_DISCOUNT_50' },
     answer: {
       url: 'https://kohort.example.com/api/reports/eyJmcm9tIjoiMjAyNi4uLiJ9',

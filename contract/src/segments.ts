@@ -143,7 +143,6 @@ export const createSegment = endpoint({
   success: { status: 200, body: strict({ id: Type.Integer({ minimum: 1 }) }) },
   problems: ['slug_taken', 'layer_overlap', ...idempotent.problems],
   example: {
-    headers: { 'idempotency-key': '9c1d2b7e-7a0f-4bb1-9f0a-3a5f6c1f0e77' },
     body: { slug: 'EARLY_ACCESS', percentage: 30, condition: { country: 'NL', orders: { $gte: 3 } } },
     answer: { id: 3 },
   },

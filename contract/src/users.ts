@@ -44,7 +44,6 @@ export const createUser = endpoint({
   success: { status: 201, body: strict({ id: UserId }) },
   problems: ['external_id_taken', 'too_large', ...idempotent.problems],
   example: {
-    headers: { 'idempotency-key': 'a3c7c1de-8f0b-4a8e-b7a4-0d9b6cf5a001' },
     body: { external_id: 'shopper-6', name: 'Joan', attributes: { country: 'BE', orders: 1 } },
     answer: { id: 5 },
   },

@@ -193,6 +193,11 @@ describe('every call has an example, which is answered as documented', () => {
   });
 });
 
+it('no example has an Idempotency-Key, with which an edited body could not be tried on the page', () => {
+  const keyed = endpoints.filter(({ example }) => example?.headers && 'idempotency-key' in example.headers);
+  expect(keyed.map(({ id }) => id)).toEqual([]);
+});
+
 describe('everything has words', () => {
   it.each(endpoints.map((endpoint) => [endpoint.id, endpoint] as const))('%s', (_, { params, query, headers, tag }) => {
     expect(Object.keys(tags)).toContain(tag);
