@@ -26,13 +26,18 @@ function readTargetingKey(value: Json | undefined): string {
   return value;
 }
 
+function refuseTooLarge(attributes: JsonObject): void {
+  // A context is most often the key alone.
+  if (Object.keys(attributes).length === 0) return;
+  if (Buffer.byteLength(JSON.stringify(attributes)) <= maxAttributesBytes) return;
+  throw invalidContext(`The context must not have more than ${maxAttributesBytes} bytes, measured as compact JSON.`);
+}
+
 /** @throws Problem 400 with the code that OFREP has for what is wrong. */
 export function readContext({ context = {} }: Body<typeof contract.evaluateFlag>): EvaluationContext {
   // It came as JSON; the schema says nothing about the other members.
   const { targetingKey, ...attributes } = context as JsonObject;
   const read = { targetingKey: readTargetingKey(targetingKey), attributes };
-  if (Buffer.byteLength(JSON.stringify(attributes)) > maxAttributesBytes) {
-    throw invalidContext(`The context must not have more than ${maxAttributesBytes} bytes, measured as compact JSON.`);
-  }
+  refuseTooLarge(attributes);
   return read;
 }

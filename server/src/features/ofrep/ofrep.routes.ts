@@ -70,7 +70,7 @@ export function ofrepRoutes({ route }: Router, context: OfrepContext): void {
 
   route(contract.evaluateFlag, async ({ params, body, caller }) => {
     const evaluation = await evaluateFlag(stateOf, params.flag, readContext(body), evaluatorOf(caller));
-    await refuseUnseen(db, caller.tags, [params.flag]);
+    if (caller.tags) await refuseUnseen(db, caller.tags, [params.flag]);
     return evaluation;
   });
 
