@@ -85,8 +85,8 @@ class Deciding {
   }
 
   /**
-   * Nobody before its start and after its end; else an override that stands, else out of a list, else in when share and
-   * condition both say yes.
+   * Out before its start and after its end. Otherwise an override that stands decides; without one a list is out, and a rule needs share and
+   * condition to both say yes.
    */
   decide(definition: Definition): boolean {
     const member = this.isActive(definition) && this.#isInWhileActive(definition);
