@@ -85,8 +85,8 @@ class Deciding {
   }
 
   /**
-   * Out before its start and after its end. Otherwise an override that stands decides; without one a list is out, and a rule needs share and
-   * condition to both say yes.
+   * Out before its start and after its end. Otherwise an override that stands decides. Without one a list is out, and a rule
+   * needs both its share and its condition to say yes.
    */
   decide(definition: Definition): boolean {
     const member = this.isActive(definition) && this.#isInWhileActive(definition);
