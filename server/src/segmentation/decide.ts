@@ -198,11 +198,11 @@ export interface Decision {
 
 export type Decide = (subject: Subject, now: number) => Steps<Decision>;
 
-/** Decides about one segment. */
-export function deciderOf(definitions: Definitions, definition: Definition): Decide {
+/** Decides about all that the condition of a segment names, directly or not, and leaves the segment itself to the caller. */
+function preparerOf(definitions: Definitions, definition: Definition) {
   const before = inOrder(definitions.byId, [definition]).slice(0, -1);
 
-  return function* (subject, now) {
+  return function* (subject: Subject, now: number): Steps<Deciding> {
     const deciding = new Deciding(definitions, subject, now);
     for (const one of before) {
       if (one.patterns.length > 0) yield* deciding.matchAhead(one);
@@ -210,7 +210,34 @@ export function deciderOf(definitions: Definitions, definition: Definition): Dec
       yield;
     }
     if (definition.patterns.length > 0) yield* deciding.matchAhead(definition);
-    return deciding.explain(definition);
+    return deciding;
+  };
+}
+
+/** Decides about one segment. */
+export function deciderOf(definitions: Definitions, definition: Definition): Decide {
+  const prepare = preparerOf(definitions, definition);
+  return function* (subject, now) {
+    return (yield* prepare(subject, now)).explain(definition);
+  };
+}
+
+export interface Held {
+  readonly member: boolean;
+  /** The first later moment, in milliseconds since 1970, at which time alone may change that. */
+  readonly holdsUntil: number;
+}
+
+/** Decides about one segment without the reason, and says until when that holds. */
+export function heldDeciderOf(
+  definitions: Definitions,
+  definition: Definition,
+): (subject: Subject, now: number) => Steps<Held> {
+  const prepare = preparerOf(definitions, definition);
+  return function* (subject, now) {
+    const deciding = yield* prepare(subject, now);
+    const member = deciding.decide(definition);
+    return { member, holdsUntil: deciding.holdsUntil };
   };
 }
 
