@@ -5,7 +5,7 @@ import { OpenFeature } from '@openfeature/server-sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
-import { definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition, definitionsOf } from '../../segmentation/definition.ts';
 import type { StreamLink } from './links.ts';
 import { FlagStreams } from './streams.ts';
 
@@ -78,6 +78,7 @@ async function streamFor(targetingKey: string, token = key.key): Promise<string>
   return body.eventStreams[0].endpoint.requestUri;
 }
 
+const noRule = { percentage: null, ramp: null, layer: null, bucket_by: null, condition: null, active_until: null };
 const REFETCH = /^id: [\w-]+\ndata: \{"type":"refetchEvaluation"\}$/;
 
 describe('the stream of a user', () => {
@@ -116,6 +117,20 @@ describe('the stream of a user', () => {
     await call('DELETE', `/api/keys/${body.id}`);
     expect(await stream.next()).toBeUndefined();
     expect((await follow(path)).response.status).toBe(404);
+  });
+
+  it('says so too when time lets the user in', async () => {
+    const definition = compileDefinition({ ...noRule, id: 1, slug: 'S', salt: 's', active_from: new Date() });
+    let now = definition.activeFrom - 1;
+    const stateOf = async () => ({ user: undefined, definitions: definitionsOf(1, [definition]), now });
+    const streams = new FlagStreams({ db: service.db, stateOf, onError: () => undefined, lookEveryMs: 1 });
+    const leave = new AbortController();
+    const events = await streams.follow({ targetingKey: 'ann', keyId: key.id, sessionId: undefined }, leave.signal);
+    expect((await events.next()).value).toMatch(/^id: [\w-]+\n\n$/);
+    now += 1;
+    expect((await events.next()).value).toMatch(/"refetchEvaluation"/);
+    leave.abort();
+    streams.close();
   });
 
   it('is refused when too many follow, and room is kept for other credentials', async () => {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
@@ -6,7 +5,8 @@ import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { validReaders } from '../auth/auth.ts';
 import { validKeys } from '../keys/keys.ts';
-import type { SeenUser, StateOfUser } from '../memberships/memberships.ts';
+import type { StateOfUser } from '../memberships/memberships.ts';
+import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 import type { StreamLink } from './links.ts';
 
 export interface StreamSettings {
@@ -19,8 +19,8 @@ export interface StreamSettings {
 
 interface Follower {
   readonly link: StreamLink;
-  /** What decided about the user at the last look; empty before the first. */
-  fingerprint: string;
+  /** What decided about the user at the last look; undefined before the first. */
+  fingerprint: Fingerprint | undefined;
   isOver: boolean;
   /** Has the follower look at the two above. */
   wake: () => void;
@@ -31,20 +31,13 @@ const maxFollowers = 500;
 /** Looks after which a comment keeps proxies from closing the connection. */
 const quietLooks = 15;
 
-/** What decides about a user, as a short text: definitions, overrides that stand, and attributes where they matter. */
-function digest({ user, definitions }: SeenUser): string {
-  return createHash('sha256')
-    .update(JSON.stringify([definitions.revision, user?.id, user?.overrides, user?.attributes]))
-    .digest('base64url');
-}
-
 /** The followers of flags in this process. While there are none, nothing is asked. */
 export class FlagStreams {
   readonly #settings: StreamSettings;
   readonly #followers = new Set<Follower>();
   readonly #places: AtMost;
   readonly #turns = new Turns();
-  #lastDigest: Promise<unknown> = Promise.resolve();
+  #lastFingerprint: Promise<unknown> = Promise.resolve();
   #isLooking = false;
   #isClosed = false;
 
@@ -68,7 +61,7 @@ export class FlagStreams {
     const giveUpPlace = this.#places.enter(
       link.keyId === undefined ? `session:${link.sessionId}` : `key:${link.keyId}`,
     );
-    const follower: Follower = { link, fingerprint: '', isOver: false, wake: () => undefined };
+    const follower: Follower = { link, fingerprint: undefined, isOver: false, wake: () => undefined };
     this.#followers.add(follower);
     const leave = () => {
       this.#followers.delete(follower);
@@ -78,7 +71,7 @@ export class FlagStreams {
     left.addEventListener('abort', leave, { once: true });
     try {
       if (!(await this.#isValid(link))) throw unknownStream();
-      follower.fingerprint = await this.#fingerprintOf(link.targetingKey);
+      follower.fingerprint = await this.#look(link.targetingKey, undefined);
     } catch (error) {
       leave();
       throw error;
@@ -93,15 +86,15 @@ export class FlagStreams {
   }
 
   async *#eventsFor(follower: Follower, leave: () => void, lastEventId?: string): AsyncGenerator<string> {
-    let told = follower.fingerprint;
+    let told = follower.fingerprint?.text;
     const refetch = () => `id: ${told}\ndata: {"type":"refetchEvaluation"}\n\n`;
     try {
       const isBehind = lastEventId !== undefined && lastEventId !== told;
       // Without data nothing is dispatched, but a follower who comes again names the id.
       yield isBehind ? refetch() : `id: ${told}\n\n`;
       for (let quiet = 0; !follower.isOver; ) {
-        if (follower.fingerprint !== told) {
-          told = follower.fingerprint;
+        if (follower.fingerprint?.text !== told) {
+          told = follower.fingerprint?.text;
           quiet = 0;
           yield refetch();
         } else {
@@ -132,13 +125,13 @@ export class FlagStreams {
   async #keepLooking(): Promise<void> {
     while (this.#followers.size > 0 && !this.#isClosed) {
       await sleep(this.#settings.lookEveryMs ?? lookEveryMs, undefined, { ref: false });
-      await this.#look().catch((error) => this.#settings.onError(error, 'flag streams cannot be refreshed'));
+      await this.#lookAtAll().catch((error) => this.#settings.onError(error, 'flag streams cannot be refreshed'));
     }
     this.#isLooking = false;
   }
 
-  async #look(): Promise<void> {
-    const followers = [...this.#followers].filter(({ fingerprint }) => fingerprint !== '');
+  async #lookAtAll(): Promise<void> {
+    const followers = [...this.#followers].filter(({ fingerprint }) => fingerprint !== undefined);
     const { db } = this.#settings;
     const ids = <T>(of: (link: StreamLink) => T | undefined) =>
       followers.map(({ link }) => of(link)).filter((id) => id !== undefined);
@@ -159,7 +152,7 @@ export class FlagStreams {
     const followersOf = Map.groupBy(followers.filter(isValid), ({ link }) => link.targetingKey);
     await Promise.all(
       [...followersOf].map(async ([targetingKey, those]) => {
-        const fingerprint = await this.#fingerprintOf(targetingKey);
+        const fingerprint = await this.#look(targetingKey, those[0]?.fingerprint);
         for (const follower of those) {
           follower.fingerprint = fingerprint;
           follower.wake();
@@ -169,13 +162,10 @@ export class FlagStreams {
   }
 
   /** States of hundreds arrive with one statement and are megabytes: they are digested one by one, with turns for others. */
-  async #fingerprintOf(targetingKey: string): Promise<string> {
+  async #look(targetingKey: string, before: Fingerprint | undefined): Promise<Fingerprint> {
     const state = await this.#settings.stateOf({ externalId: targetingKey });
-    const fingerprint = this.#lastDigest.then(async () => {
-      if (this.#turns.isOver) await this.#turns.pause();
-      return digest(state);
-    });
-    this.#lastDigest = fingerprint.catch(() => undefined);
+    const fingerprint = this.#lastFingerprint.then(() => fingerprintOf(targetingKey, state, before, this.#turns));
+    this.#lastFingerprint = fingerprint.catch(() => undefined);
     return fingerprint;
   }
 }

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import type { Turns } from '../../concurrency/turns.ts';
+import { bucketOf, decideAll, keyOf, type Steps, type Subject } from '../../segmentation/decide.ts';
+import { type Definitions, isActive } from '../../segmentation/definition.ts';
+import { changesMindAt, takesBucket } from '../../segmentation/share.ts';
+import { modesOf, readStanding, type SeenUser } from '../memberships/memberships.ts';
+
+/** What decides about the flags of a user, as a short text that is the same on every instance. */
+export interface Fingerprint {
+  readonly text: string;
+  /** The part that time alone does not change. */
+  readonly base: string;
+  /** The first moment, in milliseconds since 1970, at which time alone may change the text. */
+  readonly holdsUntil: number;
+}
+
+const stepDefinitions = 256;
+
+function digestOf(...parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}
+
+/**
+ * What time says at a moment: the segments that the user is in. Starts, ends and ramps count also where the stored attributes
+ * do not meet the condition, since a caller may evaluate with a context that does.
+ */
+function* saidByTime(
+  definitions: Definitions,
+  subject: Subject,
+  now: number,
+): Steps<{ readonly said: readonly unknown[]; readonly holdsUntil: number }> {
+  const decided = yield* decideAll(definitions, subject, now);
+  let { holdsUntil } = decided;
+  const changesAt = (moment: number) => {
+    if (moment > now && moment < holdsUntil) holdsUntil = moment;
+  };
+  const members = decided.memberships.map(({ definition }) => definition.id).sort((a, b) => a - b);
+  const started: number[] = [];
+  const reached: number[] = [];
+  let seen = 0;
+  for (const definition of definitions.byId.values()) {
+    const { id, activeFrom, activeUntil, share } = definition;
+    changesAt(activeFrom);
+    changesAt(activeUntil);
+    const isTimed = Number.isFinite(activeFrom) || Number.isFinite(activeUntil);
+    if (isTimed && isActive(definition, now)) started.push(id);
+    const bucket = share?.kind === 'ramp' ? bucketOf(definition, subject) : null;
+    if (share && bucket !== null) {
+      changesAt(changesMindAt(share, bucket));
+      if (takesBucket(share, bucket, now)) reached.push(id);
+    }
+    if (++seen % stepDefinitions === 0) yield;
+  }
+  return { said: [members, started, reached], holdsUntil };
+}
+
+/**
+ * @param before the last one of the same user: time is asked again only when the rest has changed, or its moment has come.
+ */
+export async function fingerprintOf(
+  targetingKey: string,
+  { user, definitions, now }: SeenUser,
+  before: Fingerprint | undefined,
+  turns: Turns,
+): Promise<Fingerprint> {
+  if (turns.isOver) await turns.pause();
+  const base = digestOf(definitions.revision, user?.id, user?.overrides, user?.attributes);
+  if (definitions.isPlain) return { text: base, base, holdsUntil: Number.POSITIVE_INFINITY };
+  if (before?.base === base && now < before.holdsUntil) return before;
+  const overrides = modesOf(await turns.take(readStanding(user?.overrides ?? null)));
+  const subject = user
+    ? { key: keyOf(user), attributes: user.attributes, overrides }
+    : { key: targetingKey, attributes: {}, overrides };
+  const { said, holdsUntil } = await turns.take(saidByTime(definitions, subject, now));
+  return { text: digestOf(base, said), base, holdsUntil };
+}
