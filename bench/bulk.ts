@@ -4,13 +4,13 @@ import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 
-const LINES_AT_ONCE = 5_000;
+const PIECE_LINES = 5_000;
 
 /** Lines for the ids from 1 to `size`, in that order, `times` over; many at once, since a stream pays by the piece. */
 function* linesOf(size: number, times: number, lineOf: (id: number) => string): Generator<string> {
   for (let time = 0; time < times; time++) {
-    for (let first = 1; first <= size; first += LINES_AT_ONCE) {
-      const count = Math.min(LINES_AT_ONCE, size - first + 1);
+    for (let first = 1; first <= size; first += PIECE_LINES) {
+      const count = Math.min(PIECE_LINES, size - first + 1);
       yield Array.from({ length: count }, (_, i) => lineOf(first + i)).join('');
     }
   }

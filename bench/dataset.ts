@@ -16,12 +16,12 @@ import { formatCount } from './table.ts';
 export const SEGMENTS = 200;
 // Of a change to what a dataset holds: kept ones of an older number are made anew.
 const VERSION = 1;
-const CHUNK = 20_000;
+const CHUNK_USERS = 20_000;
 /** Bytes on the disk that a membership takes with its history row and its share of its user, and what the log may take. */
-const BYTES_A_MEMBERSHIP = 400;
-const LOG_SPACE = 10 * 2 ** 30;
+const MEMBERSHIP_BYTES = 400;
+const LOG_BYTES = 10 * 2 ** 30;
 /** Above every user of every dataset: the accounts' ids start here. */
-const FIRST_ACCOUNT = 1_000_000_000;
+const FIRST_ACCOUNT_ID = 1_000_000_000;
 
 export interface Dataset {
   readonly database: string;
@@ -43,8 +43,8 @@ export async function fill(
   { members, what }: { members: boolean; what: string },
 ): Promise<number> {
   let memberships = 0;
-  for (let start = from; start <= to; start += CHUNK) {
-    const chunk = { from: start, to: Math.min(to, start + CHUNK - 1) };
+  for (let start = from; start <= to; start += CHUNK_USERS) {
+    const chunk = { from: start, to: Math.min(to, start + CHUNK_USERS - 1) };
     await insertUsers(client, chunk);
     if (members) memberships += await insertMemberships(client, chunk);
     sayAgain(`${what}: ${formatCount(chunk.to - from + 1)} of ${formatCount(to - from + 1)}`);
@@ -104,7 +104,7 @@ export async function prepareDataset(
     say(`${database} is there already`);
     return { database, users, memberships: kept };
   }
-  const needed = users * 10 * BYTES_A_MEMBERSHIP * (complete ? 3 : 1) + LOG_SPACE;
+  const needed = users * 10 * MEMBERSHIP_BYTES * (complete ? 3 : 1) + LOG_BYTES;
   const free = await freeSpace(folder);
   if (needed > free) {
     const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
@@ -125,7 +125,7 @@ export async function prepareDataset(
       say('the same for the peer');
       await copyForPeer(client);
     }
-    await moveUserIds(client, FIRST_ACCOUNT);
+    await moveUserIds(client, FIRST_ACCOUNT_ID);
     say('VACUUM ANALYZE');
     await client.query('VACUUM ANALYZE');
     const unfolded = await countUnfolded(client);

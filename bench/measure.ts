@@ -1,9 +1,11 @@
-import { watch } from './cpu.ts';
+import { availableParallelism } from 'node:os';
+import { type Usage, watch } from './cpu.ts';
 import type { Postgres } from './postgres.ts';
 import { say } from './progress.ts';
 import type { Target } from './service.ts';
 import { median, medianOfKnown } from './statistics.ts';
 import { formatCount, formatDecimal } from './table.ts';
+import { meanWaits, type Waits, watchWaits } from './waits.ts';
 import type { Outcome } from './wrk.ts';
 
 /** One way to be measured; the contestants of a scenario take turns. */
@@ -30,10 +32,20 @@ export interface Sample {
   readonly p99: number;
   readonly refused: number;
   readonly broken: number;
+  /** Microseconds of processor time for each answer; of the database, those of the contestant's own connections. */
+  readonly serverMicros: number;
+  readonly databaseMicros: number | undefined;
   /** Cores kept busy. */
   readonly server: number;
   readonly database: number | undefined;
+  /** The part of `database` that is no connection of the contestant: checkpoints, the log, autovacuum. */
   readonly background: number | undefined;
+  /** Cores that nobody used. */
+  readonly idle: number;
+  /** Threads of the server, and connections, that were ready to run but had no core; on average. */
+  readonly serverQueued: number;
+  readonly databaseQueued: number;
+  readonly waits: Waits;
   /** MiB. */
   readonly resident: number;
   /** The share of the machine's time that others had. */
@@ -52,24 +64,63 @@ export interface Rounds {
   readonly warmUp: number;
 }
 
+type Figure = {
+  [Name in keyof Sample]: Sample[Name] extends number ? Name : never;
+}[keyof Sample];
+
 export function medianSample(samples: readonly Sample[]): Sample {
-  const of = (name: 'rate' | 'p50' | 'p99' | 'refused' | 'broken' | 'server' | 'resident' | 'stolen') =>
-    median(samples.map((sample) => sample[name]));
+  const of = (name: Figure) => median(samples.map((sample) => sample[name]));
   return {
     rate: of('rate'),
     p50: of('p50'),
     p99: of('p99'),
     refused: of('refused'),
     broken: of('broken'),
+    serverMicros: of('serverMicros'),
+    databaseMicros: medianOfKnown(samples.map(({ databaseMicros }) => databaseMicros)),
     server: of('server'),
     database: medianOfKnown(samples.map(({ database }) => database)),
     background: medianOfKnown(samples.map(({ background }) => background)),
+    idle: of('idle'),
+    serverQueued: of('serverQueued'),
+    databaseQueued: of('databaseQueued'),
+    waits: meanWaits(samples.map(({ waits }) => waits)),
     resident: of('resident'),
     stolen: of('stolen'),
   };
 }
 
-async function measureOnce(contestant: Contestant, seconds: number, postgres: Postgres): Promise<Sample> {
+/** What of the database the contestant used; it keeps none of it busy if it has no connection, wherever it runs. */
+function databaseFigures({ connection }: Contestant, { database, seconds }: Usage, answers: number) {
+  if (!connection) return { databaseMicros: 0, database: 0, background: 0 };
+  if (!database) return { databaseMicros: undefined, database: undefined, background: undefined };
+  const isKnown = connection.application !== undefined;
+  return {
+    databaseMicros: isKnown ? (database.own / answers) * 1e6 : undefined,
+    database: (database.own + database.background) / seconds,
+    background: isKnown ? database.background / seconds : undefined,
+  };
+}
+
+/** Runs `work` while an eye is kept on what the contestant's statements wait for. */
+async function watchingWaits<T>(
+  { connection }: Contestant,
+  postgres: Postgres,
+  work: () => Promise<T>,
+): Promise<[T, Waits]> {
+  const application = connection?.application;
+  if (!connection || application === undefined) return [await work(), {}];
+  return postgres.connected(undefined, async (client) => {
+    const stopWatching = watchWaits(client, { application, database: connection.database });
+    try {
+      return [await work(), await stopWatching()];
+    } finally {
+      await stopWatching().catch(() => undefined);
+    }
+  });
+}
+
+async function measureOnce(contestant: Contestant, runSeconds: number, postgres: Postgres): Promise<Sample> {
   const { connection } = contestant;
   await postgres.checkpoint();
   const stopWatching = await watch({
@@ -80,27 +131,33 @@ async function measureOnce(contestant: Contestant, seconds: number, postgres: Po
         ? new Set<number>()
         : postgres.backendsOf(connection.application, connection.database),
   });
-  const outcome = await contestant.load(seconds);
-  const { server, database, background, resident, stolen } = await stopWatching();
+  const [outcome, waits] = await watchingWaits(contestant, postgres, () => contestant.load(runSeconds));
+  const usage = await stopWatching();
+  const { seconds, server, queued, resident, idle, stolen } = usage;
+  const answers = outcome.requests - outcome.refused;
   return {
-    rate: (outcome.requests - outcome.refused) / outcome.seconds,
+    rate: answers / outcome.seconds,
     p50: outcome.p50,
     p99: outcome.p99,
     refused: outcome.refused,
     broken: outcome.broken,
-    server,
-    // What uses no database keeps none of it busy, wherever it runs.
-    database: connection ? database : 0,
-    background: connection ? (connection.application === undefined ? undefined : background) : 0,
+    serverMicros: (server / answers) * 1e6,
+    server: server / seconds,
+    ...databaseFigures(contestant, usage, answers),
+    idle: idle * availableParallelism(),
+    serverQueued: queued.server / seconds,
+    databaseQueued: queued.database / seconds,
+    waits,
     resident,
     stolen,
   };
 }
 
-function describe({ rate, p50, p99, refused, broken, server, database }: Sample): string {
+function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicros }: Sample): string {
   const errors = refused + broken > 0 ? `, ${formatCount(refused)} refused, ${formatCount(broken)} broken` : '';
   const latency = Number.isNaN(p50) ? '' : `p50 ${formatDecimal(p50)} ms, p99 ${formatDecimal(p99)} ms, `;
-  return `${formatCount(rate)}/s, ${latency}` + `cores ${formatDecimal(server)} + ${formatDecimal(database)}${errors}`;
+  const micros = `µs ${formatDecimal(serverMicros)} + ${formatDecimal(databaseMicros)}`;
+  return `${formatCount(rate)}/s, ${latency}${micros}${errors}`;
 }
 
 /** Warms everybody up, then lets them take turns: A B C A B C, so that the moods of the machine meet all of them. */

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 export const scenarioNames = [
   'read',
-  'dynamic',
+  'rules',
   'timed',
   'resolve',
   'ofrep',

@@ -1,9 +1,9 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { startEmbedded } from '@kohort/embedded/start.ts';
+import { statOf } from '@kohort/testkit/proc.ts';
 import { atEnd } from '@kohort/testkit/processes.ts';
 import pg from 'pg';
-import { parentOf } from './cpu.ts';
 
 export interface Postgres {
   readonly version: string;
@@ -101,7 +101,7 @@ async function look(client: pg.Client): Promise<{ version: string; postmaster: n
     SELECT current_setting('server_version') AS version, pg_backend_pid() AS pid,
       inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1' AS local`);
   const [row] = rows;
-  return { version: row?.version ?? 'unknown', postmaster: row?.local ? await parentOf(row.pid) : undefined };
+  return { version: row?.version ?? 'unknown', postmaster: row?.local ? (await statOf(row.pid))?.parent : undefined };
 }
 
 /** Bytes that are free where the folder is. */

@@ -1,7 +1,7 @@
 import { clearLine, cursorTo } from 'node:readline';
 
 /** Milliseconds between such lines where they cannot replace one another. */
-const LOGGED_EVERY = 10_000;
+const LOGGED_EVERY_MS = 10_000;
 
 let passing = false;
 let loggedAt = performance.now();
@@ -15,7 +15,7 @@ export function say(line: string): void {
 /** A line that the next one replaces; where the output is no terminal, one now and then. */
 export function sayAgain(line: string): void {
   if (!process.stdout.isTTY) {
-    if (performance.now() - loggedAt < LOGGED_EVERY) return;
+    if (performance.now() - loggedAt < LOGGED_EVERY_MS) return;
     say(line);
     loggedAt = performance.now();
     return;

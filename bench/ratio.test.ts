@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { medianSample, type Sample } from './measure.ts';
-import { compare, isReached, rate, ratePerCore } from './ratio.ts';
+import { compare, isReached, micros, rate, reach } from './ratio.ts';
 
 const sample = (figures: Partial<Sample>): Sample => ({
   rate: 1_000,
@@ -8,9 +8,15 @@ const sample = (figures: Partial<Sample>): Sample => ({
   p99: 2,
   refused: 0,
   broken: 0,
+  serverMicros: 20,
+  databaseMicros: 10,
   server: 1,
   database: 1,
   background: 0,
+  idle: 0,
+  serverQueued: 0,
+  databaseQueued: 0,
+  waits: {},
   resident: 100,
   stolen: 0,
   ...figures,
@@ -22,8 +28,12 @@ it('compares what was measured, and only that', () => {
     { what: 'x', value: 1.5, atLeast: 1.4 },
   ]);
   expect(compare('x', [sample({}), undefined], rate, bounds)).toEqual([]);
-  expect(ratePerCore(sample({ server: 1, database: 3 }))).toBe(250);
-  expect(ratePerCore(sample({ database: undefined }))).toBeNaN();
+});
+
+it('adds up processor time, where all of it is known', () => {
+  expect(reach('x', sample({}), micros, { atMost: 40 })).toEqual([{ what: 'x', value: 30, atMost: 40 }]);
+  expect(micros(sample({ databaseMicros: undefined }))).toBeNaN();
+  expect(reach('x', undefined, micros, {})).toEqual([]);
 });
 
 it('holds figures to their bounds', () => {
@@ -35,4 +45,12 @@ it('holds figures to their bounds', () => {
 it('takes the median of each figure on its own', () => {
   const middle = medianSample([sample({ rate: 1, p99: 9 }), sample({ rate: 2, p99: 7 }), sample({ rate: 3, p99: 8 })]);
   expect(middle).toMatchObject({ rate: 2, p99: 8, database: 1 });
+});
+
+it('takes the mean of what statements waited for, where a wait that was not seen counts as none', () => {
+  const { waits } = medianSample([
+    sample({ waits: { WALSync: 1, 'a processor': 2 } }),
+    sample({ waits: { WALSync: 2 } }),
+  ]);
+  expect(waits).toEqual({ WALSync: 1.5, 'a processor': 1 });
 });

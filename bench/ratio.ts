@@ -34,8 +34,19 @@ export function compare(
   return ours && theirs ? [{ what, value: figure(ours) / figure(theirs), ...bounds }] : [];
 }
 
+/** A figure of one contestant alone; nothing where it was not measured. */
+export function reach(
+  what: string,
+  sample: Sample | undefined,
+  figure: (sample: Sample) => number,
+  bounds: Pick<Ratio, 'atLeast' | 'atMost'>,
+): Ratio[] {
+  return sample ? [{ what, value: figure(sample), ...bounds }] : [];
+}
+
 export const rate = ({ rate: answers }: Sample): number => answers;
 export const p99 = (sample: Sample): number => sample.p99;
-/** Answers a second for each core that server and database kept busy. */
-export const ratePerCore = ({ rate: answers, server, database }: Sample): number =>
-  answers / (server + (database ?? Number.NaN));
+/** Microseconds of processor time for each answer: of the server, of the database, of both. */
+export const serverMicros = (sample: Sample): number => sample.serverMicros;
+export const databaseMicros = (sample: Sample): number => sample.databaseMicros ?? Number.NaN;
+export const micros = (sample: Sample): number => serverMicros(sample) + databaseMicros(sample);

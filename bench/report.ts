@@ -36,11 +36,54 @@ function measured(scenario: string, { contestant, median }: Row): string[] {
     formatDecimal(median.p50),
     formatDecimal(median.p99),
     formatCount(median.refused + median.broken),
+    formatDecimal(median.serverMicros),
+    formatDecimal(median.databaseMicros),
     formatDecimal(median.server),
     formatDecimal(median.database),
     formatDecimal(median.background),
     formatDecimal(median.resident),
   ];
+}
+
+const SHOWN_STATEMENTS = 0.05;
+
+/** What statements waited for other than a processor, the longest first. */
+function describeWaits({ waits }: Row['median']): string {
+  const shown = Object.entries(waits).filter(([name, count]) => name !== 'a processor' && count >= SHOWN_STATEMENTS);
+  const sorted = shown.toSorted(([, a], [, b]) => b - a);
+  return sorted.map(([name, count]) => `${name} ${formatDecimal(count)}`).join(', ') || 'nothing';
+}
+
+function waited(scenario: string, { contestant, median }: Row): string[] {
+  const statements = Object.values(median.waits).reduce((sum, count) => sum + count, 0);
+  return [
+    scenario,
+    contestant,
+    formatDecimal(median.idle),
+    formatDecimal(median.serverQueued),
+    formatDecimal(median.databaseQueued),
+    formatDecimal(statements),
+    describeWaits(median),
+  ];
+}
+
+function renderWaits(all: readonly (readonly [string, Findings])[]): string {
+  const table = renderTable({
+    columns: [
+      'Scenario',
+      'Who',
+      'Cores idle',
+      'Server queued',
+      'Database queued',
+      'Statements under way',
+      'of which waited for',
+    ],
+    rows: all.flatMap(([scenario, { rows }]) => rows.map((row) => waited(scenario, row))),
+  });
+  return `Where callers waited, on average over the runs. Idle cores were used by nobody. Queued are threads of the server, and
+connections, that were ready to run but had no core. A statement under way worked, was queued, or waited for what is named.
+
+${table}`;
 }
 
 /** How much of the machine others had while it was measured: where that is much, figures of different runs cannot be compared. */
@@ -62,6 +105,8 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
       'p50 ms',
       'p99 ms',
       'Errors',
+      'µs server',
+      'µs database',
       'Cores server',
       'Cores database',
       'of it background',
@@ -85,8 +130,12 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
 - ${formatCount(dataset.users)} users with ${formatCount(dataset.memberships)} memberships in ${dataset.segments} segments, each with its history row; random users.
 - ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.${stolenBy(Object.values(findings))}
 
+µs are processor time for each answer: of the server's process tree, and of the contestant's own connections to the database.
+
 ${figures}
 
 ${ratios}
+
+${renderWaits(all)}
 ${notes.length > 0 ? `\n${notes.join('\n')}\n` : ''}`;
 }

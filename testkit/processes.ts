@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { readStats, residentBytesOf } from './proc.ts';
 import { reap } from './reaper.ts';
 
 export const run = promisify(execFile);
@@ -135,16 +135,9 @@ export async function isInstalled(command: string): Promise<boolean> {
   return code === 0;
 }
 
-/** Of Linux's own lists, as a minimal system has no `ps`. */
+/** From Linux's own lists, because a minimal system has no `ps`. */
 async function parentsFromProc(): Promise<readonly (readonly [child: number, parent: number])[]> {
-  const pids = (await readdir('/proc')).map(Number).filter(Number.isInteger);
-  return Promise.all(
-    pids.map(async (pid) => {
-      // A process may end while we look. Its name, in parentheses, may hold anything.
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-      return [pid, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])] as const;
-    }),
-  );
+  return Array.from(await readStats(), ([pid, { parent }]) => [pid, parent] as const);
 }
 
 async function parentsFromPs(): Promise<readonly (readonly [child: number, parent: number])[]> {
@@ -179,15 +172,8 @@ export function isAlive(pid: number): boolean {
 
 /** Bytes a process holds in memory; undefined where the system does not say, or it has ended. */
 export async function residentBytes(pid: number): Promise<number | undefined> {
-  const kibibytes =
-    process.platform === 'linux'
-      ? await readFile(`/proc/${pid}/status`, 'utf8').then(
-          (status) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]),
-          () => Number.NaN,
-        )
-      : await run('ps', ['-o', 'rss=', '-p', String(pid)]).then(
-          ({ stdout }) => Number(stdout.trim()),
-          () => Number.NaN,
-        );
-  return Number.isFinite(kibibytes) ? kibibytes * 1024 : undefined;
+  if (process.platform === 'linux') return residentBytesOf(pid);
+  const { stdout } = await run('ps', ['-o', 'rss=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+  const kibibytes = Number.parseInt(stdout, 10);
+  return Number.isNaN(kibibytes) ? undefined : kibibytes * 1024;
 }

@@ -14,12 +14,12 @@ import { formatCount, formatDecimal } from '../table.ts';
 import type { Outcome } from '../wrk.ts';
 
 const DATABASE = 'kohort_bench_bulk';
-const JOB_WITHIN = 900_000;
-const LOOK_EVERY = 25;
+const JOB_WITHIN_MS = 900_000;
+const LOOK_EVERY_MS = 25;
 /** Milliseconds that the load takes to get going. */
-const HEAD_START = 200;
+const HEAD_START_MS = 200;
 /** The file of the memory test names every user so many times. */
-const REPEATED = 5;
+const REPEATED_TIMES = 5;
 
 interface Bench {
   readonly stage: Stage;
@@ -48,7 +48,7 @@ async function newSegment(service: Service): Promise<string> {
 async function importFile(service: Service, slug: string, file: string): Promise<number> {
   const answer = await service.upload(`/api/segments/${slug}/import?mode=add`, file);
   const job: unknown = typeof answer === 'object' && answer !== null ? Reflect.get(answer, 'job') : undefined;
-  for (const began = performance.now(); performance.now() - began < JOB_WITHIN; await sleep(LOOK_EVERY)) {
+  for (const began = performance.now(); performance.now() - began < JOB_WITHIN_MS; await sleep(LOOK_EVERY_MS)) {
     const { state, added } = stateOf(await service.call('GET', `/api/jobs/${job}`));
     if (state === 'done') return added;
     if (state === 'failed' || state === 'cancelled') throw new Error(`the import ${state}`);
@@ -100,7 +100,7 @@ async function importBesideCopy({ stage, service, file, size }: Bench): Promise<
 /** How much the service grows while a file of many rows comes in. */
 async function memoryOfImport({ stage, service, size }: Bench): Promise<Findings> {
   const file = join(stage.folder, 'repeated.csv');
-  await writeIdFile(file, size, REPEATED);
+  await writeIdFile(file, size, REPEATED_TIMES);
   const slug = await newSegment(service);
   const idle = await residentNow(service.pid);
   let highest = idle;
@@ -115,21 +115,21 @@ async function memoryOfImport({ stage, service, size }: Bench): Promise<Findings
     ended = true;
   });
   await looking;
-  const rows = formatCount(size * REPEATED);
+  const rows = formatCount(size * REPEATED_TIMES);
   say(`[bulk] ${rows} rows: from ${formatDecimal(idle)} to ${formatDecimal(highest)} MiB`);
   const growth: Ratio = { what: `MiB above idle while ${rows} rows come in`, value: highest - idle, atMost: 150 };
   return {
     rows: [],
     ratios: [growth],
     notes: [
-      `bulk: that file names each of ${formatCount(size)} users ${REPEATED} times; idle were ${formatDecimal(idle)} MiB.`,
+      `bulk: that file names each of ${formatCount(size)} users ${REPEATED_TIMES} times; idle were ${formatDecimal(idle)} MiB.`,
     ],
   };
 }
 
 /** Waits until nobody is left in a deleted segment. */
 async function untilPurged({ postgres }: Stage): Promise<void> {
-  for (const began = performance.now(); performance.now() - began < JOB_WITHIN; await sleep(LOOK_EVERY * 10)) {
+  for (const began = performance.now(); performance.now() - began < JOB_WITHIN_MS; await sleep(LOOK_EVERY_MS * 10)) {
     if ((await postgres.connected(DATABASE, countUnpurged)) === 0) return;
   }
   throw new Error('the purge of a deleted segment does not end');
@@ -176,7 +176,7 @@ async function readsBeside({ stage, service, tokens, file, size }: Bench): Promi
     },
     async load(seconds) {
       const reading = alone.load(seconds);
-      await sleep(HEAD_START);
+      await sleep(HEAD_START_MS);
       const began = performance.now();
       await service.call('DELETE', `/api/segments/${doomed}`);
       answered.push(performance.now() - began);

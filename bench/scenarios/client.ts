@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { runWithin } from '@kohort/testkit/processes.ts';
-import { type Contestant, type Sample, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, rate, ratePerCore } from '../ratio.ts';
+import { type Contestant, takeTurns } from '../measure.ts';
+import { compare, type Findings, medianOf, micros, rate, serverMicros } from '../ratio.ts';
 import { createViewerKey } from '../service.ts';
 import type { Stage } from '../stage.ts';
 import { type Outcome, parseOutcome } from '../wrk.ts';
@@ -10,7 +10,6 @@ const CALLERS_SCRIPT = join(import.meta.dirname, '../callers.ts');
 const CALLERS = 64;
 /** Beyond the length of the load, until the process is taken to hang. */
 const MARGIN_S = 20;
-const ratePerServerCore = ({ rate: answers, server }: Sample): number => answers / server;
 
 /** Callers in one process who share a client, with its batching of one tick and with a call for each read. */
 export async function client({ service, database, dataset, options, postgres }: Stage): Promise<Findings> {
@@ -53,19 +52,12 @@ export async function client({ service, database, dataset, options, postgres }: 
     rows,
     ratios: [
       ...compare(
-        'client with batching against without: reads/s per busy core of the service',
-        pair,
-        ratePerServerCore,
-        {
-          atLeast: 3,
-        },
+        'client: processor time of the service for a read without batching against one with it',
+        [pair[1], pair[0]],
+        serverMicros,
+        { atLeast: 3 },
       ),
-      ...compare(
-        'client with batching against without: reads/s per busy core, database included',
-        pair,
-        ratePerCore,
-        {},
-      ),
+      ...compare('client: the same, database included', [pair[1], pair[0]], micros, {}),
       ...compare('client with batching against without: reads/s', pair, rate, {}),
     ],
     notes: [`client: ${CALLERS} callers in one Node process with @kohort/client; its requests/s are reads/s.`],

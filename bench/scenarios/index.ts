@@ -4,12 +4,12 @@ import type { Stage } from '../stage.ts';
 import { add } from './add.ts';
 import { bulk } from './bulk.ts';
 import { client } from './client.ts';
-import { dynamic } from './dynamic.ts';
 import { mixed } from './mixed.ts';
 import { ofrep } from './ofrep.ts';
 import { overload } from './overload.ts';
 import { read } from './read.ts';
 import { resolve } from './resolve.ts';
+import { rules } from './rules.ts';
 import { sizes } from './sizes.ts';
 import { timed } from './timed.ts';
 import { workers } from './workers.ts';
@@ -17,7 +17,7 @@ import { workers } from './workers.ts';
 /** In the order of the table. */
 export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<Findings>>> = {
   read,
-  dynamic,
+  rules,
   timed,
   resolve,
   ofrep,

@@ -5,8 +5,8 @@ import { median } from '../statistics.ts';
 import { formatCount, formatDecimal } from '../table.ts';
 import type { Outcome } from '../wrk.ts';
 
-const READERS = 0.9;
-const ADDS_A_READ = 1 / 9;
+const READERS_SHARE = 0.9;
+const ADDS_PER_READ = 1 / 9;
 // So many that the schedule can be kept, whatever an add takes.
 const ADDING_CONNECTIONS = 32;
 
@@ -16,7 +16,7 @@ const ADDING_CONNECTIONS = 32;
  */
 export async function mixed(stage: Stage): Promise<Findings> {
   const { service, database, tokens, options, postgres } = stage;
-  const readers = Math.max(1, Math.round(options.connections * READERS));
+  const readers = Math.max(1, Math.round(options.connections * READERS_SHARE));
   const alone = plainRead(stage, 'reads alone', readers);
   let readRate = 0;
   let adds: Outcome[] = [];
@@ -29,7 +29,7 @@ export async function mixed(stage: Stage): Promise<Findings> {
         connections: ADDING_CONNECTIONS,
         threads: 1,
         tokens,
-        rate: readRate * ADDS_A_READ,
+        rate: readRate * ADDS_PER_READ,
       }),
     ]);
     readRate = reads.requests / reads.seconds;

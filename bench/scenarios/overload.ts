@@ -4,27 +4,29 @@ import { compare, type Findings, medianOf, rate } from '../ratio.ts';
 import { plainRead, type Stage } from '../stage.ts';
 
 /** Callers who wait for their answers keep as many requests waiting as they have connections. */
-const TIMES = [5, 50] as const;
+const CONNECTION_FACTORS = [5, 50] as const;
 /** So many callers take their time to connect. */
-const SHORTEST_RUN = 2;
-const CALM = 50;
-const CALM_WITHIN = 10_000;
+const SHORTEST_RUN_S = 2;
+const CALM_MS = 50;
+const CALM_WITHIN_MS = 10_000;
 
 /** Waits until the service is through with what the run before has left behind. */
 async function waitUntilCalm(url: string): Promise<void> {
-  for (const began = performance.now(); performance.now() - began < CALM_WITHIN; await sleep(CALM)) {
+  for (const began = performance.now(); performance.now() - began < CALM_WITHIN_MS; await sleep(CALM_MS)) {
     const asked = performance.now();
-    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(CALM_WITHIN) }).catch(() => undefined);
+    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(CALM_WITHIN_MS) }).catch(
+      () => undefined,
+    );
     await answer?.arrayBuffer();
-    if (answer?.ok && performance.now() - asked < CALM) return;
+    if (answer?.ok && performance.now() - asked < CALM_MS) return;
   }
 }
 
 /** Reads by many more callers than keep the service busy: it goes on answering, and its memory stays bounded. */
 export async function overload(stage: Stage): Promise<Findings> {
   const { options, service, postgres } = stage;
-  const seconds = Math.max(options.seconds, SHORTEST_RUN);
-  const times = options.quick ? TIMES.slice(0, 1) : TIMES;
+  const seconds = Math.max(options.seconds, SHORTEST_RUN_S);
+  const times = options.quick ? CONNECTION_FACTORS.slice(0, 1) : CONNECTION_FACTORS;
   const name = (factor: number) => `${options.connections * factor} connections`;
   const contestant = (factor: number): Contestant => ({
     ...plainRead(stage, name(factor), options.connections * factor),

@@ -1,6 +1,6 @@
 import type { Contestant } from '../measure.ts';
 import { takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, rate, ratePerCore } from '../ratio.ts';
+import { compare, databaseMicros, type Findings, medianOf, micros, rate, reach, serverMicros } from '../ratio.ts';
 import { plainRead, readLoad, type Stage } from '../stage.ts';
 
 /** Which segments is a random user in: the service, the peer, and the limit of the runtime. */
@@ -24,14 +24,17 @@ export async function read(stage: Stage): Promise<Findings> {
   const rows = await takeTurns('read', contestants, options, postgres);
   const ours = medianOf(rows, 'Kohort');
   const theirs = medianOf(rows, 'peer');
+  const bareHttp = medianOf(rows, 'bare node:http');
   return {
     rows,
     ratios: [
-      ...compare('read: requests/s against the peer', [ours, theirs], rate, { atLeast: 1.4 }),
-      ...compare('read: requests/s per busy core against the peer', [ours, theirs], ratePerCore, { atLeast: 3.5 }),
-      ...compare('read: requests/s against bare node:http', [ours, medianOf(rows, 'bare node:http')], rate, {
-        atLeast: 0.6,
+      ...compare('read: processor time of the service against bare node:http', [ours, bareHttp], serverMicros, {
+        atMost: 1.6,
       }),
+      ...reach('read: µs of the database', ours, databaseMicros, { atMost: 10 }),
+      ...compare('read: processor time, service + database, against the peer', [ours, theirs], micros, {}),
+      ...compare('read: requests/s against the peer', [ours, theirs], rate, {}),
+      ...compare('read: requests/s against bare node:http', [ours, bareHttp], rate, {}),
     ],
     notes: [],
   };

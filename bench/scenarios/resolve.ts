@@ -1,8 +1,11 @@
 import { takeTurns } from '../measure.ts';
-import { type Findings, medianOf } from '../ratio.ts';
+import { databaseMicros, type Findings, medianOf, reach, serverMicros } from '../ratio.ts';
 import type { Stage } from '../stage.ts';
 import { formatCount } from '../table.ts';
 import { drive } from '../wrk.ts';
+
+/** As `load/resolve.lua` has it. */
+const CALL_USERS = 100;
 
 /** One call that asks about 100 random users. */
 export async function resolve({ service, database, dataset, tokens, options, postgres }: Stage): Promise<Findings> {
@@ -26,6 +29,19 @@ export async function resolve({ service, database, dataset, tokens, options, pos
     options,
     postgres,
   );
-  const users = (medianOf(rows, 'Kohort')?.rate ?? 0) * 100;
-  return { rows, ratios: [], notes: [`resolve: each call asks about 100 users, so ${formatCount(users)} users/s.`] };
+  const ours = medianOf(rows, 'Kohort');
+  return {
+    rows,
+    ratios: [
+      ...reach('resolve: µs of the service for each user', ours, (sample) => serverMicros(sample) / CALL_USERS, {
+        atMost: 6,
+      }),
+      ...reach('resolve: µs of the database for each user', ours, (sample) => databaseMicros(sample) / CALL_USERS, {
+        atMost: 5,
+      }),
+    ],
+    notes: [
+      `resolve: each call asks about ${CALL_USERS} users, so ${formatCount((ours?.rate ?? 0) * CALL_USERS)} users/s.`,
+    ],
+  };
 }

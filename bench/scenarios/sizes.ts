@@ -6,7 +6,7 @@ import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatCount } from '../table.ts';
 
-const MEMBERSHIPS_A_USER = 10;
+const MEMBERSHIPS_PER_USER = 10;
 
 /** Reads of the same service on datasets of growing size. */
 export async function sizes(stage: Stage): Promise<Findings> {
@@ -19,7 +19,7 @@ export async function sizes(stage: Stage): Promise<Findings> {
   try {
     for (const millions of options.sizes.toSorted((a, b) => a - b)) {
       try {
-        const users = (millions * 1_000_000) / MEMBERSHIPS_A_USER;
+        const users = (millions * 1_000_000) / MEMBERSHIPS_PER_USER;
         const larger = await prepareDataset(postgres, { users, complete: false }, { folder, newestSchema });
         const { service, tokens } = await startAnother(stage, larger.database);
         services.push(service);

@@ -6,7 +6,7 @@ import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatDecimal } from '../table.ts';
 import { type Walk, walkPast } from '../walk.ts';
-import { timedRules } from './timed.rules.ts';
+import { timedRules } from './timed.definitions.ts';
 
 const DATABASE = 'kohort_bench_timed';
 const SAMPLE_USERS = 1_000;

@@ -22,7 +22,7 @@ const KINDS: readonly ((i: number) => object)[] = [
 ];
 
 /** 50 segments by percentage, from 2 to 20 percent, and 50 by condition: a user is in about ten of them. */
-export function rules(): readonly Rule[] {
+export function ruleDefinitions(): readonly Rule[] {
   const fifty = Array.from({ length: 50 }, (_, i) => i);
   return [
     ...fifty.map((i) => ({ slug: `ROLLOUT_${i}`, percentage: 2 * (1 + (i % 10)) })),
