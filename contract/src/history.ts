@@ -1,19 +1,50 @@
 import Type from 'typebox';
-import { described, emptyIsAbsent, NextCursor, nullable, page, Slug, strict, Time, userParams } from './common.ts';
+import {
+  described,
+  ExternalId,
+  emptyIsAbsent,
+  NextCursor,
+  nullable,
+  page,
+  Slug,
+  slugParams,
+  strict,
+  Time,
+  UserId,
+  userParams,
+} from './common.ts';
 import { endpoint } from './endpoint.ts';
 
+const change = {
+  action: Type.Enum(['add', 'update', 'remove', 'expire'], {
+    description: '`update` is another expiry; `expire` is dated with the moment it ended.',
+  }),
+  source: Type.String({ description: '`include` or `exclude`; `import:<job>` for a bulk change.' }),
+  expires_at: nullable(Time),
+  actor: Type.String({ description: '`user:<id>`, `key:<id>`, `anonymous` or `system`.' }),
+};
+
+const range = {
+  from: Type.Optional(emptyIsAbsent(described(Time, 'The first moment that counts (RFC 3339).'))),
+  to: Type.Optional(emptyIsAbsent(described(Time, 'The first moment that no longer counts (RFC 3339).'))),
+};
+
 export const UserEvent = strict(
+  { at: Time, slug: Slug, ...change },
+  { title: 'UserEvent', description: 'One change of an override.' },
+);
+
+export const SegmentChange = strict(
   {
     at: Time,
-    slug: Slug,
-    action: Type.Enum(['add', 'update', 'remove', 'expire'], {
-      description: '`update` is another expiry; `expire` is dated with the moment it ended.',
-    }),
-    source: Type.String({ description: '`include` or `exclude`; `import:<job>` for a bulk change.' }),
-    expires_at: nullable(Time),
-    actor: Type.String({ description: '`user:<id>`, `key:<id>`, `anonymous` or `system`.' }),
+    user_id: UserId,
+    external_id: nullable(ExternalId),
+    ...change,
   },
-  { title: 'UserEvent', description: 'One change of an override.' },
+  {
+    title: 'SegmentChange',
+    description: 'One change of an override in a segment. Of a user who was erased only the id is left.',
+  },
 );
 
 export const userHistory = endpoint({
@@ -26,8 +57,7 @@ export const userHistory = endpoint({
   taggedKeys: 'handled',
   params: userParams,
   query: strict({
-    from: Type.Optional(emptyIsAbsent(described(Time, 'The first moment that counts (RFC 3339).'))),
-    to: Type.Optional(emptyIsAbsent(described(Time, 'The first moment that no longer counts (RFC 3339).'))),
+    ...range,
     segment: Type.Optional(emptyIsAbsent(described(Slug, 'Only changes in this segment.'))),
     ...page,
   }),
@@ -47,6 +77,43 @@ export const userHistory = endpoint({
         {
           at: '2026-11-26T08:00:00.000Z',
           slug: 'AVITO_DISCOUNT_50',
+          action: 'add',
+          source: 'include',
+          expires_at: null,
+          actor: 'user:1',
+        },
+      ],
+      next_cursor: null,
+    },
+  },
+});
+
+export const segmentChanges = endpoint({
+  method: 'GET',
+  path: '/api/segments/{slug}/changes',
+  id: 'segmentChanges',
+  tag: 'history',
+  summary: 'Every change of the overrides in a segment, newest first; `from` is included, `to` is not',
+  description: `Who was put in, taken out or excluded, when and by whom. Whom a rule lets in or not is no change of an override; of
+the rule itself \`GET /api/segments/{slug}/history\` has the changes.`,
+  access: 'viewer',
+  taggedKeys: 'segment',
+  params: slugParams,
+  query: strict({ ...range, ...page }),
+  success: {
+    status: 200,
+    body: strict({ changes: Type.Array(SegmentChange), next_cursor: NextCursor }),
+  },
+  problems: ['segment_unknown', 'overloaded'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    query: { from: '2026-01-01T00:00:00Z' },
+    answer: {
+      changes: [
+        {
+          at: '2026-11-26T08:00:00.000Z',
+          user_id: 3,
+          external_id: 'shopper-4',
           action: 'add',
           source: 'include',
           expires_at: null,

@@ -1,28 +1,52 @@
 import Type from 'typebox';
-import { idempotent, idParams, maxJobErrors, nullable, strict, Time } from './common.ts';
+import {
+  emptyIsAbsent,
+  idempotent,
+  idParams,
+  maxJobErrors,
+  NextCursor,
+  nullable,
+  page,
+  Slug,
+  strict,
+  Time,
+} from './common.ts';
 import { endpoint } from './endpoint.ts';
 
 export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'failed', 'cancelled']);
 
+/** What a job is, and how far. */
+const progress = {
+  id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
+  kind: Type.String({
+    description: 'segment_import, user_import, one of them with _undo, or question; others may come.',
+  }),
+  state: JobState,
+  segment: nullable({
+    ...Slug,
+    description:
+      'The segment that it is about, under its slug of today or its last one; null where it is not about one.',
+  }),
+  dry_run: Type.Boolean({ description: 'Whether it only counts what would change.' }),
+  actor: Type.String({ description: 'Who began it: `user:<id>`, `key:<id>` or `anonymous`.' }),
+  rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
+  processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
+  added: Type.Integer({ minimum: 0, description: 'Who were out and are in.' }),
+  updated: Type.Integer({ minimum: 0, description: 'Who got another expiry, name or attributes.' }),
+  removed: Type.Integer({ minimum: 0, description: 'Who were in and are out.' }),
+  unchanged: Type.Integer({ minimum: 0, description: 'Who were already as the file says.' }),
+  skipped: Type.Integer({ minimum: 0, description: 'Rows about users who do not exist.' }),
+  lapsed: Type.Integer({ minimum: 0, description: 'Who were put in until a time that has passed.' }),
+  kept: Type.Integer({
+    minimum: 0,
+    description: 'Whom an undo left alone, since they were changed after the import.',
+  }),
+};
+const times = { created_at: Time, finished_at: nullable(Time) };
+
 export const Job = strict(
   {
-    id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
-    kind: Type.String({
-      description: 'segment_import, user_import, or one of them with _undo; others may come.',
-    }),
-    state: JobState,
-    rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
-    processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
-    added: Type.Integer({ minimum: 0, description: 'Who were out and are in.' }),
-    updated: Type.Integer({ minimum: 0, description: 'Who got another expiry, name or attributes.' }),
-    removed: Type.Integer({ minimum: 0, description: 'Who were in and are out.' }),
-    unchanged: Type.Integer({ minimum: 0, description: 'Who were already as the file says.' }),
-    skipped: Type.Integer({ minimum: 0, description: 'Rows about users who do not exist.' }),
-    lapsed: Type.Integer({ minimum: 0, description: 'Who were put in until a time that has passed.' }),
-    kept: Type.Integer({
-      minimum: 0,
-      description: 'Whom an undo left alone, since they were changed after the import.',
-    }),
+    ...progress,
     errors: Type.Array(
       strict({
         line: nullable(
@@ -38,11 +62,67 @@ export const Job = strict(
     result: Type.Optional(
       Type.Unknown({ description: 'Of a question that is done: the answer its call would have had.' }),
     ),
-    created_at: Time,
-    finished_at: nullable(Time),
+    ...times,
   },
-  { title: 'Job', description: 'What takes longer than a call: an import.' },
+  { title: 'Job', description: 'What takes longer than a call: an import, its undo, a large question.' },
 );
+
+export const JobEntry = strict(
+  {
+    ...progress,
+    error: nullable(Type.String({ description: 'Why it failed: the first of its `errors`.' })),
+    ...times,
+  },
+  { title: 'JobEntry', description: 'A job as the list shows it: without `errors` and `result`.' },
+);
+
+const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, skipped: 0, lapsed: 0, kept: 0 };
+const time = '2026-11-26T08:00:00.000Z';
+const userImport = {
+  id: '1',
+  kind: 'user_import',
+  state: 'done',
+  segment: null,
+  dry_run: false,
+  actor: 'user:1',
+  rows: 2,
+  processed: 2,
+  ...counts,
+  added: 2,
+} as const;
+
+export const listJobs = endpoint({
+  method: 'GET',
+  path: '/api/jobs',
+  id: 'listJobs',
+  tag: 'jobs',
+  summary: 'Jobs, newest first',
+  description: `Those of everybody: who may read may also see who imported what. A key with tags gets the jobs of the segments that
+it sees, and of the others those that it began itself. What ended more than \`JOB_RETENTION\` days ago is gone.`,
+  access: 'viewer',
+  taggedKeys: 'handled',
+  query: strict({
+    state: Type.Optional(emptyIsAbsent({ ...JobState, description: 'Only jobs in this state.' })),
+    kind: Type.Optional(
+      emptyIsAbsent(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'Only jobs of this kind.' })),
+    ),
+    segment: Type.Optional(
+      emptyIsAbsent({ ...Slug, description: 'Only jobs about this segment; of a deleted one, by its last slug.' }),
+    ),
+    ...page,
+  }),
+  success: {
+    status: 200,
+    body: strict({ jobs: Type.Array(JobEntry), next_cursor: NextCursor }),
+  },
+  example: {
+    query: { state: 'done', kind: 'user_import' },
+    answer: {
+      jobs: [{ ...userImport, error: null, created_at: time, finished_at: time }],
+      next_cursor: null,
+    },
+  },
+});
 
 export const readJob = endpoint({
   method: 'GET',
@@ -57,23 +137,7 @@ export const readJob = endpoint({
   problems: ['job_unknown'],
   example: {
     params: { id: '1' },
-    answer: {
-      id: '1',
-      kind: 'user_import',
-      state: 'done',
-      rows: 2,
-      processed: 2,
-      added: 2,
-      updated: 0,
-      removed: 0,
-      unchanged: 0,
-      skipped: 0,
-      lapsed: 0,
-      kept: 0,
-      errors: [],
-      created_at: '2026-11-26T08:00:00.000Z',
-      finished_at: '2026-11-26T08:00:00.000Z',
-    },
+    answer: { ...userImport, errors: [], created_at: time, finished_at: time },
   },
 });
 
@@ -91,8 +155,9 @@ export const followJob = endpoint({
   example: {
     params: { id: '1' },
     answer:
-      'data: {"id":"1","kind":"user_import","state":"done","rows":2,"processed":2,"added":2,"updated":0,"removed":0,' +
-      '"unchanged":0,"skipped":0,"lapsed":0,"kept":0,"errors":[],"created_at":"2026-11-26T08:00:00.000Z","finished_at":"2026-11-26T08:00:00.000Z"}\n\n',
+      'data: {"id":"1","kind":"user_import","state":"done","segment":null,"dry_run":false,"actor":"user:1","rows":2,"processed":2,' +
+      '"added":2,"updated":0,"removed":0,"unchanged":0,"skipped":0,"lapsed":0,"kept":0,"errors":[],' +
+      `"created_at":"${time}","finished_at":"${time}"}\n\n`,
   },
 });
 
@@ -113,18 +178,15 @@ export const cancelJob = endpoint({
       id: '5',
       kind: 'segment_import',
       state: 'cancelled',
+      segment: 'FREE_SHIPPING',
+      dry_run: false,
+      actor: 'user:1',
       rows: 0,
       processed: 0,
-      added: 0,
-      updated: 0,
-      removed: 0,
-      unchanged: 0,
-      skipped: 0,
-      lapsed: 0,
-      kept: 0,
+      ...counts,
       errors: [],
-      created_at: '2026-11-26T08:00:00.000Z',
-      finished_at: '2026-11-26T08:00:00.000Z',
+      created_at: time,
+      finished_at: time,
     },
   },
 });

@@ -2,9 +2,14 @@ import Type from 'typebox';
 import {
   described,
   ExpiresAt,
+  ExternalId,
+  emptyIsAbsent,
   idempotent,
   maxListEntries,
+  Name,
+  NextCursor,
   nullable,
+  page,
   pairParams,
   Slug,
   StatusOk,
@@ -12,6 +17,7 @@ import {
   strict,
   Time,
   Ttl,
+  UserId,
   UserRefText,
   userParams,
 } from './common.ts';
@@ -189,6 +195,61 @@ export const changeMembers = endpoint({
     params: { slug: 'FREE_SHIPPING' },
     body: { add: ['ext:shopper-5', { user: 'ext:shopper-6', ttl: 86400 }], remove: ['2'] },
     answer: { added: 2, updated: 0, removed: 0, unchanged: 1 },
+  },
+});
+
+export const Override = strict(
+  {
+    user_id: UserId,
+    external_id: nullable(ExternalId),
+    name: nullable(Name),
+    mode: Type.Enum(['include', 'exclude']),
+    since: Time,
+    expires_at: nullable(Time),
+  },
+  { title: 'Override', description: 'Who is put into a segment or kept out of it, whatever its rule says.' },
+);
+
+export const listOverrides = endpoint({
+  method: 'GET',
+  path: '/api/segments/{slug}/overrides',
+  id: 'listOverrides',
+  tag: 'memberships',
+  summary: 'The overrides of a segment that have not expired, ordered by user; `mode` asks for one kind',
+  access: 'viewer',
+  taggedKeys: 'segment',
+  params: slugParams,
+  query: strict({
+    mode: Type.Optional(
+      emptyIsAbsent(
+        Type.Enum(['include', 'exclude'], {
+          description: '`include`: who is put in, the members of a list among them. `exclude`: who is kept out.',
+        }),
+      ),
+    ),
+    ...page,
+  }),
+  success: {
+    status: 200,
+    body: strict({ overrides: Type.Array(Override), next_cursor: NextCursor }),
+  },
+  problems: ['segment_unknown', 'overloaded'],
+  example: {
+    params: { slug: 'AVITO_DISCOUNT_50' },
+    query: { mode: 'include' },
+    answer: {
+      overrides: [
+        {
+          user_id: 3,
+          external_id: 'shopper-4',
+          name: null,
+          mode: 'include',
+          since: '2026-11-26T08:00:00.000Z',
+          expires_at: null,
+        },
+      ],
+      next_cursor: null,
+    },
   },
 });
 

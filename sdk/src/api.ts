@@ -181,12 +181,18 @@ export interface FlagEventStream {
   inactivityDelaySec: number;
 }
 
-/** What takes longer than a call: an import. */
+/** What takes longer than a call: an import, its undo, a large question. */
 export interface Job {
   id: string;
-  /** segment_import, user_import, or one of them with _undo; others may come. */
+  /** segment_import, user_import, one of them with _undo, or question; others may come. */
   kind: string;
   state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  /** The segment that it is about, under its slug of today or its last one; null where it is not about one. */
+  segment: string | null;
+  /** Whether it only counts what would change. */
+  dry_run: boolean;
+  /** Who began it: `user:<id>`, `key:<id>` or `anonymous`. */
+  actor: string;
   /** Rows of data received. */
   rows: number;
   /** Rows applied so far; visible to readers when all are. */
@@ -223,6 +229,44 @@ export interface Job {
 export interface JobAccepted {
   /** Its id: `GET /api/jobs/{id}` says how far it is. */
   job: string;
+}
+
+/** A job as the list shows it: without `errors` and `result`. */
+export interface JobEntry {
+  id: string;
+  /** segment_import, user_import, one of them with _undo, or question; others may come. */
+  kind: string;
+  state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  /** The segment that it is about, under its slug of today or its last one; null where it is not about one. */
+  segment: string | null;
+  /** Whether it only counts what would change. */
+  dry_run: boolean;
+  /** Who began it: `user:<id>`, `key:<id>` or `anonymous`. */
+  actor: string;
+  /** Rows of data received. */
+  rows: number;
+  /** Rows applied so far; visible to readers when all are. */
+  processed: number;
+  /** Who were out and are in. */
+  added: number;
+  /** Who got another expiry, name or attributes. */
+  updated: number;
+  /** Who were in and are out. */
+  removed: number;
+  /** Who were already as the file says. */
+  unchanged: number;
+  /** Rows about users who do not exist. */
+  skipped: number;
+  /** Who were put in until a time that has passed. */
+  lapsed: number;
+  /** Whom an undo left alone, since they were changed after the import. */
+  kept: number;
+  /** Why it failed: the first of its `errors`. */
+  error: string | null;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  finished_at: string | null;
 }
 
 /** A credential for programs. */
@@ -360,6 +404,21 @@ export interface Overlap {
   any: number;
 }
 
+/** Who is put into a segment or kept out of it, whatever its rule says. */
+export interface Override {
+  /** Our id of a user. */
+  user_id: number;
+  /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
+  external_id: string | null;
+  /** For people to read. */
+  name: string | null;
+  mode: 'include' | 'exclude';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  since: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+}
+
 export interface Preview {
   /** How many users it would cover. */
   count: number;
@@ -429,6 +488,24 @@ export interface Segment {
   created_at: string;
   /** RFC 3339; answers are in UTC with milliseconds. */
   updated_at: string;
+}
+
+/** One change of an override in a segment. Of a user who was erased only the id is left. */
+export interface SegmentChange {
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  at: string;
+  /** Our id of a user. */
+  user_id: number;
+  /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
+  external_id: string | null;
+  /** `update` is another expiry; `expire` is dated with the moment it ended. */
+  action: 'add' | 'update' | 'remove' | 'expire';
+  /** `include` or `exclude`; `import:<job>` for a bulk change. */
+  source: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  expires_at: string | null;
+  /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
+  actor: string;
 }
 
 /** One change of a definition. */
@@ -955,6 +1032,33 @@ export interface Api {
       removed: number;
       unchanged: number;
     }>;
+    /** The overrides of a segment that have not expired, ordered by user; `mode` asks for one kind. `GET /api/segments/{slug}/overrides` */
+    readonly listOverrides: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+            readonly slug: string;
+          };
+          readonly query?:
+            | {
+                /** `include`: who is put in, the members of a list among them. `exclude`: who is kept out. */
+                readonly mode?: 'include' | 'exclude' | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      {
+        overrides: Override[];
+        /** For the next page; null on the last one. */
+        next_cursor: string | null;
+      },
+      'overrides'
+    >;
     /** The segments a user is in, sorted by slug; `at` asks for a past moment. `GET /api/users/{user}/segments` */
     listUserSegments(
       input: CallOptions & {
@@ -1185,6 +1289,35 @@ export interface Api {
       },
       'events'
     >;
+    /** Every change of the overrides in a segment, newest first; `from` is included, `to` is not. `GET /api/segments/{slug}/changes` */
+    readonly segmentChanges: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+            readonly slug: string;
+          };
+          readonly query?:
+            | {
+                /** The first moment that counts (RFC 3339). */
+                readonly from?: string | undefined;
+                /** The first moment that no longer counts (RFC 3339). */
+                readonly to?: string | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      {
+        changes: SegmentChange[];
+        /** For the next page; null on the last one. */
+        next_cursor: string | null;
+      },
+      'changes'
+    >;
   };
   readonly reports: {
     /** Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included). `POST /api/reports` */
@@ -1282,6 +1415,33 @@ export interface Api {
     ): Promise<ReadableStream<Uint8Array>>;
   };
   readonly jobs: {
+    /** Jobs, newest first. `GET /api/jobs` */
+    readonly listJobs: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** Only jobs in this state. */
+                readonly state?: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | undefined;
+                /** Only jobs of this kind. */
+                readonly kind?: string | undefined;
+                /** Only jobs about this segment; of a deleted one, by its last slug. */
+                readonly segment?: string | undefined;
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      {
+        jobs: JobEntry[];
+        /** For the next page; null on the last one. */
+        next_cursor: string | null;
+      },
+      'jobs'
+    >;
     /** How far a job is, and what came of it. `GET /api/jobs/{id}` */
     readJob(
       input: CallOptions & {
@@ -1526,6 +1686,14 @@ export const calls = {
       answers: 'json',
       creates: true,
     },
+    listOverrides: {
+      id: 'listOverrides',
+      method: 'GET',
+      path: '/api/segments/{slug}/overrides',
+      answers: 'json',
+      repeatable: true,
+      entries: 'overrides',
+    },
     listUserSegments: {
       id: 'listUserSegments',
       method: 'GET',
@@ -1603,6 +1771,14 @@ export const calls = {
       repeatable: true,
       entries: 'events',
     },
+    segmentChanges: {
+      id: 'segmentChanges',
+      method: 'GET',
+      path: '/api/segments/{slug}/changes',
+      answers: 'json',
+      repeatable: true,
+      entries: 'changes',
+    },
   },
   reports: {
     createReport: { id: 'createReport', method: 'POST', path: '/api/reports', answers: 'json', creates: true },
@@ -1632,6 +1808,7 @@ export const calls = {
     },
   },
   jobs: {
+    listJobs: { id: 'listJobs', method: 'GET', path: '/api/jobs', answers: 'json', repeatable: true, entries: 'jobs' },
     readJob: { id: 'readJob', method: 'GET', path: '/api/jobs/{id}', answers: 'json', repeatable: true },
     followJob: { id: 'followJob', method: 'GET', path: '/api/jobs/{id}/events', answers: 'stream', repeatable: true },
     cancelJob: { id: 'cancelJob', method: 'DELETE', path: '/api/jobs/{id}', answers: 'json', repeatable: true },

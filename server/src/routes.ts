@@ -103,5 +103,5 @@ function apiRoutes(router: Router, features: Features): void {
   reportRoutes(router, features.reports, once);
   importRoutes(router, features.imports, onceUploaded);
   exportRoutes(router, features.exports);
-  jobRoutes(router, { following: features.following, db, once, onQueued });
+  jobRoutes(router, { following: features.following, db, cursors, once, onQueued });
 }

@@ -50,6 +50,19 @@ export interface JobRow extends JobCounts {
   readonly finished_at: Date | null;
 }
 
+/** A job as callers see it. */
+export interface ShownJob extends JobRow {
+  /** The slug of its segment, or the last one that a deleted segment had. */
+  readonly segment: string | null;
+}
+
+/** In a list: what may be large is left out. */
+export interface JobEntry
+  extends Omit<ShownJob, 'errors' | 'result' | 'internal' | 'segment_id' | 'options' | 'attempts'> {
+  readonly dry_run: boolean;
+  readonly error: string | null;
+}
+
 /** The job cannot be done, for reasons that its caller can change. It has no effect. */
 export class JobFailed extends Error {
   readonly errors: readonly JobError[];

@@ -1,7 +1,7 @@
 import { maxJobErrors } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../postgres/database.ts';
-import type { JobCounts, JobError, JobRow } from './job.ts';
+import type { JobCounts, JobEntry, JobError, JobState, ShownJob } from './job.ts';
 
 export const columns = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.options, j.actor, j.attempts, j.rows, j.processed,
   j.added, j.updated, j.removed, j.unchanged,
@@ -38,9 +38,39 @@ export async function insertQueued(db: Db, job: NewJob & { readonly rows: number
 }
 
 /** A job that callers may see. */
-export async function selectJob(db: Db, id: number): Promise<JobRow | undefined> {
-  const rows = await db.query<JobRow>(sql`SELECT ${columns} FROM jobs j WHERE j.id = ${id} AND NOT j.internal`);
+export async function selectJob(db: Db, id: number): Promise<ShownJob | undefined> {
+  const rows = await db.query<ShownJob>(sql`
+    SELECT ${columns}, s.slug AS segment
+    FROM jobs j LEFT JOIN segments s ON s.id = j.segment_id
+    WHERE j.id = ${id} AND NOT j.internal`);
   return rows[0];
+}
+
+export interface JobsQuery {
+  readonly state: JobState | undefined;
+  readonly kind: string | undefined;
+  /** The current slug, or the last one of a deleted segment. */
+  readonly segment: string | undefined;
+  /** A key with tags: it sees the jobs of segments that carry one of them, and its own about no segment. */
+  readonly key: { readonly tags: readonly string[]; readonly actor: string } | undefined;
+  readonly before: number;
+  readonly limit: number;
+}
+
+/** Newest first. Ended jobs are deleted after some days, so that a filter passes over few that it does not want. */
+export function selectJobs(db: Db, { state, kind, segment, key, before, limit }: JobsQuery): Promise<JobEntry[]> {
+  return db.query<JobEntry>(sql`
+    SELECT j.id, j.kind, j.state, s.slug AS segment, coalesce((j.options->>'dry_run')::boolean, false) AS dry_run, j.actor,
+      j.rows, j.processed, j.added, j.updated, j.removed, j.unchanged, j.skipped, j.lapsed, j.kept,
+      CASE j.state WHEN 'failed' THEN j.errors->0->>'message' END AS error, j.created_at, j.finished_at
+    FROM jobs j LEFT JOIN segments s ON s.id = j.segment_id
+    WHERE j.id < ${before} AND NOT j.internal
+      AND (${state}::text IS NULL OR j.state = ${state})
+      AND (${kind}::text IS NULL OR j.kind = ${kind})
+      AND (${segment}::text IS NULL OR s.slug = ${segment})
+      AND (${key?.tags}::text[] IS NULL OR s.tags && ${key?.tags}::text[] OR j.segment_id IS NULL AND j.actor = ${key?.actor})
+    ORDER BY j.id DESC
+    LIMIT ${limit}`);
 }
 
 /** The upload is complete. False when the job was cancelled meanwhile. */
@@ -107,13 +137,13 @@ export async function failAllOfSegment(db: Db, segmentId: number, message: strin
     WHERE j.segment_id = ${segmentId} AND j.finished_at IS NULL AND j.state <> 'receiving'`);
 }
 
-/** From this moment on the job has no effect: applying it takes its row. Undefined when it had ended. */
-export async function markCancelled(db: Db, id: number): Promise<JobRow | undefined> {
-  const rows = await db.write<JobRow>(sql`
+/** From this moment on the job has no effect: applying it takes its row. False when it had ended. */
+export async function markCancelled(db: Db, id: number): Promise<boolean> {
+  const rows = await db.write(sql`
     UPDATE jobs j SET state = 'cancelled', finished_at = ${now}, owner = NULL, processed = 0
     WHERE j.id = ${id} AND j.finished_at IS NULL AND NOT j.internal
-    RETURNING ${columns}`);
-  return rows[0];
+    RETURNING j.id`);
+  return rows.length > 0;
 }
 
 /** Uploads whose process has died: nothing is left of them. No other process can go on with one, so there is no hurry. */

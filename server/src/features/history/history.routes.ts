@@ -1,6 +1,6 @@
 import { history as contract, parseTime, parseUserRef } from '@kohort/contract';
 import type { Router } from '../../http/route.ts';
-import { type HistoryContext, historyOfUser } from './history.ts';
+import { changesOfSegment, type HistoryContext, historyOfUser } from './history.ts';
 
 export function historyRoutes({ route }: Router, context: HistoryContext): void {
   route(contract.userHistory, async ({ params, query: { from, to, ...query }, caller }) => {
@@ -8,16 +8,24 @@ export function historyRoutes({ route }: Router, context: HistoryContext): void 
       ...query,
       segment: query.segment,
       keyTags: caller.tags,
-      from: from === undefined ? undefined : parseTime(from),
-      to: to === undefined ? undefined : parseTime(to),
+      ...rangeOf(from, to),
     });
-    return {
-      events: events.map(({ at, expires_at, ...event }) => ({
-        at: at.toISOString(),
-        ...event,
-        expires_at: expires_at?.toISOString() ?? null,
-      })),
-      next_cursor,
-    };
+    return { events: events.map(onWire), next_cursor };
   });
+
+  route(contract.segmentChanges, async ({ params, query: { from, to, ...page } }) => {
+    const { changes, next_cursor } = await changesOfSegment(context, params.slug, { ...page, ...rangeOf(from, to) });
+    return { changes: changes.map(onWire), next_cursor };
+  });
+}
+
+function rangeOf(from: string | undefined, to: string | undefined) {
+  return {
+    from: from === undefined ? undefined : parseTime(from),
+    to: to === undefined ? undefined : parseTime(to),
+  };
+}
+
+function onWire<E extends { readonly at: Date; readonly expires_at: Date | null }>({ at, expires_at, ...event }: E) {
+  return { at: at.toISOString(), ...event, expires_at: expires_at?.toISOString() ?? null };
 }

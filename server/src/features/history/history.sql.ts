@@ -42,3 +42,30 @@ export function selectHistory(
     ORDER BY h.at DESC, h.seq DESC
     LIMIT ${limit}`);
 }
+
+export interface ChangeRow extends Omit<HistoryRow, 'slug'> {
+  readonly user_id: number;
+  readonly external_id: string | null;
+}
+
+export type ChangesQuery = Pick<HistoryQuery, 'from' | 'to' | 'before' | 'limit'>;
+
+/** Changes of the overrides in one segment, newest first. The page is cut out by index before its users are looked up. */
+export function selectChanges(
+  db: Db,
+  segmentId: number,
+  { from, to, before, limit }: ChangesQuery,
+): Promise<ChangeRow[]> {
+  return db.query<ChangeRow>(sql`
+    SELECT h.seq, h.at, h.user_id, u.external_id, h.op, h.mode, h.job, h.expires_at, h.actor
+    FROM (
+      SELECT h.seq, h.at, h.user_id, h.op, h.mode, h.job, h.expires_at, h.actor
+      FROM history h
+      WHERE h.segment_id = ${segmentId}
+        AND h.at >= coalesce(${from}::timestamptz, '-infinity') AND h.at < coalesce(${to}::timestamptz, 'infinity')
+        AND (h.at, h.seq) < (coalesce(${before?.at}::timestamptz, 'infinity'), coalesce(${before?.seq}::bigint, 0))
+      ORDER BY h.at DESC, h.seq DESC
+      LIMIT ${limit}
+    ) h LEFT JOIN users u ON u.id = h.user_id
+    ORDER BY h.at DESC, h.seq DESC`);
+}

@@ -1,9 +1,10 @@
 import { invalid, type UserRef } from '@kohort/contract';
 import { type Cursors, pageOf, placeWithin } from '../../paging/cursors.ts';
 import type { Database } from '../../postgres/database.ts';
-import { completeHistory } from '../memberships/memberships.ts';
+import { completeHistory, sweepSome } from '../memberships/memberships.ts';
+import { idOfSegment } from '../segments/segments.ts';
 import { readUser } from '../users/users.ts';
-import { type HistoryQuery, type HistoryRow, selectHistory } from './history.sql.ts';
+import { type HistoryQuery, type HistoryRow, selectChanges, selectHistory } from './history.sql.ts';
 
 export interface HistoryEvent {
   readonly at: Date;
@@ -12,6 +13,11 @@ export interface HistoryEvent {
   readonly source: string;
   readonly expires_at: Date | null;
   readonly actor: string;
+}
+
+export interface SegmentChange extends Omit<HistoryEvent, 'slug'> {
+  readonly user_id: number;
+  readonly external_id: string | null;
 }
 
 export interface HistoryContext {
@@ -29,13 +35,21 @@ export function sourceOf({ mode, job }: Pick<HistoryRow, 'mode' | 'job'>): strin
   return job === null ? mode : `import:${job}`;
 }
 
+function checkRange(from: Date | undefined, to: Date | undefined): void {
+  if (from && to && from > to) throw invalid('/query/from', 'must not be after to');
+}
+
+function placeOf(place: readonly (string | number)[] | undefined): HistoryQuery['before'] {
+  return place && { at: new Date(Number(place[0])), seq: Number(place[1]) };
+}
+
 /** Changes of the overrides of one user, newest first. */
 export async function historyOfUser(
   { db, cursors }: HistoryContext,
   ref: UserRef,
   { from, to, segment, keyTags, limit = 100, cursor }: HistoryPage,
 ): Promise<{ events: HistoryEvent[]; next_cursor: string | null }> {
-  if (from && to && from > to) throw invalid('/query/from', 'must not be after to');
+  checkRange(from, to);
   const decoded = cursor === undefined ? undefined : cursors.decode('history', cursor);
   const { id } = await readUser(db, ref);
   const place = placeWithin(id, decoded);
@@ -46,7 +60,7 @@ export async function historyOfUser(
     to,
     segment,
     keyTags,
-    before: place && { at: new Date(Number(place[0])), seq: Number(place[1]) },
+    before: placeOf(place),
     limit: limit + 1,
   });
   const { rows, next_cursor } = pageOf(found, limit, ({ at, seq }) =>
@@ -61,4 +75,32 @@ export async function historyOfUser(
     actor: row.actor,
   }));
   return { events, next_cursor };
+}
+
+/** Changes of the overrides in one segment, newest first. */
+export async function changesOfSegment(
+  { db, cursors }: HistoryContext,
+  slug: string,
+  { from, to, limit = 100, cursor }: Pick<HistoryPage, 'from' | 'to' | 'limit' | 'cursor'>,
+): Promise<{ changes: SegmentChange[]; next_cursor: string | null }> {
+  checkRange(from, to);
+  const decoded = cursor === undefined ? undefined : cursors.decode('changes', cursor);
+  const id = await idOfSegment(db, slug);
+  const place = placeWithin(id, decoded);
+  // What has just ended is written down first; of very many, what is left waits for the next sweep.
+  if (!place) await sweepSome(db);
+  const found = await selectChanges(db, id, { from, to, before: placeOf(place), limit: limit + 1 });
+  const { rows, next_cursor } = pageOf(found, limit, ({ at, seq }) =>
+    cursors.encode('changes', [id, at.getTime(), seq]),
+  );
+  const changes = rows.map((row) => ({
+    at: row.at,
+    user_id: row.user_id,
+    external_id: row.external_id,
+    action: row.op,
+    source: sourceOf(row),
+    expires_at: row.expires_at,
+    actor: row.actor,
+  }));
+  return { changes, next_cursor };
 }

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { Caller } from '../../http/caller.ts';
 import { createRouter } from '../../http/route.ts';
 import { createWebServer } from '../../http/server.ts';
+import { createCursors } from '../../paging/cursors.ts';
 import { Database, type Db } from '../../postgres/database.ts';
 import { jobRoutes } from './jobs.routes.ts';
 import { endFollowing, followingContext } from './jobs.ts';
@@ -48,6 +49,7 @@ beforeAll(async () => {
   jobRoutes(createRouter(web.app, settings), {
     following,
     db: real,
+    cursors: createCursors('a secret of these tests'),
     once: (_, work) => work(real),
     onQueued: () => undefined,
   });

@@ -3,18 +3,22 @@ import { jobs as contract, Problem, parseId } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
-import type { JobRow } from '../../jobs/queue.ts';
+import type { JobEntry, ShownJob } from '../../jobs/queue.ts';
+import type { Cursors } from '../../paging/cursors.ts';
 import type { Db } from '../../postgres/database.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { queueUndo } from '../imports/imports.ts';
 import { seenIds } from '../segments/segments.ts';
-import { cancelJob, type Following, followJob, readJob, unknownJob } from './jobs.ts';
+import { cancelJob, type Following, followJob, listJobs, readJob, unknownJob } from './jobs.ts';
 
-export function onWire(job: JobRow) {
+function progressOf(job: JobEntry | (ShownJob & { readonly dry_run: boolean })) {
   return {
     id: String(job.id),
     kind: job.kind,
     state: job.state,
+    segment: job.segment,
+    dry_run: job.dry_run,
+    actor: job.actor,
     rows: job.rows,
     processed: job.processed,
     added: job.added,
@@ -24,11 +28,25 @@ export function onWire(job: JobRow) {
     skipped: job.skipped,
     lapsed: job.lapsed,
     kept: job.kept,
+  };
+}
+
+function timesOf({ created_at, finished_at }: Pick<ShownJob, 'created_at' | 'finished_at'>) {
+  return { created_at: created_at.toISOString(), finished_at: finished_at?.toISOString() ?? null };
+}
+
+export function onWire(job: ShownJob) {
+  const { dry_run = false } = job.options as { readonly dry_run?: boolean };
+  return {
+    ...progressOf({ ...job, dry_run }),
     errors: [...job.errors],
     ...(job.result !== null && { result: job.result }),
-    created_at: job.created_at.toISOString(),
-    finished_at: job.finished_at?.toISOString() ?? null,
+    ...timesOf(job),
   };
+}
+
+function entryOnWire(job: JobEntry) {
+  return { ...progressOf(job), error: job.error, ...timesOf(job) };
 }
 
 function idOf(text: string): number {
@@ -37,8 +55,11 @@ function idOf(text: string): number {
   return id;
 }
 
-async function* events(first: JobRow | undefined, rest: AsyncGenerator<JobRow | undefined>): AsyncGenerator<string> {
-  const write = (job: JobRow | undefined) => (job ? `data: ${JSON.stringify(onWire(job))}\n\n` : ': still here\n\n');
+async function* events(
+  first: ShownJob | undefined,
+  rest: AsyncGenerator<ShownJob | undefined>,
+): AsyncGenerator<string> {
+  const write = (job: ShownJob | undefined) => (job ? `data: ${JSON.stringify(onWire(job))}\n\n` : ': still here\n\n');
   yield write(first);
   for await (const job of rest) yield write(job);
 }
@@ -54,12 +75,13 @@ function leaving({ raw: response }: FastifyReply): AbortSignal {
 export interface JobRoutes {
   readonly following: Following;
   readonly db: Db;
+  readonly cursors: Cursors;
   readonly once: Once;
   /** A job was queued by a transaction that has committed. */
   readonly onQueued: () => void;
 }
 
-export function jobRoutes({ route }: Router, { following, db, once, onQueued }: JobRoutes): void {
+export function jobRoutes({ route }: Router, { following, db, cursors, once, onQueued }: JobRoutes): void {
   /** A key with tags sees the jobs of the segments that it sees. */
   async function findFor({ tags, actor }: Caller, text: string): Promise<number> {
     const id = idOf(text);
@@ -70,6 +92,12 @@ export function jobRoutes({ route }: Router, { following, db, once, onQueued }: 
     if (segment_id !== null && !(await seenIds(db, tags, [segment_id])).has(segment_id)) throw unknownJob();
     return id;
   }
+
+  route(contract.listJobs, async ({ query, caller: { tags, actor } }) => {
+    const { state, kind, segment, ...page } = query;
+    const found = await listJobs({ db, cursors }, { state, kind, segment, key: tags && { tags, actor }, ...page });
+    return { jobs: found.jobs.map(entryOnWire), next_cursor: found.next_cursor };
+  });
 
   route(contract.readJob, async ({ params, caller }) => onWire(await readJob(db, await findFor(caller, params.id))));
 

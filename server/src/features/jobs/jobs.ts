@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
-import { deleteEnded, type JobRow, markCancelled, selectJob } from '../../jobs/queue.ts';
+import {
+  deleteEnded,
+  type JobEntry,
+  type JobsQuery,
+  markCancelled,
+  type ShownJob,
+  selectJob,
+  selectJobs,
+} from '../../jobs/queue.ts';
+import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 
 /** What following jobs needs; one for the whole process. */
@@ -24,15 +33,30 @@ export function unknownJob(): Problem {
   return new Problem('job_unknown', 'There is no such job.');
 }
 
-export async function readJob(db: Db, id: number): Promise<JobRow> {
+export interface JobsPage extends Pick<JobsQuery, 'state' | 'kind' | 'segment' | 'key'> {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+/** Newest first. */
+export async function listJobs(
+  { db, cursors }: { readonly db: Db; readonly cursors: Cursors },
+  { limit = 100, cursor, ...filters }: JobsPage,
+): Promise<{ jobs: JobEntry[]; next_cursor: string | null }> {
+  const [before] = cursor === undefined ? [Number.MAX_SAFE_INTEGER] : cursors.decode('jobs', cursor);
+  const found = await selectJobs(db, { ...filters, before: Number(before), limit: limit + 1 });
+  const { rows, next_cursor } = pageOf(found, limit, ({ id }) => cursors.encode('jobs', [id]));
+  return { jobs: rows, next_cursor };
+}
+
+export async function readJob(db: Db, id: number): Promise<ShownJob> {
   const job = await selectJob(db, id);
   if (!job) throw unknownJob();
   return job;
 }
 
-export async function cancelJob(db: Db, id: number): Promise<JobRow> {
-  const cancelled = await markCancelled(db, id);
-  if (cancelled) return cancelled;
+export async function cancelJob(db: Db, id: number): Promise<ShownJob> {
+  await markCancelled(db, id);
   const job = await readJob(db, id);
   if (job.state === 'cancelled') return job;
   throw new Problem('job_finished', `The job is ${job.state} by now.`);
@@ -53,7 +77,7 @@ export async function* followJob(
   { db, places, lookEveryMs, closing }: Following,
   id: number,
   { caller, left }: { readonly caller: string; readonly left: AbortSignal },
-): AsyncGenerator<JobRow | undefined, void, undefined> {
+): AsyncGenerator<ShownJob | undefined, void, undefined> {
   if (left.aborted) return;
   // A generator that is not asked again never reaches its end, so the place is released when the reader leaves.
   const leave = places.enter(caller);

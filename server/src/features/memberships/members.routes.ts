@@ -1,4 +1,4 @@
-import { type Body, segments as contract, invalid } from '@kohort/contract';
+import { type Body, segments as contract, invalid, memberships as ofMemberships } from '@kohort/contract';
 import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
@@ -15,6 +15,7 @@ import {
 } from '../segments/segments.ts';
 import { countOfMembers, type Member, membersPage } from './read/members-of-segment.ts';
 import { overlapOf } from './read/overlap.ts';
+import { overridesPage } from './read/overrides.ts';
 import type { SampleRow } from './read/preview.sql.ts';
 import { previewOf } from './read/preview.ts';
 import { previewOfChange } from './read/preview-change.ts';
@@ -31,6 +32,7 @@ export interface MembersContext extends ReadContext {
 /** Calls about all users. Each is answered at once or, where the caller prefers, by a job that has more time. */
 export function memberRoutes(router: Router, context: MembersContext): void {
   listRoutes(router, context);
+  overridesRoute(router, context);
   previewRoutes(router, context);
   overlapRoute(router, context);
 }
@@ -48,6 +50,21 @@ function listRoutes(router: Router, context: MembersContext): void {
   routeQuestion(router, questions, contract.countMembers, {
     check: ({ params }) => refuseUnknown(context, [params.slug]),
     answer: async ({ params }, timeoutMs) => ({ count: await countOfMembers(within(context, timeoutMs), params.slug) }),
+  });
+}
+
+/** Cut out by index, so that it needs no job. */
+function overridesRoute({ route }: Router, context: MembersContext): void {
+  route(ofMemberships.listOverrides, async ({ params, query }) => {
+    const { overrides, next_cursor } = await overridesPage(context, params.slug, query);
+    return {
+      overrides: overrides.map(({ since, expires_at, ...override }) => ({
+        ...override,
+        since: since.toISOString(),
+        expires_at: expires_at?.toISOString() ?? null,
+      })),
+      next_cursor,
+    };
   });
 }
 

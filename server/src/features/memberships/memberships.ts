@@ -7,7 +7,7 @@ export { inOneMoment } from './read/one-moment.ts';
 export { answerTooLarge, maxAnswerBytes } from './read/segments-of-user.ts';
 export type { ReadContext } from './read/with-definitions.ts';
 export { stands } from './stands.sql.ts';
-export { completeHistory, sweepExpired } from './write/expiry.ts';
+export { completeHistory, sweepExpired, sweepSome } from './write/expiry.ts';
 export {
   addPlanned,
   type BulkChange,

@@ -112,6 +112,12 @@ export async function readSegment(db: Db, slug: string): Promise<Segment & { use
   return { ...(await nameResolved(db, segment)), used_by: await selectUsedBy(db, segment.id) };
 }
 
+/** @throws Problem 404 */
+export async function idOfSegment(db: Db, slug: string): Promise<number> {
+  const { id } = await find(db, slug);
+  return id;
+}
+
 /** `ifMatch`: the change is for such versions only. */
 export interface ChangeOptions {
   readonly actor: string;

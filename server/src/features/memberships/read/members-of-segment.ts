@@ -24,7 +24,8 @@ export interface Member extends Omit<MemberRow, 'mode'> {
 
 type Take = (batch: Member[]) => Promise<void>;
 
-function find(definitions: Definitions, slug: string): Definition {
+/** @throws Problem 404 */
+export function find(definitions: Definitions, slug: string): Definition {
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
   return definition;

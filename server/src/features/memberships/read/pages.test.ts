@@ -4,9 +4,11 @@ import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
+import { selectChanges } from '../../history/history.sql.ts';
 import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
 import { memberSql } from './member-rule.sql.ts';
 import { pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
+import { selectOverrides } from './overrides.sql.ts';
 
 const USERS = 30_000;
 const LIMIT = 500;
@@ -88,4 +90,40 @@ it.each(['FILLED', 'HALF', 'NAMES'])('a page of %s costs the same wherever it is
           selectMembers(db, definition.id, member ?? expect.fail('not in SQL'), { after, limit: LIMIT }),
     );
   for (const after of [1, USERS / 2, USERS - LIMIT]) expect(await page(after)).toBeLessThan(10 * LIMIT);
+});
+
+it('the overrides of a segment are found by index, also a handful that exclude among very many', async () => {
+  const { id = 0 } = held.bySlug.get('FILLED') ?? {};
+  await service.db.write(sql`
+    UPDATE memberships m SET mode = 'exclude' WHERE m.segment_id = ${id} AND m.user_id % ${USERS / 5}::bigint = 7`);
+  for (const after of [1, USERS / 2]) {
+    for (const mode of ['include', 'any'] as const) {
+      expect(await rowsReadBy((db) => selectOverrides(db, id, { mode, after, limit: LIMIT }))).toBeLessThan(10 * LIMIT);
+    }
+    expect(await rowsReadBy((db) => selectOverrides(db, id, { mode: 'exclude', after, limit: LIMIT }))).toBeLessThan(
+      20,
+    );
+  }
+});
+
+it('the changes of a segment are found by index, whatever happened to others since', async () => {
+  const { id = 0 } = held.bySlug.get('NAMES') ?? {};
+  const [{ others } = { others: [0] }] = await service.db.query<{ others: number[] }>(sql`
+    SELECT array_agg(s.id) AS others FROM segments s WHERE s.slug LIKE 'OTHER-%'`);
+  await service.db.write(sql`
+    INSERT INTO history (user_id, segment_id, op, mode, at, actor)
+    SELECT n, CASE WHEN n % 10 = 0 THEN ${id}::bigint ELSE (${others}::bigint[])[n % ${OTHERS}::int + 1] END, 'add', 'include',
+      '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second', 'user:1'
+    FROM generate_series(1, ${USERS}::int) n`);
+  await service.db.query(sql`ANALYZE history`);
+  const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second));
+  for (const before of [undefined, { at: at(USERS / 2), seq: 1 }]) {
+    for (const [from, to] of [
+      [undefined, undefined],
+      [at(100), at(USERS - 100)],
+    ]) {
+      const read = await rowsReadBy((db) => selectChanges(db, id, { from, to, before, limit: 50 }));
+      expect(read).toBeLessThan(150);
+    }
+  }
 });

@@ -13,3 +13,8 @@ export async function sweepExpired(db: Db): Promise<void> {
 export async function completeHistory(db: Db, userId: number): Promise<void> {
   await removeEndedOfUser(db, userId);
 }
+
+/** Records one batch of what has ended, the oldest first, so that the history of a segment is complete when it is read. */
+export async function sweepSome(db: Db): Promise<void> {
+  await removeExpired(db, batchRows);
+}

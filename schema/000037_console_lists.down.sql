@@ -1,0 +1,2 @@
+DROP INDEX memberships_excluded;
+DROP INDEX history_segment;
