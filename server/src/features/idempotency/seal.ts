@@ -1,8 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-
-const CIPHER = 'aes-256-gcm';
-const NONCE = 12;
-const TAG = 16;
+import { deriveKey, openText, sealText } from '../../sealing/seal.ts';
 
 export interface SealedCall {
   readonly actor: string;
@@ -21,24 +17,10 @@ export interface Seal {
 }
 
 export function createSeal(secret: string): Seal {
-  const keyOf = ({ key }: SealedCall) => Buffer.from(hkdfSync('sha256', secret, key, 'kohort idempotent answers', 32));
+  const keyOf = ({ key }: SealedCall) => deriveKey(secret, 'kohort idempotent answers', key);
   const boundTo = ({ actor, requestHash }: SealedCall) => Buffer.concat([requestHash, Buffer.from(actor)]);
   return {
-    close(call, text) {
-      const nonce = randomBytes(NONCE);
-      const cipher = createCipheriv(CIPHER, keyOf(call), nonce).setAAD(boundTo(call));
-      const closed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-      return Buffer.concat([nonce, cipher.getAuthTag(), closed]);
-    },
-    open(call, sealed) {
-      const decipher = createDecipheriv(CIPHER, keyOf(call), sealed.subarray(0, NONCE), { authTagLength: TAG })
-        .setAAD(boundTo(call))
-        .setAuthTag(sealed.subarray(NONCE, NONCE + TAG));
-      try {
-        return Buffer.concat([decipher.update(sealed.subarray(NONCE + TAG)), decipher.final()]).toString('utf8');
-      } catch {
-        return undefined;
-      }
-    },
+    close: (call, text) => sealText(keyOf(call), boundTo(call), text),
+    open: (call, sealed) => openText(keyOf(call), boundTo(call), sealed),
   };
 }
