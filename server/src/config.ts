@@ -26,6 +26,8 @@ export interface Config {
   readonly drainDelay: number;
   /** Days for which ended jobs are kept, and with them what their undo needs. */
   readonly jobRetention: number;
+  /** Networks, in CIDR notation, that webhooks may reach although they are not public. */
+  readonly webhookAllow: readonly string[];
   /** Processes that share the port. */
   readonly workers: number;
 }
@@ -92,18 +94,21 @@ function integer(env: Env, name: string, fallback: number, min: number, max: num
   return number;
 }
 
-function proxiesOf(env: Env): string[] {
-  const all = (value(env, 'TRUST_PROXY') ?? '')
+/** Addresses and networks, separated by commas, or one of the words. */
+function networksOf(env: Env, name: string, words: readonly string[] = []): string[] {
+  const all = (value(env, name) ?? '')
     .split(',')
     .map((one) => one.trim())
     .filter(Boolean);
   for (const one of all) {
-    if (PROXY_WORDS.includes(one)) continue;
+    if (words.includes(one)) continue;
     const [address = '', bits, ...rest] = one.split('/');
     const family = isIP(address);
     const isNetwork = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-    if (family === 0 || !isNetwork || rest.length > 0) {
-      throw new ConfigError(`TRUST_PROXY holds "${one}", but takes addresses or networks, separated by commas.`);
+    if (family === 0 || address.includes('%') || !isNetwork || rest.length > 0) {
+      throw new ConfigError(
+        `${name} holds "${one}", but takes addresses or networks separated by commas, such as 10.0.0.0/8.`,
+      );
     }
   }
   return all;
@@ -176,10 +181,11 @@ export function readConfig(env: Env): Config {
     signUp: oneOf(env, 'SIGN_UP', ['open', 'closed'], 'open'),
     signUpRole: oneOf(env, 'SIGN_UP_ROLE', SIGN_UP_ROLES, 'member'),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info'),
-    trustProxy: proxiesOf(env),
+    trustProxy: networksOf(env, 'TRUST_PROXY', PROXY_WORDS),
     publicUrl: publicUrlOf(env),
     drainDelay: integer(env, 'DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
     jobRetention: integer(env, 'JOB_RETENTION', 30, 1, 3_650),
+    webhookAllow: networksOf(env, 'WEBHOOK_ALLOW'),
     workers: integer(env, 'WORKERS', 1, 1, 64),
   });
 }

@@ -33,6 +33,7 @@ describe('an empty environment', () => {
       publicUrl: undefined,
       drainDelay: 0,
       jobRetention: 30,
+      webhookAllow: [],
       workers: 1,
     });
   });
@@ -148,6 +149,12 @@ describe('a wrong value is refused with a sentence that names the variable, and 
     ['TRUST_PROXY', '10.0.0.0/33'],
     ['TRUST_PROXY', '10.0.0.1,proxy.example'],
     ['TRUST_PROXY', '10.0.0.0/8/8'],
+    ['WEBHOOK_ALLOW', 'loopback'],
+    ['WEBHOOK_ALLOW', '127.0.0.0/33'],
+    ['WEBHOOK_ALLOW', '10.0.0.0/8,receiver.example'],
+    ['WEBHOOK_ALLOW', '127.1/8'],
+    ['WEBHOOK_ALLOW', 'fe80::1%eth0'],
+    ['WEBHOOK_ALLOW', '0.0.0.0/'],
   ])('%s=%s', (name, value) => {
     const words = complaint({ ...(name === 'DATABASE_URL' && { JWT_SECRET }), [name]: value });
     expect(words).toMatch(new RegExp(`^${name}\\b`));
@@ -178,6 +185,7 @@ describe('right values', () => {
     ['DATA_DIR', '/var/lib/kohort', { dataDir: '/var/lib/kohort' }],
     ['TRUST_PROXY', '10.0.0.0/8, ::1,192.0.2.1', { trustProxy: ['10.0.0.0/8', '::1', '192.0.2.1'] }],
     ['TRUST_PROXY', 'loopback', { trustProxy: ['loopback'] }],
+    ['WEBHOOK_ALLOW', '127.0.0.0/8, fd00::/8,10.0.0.7', { webhookAllow: ['127.0.0.0/8', 'fd00::/8', '10.0.0.7'] }],
   ])('%s=%s', (name, value, expected) => {
     expect(readConfig({ [name]: value })).toMatchObject(expected);
   });
