@@ -3,6 +3,7 @@ import * as attributes from './attributes.ts';
 import * as auth from './auth.ts';
 import * as console from './console.ts';
 import { declaredEndpoints, type Endpoint } from './endpoint.ts';
+import * as feeds from './feeds.ts';
 import * as history from './history.ts';
 import * as imports from './imports.ts';
 import * as jobs from './jobs.ts';
@@ -17,6 +18,7 @@ import * as users from './users.ts';
 
 export * from './common.ts';
 export * from './endpoint.ts';
+export { type ChangeCause, type ChangeType, changeTypes, maxFollowedSegments } from './feeds.ts';
 export * from './json.ts';
 export { isOfrep, ofrepErrorBody } from './ofrep.ts';
 export * from './problem.ts';
@@ -28,6 +30,7 @@ export {
   attributes,
   auth,
   console,
+  feeds,
   history,
   imports,
   jobs,

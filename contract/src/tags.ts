@@ -6,6 +6,7 @@ export const tags: Readonly<Record<string, string>> = {
   ofrep: 'Segments as flags, over the OpenFeature Remote Evaluation Protocol.',
   users: 'Whom segments are about: external ids, names and attributes.',
   layers: 'Segments that exclude one another: each takes a range of the users of its layer.',
+  feeds: 'Who enters and leaves the segments that are followed: all who are in, and every change after that.',
   history: 'What happened to a user, or in a segment.',
   reports: 'What happened within a time, as CSV behind a link.',
   imports: 'Many users at once, from and to files.',

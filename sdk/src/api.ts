@@ -19,6 +19,7 @@ export type ProblemCode =
   | 'key_unknown'
   | 'report_unknown'
   | 'job_unknown'
+  | 'feed_unknown'
   | 'stream_unknown'
   | 'method_not_allowed'
   | 'request_timeout'
@@ -32,6 +33,8 @@ export type ProblemCode =
   | 'job_not_undoable'
   | 'idempotency_in_flight'
   | 'last_admin'
+  | 'feeds_exhausted'
+  | 'resync'
   | 'version_stale'
   | 'too_large'
   | 'answer_too_large'
@@ -82,6 +85,39 @@ export interface Attributes {
   is_complete: boolean;
 }
 
+/** `before` and `after` come with the type `segment` alone. */
+export interface Change {
+  /** The same each time that the change is told. */
+  id: string;
+  /** When it happened. */
+  at: string;
+  /** `entered` or `left`: a user. `segment`: the definition was changed. */
+  type: 'entered' | 'left' | 'segment';
+  /** The name of a segment: case-sensitive, unique among those that are not deleted. */
+  slug: string;
+  /** Our id of a user. */
+  user_id: number | null;
+  /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
+  external_id: string | null;
+  /** `add`, `remove`: an override was set or dropped. `expiry`: one ended. `import`: also its undo. `attributes`: of the user, or that they were registered. */
+  cause:
+    | 'add'
+    | 'remove'
+    | 'expiry'
+    | 'attributes'
+    | 'definition'
+    | 'ramp'
+    | 'start'
+    | 'end'
+    | 'import'
+    | 'deletion'
+    | 'erasure';
+  /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
+  actor: string;
+  before?: Definition | null;
+  after?: Definition | null;
+}
+
 export interface ChangePreview {
   /** How many users it would cover then. */
   count: number;
@@ -97,6 +133,12 @@ export interface ChangePreview {
     path: string;
     message: string;
   }[];
+}
+
+export interface Changes {
+  changes: Change[];
+  /** A place among the changes. Opaque; changes after it are those that are not known yet. */
+  cursor: string;
 }
 
 /** The definition of a segment on one side of a change. */
@@ -138,6 +180,32 @@ export interface Explanation {
   percentage: number | null;
   /** Whether the condition is met; null where there is none. */
   matched: boolean | null;
+}
+
+/** Some segments that are followed. */
+export interface Feed {
+  /** Our id of the feed. */
+  id: number;
+  /** For people to read. */
+  name: string;
+  /** In order of their slugs; null for a feed by tags. */
+  segments: string[] | null;
+  /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+  tags: string[] | null;
+  /** Which changes are told: of members, of definitions. Default all. */
+  types: ('entered' | 'left' | 'segment')[];
+  /** `preparing` until it is known who is in the segments that nobody followed before. */
+  state: 'preparing' | 'ready';
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** `user:<id>` or `key:<id>`. */
+  created_by: string;
+}
+
+export interface FeedPage {
+  feeds: Feed[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
 }
 
 /** One evaluated flag. */
@@ -364,6 +432,13 @@ export interface Membership {
   since: string | null;
   /** RFC 3339; answers are in UTC with milliseconds. */
   expires_at: string | null;
+}
+
+export interface NewFeed {
+  /** Our id of the feed. */
+  id: number;
+  /** A place among the changes. Opaque; changes after it are those that are not known yet. */
+  cursor: string;
 }
 
 export interface NewKey {
@@ -1257,6 +1332,84 @@ export interface Api {
       },
     ): Promise<void>;
   };
+  readonly feeds: {
+    /** Follow segments, by their slugs or by tags; a feed begins at its creation. `POST /api/feeds` */
+    createFeed(
+      input: CallOptions & {
+        readonly body: {
+          /** For people to read. */
+          readonly name: string;
+          /** The segments that are followed. One that is renamed is followed under its new slug. */
+          readonly segments?: readonly string[] | undefined;
+          /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+          readonly tags?: readonly string[] | undefined;
+          /** Which changes are told: of members, of definitions. Default all. */
+          readonly types?: readonly ('entered' | 'left' | 'segment')[] | undefined;
+        };
+      },
+    ): Promise<NewFeed>;
+    /** Feeds, ordered by id. `GET /api/feeds` */
+    readonly listFeeds: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      FeedPage,
+      'feeds'
+    >;
+    /** One feed. `GET /api/feeds/{id}` */
+    readFeed(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the feed. */
+          readonly id: string;
+        };
+      },
+    ): Promise<Feed>;
+    /** Follow no more. `DELETE /api/feeds/{id}` */
+    deleteFeed(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the feed. */
+          readonly id: string;
+        };
+      },
+    ): Promise<void>;
+    /** Who is in the followed segments, as of one moment; the last line is the cursor from which changes go on. `GET /api/feeds/{id}/snapshot` */
+    feedSnapshot(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the feed. */
+          readonly id: string;
+        };
+      },
+    ): Promise<ReadableStream<Uint8Array>>;
+    /** What changed after a cursor, in order. `GET /api/feeds/{id}/changes` */
+    feedChanges(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the feed. */
+          readonly id: string;
+        };
+        readonly query?:
+          | {
+              /** The `cursor` of the answer before; else the beginning. */
+              readonly after?: string | undefined;
+              /** How many changes an answer has at most. */
+              readonly limit?: number | undefined;
+            }
+          | undefined;
+      },
+    ): Promise<Changes>;
+  };
   readonly history: {
     /** Every change of the overrides of a user, newest first; `from` is included, `to` is not. `GET /api/users/{user}/history` */
     readonly userHistory: Paged<
@@ -1759,6 +1912,33 @@ export const calls = {
       method: 'DELETE',
       path: '/api/layers/{slug}',
       answers: 'nothing',
+      repeatable: true,
+    },
+  },
+  feeds: {
+    createFeed: { id: 'createFeed', method: 'POST', path: '/api/feeds', answers: 'json', creates: true },
+    listFeeds: {
+      id: 'listFeeds',
+      method: 'GET',
+      path: '/api/feeds',
+      answers: 'json',
+      repeatable: true,
+      entries: 'feeds',
+    },
+    readFeed: { id: 'readFeed', method: 'GET', path: '/api/feeds/{id}', answers: 'json', repeatable: true },
+    deleteFeed: { id: 'deleteFeed', method: 'DELETE', path: '/api/feeds/{id}', answers: 'nothing', repeatable: true },
+    feedSnapshot: {
+      id: 'feedSnapshot',
+      method: 'GET',
+      path: '/api/feeds/{id}/snapshot',
+      answers: 'stream',
+      repeatable: true,
+    },
+    feedChanges: {
+      id: 'feedChanges',
+      method: 'GET',
+      path: '/api/feeds/{id}/changes',
+      answers: 'json',
       repeatable: true,
     },
   },

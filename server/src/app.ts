@@ -59,7 +59,7 @@ export async function createService(
   let adminPassword: string | undefined;
   let databaseUrl = '';
   const features = composeFeatures({ config, db, metrics, databaseUrl: () => databaseUrl, onError });
-  const { worker, following, streams } = features;
+  const { worker, following, streams, feeds } = features;
   const isReady = () => serving && !draining && db.available;
   await registerRoutes(web, features, { config, observerOf, isReady, consoleFolder });
   let stopWorker = async () => {};
@@ -75,10 +75,11 @@ export async function createService(
       // Kept, should what follows fail and be tried again: it is drawn once.
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
       worker.start();
+      feeds.deriver.start();
       const stopSweeping = keepSwept(db, onError);
       stopWorker = async () => {
         stopSweeping();
-        await worker.stop();
+        await Promise.all([worker.stop(), feeds.deriver.stop()]);
       };
       serving = true;
       return { adminPassword };
@@ -89,6 +90,7 @@ export async function createService(
       if (serving) await sleep(config.drainDelay * 1000);
       endFollowing(following);
       streams.close();
+      feeds.tail.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'job worker did not stop'));
       await db.close();

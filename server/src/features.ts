@@ -5,6 +5,7 @@ import { eraseAccount } from './features/accounts/accounts.ts';
 import { attributesContext } from './features/attributes/attributes.ts';
 import { authContext } from './features/auth/auth.ts';
 import { exportContext } from './features/exports/exports.ts';
+import { feedsContext } from './features/feeds/feeds.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { createIdempotency } from './features/idempotency/idempotency.ts';
 import { importsContext } from './features/imports/imports.ts';
@@ -16,6 +17,7 @@ import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
 import { createStreamLinks } from './features/ofrep/links.ts';
 import { FlagStreams } from './features/ofrep/streams.ts';
+import { recordErasure } from './features/outbox/outbox.ts';
 import type { Questions } from './features/questions/questions.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache } from './features/segments/definitions.ts';
@@ -65,6 +67,7 @@ export function composeFeatures({ config, db, metrics, databaseUrl, onError }: F
     streamLinks: createStreamLinks(config.jwtSecret),
     reports: reportContext({ db, secret: config.jwtSecret }),
     exports: exportContext(reading),
+    feeds: feedsContext(db, reading.cursors, onError),
     following: followingContext(db),
     imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
   };
@@ -94,4 +97,5 @@ const onErase: OnErase = async (tx, userId, { actor, isAdmin }) => {
   await refuseErasureOfFenced(tx, userId);
   await removeOverridesOfErased(tx, userId, actor);
   await eraseAccount(tx, userId, isAdmin);
+  await recordErasure(tx, userId, actor);
 };

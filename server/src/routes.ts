@@ -6,6 +6,7 @@ import { authRoutes } from './features/auth/auth.routes.ts';
 import { forgetKey, forgetUser } from './features/auth/auth.ts';
 import { consoleRoutes } from './features/console/console.routes.ts';
 import { exportRoutes } from './features/exports/exports.routes.ts';
+import { feedRoutes } from './features/feeds/feeds.routes.ts';
 import { historyRoutes } from './features/history/history.routes.ts';
 import { importRoutes } from './features/imports/imports.routes.ts';
 import { jobRoutes } from './features/jobs/jobs.routes.ts';
@@ -99,6 +100,7 @@ function apiRoutes(router: Router, features: Features): void {
   membershipRoutes(router, reads, ledger, once);
   answerCrossOrigin(router.app, db);
   ofrepRoutes(router, { db, stateOf: reads.stateOf, links: streamLinks, streams });
+  feedRoutes(router, features.feeds, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, features.reports, once);
   importRoutes(router, features.imports, onceUploaded);

@@ -8,4 +8,6 @@ export const advisoryLocks = {
   firstAdmin: 7224191400002,
   /** Erasures take it shared; an import takes it exclusively, for a moment, once its fence is up. */
   erasure: 7224191400003,
+  /** Whoever finds out and tells what feeds tell, until the end of each transaction. */
+  telling: 7224191400004,
 } as const;

@@ -55,6 +55,12 @@ const CALLS: Creating[] = [
     body: (word) => ({ name: word, role: 'viewer' }),
     effects: sql`SELECT count(*) AS n FROM api_keys`,
   },
+  {
+    id: 'createFeed',
+    path: '/api/feeds',
+    body: (word) => ({ name: word, segments: ['Target'] }),
+    effects: sql`SELECT count(*) AS n FROM feeds`,
+  },
   // Its effect is the link alone, which is another one each millisecond.
   { id: 'createReport', path: '/api/reports', body: () => ({ month: '2026-11' }), effects: sql`SELECT 0 AS n` },
   {

@@ -3,6 +3,7 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../../postgres/database.ts';
 import type { Mode } from '../../../segmentation/decide.ts';
 import { isFenced } from '../../fences/fences.ts';
+import { overrideEvents } from '../../outbox/outbox.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
 
@@ -78,13 +79,13 @@ const applyText = sql`
   WITH input AS MATERIALIZED (
     ${input}
   ), locked AS MATERIALIZED (
-    SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.now,
+    SELECT l.ord, l.user_id, l.segment_id, l.kind, l.actor, l.kind = 'remove' AND NOT l.is_list AS dynamic, l.followed, l.now,
       CASE WHEN l.ttl IS NULL THEN l.expires_at ELSE l.now + make_interval(secs => l.ttl) END AS expires_at
     FROM (
       SELECT k.*, date_trunc('milliseconds', clock_timestamp()) AS now
       FROM (
         SELECT i.ord, i.user_id, s.id AS segment_id, i.kind, i.expires_at, i.ttl, i.actor,
-          num_nonnulls(s.percentage, s.ramp, s.layer_id, s.condition) = 0 AS is_list
+          num_nonnulls(s.percentage, s.ramp, s.layer_id, s.condition) = 0 AS is_list, s.followed
         FROM input i JOIN users u ON u.id = i.user_id JOIN segments s ON s.slug = i.slug AND s.deleted_at IS NULL
         WHERE NOT i.past AND NOT ${isFenced(sql`i.user_id`, sql`s.id`)}
         ORDER BY i.user_id, s.id
@@ -115,6 +116,12 @@ const applyText = sql`
     FROM (TABLE upserted UNION ALL TABLE dropped) c
       JOIN locked l ON l.user_id = c.user_id AND l.segment_id = c.segment_id
     RETURNING user_id, segment_id, op
+  ), told AS (
+    ${overrideEvents(sql`
+      SELECT c.segment_id, c.user_id, CASE WHEN c.op <> 'remove' THEN c.mode END AS mode, l.now AS at, NULL AS cause, l.actor
+      FROM (TABLE upserted UNION ALL TABLE dropped) c
+        JOIN locked l ON l.user_id = c.user_id AND l.segment_id = c.segment_id
+      WHERE l.followed AND EXISTS (SELECT FROM locked f WHERE f.followed)`)}
   )
   SELECT
     ${outcome} AS outcome
@@ -200,7 +207,7 @@ async function removeEnded(db: Db, ended: Sql): Promise<number> {
     WITH ended AS MATERIALIZED (${ended}), removed AS (
       DELETE FROM memberships m USING ended e
       WHERE m.user_id = e.user_id AND m.segment_id = e.segment_id
-      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, e.deleted_at, e.deleted_by
+      RETURNING m.user_id, m.segment_id, m.mode, m.expires_at, e.deleted_at, e.deleted_by, e.followed
     ), recorded AS (
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
       SELECT r.user_id, r.segment_id,
@@ -214,12 +221,17 @@ async function removeEnded(db: Db, ended: Sql): Promise<number> {
           SELECT (r.expires_at <= least(statement_timestamp(), r.deleted_at)) IS TRUE
         ) e(expired)
       RETURNING seq
+    ), told AS (
+      ${overrideEvents(sql`
+        SELECT r.segment_id, r.user_id, NULL AS mode, r.expires_at AS at, 'expiry' AS cause, 'system' AS actor
+        FROM removed r
+        WHERE r.followed AND r.deleted_at IS NULL`)}
     )
     SELECT count(*) AS count FROM recorded`);
   return rows[0]?.count ?? 0;
 }
 
-const endedColumns = sql`m.user_id, m.segment_id, s.deleted_at, s.deleted_by`;
+const endedColumns = sql`m.user_id, m.segment_id, s.deleted_at, s.deleted_by, s.followed`;
 
 /** The ended memberships of one user. Locks the user first, as every writer of memberships does, and so waits for the others. */
 export function removeEndedOfUser(db: Db, userId: number): Promise<number> {

@@ -1,0 +1,228 @@
+import Type from 'typebox';
+import {
+  ExternalId,
+  idempotent,
+  idParams,
+  maxListEntries,
+  Name,
+  NextCursor,
+  nothing,
+  nullable,
+  page,
+  Slug,
+  strict,
+  Time,
+  UserId,
+} from './common.ts';
+import { endpoint } from './endpoint.ts';
+import { Definition, Tag } from './segments.ts';
+
+export const maxFollowedSegments = maxListEntries;
+export const changeTypes = ['entered', 'left', 'segment'] as const;
+export type ChangeType = (typeof changeTypes)[number];
+export const changeCauses = [
+  'add',
+  'remove',
+  'expiry',
+  'attributes',
+  'definition',
+  'ramp',
+  'start',
+  'end',
+  'import',
+  'deletion',
+  'erasure',
+] as const;
+export type ChangeCause = (typeof changeCauses)[number];
+
+const FeedId = Type.Integer({ minimum: 1, description: 'Our id of the feed.' });
+const Segments = Type.Array(Slug, {
+  minItems: 1,
+  maxItems: maxFollowedSegments,
+  description: 'The segments that are followed. One that is renamed is followed under its new slug.',
+});
+const Tags = Type.Array(Tag, {
+  minItems: 1,
+  maxItems: 50,
+  description: 'In place of `segments`: whatever carries one of these is followed, from when to until when it does.',
+});
+const Types = Type.Array(Type.Enum([...changeTypes]), {
+  minItems: 1,
+  maxItems: changeTypes.length,
+  description: 'Which changes are told: of members, of definitions. Default all.',
+});
+const FeedCursor = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: 'A place among the changes. Opaque; changes after it are those that are not known yet.',
+});
+const feedParams = idParams('The id of the feed.');
+
+export const Feed = strict(
+  {
+    id: FeedId,
+    name: Name,
+    segments: nullable(Type.Array(Slug, { description: 'In order of their slugs; null for a feed by tags.' })),
+    tags: nullable(Tags),
+    types: Types,
+    state: Type.Enum(['preparing', 'ready'], {
+      description: '`preparing` until it is known who is in the segments that nobody followed before.',
+    }),
+    created_at: Time,
+    created_by: Type.String({ description: '`user:<id>` or `key:<id>`.' }),
+  },
+  { title: 'Feed', description: 'Some segments that are followed.' },
+);
+
+export const Change = strict(
+  {
+    id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description: 'The same each time that the change is told.' }),
+    at: Type.String({ format: 'date-time', description: 'When it happened.' }),
+    type: Type.Enum([...changeTypes], {
+      description: '`entered` or `left`: a user. `segment`: the definition was changed.',
+    }),
+    slug: Slug,
+    user_id: nullable(UserId),
+    external_id: nullable(ExternalId),
+    cause: Type.Enum([...changeCauses], {
+      description:
+        '`add`, `remove`: an override was set or dropped. `expiry`: one ended. `import`: also its undo. `attributes`: of the user, or that they were registered.',
+    }),
+    actor: Type.String({ description: '`user:<id>`, `key:<id>`, `anonymous` or `system`.' }),
+    before: Type.Optional(nullable(Definition)),
+    after: Type.Optional(nullable(Definition)),
+  },
+  { title: 'Change', description: '`before` and `after` come with the type `segment` alone.' },
+);
+
+/** The feed of the examples. */
+const example = {
+  id: 1,
+  name: 'mailing list',
+  segments: ['AVITO_DISCOUNT_50'],
+  tags: null,
+  types: ['entered', 'left', 'segment'],
+  state: 'ready',
+  created_at: '2026-11-26T08:00:00.000Z',
+  created_by: 'user:1',
+};
+
+export const createFeed = endpoint({
+  method: 'POST',
+  path: '/api/feeds',
+  id: 'createFeed',
+  tag: 'feeds',
+  summary: 'Follow segments, by their slugs or by tags; a feed begins at its creation',
+  description: 'See [feeds](docs/feeds.md). A key with tags follows what it sees: segments that carry one of them.',
+  access: 'editor',
+  taggedKeys: 'handled',
+  body: strict({
+    name: Name,
+    segments: Type.Optional(Segments),
+    tags: Type.Optional(Tags),
+    types: Type.Optional(Types),
+  }),
+  headers: idempotent.headers,
+  success: { status: 201, body: strict({ id: FeedId, cursor: FeedCursor }, { title: 'NewFeed' }) },
+  problems: ['segment_unknown', 'feeds_exhausted', ...idempotent.problems],
+  example: {
+    body: { name: 'checkout', tags: ['checkout'] },
+    answer: { id: 2, cursor: 'AXRO3XsAvQAAAAAAAAABPrJCXzdgr3k' },
+  },
+});
+
+export const listFeeds = endpoint({
+  method: 'GET',
+  path: '/api/feeds',
+  id: 'listFeeds',
+  tag: 'feeds',
+  summary: 'Feeds, ordered by id',
+  access: 'viewer',
+  taggedKeys: 'handled',
+  query: strict(page),
+  success: { status: 200, body: strict({ feeds: Type.Array(Feed), next_cursor: NextCursor }, { title: 'FeedPage' }) },
+  example: {
+    query: { limit: 100 },
+    answer: {
+      feeds: [example],
+      next_cursor: null,
+    },
+  },
+});
+
+export const readFeed = endpoint({
+  method: 'GET',
+  path: '/api/feeds/{id}',
+  id: 'readFeed',
+  tag: 'feeds',
+  summary: 'One feed',
+  access: 'viewer',
+  taggedKeys: 'handled',
+  params: feedParams,
+  success: { status: 200, body: Feed },
+  problems: ['feed_unknown'],
+  example: { params: { id: '1' }, answer: example },
+});
+
+export const deleteFeed = endpoint({
+  method: 'DELETE',
+  path: '/api/feeds/{id}',
+  id: 'deleteFeed',
+  tag: 'feeds',
+  summary: 'Follow no more',
+  access: 'editor',
+  taggedKeys: 'handled',
+  params: feedParams,
+  success: nothing,
+  problems: ['feed_unknown'],
+  example: { params: { id: '1' } },
+});
+
+export const feedSnapshot = endpoint({
+  method: 'GET',
+  path: '/api/feeds/{id}/snapshot',
+  id: 'feedSnapshot',
+  tag: 'feeds',
+  summary: 'Who is in the followed segments, as of one moment; the last line is the cursor from which changes go on',
+  description: 'A stream that ends without a line `{"cursor": …}` was cut off: begin again.',
+  access: 'viewer',
+  taggedKeys: 'handled',
+  params: feedParams,
+  success: { status: 200, body: null, media: 'application/x-ndjson' },
+  problems: ['feed_unknown', 'overloaded'],
+  example: {
+    params: { id: '1' },
+    answer:
+      '{"slug":"AVITO_DISCOUNT_50","user_id":3,"external_id":"shopper-4"}\n' +
+      '{"cursor":"AXRO3XsAvQAAAAAAAAABPrJCXzdgr3k"}\n',
+  },
+});
+
+export const feedChanges = endpoint({
+  method: 'GET',
+  path: '/api/feeds/{id}/changes',
+  id: 'feedChanges',
+  tag: 'feeds',
+  summary: 'What changed after a cursor, in order',
+  description:
+    'At least once, with the same `id` each time; per user in the order in which it happened. Ask again with the new `cursor`.',
+  access: 'viewer',
+  taggedKeys: 'handled',
+  params: feedParams,
+  query: strict({
+    after: Type.Optional({ ...FeedCursor, description: 'The `cursor` of the answer before; else the beginning.' }),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'How many changes an answer has at most.' }),
+    ),
+  }),
+  success: {
+    status: 200,
+    body: strict({ changes: Type.Array(Change), cursor: FeedCursor }, { title: 'Changes' }),
+  },
+  problems: ['feed_unknown', 'resync', 'overloaded'],
+  example: {
+    params: { id: '1' },
+    query: { limit: 100 },
+    answer: { changes: [], cursor: 'AXRO3XsAvQAAAAAAAAABPrJCXzdgr3k' },
+  },
+});

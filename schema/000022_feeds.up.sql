@@ -1,0 +1,99 @@
+-- Whether a change of a member is to be told: somebody follows the segment, or one whose condition names it. A column, so that
+-- the statement that changes memberships reads it from the row it locks anyway.
+ALTER TABLE segments ADD COLUMN followed boolean NOT NULL DEFAULT false;
+
+-- What happened that feeds may have to tell, written in the transaction that did it, and deleted by the one that tells it. A row
+-- that is committed late is told late; nobody follows its numbers.
+CREATE TABLE feed_events (
+  seq bigint GENERATED ALWAYS AS IDENTITY,
+  kind text NOT NULL,
+  segment_id bigint,
+  user_id bigint,
+  -- Of an override: what stands after it; null for none.
+  mode text,
+  at timestamptz NOT NULL,
+  -- Null for a single change, whose cause is what it does.
+  cause text,
+  actor text NOT NULL,
+  -- Of a user who is gone by the time that the event is told.
+  external_id text COLLATE "C",
+  details jsonb,
+  CONSTRAINT feed_events_pkey PRIMARY KEY (seq),
+  CONSTRAINT feed_events_mode_known CHECK (mode IN ('include', 'exclude')),
+  CONSTRAINT feed_events_override_of_pair CHECK (kind <> 'override' OR num_nonnulls(segment_id, user_id) = 2)
+);
+ALTER TABLE feed_events SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+
+CREATE TABLE feeds (
+  id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9007199254740991),
+  name text NOT NULL,
+  -- Of a feed that follows whatever carries one of them; null for one that names its segments.
+  tags text[],
+  types text[] NOT NULL,
+  -- The last change before the feed begins.
+  begins_after bigint NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT date_trunc('milliseconds', clock_timestamp()),
+  created_by text NOT NULL,
+  CONSTRAINT feeds_pkey PRIMARY KEY (id),
+  CONSTRAINT feeds_tags_not_empty CHECK (cardinality(tags) > 0),
+  CONSTRAINT feeds_types_known CHECK (types <@ ARRAY['entered', 'left', 'segment'] AND cardinality(types) > 0)
+);
+
+-- Which segments a feed follows, and from which change up to which.
+CREATE TABLE feed_follows (
+  feed_id bigint NOT NULL,
+  segment_id bigint NOT NULL,
+  after_id bigint NOT NULL,
+  until_id bigint,
+  -- The feed begins once the segment has been filled; its members are in the snapshot, not among the changes.
+  initial boolean NOT NULL,
+  CONSTRAINT feed_follows_pkey PRIMARY KEY (feed_id, segment_id, after_id),
+  CONSTRAINT feed_follows_feed_fkey FOREIGN KEY (feed_id) REFERENCES feeds ON DELETE CASCADE
+);
+CREATE INDEX feed_follows_segment ON feed_follows (segment_id);
+
+-- The segments whose members are told. Users up to `filled_to` are in `feed_members` if they are in. `writers`: the virtual ids of
+-- transactions that may not have seen that the segment is followed; null before they were looked for.
+CREATE TABLE feed_segments (
+  segment_id bigint NOT NULL,
+  filled_to bigint NOT NULL DEFAULT 0,
+  writers text[],
+  CONSTRAINT feed_segments_pkey PRIMARY KEY (segment_id)
+);
+
+-- Who is in, as last told. With the changes that were told of it written in the same transaction.
+CREATE TABLE feed_members (
+  segment_id bigint NOT NULL,
+  user_id bigint NOT NULL,
+  CONSTRAINT feed_members_pkey PRIMARY KEY (segment_id, user_id)
+);
+CREATE INDEX feed_members_user ON feed_members (user_id);
+
+-- What is told. Ids are drawn under the lock of the one who tells, which outlasts the commit: they are in the order of commits.
+-- The nonce shows a reader whose id was drawn a second time, after a restore, that it is not the change they know.
+CREATE TABLE feed_changes (
+  id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9007199254740991),
+  nonce integer NOT NULL DEFAULT (random() * 2147483646)::integer,
+  told_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  type text NOT NULL,
+  -- Null: for every feed that follows the segment.
+  feed_id bigint,
+  segment_id bigint,
+  slug text COLLATE "C",
+  user_id bigint,
+  external_id text COLLATE "C",
+  at timestamptz,
+  cause text,
+  actor text,
+  before jsonb,
+  after jsonb,
+  CONSTRAINT feed_changes_pkey PRIMARY KEY (id),
+  CONSTRAINT feed_changes_type_known CHECK (type IN ('origin', 'entered', 'left', 'segment')),
+  CONSTRAINT feed_changes_cause_known CHECK (
+    cause IN ('add', 'remove', 'expiry', 'attributes', 'definition', 'ramp', 'start', 'end', 'import', 'deletion', 'erasure')
+  ),
+  CONSTRAINT feed_changes_whole CHECK (type = 'origin' OR num_nonnulls(segment_id, slug, at, cause, actor) = 5),
+  CONSTRAINT feed_changes_user_of_member CHECK ((type IN ('entered', 'left')) = (user_id IS NOT NULL))
+);
+-- There is always a last change, so that a feed can begin after it.
+INSERT INTO feed_changes (type) VALUES ('origin');

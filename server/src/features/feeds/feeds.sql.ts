@@ -1,0 +1,181 @@
+import type { ChangeCause, ChangeType } from '@kohort/contract';
+import sql, { type Sql } from 'sql-template-tag';
+import type { Db, Tx } from '../../postgres/database.ts';
+import type { Position } from './positions.ts';
+import { lastUserId } from './told.sql.ts';
+
+export interface FeedRow {
+  readonly id: number;
+  readonly name: string;
+  readonly tags: string[] | null;
+  readonly types: ChangeType[];
+  readonly begins_after: number;
+  readonly created_at: Date;
+  readonly created_by: string;
+  /** Of the segments that are followed now. */
+  readonly segments: string[];
+  readonly is_ready: boolean;
+}
+
+const columns = sql`f.id, f.name, f.tags, f.types, f.begins_after, f.created_at, f.created_by,
+  ARRAY(
+    SELECT s.slug FROM feed_follows w JOIN segments s ON s.id = w.segment_id
+    WHERE w.feed_id = f.id AND w.until_id IS NULL AND s.deleted_at IS NULL
+    ORDER BY s.slug
+  ) AS segments,
+  NOT EXISTS (
+    SELECT FROM feed_follows w JOIN feed_segments t ON t.segment_id = w.segment_id
+    WHERE w.feed_id = f.id AND w.until_id IS NULL AND t.filled_to < ${lastUserId}
+  ) AS is_ready`;
+
+/** What names the database: the cluster, which a physical copy shares, and its own number in it. */
+export async function selectDatabaseName(db: Db): Promise<string> {
+  const rows = await db.query<{ name: string }>(sql`
+    SELECT c.system_identifier || ' ' || d.oid AS name
+    FROM pg_control_system() c, pg_database d
+    WHERE d.datname = current_database()`);
+  return rows[0]?.name ?? '';
+}
+
+/** Keeps definitions as they are until the transaction ends. */
+export async function keepDefinitions(tx: Tx): Promise<void> {
+  await tx.query(sql`SELECT FROM definitions d FOR SHARE`);
+}
+
+export function selectIdsOf(db: Db, slugs: readonly string[]): Promise<{ id: number; slug: string }[]> {
+  return db.query<{ id: number; slug: string }>(sql`
+    SELECT s.id, s.slug FROM segments s WHERE s.slug = ANY(${slugs}::text[]) AND s.deleted_at IS NULL ORDER BY s.id`);
+}
+
+export async function selectIdsWithTags(tx: Tx, tags: readonly string[]): Promise<number[]> {
+  const rows = await tx.query<{ id: number }>(sql`
+    SELECT s.id FROM segments s WHERE s.deleted_at IS NULL AND s.tags && ${tags}::text[] ORDER BY s.id`);
+  return rows.map(({ id }) => id);
+}
+
+export async function insertFeed(
+  tx: Tx,
+  feed: { name: string; tags: readonly string[] | null; types: readonly ChangeType[]; createdBy: string },
+): Promise<number> {
+  const rows = await tx.write<{ id: number }>(sql`
+    INSERT INTO feeds (name, tags, types, begins_after, created_by)
+    SELECT ${feed.name}, ${feed.tags}::text[], ${feed.types}::text[], max(c.id), ${feed.createdBy} FROM feed_changes c
+    RETURNING id`);
+  if (!rows[0]) throw new Error('no feed was inserted');
+  return rows[0].id;
+}
+
+/** Writers of memberships read the mark from the row that they lock. */
+export async function markFollowed(tx: Tx, segmentIds: readonly number[]): Promise<void> {
+  await tx.write(sql`
+    WITH unmarked AS (
+      SELECT s.id FROM segments s WHERE s.id = ANY(${segmentIds}::bigint[]) AND NOT s.followed ORDER BY s.id FOR NO KEY UPDATE
+    )
+    UPDATE segments s SET followed = true FROM unmarked u WHERE s.id = u.id`);
+}
+
+export async function insertFollows(tx: Tx, feedId: number, segmentIds: readonly number[]): Promise<void> {
+  await tx.write(sql`
+    INSERT INTO feed_segments (segment_id) SELECT s.id FROM unnest(${segmentIds}::bigint[]) AS s(id)
+    ON CONFLICT ON CONSTRAINT feed_segments_pkey DO NOTHING`);
+  await tx.write(sql`
+    INSERT INTO feed_follows (feed_id, segment_id, after_id, initial)
+    SELECT f.id, s.id, f.begins_after, true FROM feeds f, unnest(${segmentIds}::bigint[]) AS s(id) WHERE f.id = ${feedId}`);
+}
+
+export async function selectFeed(db: Db, id: number): Promise<FeedRow | undefined> {
+  const rows = await db.query<FeedRow>(sql`SELECT ${columns} FROM feeds f WHERE f.id = ${id}`);
+  return rows[0];
+}
+
+export function selectFeeds(db: Db, { after, limit }: { after: number; limit: number }): Promise<FeedRow[]> {
+  return db.query<FeedRow>(sql`SELECT ${columns} FROM feeds f WHERE f.id > ${after} ORDER BY f.id LIMIT ${limit}`);
+}
+
+export async function deleteFeedRow(tx: Tx, id: number): Promise<boolean> {
+  return (await tx.write(sql`DELETE FROM feeds f WHERE f.id = ${id} RETURNING f.id`)).length > 0;
+}
+
+/** The last change of all. There is always one. */
+export async function selectLast(db: Db): Promise<Position> {
+  const rows = await db.query<Position>(sql`SELECT c.id, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1`);
+  if (!rows[0]) throw new Error('there is no change at all');
+  return rows[0];
+}
+
+export async function selectPosition(db: Db, id: number): Promise<Position | undefined> {
+  const rows = await db.query<Position>(sql`SELECT c.id, c.nonce FROM feed_changes c WHERE c.id = ${id}`);
+  return rows[0];
+}
+
+export interface ChangeRow {
+  readonly id: number;
+  readonly nonce: number;
+  readonly type: ChangeType;
+  readonly slug: string;
+  readonly user_id: number | null;
+  readonly external_id: string | null;
+  readonly at: Date;
+  readonly cause: ChangeCause;
+  readonly actor: string;
+  readonly before: object | null;
+  readonly after: object | null;
+}
+
+export interface ChangesRead {
+  readonly changes: ChangeRow[];
+  /** The last change that was looked at; undefined when there was none. */
+  readonly end: Position | undefined;
+  /** Whether all there are were looked at. */
+  readonly isAll: boolean;
+}
+
+/** The first changes of a feed after an id, among so many of all feeds. */
+export async function selectChanges(
+  db: Db,
+  { id, types }: Pick<FeedRow, 'id' | 'types'>,
+  { after, limit, scan }: { after: number; limit: number; scan: number },
+): Promise<ChangesRead> {
+  const rows = await db.query<{ end_id: number; end_nonce: number; scanned: number } & (ChangeRow | { id: null })>(sql`
+    WITH scanned AS MATERIALIZED (
+      SELECT * FROM feed_changes c WHERE c.id > ${after} ORDER BY c.id LIMIT ${scan}
+    ), wanted AS (
+      SELECT c.id, c.nonce, c.type, c.slug, c.user_id, c.external_id, c.at, c.cause, c.actor, c.before, c.after
+      FROM scanned c
+        JOIN feed_follows w ON w.feed_id = ${id} AND w.segment_id = c.segment_id
+          AND c.id > w.after_id AND (w.until_id IS NULL OR c.id <= w.until_id)
+      WHERE c.type = ANY(${types}::text[]) AND (c.feed_id IS NULL OR c.feed_id = ${id})
+      ORDER BY c.id
+      LIMIT ${limit}
+    )
+    SELECT e.id AS end_id, e.nonce AS end_nonce, (SELECT count(*) FROM scanned) AS scanned, w.*
+    FROM (SELECT s.id, s.nonce FROM scanned s ORDER BY s.id DESC LIMIT 1) e LEFT JOIN wanted w ON true
+    ORDER BY w.id`);
+  const changes = rows.filter((row): row is typeof row & ChangeRow => row.id !== null);
+  const [first] = rows;
+  if (!first) return { changes, end: undefined, isAll: true };
+  const last = changes.at(-1);
+  if (changes.length === limit && last) return { changes, end: last, isAll: false };
+  return { changes, end: { id: first.end_id, nonce: first.end_nonce }, isAll: first.scanned < scan };
+}
+
+export interface SnapshotRow {
+  readonly slug: string;
+  readonly user_id: number;
+  readonly external_id: string | null;
+  /** Null, but for the last row: there it is the last change's, whose id is `user_id`. */
+  readonly nonce: number | null;
+}
+
+/** Who is in the segments of a feed, as told by the last change there is, which is the last row. */
+export function snapshotOf(feedId: number): Sql {
+  return sql`
+    SELECT s.slug, m.user_id, u.external_id, NULL::integer AS nonce
+    FROM feed_follows w
+      JOIN segments s ON s.id = w.segment_id
+      JOIN feed_members m ON m.segment_id = w.segment_id
+      LEFT JOIN users u ON u.id = m.user_id
+    WHERE w.feed_id = ${feedId} AND w.until_id IS NULL
+    UNION ALL
+    (SELECT NULL, c.id, NULL, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1)`;
+}

@@ -1,0 +1,219 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ChangeType, changeTypes, invalid, Problem } from '@kohort/contract';
+import { type Cursors, pageOf } from '../../paging/cursors.ts';
+import type { Database, Db, Transactor } from '../../postgres/database.ts';
+import { type KeyTags, refuseUnseen, slugsWithTags, unknownSegment } from '../segments/segments.ts';
+import { Deriver } from './deriver.ts';
+import {
+  type ChangeRow,
+  deleteFeedRow,
+  type FeedRow,
+  insertFeed,
+  insertFollows,
+  keepDefinitions,
+  markFollowed,
+  selectChanges,
+  selectDatabaseName,
+  selectFeed,
+  selectFeeds,
+  selectIdsOf,
+  selectIdsWithTags,
+  selectPosition,
+} from './feeds.sql.ts';
+import { decodePosition, encodePosition, markOf, type Position } from './positions.ts';
+import { Tail } from './tail.ts';
+
+export type { ChangeRow, FeedRow } from './feeds.sql.ts';
+export type { Position } from './positions.ts';
+
+/** What feeds work with; one for the whole process. */
+export interface FeedsContext {
+  readonly db: Database;
+  readonly cursors: Cursors;
+  readonly deriver: Deriver;
+  /** For those who wait for changes. */
+  readonly tail: Tail;
+  /** Names the database in cursors. */
+  readonly mark: () => Promise<Buffer>;
+}
+
+/** Changes of all feeds that one statement looks through for those of one. */
+const scanRows = 5_000;
+const readyWithinMs = 20_000;
+const lookEveryMs = 50;
+
+export function feedsContext(
+  db: Database,
+  cursors: Cursors,
+  onError: (error: unknown, what: string) => void,
+): FeedsContext {
+  const tail = new Tail({ db, onError });
+  const deriver = new Deriver({ db, onError, onTold: () => tail.wake() });
+  let mark: Buffer | undefined;
+  return {
+    db,
+    cursors,
+    deriver,
+    tail,
+    mark: async () => {
+      mark ??= markOf(await selectDatabaseName(db));
+      return mark;
+    },
+  };
+}
+
+export interface FeedInput {
+  readonly name: string;
+  readonly segments?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly types?: readonly ChangeType[];
+}
+
+export interface Caller {
+  readonly actor: string;
+  readonly tags?: KeyTags;
+}
+
+export function unknownFeed(): Problem {
+  return new Problem('feed_unknown', 'There is no such feed.');
+}
+
+/** @throws Problem 400 unless a feed names segments or tags, and a key with tags none but its own. */
+function checkInput({ segments, tags }: FeedInput, keyTags: KeyTags): void {
+  if (segments && tags) throw invalid('/body/tags', 'must not be given beside segments');
+  if (!segments && !tags) throw invalid('/body/segments', 'must be given, or tags');
+  if (!keyTags || !tags) return;
+  const foreign = tags.findIndex((tag) => !keyTags.includes(tag));
+  if (foreign >= 0) throw invalid(`/body/tags/${foreign}`, 'is not one of the tags of this key');
+}
+
+/** Creates a feed. It begins here, or, where nobody followed one of its segments before, once that has been filled. */
+export function createFeed(
+  { mark }: FeedsContext,
+  within: Transactor,
+  input: FeedInput,
+  { actor, tags: keyTags }: Caller,
+): Promise<{ id: number; cursor: string }> {
+  checkInput(input, keyTags);
+  const { name, segments = [], tags = null, types = changeTypes } = input;
+  return within.transaction(async (tx) => {
+    await keepDefinitions(tx);
+    await refuseUnseen(tx, keyTags, segments);
+    const ids = tags ? await selectIdsWithTags(tx, tags) : await idsOf(tx, segments);
+    const id = await insertFeed(tx, {
+      name,
+      tags: tags && [...new Set(tags)],
+      types: [...new Set(types)],
+      createdBy: actor,
+    });
+    await markFollowed(tx, ids);
+    await insertFollows(tx, id, ids);
+    const feed = await selectFeed(tx, id);
+    if (!feed) throw unknownFeed();
+    return { id, cursor: encodePosition(await mark(), await positionOf(tx, feed.begins_after)) };
+  });
+}
+
+async function idsOf(db: Db, slugs: readonly string[]): Promise<number[]> {
+  const found = await selectIdsOf(db, slugs);
+  const known = new Set(found.map(({ slug }) => slug));
+  const unknown = slugs.filter((slug) => !known.has(slug));
+  if (unknown.length > 0) throw unknownSegment(...unknown);
+  return found.map(({ id }) => id);
+}
+
+async function positionOf(db: Db, id: number): Promise<Position> {
+  const position = await selectPosition(db, id);
+  if (!position) throw resync('is from before what is kept');
+  return position;
+}
+
+/** Waits until a feed that was created has begun, and answers from where it goes on. */
+export async function begun(context: FeedsContext, { id, cursor }: { id: number; cursor: string }): Promise<string> {
+  const { db, deriver, mark } = context;
+  deriver.wake();
+  for (const until = performance.now() + readyWithinMs; performance.now() < until; await sleep(lookEveryMs)) {
+    const feed = await selectFeed(db, id);
+    if (!feed) return cursor;
+    if (!feed.is_ready) continue;
+    const created = decodePosition(await mark(), cursor, '/cursor');
+    const begins = await selectPosition(db, feed.begins_after);
+    return begins && begins.id > (created?.id ?? 0) ? encodePosition(await mark(), begins) : cursor;
+  }
+  return cursor;
+}
+
+/** Whether a key with these tags sees all that a feed follows. */
+async function isSeen(db: Db, { tags, segments }: FeedRow, keyTags: KeyTags): Promise<boolean> {
+  if (!keyTags) return true;
+  if (tags) return tags.every((tag) => keyTags.includes(tag));
+  const seen = new Set(await slugsWithTags(db, keyTags, segments));
+  return segments.length > 0 && segments.every((slug) => seen.has(slug));
+}
+
+/** @throws Problem 404 also for a feed that the caller's key does not see. */
+export async function readFeed(db: Db, id: number, keyTags: KeyTags): Promise<FeedRow> {
+  const feed = await selectFeed(db, id);
+  if (!feed || !(await isSeen(db, feed, keyTags))) throw unknownFeed();
+  return feed;
+}
+
+export async function listFeeds(
+  { db, cursors }: FeedsContext,
+  { limit = 100, cursor, keyTags }: { limit?: number; cursor?: string; keyTags: KeyTags },
+): Promise<{ feeds: FeedRow[]; next_cursor: string | null }> {
+  const [after] = cursor === undefined ? [0] : cursors.decode('feeds', cursor);
+  const found = await selectFeeds(db, { after: Number(after), limit: limit + 1 });
+  const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('feeds', [last.id]));
+  const seen = await Promise.all(rows.map((feed) => isSeen(db, feed, keyTags)));
+  return { feeds: rows.filter((_, i) => seen[i]), next_cursor };
+}
+
+export async function deleteFeed(db: Database, id: number): Promise<void> {
+  if (!(await db.transaction((tx) => deleteFeedRow(tx, id)))) throw unknownFeed();
+}
+
+export function resync(why: string): Problem {
+  return new Problem('resync', `The cursor ${why}. Take a snapshot, and go on with its cursor.`);
+}
+
+function refuseUnready({ is_ready }: FeedRow): void {
+  if (is_ready) return;
+  throw new Problem('overloaded', 'The feed is being prepared. Try again shortly.', { retryAfter: 1 });
+}
+
+/**
+ * Where a caller goes on in a feed: after the change that their cursor names, or where the feed begins.
+ * @throws Problem 410 when what came after it is not known any more.
+ */
+export async function placeIn(context: FeedsContext, feed: FeedRow, cursor: string | undefined): Promise<Position> {
+  const { db, mark } = context;
+  const asked = cursor === undefined ? undefined : decodePosition(await mark(), cursor, '/query/after');
+  if (cursor !== undefined && !asked) throw resync('is of another database');
+  refuseUnready(feed);
+  if (!asked) return positionOf(db, feed.begins_after);
+  if (asked.id < feed.begins_after) throw resync('is from before the feed began');
+  const found = await selectPosition(db, asked.id);
+  if (found?.nonce !== asked.nonce) throw resync('is older than what is kept, or of another database');
+  return found;
+}
+
+export interface Changes {
+  readonly changes: readonly ChangeRow[];
+  /** From where to go on. */
+  readonly position: Position;
+}
+
+/**
+ * The first changes of a feed after a place that {@link placeIn} has found; fewer than there are, and perhaps none, where a
+ * look at more would take long. There may be more whenever `position` has moved.
+ */
+export async function changesAfter(db: Db, feed: FeedRow, after: Position, limit: number): Promise<Changes> {
+  const { changes, end } = await selectChanges(db, feed, { after: after.id, limit, scan: scanRows });
+  return { changes, position: end ?? after };
+}
+
+/** As callers carry it. */
+export async function cursorOf({ mark }: FeedsContext, position: Position): Promise<string> {
+  return encodePosition(await mark(), position);
+}

@@ -1,0 +1,159 @@
+import type { ChangeCause } from '@kohort/contract';
+import sql from 'sql-template-tag';
+import { advisoryLocks } from '../../postgres/advisory-locks.ts';
+import type { Db, Tx } from '../../postgres/database.ts';
+import { stands } from '../memberships/memberships.ts';
+
+/**
+ * Whoever tells changes has this lock until the transaction has ended, so that ids of changes are in the order of commits.
+ * False when another instance tells.
+ */
+export async function tryTelling(tx: Tx): Promise<boolean> {
+  const rows = await tx.query<{ locked: boolean }>(sql`
+    SELECT pg_try_advisory_xact_lock(${advisoryLocks.telling}) AS locked`);
+  return rows[0]?.locked ?? false;
+}
+
+/** The segments that a user was told to be in. */
+export async function selectToldOf(tx: Db, userId: number): Promise<number[]> {
+  const rows = await tx.query<{ segment_id: number }>(sql`
+    SELECT m.segment_id FROM feed_members m WHERE m.user_id = ${userId} ORDER BY m.segment_id`);
+  return rows.map(({ segment_id }) => segment_id);
+}
+
+export interface Pair {
+  readonly segmentId: number;
+  readonly userId: number;
+}
+
+/** Of those pairs that are told at all: whether the user was told to be in. */
+export function selectTold(
+  tx: Tx,
+  pairs: readonly Pair[],
+): Promise<{ segment_id: number; user_id: number; is_in: boolean }[]> {
+  return tx.query<{ segment_id: number; user_id: number; is_in: boolean }>(sql`
+    SELECT p.segment_id, p.user_id, m.user_id IS NOT NULL AS is_in
+    FROM unnest(${pairs.map(({ segmentId }) => segmentId)}::bigint[], ${pairs.map(({ userId }) => userId)}::bigint[])
+        AS p(segment_id, user_id)
+      JOIN feed_segments s ON s.segment_id = p.segment_id AND s.filled_to >= p.user_id
+      LEFT JOIN feed_members m ON m.segment_id = p.segment_id AND m.user_id = p.user_id`);
+}
+
+export async function insertTold(tx: Tx, pairs: readonly Pair[]): Promise<void> {
+  if (pairs.length === 0) return;
+  await tx.write(sql`
+    INSERT INTO feed_members (segment_id, user_id)
+    SELECT * FROM unnest(${pairs.map(({ segmentId }) => segmentId)}::bigint[], ${pairs.map(({ userId }) => userId)}::bigint[])`);
+}
+
+export async function deleteTold(tx: Tx, pairs: readonly Pair[]): Promise<void> {
+  if (pairs.length === 0) return;
+  await tx.write(sql`
+    DELETE FROM feed_members m
+    USING unnest(${pairs.map(({ segmentId }) => segmentId)}::bigint[], ${pairs.map(({ userId }) => userId)}::bigint[])
+      AS p(segment_id, user_id)
+    WHERE m.segment_id = p.segment_id AND m.user_id = p.user_id`);
+}
+
+/** A change of one member, as it will be told. */
+export interface MemberChange extends Pair {
+  readonly type: 'entered' | 'left';
+  readonly at: Date;
+  readonly cause: ChangeCause;
+  readonly actor: string;
+  /** Undefined: that of the user. */
+  readonly externalId?: string | null;
+}
+
+/** Ids are drawn in the order of the changes. */
+export async function insertChanges(tx: Tx, changes: readonly MemberChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  const column = <T>(of: (change: MemberChange) => T) => changes.map(of);
+  await tx.write(sql`
+    INSERT INTO feed_changes (type, segment_id, slug, user_id, external_id, at, cause, actor)
+    SELECT c.type, c.segment_id, s.slug, c.user_id, coalesce(c.external_id, u.external_id), c.at, c.cause, c.actor
+    FROM unnest(
+        ${column(({ type }) => type)}::text[], ${column(({ segmentId }) => segmentId)}::bigint[],
+        ${column(({ userId }) => userId)}::bigint[], ${column(({ externalId }) => externalId ?? null)}::text[],
+        ${column(({ at }) => at)}::timestamptz[], ${column(({ cause }) => cause)}::text[], ${column(({ actor }) => actor)}::text[]
+      ) WITH ORDINALITY AS c(type, segment_id, user_id, external_id, at, cause, actor, ord)
+      JOIN segments s ON s.id = c.segment_id
+      LEFT JOIN users u ON u.id = c.user_id
+    ORDER BY c.ord`);
+}
+
+/** Everybody. */
+export const lastUserId = Number.MAX_SAFE_INTEGER;
+
+/** A segment that is not filled yet: how far it is, and who was writing when it began to be followed. */
+export interface Unfilled {
+  readonly segment_id: number;
+  readonly filled_to: number;
+  readonly writers: readonly string[] | null;
+}
+
+export async function selectUnfilled(tx: Tx): Promise<Unfilled | undefined> {
+  const rows = await tx.query<Unfilled>(sql`
+    SELECT s.segment_id, s.filled_to, s.writers FROM feed_segments s
+    WHERE s.filled_to < ${lastUserId}
+    ORDER BY s.segment_id
+    LIMIT 1`);
+  return rows[0];
+}
+
+/**
+ * The transactions that are writing what decides who is in. A statement locks its tables before it takes its snapshot, so
+ * whoever may not have seen that a segment is followed is among those who write after that was committed.
+ */
+export async function selectWriters(tx: Tx): Promise<string[]> {
+  const rows = await tx.query<{ virtualtransaction: string }>(sql`
+    SELECT DISTINCT l.virtualtransaction
+    FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND l.relation IN ('memberships'::regclass, 'users'::regclass)`);
+  return rows.map(({ virtualtransaction }) => virtualtransaction);
+}
+
+export async function updateWriters(tx: Tx, segmentId: number, writers: readonly string[]): Promise<void> {
+  await tx.write(sql`
+    UPDATE feed_segments s SET writers = ${writers}::text[] WHERE s.segment_id = ${segmentId}`);
+}
+
+/**
+ * Adds the next members of a list to what is told, silently, and answers the last of them; undefined when there were
+ * fewer than `limit`. One statement, so one moment: events of these users that were taken before are part of it, and those
+ * that come later are told.
+ */
+export async function fillList(
+  tx: Tx,
+  segmentId: number,
+  { after, limit }: { after: number; limit: number },
+): Promise<number | undefined> {
+  const rows = await tx.write<{ count: number; last: number | null }>(sql`
+    WITH found AS MATERIALIZED (
+      SELECT m.user_id, m.mode = 'include' AND ${stands(sql`m`)} AS is_in
+      FROM memberships m
+      WHERE m.segment_id = ${segmentId} AND m.user_id > ${after}
+      ORDER BY m.user_id
+      LIMIT ${limit}
+    ), filled AS (
+      INSERT INTO feed_members (segment_id, user_id) SELECT ${segmentId}, f.user_id FROM found f WHERE f.is_in
+      ON CONFLICT ON CONSTRAINT feed_members_pkey DO NOTHING
+    )
+    SELECT count(*) AS count, max(f.user_id) AS last FROM found f`);
+  const { count = 0, last = null } = rows[0] ?? {};
+  return count === limit && last !== null ? last : undefined;
+}
+
+export async function updateFilled(tx: Tx, segmentId: number, to: number): Promise<void> {
+  await tx.write(sql`UPDATE feed_segments s SET filled_to = ${to} WHERE s.segment_id = ${segmentId}`);
+}
+
+/** Feeds that have waited for this segment begin now. */
+export async function beginFeedsOf(tx: Tx, segmentId: number): Promise<void> {
+  await tx.write(sql`
+    UPDATE feeds f SET begins_after = (SELECT max(c.id) FROM feed_changes c)
+    FROM feed_follows w
+    WHERE w.segment_id = ${segmentId} AND w.initial AND w.until_id IS NULL AND f.id = w.feed_id`);
+}
