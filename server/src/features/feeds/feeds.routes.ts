@@ -3,7 +3,7 @@ import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import {
   begun,
-  type ChangeRow,
+  changeOnWire,
   changesAfter,
   createFeed,
   cursorOf,
@@ -28,10 +28,6 @@ function onWire({ id, name, segments, tags, types, is_ready, created_at, created
     created_at: created_at.toISOString(),
     created_by,
   };
-}
-
-function changeOnWire({ id, at, type, slug, user_id, external_id, cause, actor }: ChangeRow) {
-  return { id: String(id), at: at.toISOString(), type, slug, user_id, external_id, cause, actor };
 }
 
 function idOf(text: string): number {

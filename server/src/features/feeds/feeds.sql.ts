@@ -159,6 +159,17 @@ export async function selectChanges(
   return { changes, end: { id: first.end_id, nonce: first.end_nonce }, isAll: first.scanned < scan };
 }
 
+/** Whether a feed has changes after an id, as {@link selectChanges} would find them; of a row of another table. */
+export function tellsAfter(feedId: Sql, after: Sql): Sql {
+  return sql`EXISTS (
+    SELECT FROM feed_changes c
+      JOIN feeds f ON f.id = ${feedId} AND c.type = ANY(f.types) AND (c.feed_id IS NULL OR c.feed_id = f.id)
+      JOIN feed_follows w ON w.feed_id = f.id AND w.segment_id = c.segment_id
+        AND c.id > w.after_id AND (w.until_id IS NULL OR c.id <= w.until_id)
+    WHERE c.id > ${after}
+  )`;
+}
+
 export interface SnapshotRow {
   readonly slug: string;
   readonly user_id: number;

@@ -23,7 +23,7 @@ import {
 import { decodePosition, encodePosition, markOf, type Position } from './positions.ts';
 import { Tail } from './tail.ts';
 
-export type { ChangeRow, FeedRow } from './feeds.sql.ts';
+export { type ChangeRow, type FeedRow, selectLast as lastChange, tellsAfter } from './feeds.sql.ts';
 export type { Position } from './positions.ts';
 
 /** What feeds work with; one for the whole process. */
@@ -216,4 +216,9 @@ export async function changesAfter(db: Db, feed: FeedRow, after: Position, limit
 /** As callers carry it. */
 export async function cursorOf({ mark }: FeedsContext, position: Position): Promise<string> {
   return encodePosition(await mark(), position);
+}
+
+/** A change as pulls, streams and webhooks write it. */
+export function changeOnWire({ id, at, type, slug, user_id, external_id, cause, actor }: ChangeRow) {
+  return { id: String(id), at: at.toISOString(), type, slug, user_id, external_id, cause, actor };
 }
