@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { findPgBouncer } from './testkit/pooler.ts';
 
 const FOLDERS = '{acceptance,bench,container,contract,embedded,faults,scripts,sdk,server,testkit,web}';
 /** No database and no process. */
@@ -8,13 +9,21 @@ const PROCESS = [
   '{acceptance,container,embedded,faults,scripts,testkit}/**/*.test.ts',
   `${FOLDERS}/**/*.process.test.ts`,
 ];
+/** Run once more with PgBouncer between service and database, where it is installed. */
+const POOLED = [
+  'acceptance/{seed,imports}.test.ts',
+  'server/src/features/memberships/memberships.test.ts',
+  'server/src/features/memberships/read/consistency.test.ts',
+  'server/src/features/imports/member-import.test.ts',
+];
 const postgres = 'testkit/global-setup.ts';
+const hasPooler = process.env.TEST_PGBOUNCER === undefined && (await findPgBouncer()) !== undefined;
 
 export default defineConfig({
   test: {
     pool: 'forks',
     reporters: ['default', './testkit/closing-line.ts'],
-    setupFiles: ['testkit/end-with-runner.ts'],
+    setupFiles: ['testkit/end-with-runner.ts', 'testkit/use-pooler.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     projects: [
@@ -43,6 +52,19 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      ...(hasPooler
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'pooled',
+                include: POOLED,
+                globalSetup: [postgres],
+                sequence: { groupOrder: 3 },
+              },
+            },
+          ]
+        : []),
     ],
   },
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { signIn } from '@kohort/testkit/http.ts';
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { ADMIN_PASSWORD, launch, type Running } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -39,7 +40,7 @@ const run = async (command: string, args: readonly string[], env: NodeJS.Process
 /** Packed and installed with plain npm, in a project that has nothing else; without a registry, since it needs none. */
 beforeAll(async () => {
   database = await createDatabase();
-  service = await launch({ MODE: 'evaluation', DATABASE_URL: database.url, ADMIN_PASSWORD });
+  service = await launch({ MODE: 'evaluation', ...databaseEnv(database.url), ADMIN_PASSWORD });
   folder = await mkdtemp(join(tmpdir(), 'kohort-package-'));
   await run('npm', ['pack', join(ROOT, 'sdk'), '--pack-destination', folder, '--silent']);
   const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));

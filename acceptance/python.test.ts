@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { demand, signIn } from '@kohort/testkit/http.ts';
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { isInstalled } from '@kohort/testkit/processes.ts';
 import { ADMIN_PASSWORD, launch, type Running } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -12,7 +13,7 @@ describe.runIf(await isInstalled('python3'))('the client for Python', () => {
   let service: Running;
   beforeAll(async () => {
     database = await createDatabase();
-    service = await launch({ MODE: 'evaluation', DATABASE_URL: database.url, ADMIN_PASSWORD });
+    service = await launch({ MODE: 'evaluation', ...databaseEnv(database.url), ADMIN_PASSWORD });
   });
   afterAll(async () => {
     await service?.stop();

@@ -6,6 +6,7 @@ import { type Endpoint, endpoints } from '@kohort/contract';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { type Answer, call } from '@kohort/testkit/http.ts';
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { launch, type Running, untilReady } from '@kohort/testkit/service.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -142,7 +143,7 @@ beforeAll(async () => {
   database = await createDatabase();
   service = await launch({
     MODE: 'production',
-    DATABASE_URL: database.url,
+    ...databaseEnv(database.url),
     JWT_SECRET: JWT,
     ADMIN_PASSWORD: ADMIN,
     LOG_LEVEL: 'trace',

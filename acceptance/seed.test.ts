@@ -1,5 +1,6 @@
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { type Answer, call, signIn } from '@kohort/testkit/http.ts';
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { ADMIN_PASSWORD, type DataFolder, dataFolder, launch, type Running } from '@kohort/testkit/service.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -110,7 +111,7 @@ describe('the seven calls in production mode, with a token', () => {
     await database.drop();
   });
   const env = () => ({
-    DATABASE_URL: database.url,
+    ...databaseEnv(database.url),
     JWT_SECRET: 'Zk3v0m8b1s5Qx7wT2rYp9nLd4hGc6jUf',
     ADMIN_PASSWORD,
     HOST: '127.0.0.1',

@@ -5,12 +5,15 @@ import { startEmbedded } from '@kohort/embedded/start.ts';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../server/src/postgres/migrate.ts';
+import { findPgBouncer, type Pooler, startPooler } from './pooler.ts';
 import { reap } from './reaper.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** A PostgreSQL whose database `kohort_template` has the schema; test files clone it. */
     postgresUrl: string;
+    /** Of the PgBouncer that services are led through; 0 without one. */
+    poolerPort: number;
   }
 }
 
@@ -57,6 +60,7 @@ async function createTemplate(url: string): Promise<void> {
 
 interface Shared {
   postgres: Promise<TestPostgres>;
+  pooler: Promise<Pooler> | undefined;
   users: number;
 }
 
@@ -65,12 +69,25 @@ declare global {
   var kohortTestPostgres: Shared | undefined;
 }
 
+async function poolerBefore(postgres: Promise<TestPostgres>): Promise<Pooler> {
+  const command = await findPgBouncer();
+  if (!command) throw new Error('TEST_PGBOUNCER needs pgbouncer, and it is not installed');
+  return startPooler({ command, url: (await postgres).url });
+}
+
+/** Whether the services of this project's tests reach PostgreSQL through PgBouncer. */
+function isPooled(project: TestProject): boolean {
+  return process.env.TEST_PGBOUNCER === '1' || project.name === 'pooled';
+}
+
 /**
- * One PostgreSQL for the whole run: an embedded one, or the one that TEST_DATABASE_URL names, to check against another version.
+ * One PostgreSQL for the whole run: an embedded one, or the one that TEST_DATABASE_URL names, to check against another version. With
+ * TEST_PGBOUNCER=1 a PgBouncer stands before it.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   globalThis.kohortTestPostgres ??= {
     users: 0,
+    pooler: undefined,
     postgres: startPostgres().then(async (started) => {
       await createTemplate(started.url);
       return started;
@@ -80,7 +97,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   shared.users++;
   const postgres = await shared.postgres;
   project.provide('postgresUrl', postgres.url);
+  if (isPooled(project)) shared.pooler ??= poolerBefore(shared.postgres);
+  project.provide('poolerPort', isPooled(project) ? ((await shared.pooler)?.port ?? 0) : 0);
   return async () => {
-    if (--shared.users === 0) await postgres.stop();
+    if (--shared.users > 0) return;
+    await (await shared.pooler)?.stop();
+    await postgres.stop();
   };
 }

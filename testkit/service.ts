@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readPidFile } from '@kohort/embedded/cluster.ts';
 import { eventually } from './eventually.ts';
 import { isReady } from './http.ts';
+import { databaseEnv } from './pooler.ts';
 import { type Child, childrenOf, type Exit, startChild } from './processes.ts';
 import { reap } from './reaper.ts';
 
@@ -25,7 +26,7 @@ export function production(databaseUrl: string, env: Env = {}): Env {
     MODE: 'production',
     NODE_ENV: 'production',
     HOST: '127.0.0.1',
-    DATABASE_URL: databaseUrl,
+    ...databaseEnv(databaseUrl),
     JWT_SECRET,
     ADMIN_PASSWORD,
     LOG_LEVEL: 'error',

@@ -57,8 +57,8 @@ export async function createService(
   let draining = false;
   let serving = false;
   let adminPassword: string | undefined;
-  let databaseUrl = '';
-  const features = composeFeatures({ config, db, metrics, databaseUrl: () => databaseUrl, onError });
+  let directUrl = '';
+  const features = composeFeatures({ config, db, metrics, directUrl: () => directUrl, onError });
   const { worker, following, streams, feeds } = features;
   const isReady = () => serving && !draining && db.available;
   await registerRoutes(web, features, { config, observerOf, isReady, consoleFolder });
@@ -69,9 +69,9 @@ export async function createService(
     db,
     tracker: web.tracker,
     async connect(url) {
-      databaseUrl = url;
-      await migrate(url, schemaFolder);
-      await db.start(url);
+      directUrl = config.directDatabaseUrl ?? url;
+      await migrate(directUrl, schemaFolder);
+      await db.start(url, { isPooled: directUrl !== url });
       // Kept, should what follows fail and be tried again: it is drawn once.
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
       worker.start();

@@ -19,7 +19,7 @@ export interface BackgroundWork {
   /** Days. */
   readonly jobRetention: number;
   /** For work that needs a connection of its own. */
-  readonly databaseUrl: () => string;
+  readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
 }
 
@@ -52,8 +52,8 @@ async function purge(db: Database, segment: number, signal: AbortSignal): Promis
   await enqueue(db, 'rebuild_indexes', {}, 'rebuild_indexes');
 }
 
-async function rebuild({ databaseUrl, onError }: BackgroundWork, signal: AbortSignal): Promise<void> {
-  await rebuildBloatedIndexes({ url: databaseUrl(), table: 'memberships', signal }).catch((error) => {
+async function rebuild({ directUrl, onError }: BackgroundWork, signal: AbortSignal): Promise<void> {
+  await rebuildBloatedIndexes({ url: directUrl(), table: 'memberships', signal }).catch((error) => {
     // A rebuild only gives space back; the next purge tries again.
     if (signal.aborted) throw error;
     onError(error, 'index rebuild failed');

@@ -9,6 +9,10 @@ export interface Config {
   readonly port: number;
   /** Undefined: the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
+  /** PostgreSQL itself, where `databaseUrl` leads through a pooler. */
+  readonly directDatabaseUrl: string | undefined;
+  /** A streaming replica. */
+  readonly readDatabaseUrl: string | undefined;
   readonly dataDir: string;
   /** Undefined only in evaluation: drawn once and kept in the data folder. */
   readonly jwtSecret: string | undefined;
@@ -128,15 +132,33 @@ function publicUrlOf(env: Env): Config['publicUrl'] {
   return { origin: url.origin, pathPrefix: url.pathname.replace(/\/$/, '') };
 }
 
-function databaseUrlOf(env: Env): string | undefined {
-  const url = value(env, 'DATABASE_URL');
+function databaseUrlOf(env: Env, name: string): string | undefined {
+  const url = value(env, name);
   if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) {
-    throw new ConfigError('DATABASE_URL takes a URL that begins with postgres:// or postgresql://.');
+    throw new ConfigError(`${name} takes a URL that begins with postgres:// or postgresql://.`);
   }
   if (url !== undefined && !URL.canParse(url)) {
-    throw new ConfigError('DATABASE_URL cannot be read as a URL; percent-encode special characters of the password.');
+    throw new ConfigError(`${name} cannot be read as a URL; percent-encode special characters of the password.`);
   }
   return url;
+}
+
+/** Every way to the database. The others are ways to the one that `DATABASE_URL` names. */
+function databasesOf(env: Env): Pick<Config, 'databaseUrl' | 'directDatabaseUrl' | 'readDatabaseUrl'> {
+  const databaseUrl = databaseUrlOf(env, 'DATABASE_URL');
+  const others = { DIRECT_DATABASE_URL: '', READ_DATABASE_URL: '' };
+  for (const name of ['DIRECT_DATABASE_URL', 'READ_DATABASE_URL'] as const) {
+    const url = databaseUrlOf(env, name);
+    if (url === undefined) continue;
+    if (databaseUrl === undefined) throw new ConfigError(`${name} needs DATABASE_URL beside it.`);
+    if (url === databaseUrl) throw new ConfigError(`${name} is the same as DATABASE_URL. Leave it out.`);
+    others[name] = url;
+  }
+  return {
+    databaseUrl,
+    directDatabaseUrl: others.DIRECT_DATABASE_URL || undefined,
+    readDatabaseUrl: others.READ_DATABASE_URL || undefined,
+  };
 }
 
 function jwtSecretOf(env: Env, mode: Mode): string | undefined {
@@ -162,7 +184,8 @@ function jwtSecretOf(env: Env, mode: Mode): string | undefined {
  * @throws ConfigError with a sentence that names the variable and what it takes.
  */
 export function readConfig(env: Env): Config {
-  const databaseUrl = databaseUrlOf(env);
+  const databases = databasesOf(env);
+  const { databaseUrl } = databases;
   const usual = databaseUrl === undefined ? 'evaluation' : 'production';
   const mode = oneOf(env, 'MODE', ['evaluation', 'production'], usual);
   if (mode === 'production' && databaseUrl === undefined) {
@@ -173,7 +196,7 @@ export function readConfig(env: Env): Config {
     mode,
     host: value(env, 'HOST') ?? (mode === 'evaluation' ? '127.0.0.1' : '0.0.0.0'),
     port: integer(env, 'PORT', 8000, 0, 65_535),
-    databaseUrl,
+    ...databases,
     dataDir: value(env, 'DATA_DIR') ?? '.data',
     jwtSecret,
     tokenTtl: integer(env, 'TOKEN_TTL', 43_200, 1, 31_536_000),

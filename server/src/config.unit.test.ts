@@ -22,6 +22,8 @@ describe('an empty environment', () => {
       host: '127.0.0.1',
       port: 8000,
       databaseUrl: undefined,
+      directDatabaseUrl: undefined,
+      readDatabaseUrl: undefined,
       dataDir: '.data',
       jwtSecret: undefined,
       tokenTtl: 43_200,
@@ -46,6 +48,21 @@ describe('an empty environment', () => {
 
   it('cannot be changed once read', () => {
     expect(Object.isFrozen(readConfig({}))).toBe(true);
+  });
+});
+
+describe.each(['DIRECT_DATABASE_URL', 'READ_DATABASE_URL'])('%s', (name) => {
+  const other = 'postgres://kohort:secret@other:5432/kohort';
+
+  it('stands beside DATABASE_URL', () => {
+    expect(Object.values(readConfig({ ...production, [name]: other }))).toContain(other);
+    expect(complaint({ [name]: other })).toMatch(`${name} needs DATABASE_URL`);
+    expect(complaint({ ...production, [name]: DATABASE_URL })).toMatch(`${name} is the same as DATABASE_URL`);
+  });
+
+  it('is a URL', () => {
+    expect(complaint({ ...production, [name]: 'other:5432' })).toMatch(`${name} takes a URL`);
+    expect(complaint({ ...production, [name]: 'postgres://a:b#c@d/e' })).toMatch(/percent-encode|takes a URL/);
   });
 });
 

@@ -31,15 +31,15 @@ export interface FeatureSettings {
   readonly config: Config & { readonly jwtSecret: string };
   readonly db: Database;
   readonly metrics: Registry;
-  /** Known once the service is connected. */
-  readonly databaseUrl: () => string;
+  /** Of PostgreSQL itself, past any pooler. Known once the service is connected. */
+  readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
 }
 
 /** What each feature works with, made once. */
 export type Features = ReturnType<typeof composeFeatures>;
 
-export function composeFeatures({ config, db, metrics, databaseUrl, onError }: FeatureSettings) {
+export function composeFeatures({ config, db, metrics, directUrl, onError }: FeatureSettings) {
   const definitions = createDefinitionCache(db);
   const reading = { db, definitions, cursors: createCursors(config.jwtSecret) };
   const { reads, ledger } = membershipsOf(reading, metrics);
@@ -47,7 +47,7 @@ export function composeFeatures({ config, db, metrics, databaseUrl, onError }: F
   const worker: Worker = new Worker({
     db,
     onError,
-    kinds: jobKinds({ db, definitions, questions, jobRetention: config.jobRetention, databaseUrl, onError }),
+    kinds: jobKinds({ db, definitions, questions, jobRetention: config.jobRetention, directUrl, onError }),
     schedules,
   });
   const onQueued = () => worker.wake();

@@ -1,3 +1,4 @@
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { createService, type Service, type ServiceOptions } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Tracker } from '../src/http/connections/tracker.ts';
@@ -25,7 +26,7 @@ export async function listen(
 ): Promise<Listening> {
   const config = readConfig({
     MODE: mode,
-    DATABASE_URL: url,
+    ...databaseEnv(url),
     JWT_SECRET: SECRET,
     ADMIN_PASSWORD,
     DRAIN_DELAY: '0',
@@ -34,7 +35,7 @@ export async function listen(
   });
   const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, options);
   await service.app.listen({ host: '127.0.0.1', port: 0 });
-  await service.connect(url);
+  await service.connect(config.databaseUrl ?? url);
   const address = service.app.server.address();
   if (typeof address !== 'object' || !address) throw new Error('no address');
   return { port: address.port, service, db: service.db, tracker: service.tracker, stop: () => service.stop() };

@@ -1,5 +1,6 @@
 import { type Endpoint, endpoints } from '@kohort/contract';
 import { createDatabase } from '@kohort/testkit/database.ts';
+import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { Compile } from 'typebox/compile';
 import { createService } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
@@ -101,7 +102,7 @@ export async function startService({ mode = 'evaluation', env = {}, database }: 
   const url = database ?? own?.url ?? '';
   const config = readConfig({
     MODE: mode,
-    DATABASE_URL: url,
+    ...databaseEnv(url),
     JWT_SECRET: SECRET,
     ADMIN_PASSWORD,
     DRAIN_DELAY: '0',
@@ -109,7 +110,7 @@ export async function startService({ mode = 'evaluation', env = {}, database }: 
     ...env,
   });
   const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET });
-  await service.connect(url);
+  await service.connect(config.databaseUrl ?? url);
 
   const call: Service['call'] = async (method, path, { token, body, headers = {} } = {}) => {
     const response = await service.app.inject({

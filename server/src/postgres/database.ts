@@ -3,8 +3,9 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
 import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
+import { cancelLate, refuseDiscardedSettings, refuseUndeclaredPooler } from './pooler.ts';
 import { type OnError, Probe } from './probe.ts';
-import { queryConfig, type Statement, tupleConfig } from './statement.ts';
+import { queryConfig, type Sending, type Statement, tupleConfig } from './statement.ts';
 import { beginText, retrying, runTransaction, type TransactionOptions } from './transaction.ts';
 
 /** Runs statements: the database itself or a transaction on it. */
@@ -37,6 +38,14 @@ export interface DatabaseOptions {
   readonly onError: OnError;
 }
 
+export interface Route {
+  /**
+   * Whether a pooler in transaction mode stands between. Then nothing outlives a transaction: limits are set in each
+   * transaction, or kept by the client for a statement on its own, and no statement is prepared by name.
+   */
+  readonly isPooled: boolean;
+}
+
 const connectTimeoutMs = 2_000;
 const idleTimeoutMs = 30_000;
 const idleInTransactionTimeoutMs = 30_000;
@@ -50,6 +59,7 @@ export class Database implements Transactor {
   readonly #options: DatabaseOptions;
   readonly #probe: Probe;
   #pool: pg.Pool | undefined;
+  #isPooled = false;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -69,16 +79,21 @@ export class Database implements Transactor {
    * Connects and starts the probe. Rejects when the server does not answer, and may then be called again; after a success,
    * calling it again does nothing. Until then every call fails with {@link DatabaseAway}.
    */
-  async start(url: string): Promise<void> {
+  async start(url: string, { isPooled }: Route = { isPooled: false }): Promise<void> {
     if (this.#pool) return;
+    this.#isPooled = isPooled;
+    const { statementTimeout } = this.#options;
     const config: pg.ClientConfig = {
       connectionString: url,
       application_name: 'kohort',
-      statement_timeout: this.#options.statementTimeout,
-      idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
       keepAlive: true,
+      ...(!isPooled && {
+        statement_timeout: statementTimeout,
+        idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+      }),
     };
-    await this.#probe.start(config);
+    await this.#probe.start(config).catch(refuseUndeclaredPooler);
+    if (!isPooled) await refuseDiscardedSettings(config, statementTimeout);
     this.#pool = new pg.Pool({
       ...config,
       max: this.#options.maxConnections,
@@ -93,20 +108,20 @@ export class Database implements Transactor {
   }
 
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
-    const config = queryConfig(statement, this.#options.statementTimeout);
-    return this.#withClient(async (client) => (await this.#probe.unlessAway(client.query<Row>(config))).rows);
+    const config = queryConfig(statement, this.#sending());
+    return this.#withClient(async (client) => (await this.#send(client, () => client.query<Row>(config))).rows);
   }
 
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]> {
-    const config = tupleConfig(statement, this.#options.statementTimeout);
-    return this.#withClient(async (client) => (await this.#probe.unlessAway(client.query<Row>(config))).rows);
+    const config = tupleConfig(statement, this.#sending());
+    return this.#withClient(async (client) => (await this.#send(client, () => client.query<Row>(config))).rows);
   }
 
   write<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
-    const config = queryConfig(statement, this.#options.statementTimeout);
+    const config = queryConfig(statement, this.#sending());
     return this.#withClient(async (client) => {
       try {
-        return (await this.#probe.unlessAway(client.query<Row>(config))).rows;
+        return (await this.#send(client, () => client.query<Row>(config))).rows;
       } catch (error) {
         // A single statement commits by itself; we only know that it was sent.
         if (isConnectionLost(error)) throw new CommitUnknown('connection lost during a change', { cause: error });
@@ -121,18 +136,21 @@ export class Database implements Transactor {
    * @throws CommitUnknown when the connection was lost during the commit.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const timeoutMs = options.statementTimeout ?? this.#options.statementTimeout;
-    return retrying(async () => runTransaction(await this.#acquire(), this.#probe, work, timeoutMs, options));
+    const sending = this.#sending(options.statementTimeout);
+    const limited = this.#limited(options);
+    return retrying(async () => runTransaction(await this.#acquire(), this.#probe, work, sending, limited));
   }
 
   /** Sends lines in text format to a `COPY … FROM STDIN`. */
   copyIn(statement: string, lines: Buffer): Promise<void> {
     return this.#withClient(async (client) => {
-      const copy = client.query(copyFrom(statement));
-      // In one chunk: with several, the library would continue after the server has refused while the socket was full, and throw
-      // where nothing catches it.
-      copy.end(lines);
-      await this.#probe.unlessAway(finished(copy));
+      await this.#send(client, () => {
+        const copy = client.query(copyFrom(statement));
+        // In one chunk: with several, the library would continue after the server has refused while the socket was full, and
+        // throw where nothing catches it.
+        copy.end(lines);
+        return finished(copy);
+      });
     });
   }
 
@@ -146,10 +164,12 @@ export class Database implements Transactor {
   ): AsyncGenerator<Row[], void, undefined> {
     const client = await this.#acquire();
     const run = (statement: string, parameters: unknown[] = []) =>
-      this.#probe.unlessAway(client.query<Row>(queryConfig({ text: statement, values: parameters }, statementTimeout)));
+      this.#probe.unlessAway(
+        client.query<Row>(queryConfig({ text: statement, values: parameters }, this.#sending(statementTimeout))),
+      );
     let healthy = false;
     try {
-      await run(beginText({ isolation: 'repeatable read', readOnly: true, statementTimeout }));
+      await run(beginText(this.#limited({ isolation: 'repeatable read', readOnly: true, statementTimeout })));
       await run(`DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values);
       for (;;) {
         const { rows } = await run(`FETCH ${Math.trunc(batch)} FROM streamed`);
@@ -170,6 +190,22 @@ export class Database implements Transactor {
   async close(): Promise<void> {
     await this.#probe.close();
     await this.#pool?.end();
+  }
+
+  #sending(timeoutMs = this.#options.statementTimeout): Sending {
+    return { timeoutMs, keepsPrepared: !this.#isPooled };
+  }
+
+  /** The limits of a transaction whose session has none. */
+  #limited(options: TransactionOptions): TransactionOptions {
+    if (!this.#isPooled) return options;
+    return { statementTimeout: this.#options.statementTimeout, idleTimeout: idleInTransactionTimeoutMs, ...options };
+  }
+
+  /** Sends a statement that stands on its own. */
+  #send<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T> {
+    const work = run();
+    return this.#probe.unlessAway(this.#isPooled ? cancelLate(client, work, this.#options.statementTimeout) : work);
   }
 
   async #acquire(): Promise<pg.PoolClient> {

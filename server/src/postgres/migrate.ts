@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { ConfigError } from '../config.ts';
 import { advisoryLocks } from './advisory-locks.ts';
+import { refuseUndeclaredPooler } from './pooler.ts';
+
+const idleTimeoutMs = 600_000;
 
 interface Migration {
   readonly version: number;
@@ -31,9 +34,11 @@ export async function migrate(url: string, folder: string): Promise<number> {
     connectionString: url,
     connectionTimeoutMillis: 5_000,
     application_name: 'kohort-migrate',
+    // Above all a setting of the session, which a pooler refuses: migrations must not go through one.
+    idle_in_transaction_session_timeout: idleTimeoutMs,
   });
   client.on('error', () => undefined);
-  await client.connect();
+  await client.connect().catch(refuseUndeclaredPooler);
   try {
     await client.query('BEGIN');
     await client.query('SELECT pg_advisory_xact_lock($1)', [advisoryLocks.migration]);

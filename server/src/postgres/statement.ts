@@ -19,14 +19,21 @@ export function named(name: string, { text, values }: Sql): Statement {
   return { name, text, values };
 }
 
+export interface Sending {
+  readonly timeoutMs: number;
+  /** Whether a statement that was prepared is still there for the next call. */
+  readonly keepsPrepared: boolean;
+}
+
 /** `statement_timeout` cannot fire in a backend that is stuck, so the client has its own timeout, a little later. */
-export function queryConfig(statement: Sql | Statement, timeoutMs: number): pg.QueryConfig {
+export function queryConfig(statement: Sql | Statement, { timeoutMs, keepsPrepared }: Sending): pg.QueryConfig {
   const { text, values } = statement;
   const config = { text, values, query_timeout: timeoutMs + cancelGraceMs };
-  return 'name' in statement && statement.name !== undefined ? { name: statement.name, ...config } : config;
+  const isNamed = keepsPrepared && 'name' in statement && statement.name !== undefined;
+  return isNamed ? { name: statement.name, ...config } : config;
 }
 
 /** The same, with each row as a tuple of its columns. */
-export function tupleConfig(statement: Sql | Statement, timeoutMs: number): pg.QueryArrayConfig {
-  return { ...queryConfig(statement, timeoutMs), rowMode: 'array' };
+export function tupleConfig(statement: Sql | Statement, sending: Sending): pg.QueryArrayConfig {
+  return { ...queryConfig(statement, sending), rowMode: 'array' };
 }

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Tx } from './database.ts';
 import { CommitUnknown, isConnectionLost, isRetryable } from './errors.ts';
 import type { Probe } from './probe.ts';
-import { queryConfig, tupleConfig } from './statement.ts';
+import { queryConfig, type Sending, tupleConfig } from './statement.ts';
 
 /**
  * Planner features that can cost more than they save: just-in-time compilation, parallel workers, and bitmap scans, which read
@@ -24,6 +24,8 @@ export interface TransactionOptions {
   readonly statementTimeout?: number;
   /** Milliseconds that a statement of this transaction may wait for a lock; by default up to the statement timeout. */
   readonly lockTimeout?: number;
+  /** Milliseconds that this transaction may idle before PostgreSQL ends it, where the session has no such limit. */
+  readonly idleTimeout?: number;
   /** Planner features to switch off in this transaction. */
   readonly plannerOff?: readonly PlannerFeature[];
 }
@@ -37,12 +39,16 @@ export function beginText({
   readOnly = false,
   statementTimeout,
   lockTimeout,
+  idleTimeout,
   plannerOff = [],
 }: TransactionOptions): string {
   const level = isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
   const statements = [`BEGIN${level}${readOnly ? ' READ ONLY' : ''}`];
   if (statementTimeout !== undefined) statements.push(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
   if (lockTimeout !== undefined) statements.push(`SET LOCAL lock_timeout = ${Math.trunc(lockTimeout)}`);
+  if (idleTimeout !== undefined) {
+    statements.push(`SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(idleTimeout)}`);
+  }
   return [...statements, ...plannerOff.map((feature) => switchOff[feature])].join('; ');
 }
 
@@ -54,14 +60,14 @@ export async function runTransaction<T>(
   client: pg.PoolClient,
   probe: Probe,
   work: (tx: Tx) => Promise<T>,
-  timeoutMs: number,
+  sending: Sending,
   options: TransactionOptions,
 ): Promise<T> {
-  const run = (text: string) => probe.unlessAway(client.query(queryConfig({ text, values: [] }, timeoutMs)));
+  const run = (text: string) => probe.unlessAway(client.query(queryConfig({ text, values: [] }, sending)));
   let committing = false;
   try {
     await run(beginText(options));
-    const result = await work(transactionOn(client, probe, timeoutMs));
+    const result = await work(transactionOn(client, probe, sending));
     committing = true;
     const { command } = await run('COMMIT');
     // COMMIT of a failed transaction reports ROLLBACK; acknowledging it would lose the write.
@@ -82,9 +88,9 @@ export async function runTransaction<T>(
   }
 }
 
-function transactionOn(client: pg.PoolClient, probe: Probe, timeoutMs: number): Tx {
+function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending): Tx {
   const query: Tx['query'] = async <Row extends object>(statement: Parameters<Tx['query']>[0]) =>
-    (await probe.unlessAway(client.query<Row>(queryConfig(statement, timeoutMs)))).rows;
+    (await probe.unlessAway(client.query<Row>(queryConfig(statement, sending)))).rows;
   const tx: Tx = {
     inTransaction: true,
     transaction: (part) => part(tx),
@@ -92,7 +98,7 @@ function transactionOn(client: pg.PoolClient, probe: Probe, timeoutMs: number): 
     // The COMMIT that follows decides whether it happened.
     write: query,
     rows: async <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
-      (await probe.unlessAway(client.query<Row>(tupleConfig(statement, timeoutMs)))).rows,
+      (await probe.unlessAway(client.query<Row>(tupleConfig(statement, sending)))).rows,
   };
   return tx;
 }
