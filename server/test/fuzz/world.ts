@@ -87,6 +87,9 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
   /** What is named above is there again, whatever has been deleted since. */
   async function restore(): Promise<void> {
     if (await isGone(`/api/layers/${knownLayer}`)) await demand('POST', '/api/layers', admin, { slug: knownLayer });
+    const layer: { segments: { slug: string }[] } = await demand('GET', `/api/layers/${knownLayer}`, admin);
+    // A layer in use cannot be deleted.
+    for (const { slug } of layer.segments) await demand('PATCH', `/api/segments/${slug}`, admin, { layer: null });
     for (const slug of slugs) {
       if (await isGone(`/api/segments/${slug}`))
         await demand('POST', '/api/segments', admin, {
