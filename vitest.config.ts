@@ -16,6 +16,8 @@ const POOLED = [
   'server/src/features/memberships/read/consistency.test.ts',
   'server/src/features/imports/member-import.test.ts',
 ];
+/** More than there are cores: most of a test's time is spent waiting for a database or a process. */
+const maxWorkers = 3;
 const postgres = 'testkit/global-setup.ts';
 const hasPooler = process.env.TEST_PGBOUNCER === undefined && (await findPgBouncer()) !== undefined;
 
@@ -29,7 +31,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: UNIT, sequence: { groupOrder: 0 } },
+        // No test of these keeps anything, so the modules are loaded once.
+        test: { name: 'unit', include: UNIT, isolate: false, maxWorkers: 2, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
@@ -39,6 +42,7 @@ export default defineConfig({
           include: [`${FOLDERS}/**/*.test.ts`],
           exclude: ['**/node_modules/**', ...UNIT, ...PROCESS],
           globalSetup: [postgres],
+          maxWorkers,
           sequence: { groupOrder: 1 },
         },
       },
@@ -49,7 +53,8 @@ export default defineConfig({
           include: PROCESS,
           exclude: ['**/node_modules/**', ...UNIT],
           globalSetup: [postgres],
-          sequence: { groupOrder: 2 },
+          maxWorkers,
+          sequence: { groupOrder: 1 },
         },
       },
       ...(hasPooler
@@ -60,7 +65,8 @@ export default defineConfig({
                 name: 'pooled',
                 include: POOLED,
                 globalSetup: [postgres],
-                sequence: { groupOrder: 3 },
+                maxWorkers,
+                sequence: { groupOrder: 1 },
               },
             },
           ]
