@@ -39,7 +39,7 @@ export function ruleSource({ share, condition }: Pick<Definition, 'share' | 'con
 }
 
 /** The key that a user's bucket in a segment is computed of; undefined for a user who has none, and is out. */
-function bucketKey({ bucketBy }: Definition, { key, attributes }: Subject): string | undefined {
+function bucketKey({ bucketBy }: Definition, { key, attributes }: Omit<Subject, 'overrides'>): string | undefined {
   if (bucketBy === null) return key;
   let value: Json | undefined = attributes;
   for (const name of bucketBy) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
@@ -48,7 +48,7 @@ function bucketKey({ bucketBy }: Definition, { key, attributes }: Subject): stri
 }
 
 /** The bucket of a user in a segment; null where the segment takes no share, or the user has no key for it. */
-export function bucketOf(definition: Definition, subject: Subject): number | null {
+export function bucketOf(definition: Definition, subject: Omit<Subject, 'overrides'>): number | null {
   const key = definition.share === null ? undefined : bucketKey(definition, subject);
   return definition.share === null || key === undefined ? null : bucket(definition.share.salt, key);
 }

@@ -1,5 +1,6 @@
-import { type Held, heldDeciderOf, type Mode, type Steps, type Subject } from './decide.ts';
+import { bucketOf, type Held, heldDeciderOf, type Mode, type Steps, type Subject } from './decide.ts';
 import { type Definition, type Definitions, inOrder } from './definition.ts';
+import { changesMindAt } from './share.ts';
 
 export interface TimedOverride {
   readonly mode: Mode;
@@ -62,4 +63,26 @@ export function lookAheadOf(definitions: Definitions, definition: Definition): L
     }
     return { member, nextMoment: moment <= lastMoment ? moment : null };
   };
+}
+
+export type TimeCause = 'start' | 'end' | 'expiry' | 'ramp' | 'attributes';
+
+/**
+ * Why time alone moved a user at a moment, looked for in the segment first and then in those that its condition names. What is
+ * neither start, end, expiry nor ramp is a date of the user's that a condition speaks of.
+ */
+export function causeOfMoment(
+  definitions: Definitions,
+  definition: Definition,
+  subject: TimedSubject,
+  moment: number,
+): TimeCause {
+  for (const one of inOrder(definitions.byId, [definition]).reverse()) {
+    if (one.activeFrom === moment) return 'start';
+    if (one.activeUntil === moment) return 'end';
+    if (subject.overrides.get(one.id)?.expiresAt === moment) return 'expiry';
+    const bucket = one.share?.kind === 'ramp' ? bucketOf(one, subject) : null;
+    if (one.share && bucket !== null && changesMindAt(one.share, bucket) === moment) return 'ramp';
+  }
+  return 'attributes';
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Json, JsonObject } from './conditions/json.ts';
 import { decideOne, inOneGo, type Mode } from './decide.ts';
 import { compileDefinition, type DefinitionSource, definitionsOf } from './definition.ts';
-import { lookAheadOf, maxMoments, type TimedOverride, type TimedSubject } from './next-moment.ts';
+import { causeOfMoment, lookAheadOf, maxMoments, type TimedOverride, type TimedSubject } from './next-moment.ts';
 
 const T = Date.parse('2026-11-26T12:00:00.000Z');
 /** Everything happens within so many milliseconds, so that every one of them can be tried. */
@@ -97,6 +97,31 @@ describe('the next moment', () => {
     const attributes = Object.fromEntries(dates.map((name, i) => [name, T + 1 + i]));
     const found = outlook([{ ...blank, condition }], 1, subjectOf(attributes));
     expect(found).toEqual({ member: true, nextMoment: T + maxMoments });
+  });
+});
+
+describe('the cause of a moment', () => {
+  const date = new Date(T);
+  const ramp = { from: 0, to: 100, starts_at: '2026-11-26T11:59:00Z', ends_at: '2026-11-26T12:00:00Z' };
+
+  test.each<[cause: string, of: Partial<DefinitionSource>, subject: TimedSubject]>([
+    ['start', { active_from: date }, subjectOf({})],
+    ['end', { active_until: date }, subjectOf({})],
+    ['expiry', {}, subjectOf({}, [[1, { mode: 'exclude', expiresAt: T }]])],
+    // A key whose bucket lies in the first thousandth, which this ramp reaches as it ends.
+    ['ramp', { ramp: { ...ramp, to: 0.001 } }, { ...subjectOf({}), key: '308214' }],
+    ['attributes', { condition: { a: { $before: 'now' } } }, subjectOf({ a: T - 1 })],
+  ])('%s', (cause, of, subject) => {
+    for (const [id, condition] of [
+      [1, of.condition ?? null],
+      [2, { $inSegment: 1 }],
+    ] as const) {
+      const naming = { ...blank, id: 2, slug: 'B', condition };
+      const definitions = compiled(id === 1 ? [{ ...blank, ...of }] : [{ ...blank, ...of }, naming]);
+      const definition = definitions.byId.get(id);
+      if (!definition) throw new Error('no segment');
+      expect(causeOfMoment(definitions, definition, subject, T)).toBe(cause);
+    }
   });
 });
 
