@@ -117,7 +117,7 @@ export async function signUp(
     return await db.transaction(async (tx) => {
       // Looked up first, so that a taken username draws no user id.
       if (await isUsernameTaken(tx, username.toLowerCase())) throw taken();
-      const { id } = await createUser(tx, { name });
+      const { id } = await createUser(tx, { name }, 'anonymous');
       await insertAccount(tx, { userId: id, username, passwordHash, role: signUpRole });
       return { id };
     });

@@ -30,7 +30,7 @@ export async function ensureAdmin(db: Database, { mode, password }: FirstAdmin):
     const [faster] = await findAnyAccount(tx);
     if (faster) return false;
     await restartUserIds(tx);
-    const { id } = await createUser(tx, { name: 'admin' });
+    const { id } = await createUser(tx, { name: 'admin' }, 'system');
     await insertAccount(tx, { userId: id, username: 'admin', passwordHash, role: 'admin' });
     return true;
   });

@@ -172,7 +172,7 @@ export async function applyPlan(
   let [done, from] = [0, 0];
   for (let page = 0; page < pages || page === 0; page += slicePages) {
     const slice: Slice = { job: job.id, pages: { from: page, to: page + slicePages } };
-    if (unknown === 'create' && (await registerUsersOf(tx, slice))) pages = await selectPages(tx, table);
+    if (unknown === 'create' && (await registerUsersOf(tx, slice, job.actor))) pages = await selectPages(tx, table);
     const range = await selectRange(tx, slice, now);
     const { first, last, named } = range;
     const plan = { table, part: inPages(slice.pages.from, slice.pages.to) };

@@ -170,8 +170,11 @@ const slice = ({ job, pages }: Slice): Sql => sql`${tableOf(job, 'plan')} p WHER
  * end of the plan, under the ids that they have, and kept locked, because the fence was put up without them.
  * @returns whether there were any.
  */
-export async function registerUsersOf(tx: Tx, part: Slice): Promise<boolean> {
-  const taken = await registerAll(tx, sql`SELECT p.external_id, p.user_id FROM ${slice(part)} AND p.fresh`);
+export async function registerUsersOf(tx: Tx, part: Slice, actor: string): Promise<boolean> {
+  const taken = await registerAll(tx, sql`SELECT p.external_id, p.user_id FROM ${slice(part)} AND p.fresh`, {
+    cause: 'import',
+    actor,
+  });
   if (taken === 0) return false;
   const moved = await tx.write<{ user_id: number }>(sql`
     WITH taken AS (

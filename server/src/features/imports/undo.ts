@@ -108,7 +108,7 @@ async function previewUsers({ db }: ImportWork, job: JobRow): Promise<Counted> {
   return { ...noCounts, ...found };
 }
 
-async function restoreAll(tx: Tx, undone: number, progress: (processed: number) => void) {
+async function restoreAll(tx: Tx, undone: number, actor: string, progress: (processed: number) => void) {
   const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
   let [after, done] = [0, 0];
   for (;;) {
@@ -118,8 +118,8 @@ async function restoreAll(tx: Tx, undone: number, progress: (processed: number) 
     // The next statement sees what those did who had the locks before.
     await lockUsers(tx, ids);
     const changes = userChangesOf(undone);
-    const updated = await restoreUsers(tx, changes, ids);
-    const removed = await deleteUntouched(tx, changes, ids);
+    const updated = await restoreUsers(tx, changes, ids, actor);
+    const removed = await deleteUntouched(tx, changes, ids, actor);
     counts.updated += updated;
     counts.removed += removed;
     counts.kept += ids.length - updated - removed;
@@ -138,7 +138,7 @@ function applyUsers(
   return transactionBehindFence(
     db,
     { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
-    async (tx) => finish(tx, await restoreAll(tx, undone, progress)),
+    async (tx) => finish(tx, await restoreAll(tx, undone, job.actor, progress)),
     long,
   );
 }

@@ -45,17 +45,17 @@ async function settleTaken(tx: Tx, taken: readonly Settled[]): Promise<Settled[]
 
 async function applyUsers(
   tx: Tx,
-  job: number,
+  { id: job, actor }: JobRow,
   users: readonly Settled[],
 ): Promise<Omit<Counted, 'removed' | 'lapsed'>> {
   const fresh = users.filter(({ before }) => before === undefined);
-  const made = new Set(await insertUsers(tx, statesOf(fresh)));
+  const made = new Set(await insertUsers(tx, statesOf(fresh), actor));
   const taken = await settleTaken(
     tx,
     fresh.filter(({ state }) => !made.has(state.id)),
   );
   const known = [...users.filter(({ before }) => before !== undefined), ...taken];
-  const updated = await updateUsers(tx, statesOf(known));
+  const updated = await updateUsers(tx, statesOf(known), actor);
   await insertUserChanges(tx, job, [
     ...[...made].map((id) => ({ id, version: null, name: null })),
     ...known.flatMap(({ before }) =>
@@ -69,7 +69,7 @@ async function applyAll(tx: Tx, job: JobRow, progress: (processed: number) => vo
   const counts = { ...noCounts, added: 0, updated: 0, unchanged: 0 };
   let done = 0;
   await eachSettled(tx, job.id, { lock: true }, async (users, rows) => {
-    const { added, updated, unchanged } = await applyUsers(tx, job.id, users);
+    const { added, updated, unchanged } = await applyUsers(tx, job, users);
     counts.added += added;
     counts.updated += updated;
     counts.unchanged += unchanged;

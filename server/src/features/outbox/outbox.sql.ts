@@ -3,8 +3,21 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import type { Mode } from '../../segmentation/decide.ts';
 
-/** `override`: what stands between a user and a segment has changed. `erasure`: a user is gone, with all of theirs. */
-export type EventKind = 'override' | 'erasure';
+/**
+ * `override`: what stands between a user and a segment has changed. `attributes`: those of a user, or they were registered.
+ * `erasure`: a user is gone, with all of theirs. `definition`: of a segment, which may be gone.
+ */
+export type EventKind = 'override' | 'attributes' | 'erasure' | 'definition';
+
+/** What is known of a change of a definition. */
+export interface DefinitionDetails {
+  /** Its version from then on. */
+  readonly version: number;
+  /** Whether it may move members. */
+  readonly decides: boolean;
+  /** Whether transactions may be under way that do not record what matters to the segment from now on. */
+  readonly waits: boolean;
+}
 
 /** Something that feeds may have to tell. */
 export interface FeedEvent {
@@ -19,6 +32,8 @@ export interface FeedEvent {
   readonly actor: string;
   /** Of a user who is gone. */
   readonly external_id: string | null;
+  /** Of a definition. */
+  readonly details: DefinitionDetails | null;
 }
 
 /**
@@ -30,6 +45,48 @@ export function overrideEvents(rows: Sql): Sql {
   return sql`
     INSERT INTO feed_events (kind, segment_id, user_id, mode, at, cause, actor)
     SELECT 'override', r.segment_id, r.user_id, r.mode, r.at, r.cause, r.actor FROM (${rows}) r`;
+}
+
+/** Why users were registered or changed, and by whom. */
+export interface UserEventsBy {
+  readonly cause: 'attributes' | 'import';
+  readonly actor: string;
+}
+
+/**
+ * Part of a statement that registers users or changes their attributes: records it where a followed segment has a rule. `rows` are
+ * those users, with the columns user_id and at; they are locked.
+ */
+export function userEvents(rows: Sql, { cause, actor }: UserEventsBy): Sql {
+  return sql`
+    INSERT INTO feed_events (kind, user_id, at, cause, actor)
+    SELECT 'attributes', r.user_id, r.at, ${cause}::text, ${actor}::text
+    FROM (${rows}) r
+    WHERE EXISTS (
+      SELECT FROM feed_segments f JOIN segments s ON s.id = f.segment_id
+      WHERE num_nonnulls(s.percentage, s.ramp, s.layer_id, s.condition) > 0
+    )`;
+}
+
+/** Part of a statement that deletes users: `rows` are those, with the columns id and external_id. */
+export function erasureEvents(rows: Sql, actor: string): Sql {
+  return sql`
+    INSERT INTO feed_events (kind, user_id, external_id, at, cause, actor)
+    SELECT 'erasure', r.id, r.external_id, date_trunc('milliseconds', clock_timestamp()), 'erasure', ${actor}::text
+    FROM (${rows}) r
+    WHERE EXISTS (SELECT FROM feed_segments)`;
+}
+
+/** The transaction has changed the definition. */
+export async function recordDefinition(
+  tx: Tx,
+  segmentId: number,
+  { at, actor, ...details }: DefinitionDetails & { readonly at: Date; readonly actor: string },
+): Promise<void> {
+  await tx.write(sql`
+    INSERT INTO feed_events (kind, segment_id, at, actor, details)
+    SELECT 'definition', ${segmentId}::bigint, ${at}::timestamptz, ${actor}, ${JSON.stringify(details)}::jsonb
+    WHERE EXISTS (SELECT FROM feeds)`);
 }
 
 /** The transaction has locked the user, and deletes them. */
@@ -50,8 +107,15 @@ export async function takeEvents(db: Db, limit: number): Promise<FeedEvent[]> {
     WITH taken AS (
       DELETE FROM feed_events e
       WHERE e.seq = ANY(ARRAY(SELECT f.seq FROM feed_events f ORDER BY f.seq LIMIT ${limit}))
-      RETURNING e.seq, e.kind, e.segment_id, e.user_id, e.mode, e.at, e.cause, e.actor, e.external_id
+      RETURNING e.seq, e.kind, e.segment_id, e.user_id, e.mode, e.at, e.cause, e.actor, e.external_id, e.details
     )
     SELECT * FROM taken ORDER BY seq`);
   return rows;
+}
+
+/** Those of the users of whom more events wait. */
+export async function selectWaiting(db: Db, userIds: readonly number[]): Promise<ReadonlySet<number>> {
+  const rows = await db.query<{ user_id: number }>(sql`
+    SELECT DISTINCT e.user_id FROM feed_events e WHERE e.user_id = ANY(${userIds}::bigint[])`);
+  return new Set(rows.map(({ user_id }) => user_id));
 }

@@ -1,2 +1,14 @@
 /** The door of the feature: what those who change something tell the feeds, in the transaction that changes it. */
-export { type EventKind, type FeedEvent, overrideEvents, recordErasure, takeEvents } from './outbox.sql.ts';
+export {
+  type DefinitionDetails,
+  type EventKind,
+  erasureEvents,
+  type FeedEvent,
+  overrideEvents,
+  recordDefinition,
+  recordErasure,
+  selectWaiting,
+  takeEvents,
+  type UserEventsBy,
+  userEvents,
+} from './outbox.sql.ts';

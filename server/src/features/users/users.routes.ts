@@ -19,7 +19,9 @@ export interface UsersContext {
 
 export function userRoutes({ route }: Router, context: UsersContext, once: Once): void {
   const { db } = context;
-  route(contract.createUser, ({ body, idempotent }) => once(idempotent, (within) => createUser(within, body)));
+  route(contract.createUser, ({ body, idempotent, caller }) =>
+    once(idempotent, (within) => createUser(within, body, caller.actor)),
+  );
 
   route(contract.listUsers, async ({ query }) => {
     const page = await listUsers(context, query);
@@ -28,7 +30,9 @@ export function userRoutes({ route }: Router, context: UsersContext, once: Once)
 
   route(contract.readUser, async ({ params }) => onWire(await readUser(db, parseUserRef(params.user))));
 
-  route(contract.changeUser, async ({ params, body }) => onWire(await changeUser(db, parseUserRef(params.user), body)));
+  route(contract.changeUser, async ({ params, body, caller }) =>
+    onWire(await changeUser(db, parseUserRef(params.user), body, caller.actor)),
+  );
 
   route(contract.eraseUser, async ({ params, caller }) => {
     const { id } = await eraseUser(context, parseUserRef(params.user), {

@@ -2,6 +2,7 @@ import type { UserRef } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
+import { erasureEvents, type UserEventsBy, userEvents } from '../outbox/outbox.ts';
 import type { AnyObject } from './merge-patch.ts';
 
 export interface UserRow {
@@ -48,7 +49,7 @@ export async function selectUserForUpdate(tx: Tx, ref: UserRef): Promise<UserRow
 }
 
 /** Undefined when the external id is taken, by a user who was committed before or by a rival that was quicker. */
-export async function insertUser(db: Db, user: NewUser): Promise<number | undefined> {
+export async function insertUser(db: Db, user: NewUser, actor: string): Promise<number | undefined> {
   const rows = await db.write<{ id: number }>(sql`
     WITH fresh AS (
       SELECT ${nextUserId} AS id
@@ -67,6 +68,8 @@ export async function insertUser(db: Db, user: NewUser): Promise<number | undefi
     ), versioned AS (
       INSERT INTO attribute_versions (user_id, version, at, attributes)
       SELECT made.id, made.attributes_version, made.created_at, made.attributes FROM made WHERE made.attributes <> '{}'
+    ), recorded AS (
+      ${userEvents(sql`SELECT made.id AS user_id, made.created_at AS at FROM made`, { cause: 'attributes', actor })}
     )
     SELECT made.id FROM made`);
   return rows[0]?.id;
@@ -76,6 +79,7 @@ export async function updateUser(
   tx: Tx,
   id: number,
   change: { name: string | null; attributes: AnyObject },
+  actor: string,
 ): Promise<UserRow | undefined> {
   const rows = await tx.write<UserRow>(sql`
     WITH changed AS (
@@ -92,6 +96,9 @@ export async function updateUser(
       FROM changed c
       WHERE c.attributes_version > 1
       ON CONFLICT ON CONSTRAINT attribute_versions_pkey DO NOTHING
+      RETURNING user_id, at
+    ), recorded AS (
+      ${userEvents(sql`SELECT v.user_id, v.at FROM versioned v`, { cause: 'attributes', actor })}
     )
     SELECT id, external_id, name, attributes, attributes_version, created_at FROM changed`);
   return rows[0];
@@ -138,7 +145,7 @@ export async function lockUsers(tx: Tx, ids: readonly number[]): Promise<number>
  * Registers users without name and attributes, set-based. `users` is a query with the columns `external_id` and `user_id`.
  * @returns how many of the external ids were taken.
  */
-export async function registerAll(tx: Tx, users: Sql): Promise<number> {
+export async function registerAll(tx: Tx, users: Sql, by: UserEventsBy): Promise<number> {
   const rows = await tx.write<{ taken: number }>(sql`
     WITH asked AS MATERIALIZED (${users}), keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT a.external_id, a.user_id FROM asked a
@@ -146,14 +153,16 @@ export async function registerAll(tx: Tx, users: Sql): Promise<number> {
       RETURNING external_id, user_id
     ), made AS (
       INSERT INTO users (id, external_id) OVERRIDING SYSTEM VALUE SELECT k.user_id, k.external_id FROM keyed k
-      RETURNING id
+      RETURNING id, created_at
+    ), recorded AS (
+      ${userEvents(sql`SELECT m.id AS user_id, m.created_at AS at FROM made m`, by)}
     )
     SELECT (SELECT count(*) FROM asked) - count(*) AS taken FROM made`);
   return rows[0]?.taken ?? 0;
 }
 
 /** Registers those of the external ids that are unknown. In their order, so that rivals do not wait for each other in a circle. */
-export async function registerMissing(tx: Tx, externalIds: readonly string[]): Promise<void> {
+export async function registerMissing(tx: Tx, externalIds: readonly string[], actor: string): Promise<void> {
   if (externalIds.length === 0) return;
   await registerAll(
     tx,
@@ -164,6 +173,7 @@ export async function registerMissing(tx: Tx, externalIds: readonly string[]): P
         WHERE NOT EXISTS (SELECT FROM user_keys k WHERE k.external_id = e.external_id)
         ORDER BY e.external_id COLLATE "C"
       ) m`,
+    { cause: 'attributes', actor },
   );
 }
 
@@ -218,7 +228,7 @@ const unnested = (users: readonly UserState[]) => sql`unnest(
  * Registers users under ids that were drawn before, with a version of their attributes if they have any.
  * @returns the ids of those that were registered; the external ids of the others are taken.
  */
-export async function insertUsers(tx: Tx, users: readonly UserState[]): Promise<number[]> {
+export async function insertUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<number[]> {
   const rows = await tx.write<{ id: number }>(sql`
     WITH n AS MATERIALIZED (SELECT * FROM ${unnested(users)}), keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT n.external_id, n.id FROM n
@@ -231,6 +241,8 @@ export async function insertUsers(tx: Tx, users: readonly UserState[]): Promise<
     ), versioned AS (
       INSERT INTO attribute_versions (user_id, version, at, attributes)
       SELECT m.id, m.attributes_version, m.created_at, m.attributes FROM made m WHERE m.attributes <> '{}'
+    ), recorded AS (
+      ${userEvents(sql`SELECT m.id AS user_id, m.created_at AS at FROM made m`, { cause: 'import', actor })}
     )
     SELECT made.id FROM made`);
   return rows.map(({ id }) => id);
@@ -244,7 +256,7 @@ export async function selectIdsOf(tx: Tx, externalIds: readonly string[]): Promi
 }
 
 /** Changes those that differ, and returns how many did. */
-export async function updateUsers(tx: Tx, users: readonly UserState[]): Promise<number> {
+export async function updateUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<number> {
   const rows = await tx.write<{ count: number }>(sql`
     WITH changed AS (
       UPDATE users u
@@ -259,6 +271,9 @@ export async function updateUsers(tx: Tx, users: readonly UserState[]): Promise<
       FROM changed c
       WHERE c.attributes_version > 1
       ON CONFLICT ON CONSTRAINT attribute_versions_pkey DO NOTHING
+      RETURNING user_id, at
+    ), recorded AS (
+      ${userEvents(sql`SELECT v.user_id, v.at FROM versioned v`, { cause: 'import', actor })}
     )
     SELECT count(*) AS count FROM changed`);
   return rows[0]?.count ?? 0;
@@ -281,7 +296,7 @@ const untouched = sql`c.version_before IS NULL
   AND NOT EXISTS (SELECT FROM accounts a WHERE a.user_id = u.id)`;
 
 /** Gives users back the names and attributes they had before an import, unless they were changed since. */
-export async function restoreUsers(tx: Tx, changes: Sql, ids: readonly number[]): Promise<number> {
+export async function restoreUsers(tx: Tx, changes: Sql, ids: readonly number[], actor: string): Promise<number> {
   const rows = await tx.write<{ count: number }>(sql`
     WITH restored AS (
       UPDATE users u
@@ -295,13 +310,16 @@ export async function restoreUsers(tx: Tx, changes: Sql, ids: readonly number[])
       SELECT r.id, r.attributes_version, date_trunc('milliseconds', clock_timestamp()), r.attributes
       FROM restored r
       ON CONFLICT ON CONSTRAINT attribute_versions_pkey DO NOTHING
+      RETURNING user_id, at
+    ), recorded AS (
+      ${userEvents(sql`SELECT v.user_id, v.at FROM versioned v`, { cause: 'import', actor })}
     )
     SELECT count(*) AS count FROM restored`);
   return rows[0]?.count ?? 0;
 }
 
 /** Deletes users that an import registered and nothing has touched since. The transaction has locked them. */
-export async function deleteUntouched(tx: Tx, changes: Sql, ids: readonly number[]): Promise<number> {
+export async function deleteUntouched(tx: Tx, changes: Sql, ids: readonly number[], actor: string): Promise<number> {
   const rows = await tx.write<{ count: number }>(sql`
     WITH deleted AS (
       DELETE FROM users u USING (${changes}) c
@@ -311,6 +329,8 @@ export async function deleteUntouched(tx: Tx, changes: Sql, ids: readonly number
       DELETE FROM user_keys k USING deleted d WHERE k.external_id = d.external_id
     ), versions AS (
       DELETE FROM attribute_versions v USING deleted d WHERE v.user_id = d.id
+    ), recorded AS (
+      ${erasureEvents(sql`SELECT d.id, d.external_id FROM deleted d`, actor)}
     )
     SELECT count(*) AS count FROM deleted`);
   return rows[0]?.count ?? 0;

@@ -63,13 +63,13 @@ function checkSize(attributes: AnyObject): void {
 }
 
 /** Finds the user and locks them, or registers one under a new external id. */
-export async function findOrRegister(tx: Tx, ref: UserRef): Promise<UserRow> {
+export async function findOrRegister(tx: Tx, ref: UserRef, actor: string): Promise<UserRow> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
     const found = await selectUserForUpdate(tx, ref);
     if (found) return found;
     if (ref.id !== undefined) throw unknownUser();
     // A rival may register it first. Either way the next statement finds it, unless it has been erased by then.
-    await insertUser(tx, { external_id: ref.externalId, name: null, attributes: {} });
+    await insertUser(tx, { external_id: ref.externalId, name: null, attributes: {} }, actor);
   }
   throw new Problem('overloaded', 'The user is registered and erased again and again. Try again shortly.', {
     retryAfter: 1,
@@ -83,6 +83,7 @@ export async function createUser(
     name = null,
     attributes = {},
   }: { external_id?: string | null; name?: string | null; attributes?: AnyObject },
+  actor: string,
 ): Promise<{ id: number }> {
   if (external_id !== null) {
     const fault = externalIdFault(external_id);
@@ -93,8 +94,8 @@ export async function createUser(
   const user: NewUser = { external_id, name, attributes };
   // An import that registers the same external id keeps its key locked until it commits.
   const id = await (external_id === null
-    ? insertUser(db, user)
-    : transactionBesideFences(db, (tx) => insertUser(tx, user)));
+    ? insertUser(db, user, actor)
+    : transactionBesideFences(db, (tx) => insertUser(tx, user, actor)));
   if (id === undefined) throw new Problem('external_id_taken', 'A user with this external id exists.');
   return { id };
 }
@@ -120,16 +121,19 @@ export function changeUser(
   db: Database,
   ref: UserRef,
   { name, attributes }: { name?: string | null; attributes?: AnyObject },
+  actor: string,
 ): Promise<UserRow> {
   if (attributes !== undefined) checkAttributeNames(attributes, { isPatch: true });
   return transactionBesideFences(db, async (tx) => {
-    const user = await findOrRegister(tx, ref);
+    const user = await findOrRegister(tx, ref, actor);
     const merged = attributes === undefined ? user.attributes : mergePatch(user.attributes, attributes);
     checkSize(merged);
-    const changed = await updateUser(tx, user.id, {
-      name: name === undefined ? user.name : name,
-      attributes: merged,
-    });
+    const changed = await updateUser(
+      tx,
+      user.id,
+      { name: name === undefined ? user.name : name, attributes: merged },
+      actor,
+    );
     if (!changed) throw unknownUser();
     return changed;
   });

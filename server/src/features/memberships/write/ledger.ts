@@ -162,7 +162,7 @@ async function changeWithin(
   const times = wanted.map(({ expiresAt }) => expiresAt);
   const past = await selectPast(tx, times);
   if (past.length > 0) throw pastTime(...past.flatMap((place) => wanted[place] ?? []));
-  const user = await findOrRegister(tx, ref);
+  const user = await findOrRegister(tx, ref, actor);
   // The user is locked: from here on no other writer changes their memberships.
   await removeEndedOfUser(tx, user.id);
   const kinds = wanted.some(({ kind }) => kind === 'remove')

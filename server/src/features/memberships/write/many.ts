@@ -69,7 +69,7 @@ async function changeWithin(
   const segmentId = await selectSegmentId(tx, slug);
   if (segmentId === undefined) throw unknownSegment(slug);
   // The users are locked from here on: no other writer changes their memberships.
-  const ids = await lockAll(tx, changes);
+  const ids = await lockAll(tx, changes, actor);
   await removeExpiredOfUsers(tx, ids, segmentId);
   const kinds = await kindsOf(tx, definitions, slug, changes, ids);
   const outcomes = await applyChanges(
@@ -91,11 +91,12 @@ async function changeWithin(
 }
 
 /** Registers the unknown external ids of those who are added, locks all users, and returns their ids. */
-async function lockAll(tx: Tx, changes: readonly MemberChange[]): Promise<number[]> {
+async function lockAll(tx: Tx, changes: readonly MemberChange[], actor: string): Promise<number[]> {
   const added = changes.filter(({ kind }) => kind === 'include');
   await registerMissing(
     tx,
     added.flatMap(({ user }) => user.externalId ?? []),
+    actor,
   );
   const found = await lockUsersByRef(
     tx,
