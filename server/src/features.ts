@@ -67,7 +67,7 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
     streamLinks: createStreamLinks(config.jwtSecret),
     reports: reportContext({ db, secret: config.jwtSecret }),
     exports: exportContext(reading),
-    feeds: feedsContext(db, reading.cursors, onError),
+    feeds: feedsContext(db, reading.cursors, definitions, onError),
     following: followingContext(db),
     imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
   };

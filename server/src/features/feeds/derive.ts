@@ -1,6 +1,9 @@
 import type { ChangeCause } from '@kohort/contract';
 import type { Tx } from '../../postgres/database.ts';
 import type { FeedEvent } from '../outbox/outbox.ts';
+import { deriveFromEvents } from './derive-rules.ts';
+import type { Due } from './due.sql.ts';
+import type { Moment } from './moment.ts';
 import { selectToldOf } from './told.sql.ts';
 
 /** Where a user stands in a segment from a moment on. */
@@ -20,24 +23,28 @@ export interface Standing {
  * What events come to, in their order: for each, where its user stands from then on. It may say what was told before, and
  * about users who were not moved; `tell` compares with what was told last.
  */
-export async function standingsAfter(tx: Tx, events: readonly FeedEvent[]): Promise<Standing[]> {
+export async function standingsAfter(
+  tx: Tx,
+  moment: Moment,
+  events: readonly FeedEvent[],
+  /** Users of whom more events wait. */
+  waiting: ReadonlySet<number>,
+): Promise<{ standings: Standing[]; due: Due[] }> {
+  const derived = await deriveFromEvents(tx, moment, events, waiting);
+  const byOrder = Map.groupBy(derived.standings, ({ order }) => order);
   const standings: Standing[] = [];
-  for (const event of events) {
-    switch (event.kind) {
-      case 'override':
-        standings.push(...standingsOfOverride(event));
-        break;
-      case 'erasure':
-        standings.push(...(await standingsOfErasure(tx, event, standings)));
-        break;
-    }
+  for (const [order, event] of events.entries()) {
+    standings.push(...(byOrder.get(order) ?? []));
+    if (event.kind === 'override') standings.push(...standingsOfOverride(moment, event));
+    if (event.kind === 'erasure') standings.push(...(await standingsOfErasure(tx, event, standings)));
   }
-  return standings;
+  return { standings, due: derived.due };
 }
 
 /** In a list overrides alone decide. */
-function standingsOfOverride({ segment_id, user_id, mode, at, cause, actor }: FeedEvent): Standing[] {
-  if (segment_id === null || user_id === null) return [];
+function standingsOfOverride({ rules }: Moment, event: FeedEvent): Standing[] {
+  const { segment_id, user_id, mode, at, cause, actor } = event;
+  if (segment_id === null || user_id === null || rules.byId.has(segment_id)) return [];
   const isIn = mode === 'include';
   return [{ segmentId: segment_id, userId: user_id, isIn, at, cause: cause ?? undefined, actor }];
 }

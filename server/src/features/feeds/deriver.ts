@@ -1,32 +1,18 @@
-import type { Database, Tx } from '../../postgres/database.ts';
-import { takeEvents } from '../outbox/outbox.ts';
-import { standingsAfter } from './derive.ts';
-import { tell } from './tell.ts';
-import {
-  beginFeedsOf,
-  fillList,
-  lastUserId,
-  selectUnfilled,
-  selectWriters,
-  tryTelling,
-  updateFilled,
-  updateWriters,
-} from './told.sql.ts';
+import type { Database } from '../../postgres/database.ts';
+import { type DefinitionCache, definitionsAt } from '../segments/segments.ts';
+import type { TurnSizes } from './moment.ts';
+import { RulesInMemory, takeTurn } from './turn.ts';
 
-export interface DeriverOptions {
+export interface DeriverOptions extends Partial<TurnSizes> {
   readonly db: Database;
+  readonly definitions: DefinitionCache;
   readonly onError: (error: unknown, what: string) => void;
   /** Called after changes were told by this process. */
   readonly onTold?: () => void;
   readonly pollMs?: number;
-  /** Events that one transaction takes. */
-  readonly eventsAtOnce?: number;
-  /** Members that one transaction goes through. */
-  readonly sliceRows?: number;
 }
 
-/** What a turn found to do: nothing, or another has it; or something, and there may be more. */
-type Turn = 'idle' | 'worked';
+const sizesByDefault: TurnSizes = { eventsAtOnce: 1_000, sliceRows: 20_000, usersAtOnce: 2_000 };
 
 /**
  * Finds out who has entered and left, from what the writers recorded, and tells it. Every instance has one, and one at
@@ -35,13 +21,14 @@ type Turn = 'idle' | 'worked';
  */
 export class Deriver {
   readonly #options: Required<DeriverOptions>;
+  readonly #memory = new RulesInMemory();
   #polling: Promise<void> | undefined;
   #isStopping = false;
   #isWoken = false;
   #endPause = () => {};
 
   constructor(options: DeriverOptions) {
-    this.#options = { onTold: () => undefined, pollMs: 250, eventsAtOnce: 1_000, sliceRows: 20_000, ...options };
+    this.#options = { onTold: () => undefined, pollMs: 250, ...sizesByDefault, ...options };
   }
 
   start(): void {
@@ -85,38 +72,14 @@ export class Deriver {
     });
   }
 
-  /** Events first: a single change does not wait for more than one slice of a large piece of work. */
-  async turn(): Promise<Turn> {
-    const { db, onTold, eventsAtOnce } = this.#options;
-    let told = 0;
-    const found = await db.transaction(async (tx): Promise<Turn> => {
-      told = 0;
-      if (!(await tryTelling(tx))) return 'idle';
-      const events = await takeEvents(tx, eventsAtOnce);
-      if (events.length > 0) {
-        told = await tell(tx, await standingsAfter(tx, events));
-        return 'worked';
-      }
-      return this.#fill(tx);
+  async turn(): Promise<'idle' | 'worked'> {
+    const { db, definitions, onTold, ...sizes } = this.#options;
+    const turn = await db.transaction((tx) => takeTurn(tx, definitions.current, this.#memory, sizes), {
+      isolation: 'repeatable read',
     });
-    if (told > 0) onTold();
-    return found;
-  }
-
-  /** Fills a segment that is followed since a short time ago, once all who may not know of it have ended. */
-  async #fill(tx: Tx): Promise<Turn> {
-    const unfilled = await selectUnfilled(tx);
-    if (!unfilled) return 'idle';
-    const { segment_id, filled_to, writers } = unfilled;
-    const writing = await selectWriters(tx);
-    const awaited = writers === null ? writing : writers.filter((one) => writing.includes(one));
-    if (awaited.length > 0) {
-      await updateWriters(tx, segment_id, awaited);
-      return 'idle';
-    }
-    const last = await fillList(tx, segment_id, { after: filled_to, limit: this.#options.sliceRows });
-    await updateFilled(tx, segment_id, last ?? lastUserId);
-    if (last === undefined) await beginFeedsOf(tx, segment_id);
+    if (turn === 'idle') return 'idle';
+    if ('revision' in turn) await definitionsAt(definitions, turn.revision);
+    else if (turn.told > 0) onTold();
     return 'worked';
   }
 }

@@ -65,15 +65,6 @@ export async function insertFeed(
   return rows[0].id;
 }
 
-/** Writers of memberships read the mark from the row that they lock. */
-export async function markFollowed(tx: Tx, segmentIds: readonly number[]): Promise<void> {
-  await tx.write(sql`
-    WITH unmarked AS (
-      SELECT s.id FROM segments s WHERE s.id = ANY(${segmentIds}::bigint[]) AND NOT s.followed ORDER BY s.id FOR NO KEY UPDATE
-    )
-    UPDATE segments s SET followed = true FROM unmarked u WHERE s.id = u.id`);
-}
-
 export async function insertFollows(tx: Tx, feedId: number, segmentIds: readonly number[]): Promise<void> {
   await tx.write(sql`
     INSERT INTO feed_segments (segment_id) SELECT s.id FROM unnest(${segmentIds}::bigint[]) AS s(id)

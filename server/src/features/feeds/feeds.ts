@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChangeType, changeTypes, invalid, Problem } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db, Transactor } from '../../postgres/database.ts';
-import { type KeyTags, refuseUnseen, slugsWithTags, unknownSegment } from '../segments/segments.ts';
+import {
+  type DefinitionCache,
+  type KeyTags,
+  markFollowed,
+  refuseUnseen,
+  slugsWithTags,
+  unknownSegment,
+} from '../segments/segments.ts';
 import { Deriver } from './deriver.ts';
 import {
   type ChangeRow,
@@ -11,7 +18,6 @@ import {
   insertFeed,
   insertFollows,
   keepDefinitions,
-  markFollowed,
   selectChanges,
   selectDatabaseName,
   selectFeed,
@@ -45,10 +51,11 @@ const lookEveryMs = 50;
 export function feedsContext(
   db: Database,
   cursors: Cursors,
+  definitions: DefinitionCache,
   onError: (error: unknown, what: string) => void,
 ): FeedsContext {
   const tail = new Tail({ db, onError });
-  const deriver = new Deriver({ db, onError, onTold: () => tail.wake() });
+  const deriver = new Deriver({ db, definitions, onError, onTold: () => tail.wake() });
   let mark: Buffer | undefined;
   return {
     db,
@@ -106,8 +113,8 @@ export function createFeed(
       types: [...new Set(types)],
       createdBy: actor,
     });
-    await markFollowed(tx, ids);
     await insertFollows(tx, id, ids);
+    await markFollowed(tx);
     const feed = await selectFeed(tx, id);
     if (!feed) throw unknownFeed();
     return { id, cursor: encodePosition(await mark(), await positionOf(tx, feed.begins_after)) };

@@ -14,6 +14,50 @@ export async function tryTelling(tx: Tx): Promise<boolean> {
   return rows[0]?.locked ?? false;
 }
 
+/** What there is to do, as of the snapshot of the transaction. */
+export interface TurnState {
+  readonly revision: number;
+  /** In milliseconds since 1970. */
+  readonly now: number;
+  readonly has_events: boolean;
+  readonly has_due: boolean;
+  readonly has_unfilled: boolean;
+  readonly has_rechecks: boolean;
+  readonly followed: readonly FollowedSegment[];
+}
+
+export interface FollowedSegment {
+  readonly id: number;
+  /** Up to which moment its starts and ends have been seen to, in milliseconds since 1970. */
+  readonly bounds_seen_to: number;
+}
+
+export async function selectTurnState(tx: Tx): Promise<TurnState> {
+  const rows = await tx.query<TurnState>(sql`
+    SELECT d.revision, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now,
+      EXISTS (SELECT FROM feed_events) AS has_events,
+      EXISTS (SELECT FROM feed_due f WHERE f.due_at <= statement_timestamp()) AS has_due,
+      EXISTS (SELECT FROM feed_segments s WHERE s.filled_to < ${lastUserId}) AS has_unfilled,
+      EXISTS (SELECT FROM feed_rechecks) AS has_rechecks,
+      (
+        SELECT coalesce(json_agg(json_build_object(
+          'id', s.segment_id, 'bounds_seen_to', floor(extract(epoch FROM s.bounds_seen_to) * 1000)
+        )), '[]')
+        FROM feed_segments s
+      ) AS followed
+    FROM definitions d`);
+  if (!rows[0]) throw new Error('the definitions row is missing');
+  return rows[0];
+}
+
+/**
+ * Fails, and has the turn tried again, where another one ended after this transaction took its snapshot: a snapshot is older than
+ * the lock that is asked for with it.
+ */
+export async function beginTurn(tx: Tx): Promise<void> {
+  await tx.write(sql`UPDATE feed_turns t SET turn = t.turn + 1`);
+}
+
 /** The segments that a user was told to be in. */
 export async function selectToldOf(tx: Db, userId: number): Promise<number[]> {
   const rows = await tx.query<{ segment_id: number }>(sql`

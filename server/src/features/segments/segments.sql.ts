@@ -160,6 +160,27 @@ export async function replaceReferences(tx: Tx, id: number, referenced: readonly
     SELECT ${id}::bigint, r.id FROM unnest(${referenced}::bigint[]) AS r(id)`);
 }
 
+/**
+ * Marks the segments that are followed, and those that their conditions name, directly or not; clears the marks of others.
+ * Writers of memberships read them from the rows that they lock. True where one was marked that had not been.
+ */
+export async function markFollowed(tx: Tx): Promise<boolean> {
+  const rows = await tx.write<{ followed: boolean }>(sql`
+    WITH RECURSIVE reached (id) AS (
+      SELECT f.segment_id FROM feed_segments f
+      UNION
+      SELECT r.referenced_id FROM reached JOIN segment_references r ON r.segment_id = reached.id
+    ), differing AS MATERIALIZED (
+      SELECT s.id FROM segments s
+      WHERE s.followed <> EXISTS (SELECT FROM reached r WHERE r.id = s.id)
+      ORDER BY s.id
+      FOR NO KEY UPDATE
+    )
+    UPDATE segments s SET followed = NOT s.followed FROM differing d WHERE s.id = d.id
+    RETURNING s.followed`);
+  return rows.some(({ followed }) => followed);
+}
+
 /** Those of `ids` whose conditions depend on segment `id`, at whatever remove; a segment depends on itself. */
 export async function selectDependents(tx: Tx, id: number, ids: readonly number[]): Promise<number[]> {
   const rows = await tx.query<{ id: number }>(sql`

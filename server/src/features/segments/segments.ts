@@ -5,6 +5,7 @@ import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/errors.ts';
 import { equals, type Json, type JsonObject } from '../../segmentation/conditions/json.ts';
 import { toWire } from '../../segmentation/conditions/references.ts';
+import { recordDefinition } from '../outbox/outbox.ts';
 import {
   checkOverlap,
   checkTogether,
@@ -19,6 +20,7 @@ import {
   type DefinitionFields,
   insertSegment,
   insertVersion,
+  markFollowed,
   raiseRevision,
   replaceReferences,
   type SegmentRow,
@@ -65,6 +67,7 @@ export {
   slugsWithTags,
   unknownSegment,
 } from './scope.ts';
+export { markFollowed } from './segments.sql.ts';
 
 function slugTaken(slug: string): Problem {
   return new Problem('slug_taken', `A segment with the slug ${slug} exists.`);
@@ -86,6 +89,7 @@ export async function createSegment(
     if (id === undefined) throw slugTaken(slug);
     if (named.length > 0) await replaceReferences(tx, id, idsOf(named));
     await insertVersion(tx, id, { at: now, actor, action: 'create' });
+    await recordDefinition(tx, id, { version: 1, at: now, actor, decides: true, waits: false });
     return { id };
   });
 }
@@ -169,6 +173,14 @@ export async function changeWithin(
   const changed = await updateSegment(tx, before.id, after, { revision, now });
   if (!changed) throw unknownSegment(slug);
   await insertVersion(tx, before.id, { at: now, actor, action: 'update' });
+  const marksOthers = named ? await markFollowed(tx) : false;
+  await recordDefinition(tx, before.id, {
+    version: changed.version,
+    at: now,
+    actor,
+    decides: !sameRule(before, after),
+    waits: marksOthers || isRule(before) !== isRule(after),
+  });
   return nameResolved(tx, changed);
 }
 
@@ -251,6 +263,15 @@ function sameDefinition(a: DefinitionFields, b: DefinitionFields): boolean {
   // As they would be stored, and with it compared by value: dates become texts.
   const stored = (fields: DefinitionFields): Json => JSON.parse(JSON.stringify(asDefinition(fields)));
   return equals(stored(a), stored(b));
+}
+
+function sameRule(a: DefinitionFields, b: DefinitionFields): boolean {
+  const named = { slug: '', description: null, tags: [] };
+  return sameDefinition({ ...a, ...named }, { ...b, ...named });
+}
+
+function isRule({ percentage, ramp, layer, condition }: DefinitionFields): boolean {
+  return percentage !== null || ramp !== null || layer !== null || condition !== null;
 }
 
 function asDefinition(fields: DefinitionFields): DefinitionFields {

@@ -1,0 +1,68 @@
+import sql from 'sql-template-tag';
+import type { Db, Tx } from '../../postgres/database.ts';
+
+/** When a user is to be looked at again in a segment; null for never. */
+export interface Due {
+  readonly segmentId: number;
+  readonly userId: number;
+  readonly at: Date | null;
+}
+
+export interface DueRow {
+  readonly segment_id: number;
+  readonly user_id: number;
+  readonly due_at: Date;
+}
+
+/** Takes the looks that are due, the first ones first. */
+export function takeDue(tx: Tx, limit: number): Promise<DueRow[]> {
+  return tx.write<DueRow>(sql`
+    WITH due AS MATERIALIZED (
+      SELECT d.segment_id, d.user_id FROM feed_due d
+      WHERE d.due_at <= statement_timestamp()
+      ORDER BY d.due_at
+      LIMIT ${limit}
+    ), taken AS (
+      DELETE FROM feed_due d USING due
+      WHERE d.segment_id = due.segment_id AND d.user_id = due.user_id
+      RETURNING d.segment_id, d.user_id, d.due_at
+    )
+    SELECT t.segment_id, t.user_id, t.due_at FROM taken t ORDER BY t.due_at, t.user_id, t.segment_id`);
+}
+
+/** The looks at these users in these segments that are due by now. */
+export function selectDue(db: Db, userIds: readonly number[], segmentIds: readonly number[]): Promise<DueRow[]> {
+  return db.query<DueRow>(sql`
+    SELECT d.segment_id, d.user_id, d.due_at
+    FROM feed_due d
+    WHERE d.due_at <= statement_timestamp()
+      AND d.segment_id = ANY(${segmentIds}::bigint[]) AND d.user_id = ANY(${userIds}::bigint[])`);
+}
+
+/** Notes when to look again, in place of what was noted before. */
+export async function replaceDue(tx: Tx, due: readonly Due[]): Promise<void> {
+  const [set, clear] = [due.filter(({ at }) => at !== null), due.filter(({ at }) => at === null)];
+  const columns = (rows: readonly Due[]) => sql`
+    ${rows.map(({ segmentId }) => segmentId)}::bigint[], ${rows.map(({ userId }) => userId)}::bigint[]`;
+  if (clear.length > 0) {
+    await tx.write(sql`
+      DELETE FROM feed_due d USING unnest(${columns(clear)}) AS c(segment_id, user_id)
+      WHERE d.segment_id = c.segment_id AND d.user_id = c.user_id`);
+  }
+  if (set.length > 0) {
+    await tx.write(sql`
+      INSERT INTO feed_due AS d (segment_id, user_id, due_at)
+      SELECT n.segment_id, n.user_id, n.due_at
+      FROM unnest(${columns(set)}, ${set.map(({ at }) => at)}::timestamptz[]) AS n(segment_id, user_id, due_at)
+      ON CONFLICT ON CONSTRAINT feed_due_pkey DO UPDATE SET due_at = excluded.due_at
+      WHERE d.due_at <> excluded.due_at`);
+  }
+}
+
+export async function clearDueOfUser(tx: Tx, userIds: readonly number[]): Promise<void> {
+  if (userIds.length === 0) return;
+  await tx.write(sql`
+    DELETE FROM feed_due d
+    USING feed_segments s
+    WHERE d.segment_id = s.segment_id AND d.user_id = ANY(${userIds}::bigint[])`);
+}

@@ -1,0 +1,79 @@
+import type { ChangeCause } from '@kohort/contract';
+import sql from 'sql-template-tag';
+import type { Db, Tx } from '../../postgres/database.ts';
+
+/** A followed segment whose users all have to be looked at again, and how far that is. */
+export interface Recheck {
+  readonly segment_id: number;
+  readonly done_to: number;
+  readonly at: Date;
+  readonly cause: ChangeCause;
+  readonly actor: string;
+  readonly writers: readonly string[] | null;
+}
+
+export interface NewRecheck {
+  readonly at: Date;
+  readonly cause: ChangeCause;
+  readonly actor: string;
+  /** Whether transactions may be under way that do not record what this segment needs by now. */
+  readonly waits: boolean;
+}
+
+/** One that is under way begins anew: it would miss whom it has passed. */
+export async function insertRechecks(
+  tx: Tx,
+  segmentIds: readonly number[],
+  { at, cause, actor, waits }: NewRecheck,
+): Promise<void> {
+  if (segmentIds.length === 0) return;
+  await tx.write(sql`
+    INSERT INTO feed_rechecks AS r (segment_id, at, cause, actor, writers)
+    SELECT s.segment_id, ${at}::timestamptz, ${cause}, ${actor}, CASE WHEN ${waits} THEN NULL ELSE '{}'::text[] END
+    FROM feed_segments s
+    WHERE s.segment_id = ANY(${segmentIds}::bigint[])
+    ON CONFLICT ON CONSTRAINT feed_rechecks_pkey DO UPDATE
+    SET done_to = 0, at = excluded.at, cause = excluded.cause, actor = excluded.actor,
+      writers = CASE WHEN r.writers = '{}' THEN excluded.writers END`);
+}
+
+/** The one that has waited longest, of segments that have been filled; those that wait for writers come last. */
+export async function selectRecheck(db: Db, filledTo: number): Promise<Recheck | undefined> {
+  const rows = await db.query<Recheck>(sql`
+    SELECT r.segment_id, r.done_to, r.at, r.cause, r.actor, r.writers
+    FROM feed_rechecks r JOIN feed_segments s ON s.segment_id = r.segment_id AND s.filled_to >= ${filledTo}
+    ORDER BY r.writers = '{}' DESC NULLS FIRST, r.done_to > 0 DESC, r.at, r.segment_id
+    LIMIT 1`);
+  return rows[0];
+}
+
+export async function updateRecheckWriters(tx: Tx, segmentId: number, writers: readonly string[]): Promise<void> {
+  await tx.write(sql`UPDATE feed_rechecks r SET writers = ${writers}::text[] WHERE r.segment_id = ${segmentId}`);
+}
+
+export async function advanceRecheck(tx: Tx, segmentId: number, doneTo: number): Promise<void> {
+  await tx.write(sql`UPDATE feed_rechecks r SET done_to = ${doneTo} WHERE r.segment_id = ${segmentId}`);
+}
+
+export async function endRecheck(tx: Tx, segmentId: number): Promise<void> {
+  await tx.write(sql`DELETE FROM feed_rechecks r WHERE r.segment_id = ${segmentId}`);
+}
+
+/** Those who were told to be in a segment, in order of their ids. */
+export async function selectToldAfter(
+  db: Db,
+  segmentId: number,
+  { after, limit }: { readonly after: number; readonly limit: number },
+): Promise<number[]> {
+  const rows = await db.query<{ user_id: number }>(sql`
+    SELECT m.user_id FROM feed_members m
+    WHERE m.segment_id = ${segmentId} AND m.user_id > ${after}
+    ORDER BY m.user_id
+    LIMIT ${limit}`);
+  return rows.map(({ user_id }) => user_id);
+}
+
+export async function updateBoundsSeen(tx: Tx, segmentIds: readonly number[], to: Date): Promise<void> {
+  await tx.write(sql`
+    UPDATE feed_segments s SET bounds_seen_to = ${to} WHERE s.segment_id = ANY(${segmentIds}::bigint[])`);
+}

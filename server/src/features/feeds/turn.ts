@@ -1,0 +1,90 @@
+import { Turns } from '../../concurrency/turns.ts';
+import type { Tx } from '../../postgres/database.ts';
+import type { Definitions } from '../../segmentation/definition.ts';
+import { selectWaiting, takeEvents } from '../outbox/outbox.ts';
+import { standingsAfter } from './derive.ts';
+import { deriveFromTime } from './derive-rules.ts';
+import { replaceDue, takeDue } from './due.sql.ts';
+import { fillSlice } from './fill.ts';
+import type { Moment, TurnSizes } from './moment.ts';
+import { insertRechecks } from './rechecks.sql.ts';
+import { dependentsOf, recheckNext, seeToBounds } from './rechecks.ts';
+import { type FollowedRules, followedRules } from './rules.ts';
+import { tell } from './tell.ts';
+import { beginTurn, selectTurnState, type TurnState, tryTelling } from './told.sql.ts';
+
+/**
+ * What a turn did: nothing, since there is nothing or another instance has the turn; or something, and there may be more. Or
+ * nothing so far, since the definitions have a revision that is not in memory.
+ */
+export type Turn = 'idle' | { readonly told: number } | { readonly revision: number };
+
+/** The followed rules under one state of the definitions, remembered from turn to turn. */
+export class RulesInMemory {
+  #of = '';
+  #rules: FollowedRules | undefined;
+
+  at(definitions: Definitions, { followed }: TurnState): FollowedRules {
+    const of = `${definitions.revision} ${followed.map(({ id }) => id).join()}`;
+    if (this.#rules?.definitions !== definitions || of !== this.#of) {
+      this.#of = of;
+      this.#rules = followedRules(
+        definitions,
+        followed.map(({ id }) => id),
+      );
+    }
+    return this.#rules;
+  }
+}
+
+/**
+ * One turn of telling, on one snapshot: so the state that users are looked at in is the one that the events lead to. Events come
+ * first: a single change does not wait for more than one slice of a large piece of work.
+ */
+export async function takeTurn(
+  tx: Tx,
+  definitions: Definitions,
+  memory: RulesInMemory,
+  sizes: TurnSizes,
+): Promise<Turn> {
+  if (!(await tryTelling(tx))) return 'idle';
+  const state = await selectTurnState(tx);
+  if (state.followed.length === 0 && !state.has_events) return 'idle';
+  if (state.revision !== definitions.revision) return { revision: state.revision };
+  const moment: Moment = { rules: memory.at(definitions, state), now: state.now, turns: new Turns() };
+  if (state.has_events) return { told: await tellEvents(tx, moment, state, sizes.eventsAtOnce) };
+  if (state.has_due) return { told: await tellDue(tx, moment, sizes.eventsAtOnce) };
+  if (await seeToBounds(tx, moment, state.followed)) return { told: 0 };
+  if (state.has_unfilled && (await fillSlice(tx, moment, sizes))) return { told: 0 };
+  const told = state.has_rechecks ? await recheckNext(tx, moment, sizes.usersAtOnce) : undefined;
+  return told === undefined ? 'idle' : { told };
+}
+
+async function tellEvents(tx: Tx, moment: Moment, { followed }: TurnState, limit: number): Promise<number> {
+  await beginTurn(tx);
+  const events = await takeEvents(tx, limit);
+  const users = [...new Set(events.flatMap(({ user_id }) => user_id ?? []))];
+  const waiting = events.length < limit ? new Set<number>() : await selectWaiting(tx, users);
+  for (const { kind, segment_id, details, at, actor } of events) {
+    if (kind !== 'definition' || segment_id === null || !details?.decides) continue;
+    const isLive = moment.rules.definitions.byId.has(segment_id);
+    await insertRechecks(tx, dependentsOf(moment, followed, segment_id), {
+      at,
+      cause: isLive ? 'definition' : 'deletion',
+      actor,
+      waits: details.waits,
+    });
+  }
+  const { standings, due } = await standingsAfter(tx, moment, events, waiting);
+  const told = await tell(tx, standings);
+  await replaceDue(tx, due);
+  return told;
+}
+
+async function tellDue(tx: Tx, moment: Moment, limit: number): Promise<number> {
+  await beginTurn(tx);
+  const { standings, due } = await deriveFromTime(tx, moment, await takeDue(tx, limit));
+  const told = await tell(tx, standings);
+  await replaceDue(tx, due);
+  return told;
+}
