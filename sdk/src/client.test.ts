@@ -22,7 +22,7 @@ afterAll(async () => {
 
 async function ended(id: string): Promise<Job> {
   let last: Job | undefined;
-  for await (const job of client.follow(id)) last = job;
+  for await (const job of client.followJob(id)) last = job;
   if (!last) throw new Error('the job said nothing');
   return last;
 }
@@ -175,17 +175,17 @@ describe('the client', () => {
     const onAway = () => away++;
     const restarting = async () => answers[calls++]?.() ?? Promise.reject(new TypeError('fetch failed'));
     const told = [];
-    for await (const job of createClient({ url, fetch: restarting }).follow('1', { onAway }))
+    for await (const job of createClient({ url, fetch: restarting }).followJob('1', { onAway }))
       told.push(job.finished_at);
     expect([told, away, calls]).toEqual([[null, '2026-01-01T00:00:00.000Z'], 2, 4]);
 
     const rest = createClient({ url, fetch: restarting });
-    await expect(rest.follow('9', { patience: 300 }).next()).rejects.toThrow(
+    await expect(rest.followJob('9', { patience: 300 }).next()).rejects.toThrow(
       new Unreachable(`Kohort cannot be reached at ${url} any more. Job 9 may still go on.`),
     );
     const signal = AbortSignal.timeout(50);
-    await expect(rest.follow('9', { signal }).next()).rejects.toMatchObject({ name: 'TimeoutError' });
+    await expect(rest.followJob('9', { signal }).next()).rejects.toMatchObject({ name: 'TimeoutError' });
     // A refusal is no absence.
-    await expect(client.follow('987654').next()).rejects.toMatchObject({ code: 'job_unknown' });
+    await expect(client.followJob('987654').next()).rejects.toMatchObject({ code: 'job_unknown' });
   });
 });

@@ -2,7 +2,7 @@ import { type Api, calls, type Job, type Resolved } from './api.ts';
 import { createReads, maxUsers } from './batch.ts';
 import { type CacheOptions, cached } from './cache.ts';
 import { type Call, type CallInput, type CallShape, type ConnectionOptions, createCall } from './call.ts';
-import { type FollowOptions, follow } from './follow.ts';
+import { type FollowJobOptions, followJob } from './follow-job.ts';
 import { unlessAborted } from './sleep.ts';
 
 export interface ClientOptions extends ConnectionOptions {
@@ -23,7 +23,7 @@ export interface Client extends Api {
   /** The segments of any number of users, in the order asked; `segments` is null for an unknown user. */
   resolve(users: readonly string[], segments?: readonly string[], options?: ReadOptions): Promise<Resolved[]>;
   /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
-  follow(id: string, options?: FollowOptions): AsyncGenerator<Job, void, undefined>;
+  followJob(id: string, options?: FollowJobOptions): AsyncGenerator<Job, void, undefined>;
 }
 
 interface Page {
@@ -81,6 +81,6 @@ export function createClient({ cache, ...options }: ClientOptions): Client {
       }
       return results;
     },
-    follow: (id, followOptions) => follow(callOnce, options.url, id, followOptions),
+    followJob: (id, followOptions) => followJob(callOnce, options.url, id, followOptions),
   };
 }

@@ -153,7 +153,7 @@ export async function importFile(args: readonly string[], command: string): Prom
     process.stderr.write(`waiting for Kohort … (job ${id})\n`);
   };
   let last: Job | undefined;
-  for await (const job of client.follow(id, { patience, onAway })) {
+  for await (const job of client.followJob(id, { patience, onAway })) {
     last = job;
     if (job.state === 'queued') progress.show('waiting, rows', job.rows, undefined);
     if (job.state === 'running') progress.show('applying rows', job.processed, job.rows);

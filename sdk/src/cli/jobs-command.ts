@@ -29,7 +29,7 @@ function linesOf({
 async function followJob(client: Client, output: Output, id: string): Promise<number> {
   const progress = progressOn(process.stderr);
   let last: Job | undefined;
-  for await (const job of client.follow(id)) {
+  for await (const job of client.followJob(id)) {
     last = job;
     if (job.finished_at === null) progress.show(job.state, job.processed, job.rows || undefined);
   }

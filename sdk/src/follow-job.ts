@@ -3,7 +3,7 @@ import { type Call, chunksOf } from './call.ts';
 import { KohortError, Unreachable } from './errors.ts';
 import { sleep } from './sleep.ts';
 
-export interface FollowOptions {
+export interface FollowJobOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds without a word from the service after which it is given up. Default 60,000. */
   readonly patience?: number;
@@ -28,11 +28,11 @@ async function* eventsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Job
 }
 
 /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
-export async function* follow(
+export async function* followJob(
   callOnce: Call,
   url: string,
   id: string,
-  { signal, patience = PATIENCE_MS, onAway }: FollowOptions = {},
+  { signal, patience = PATIENCE_MS, onAway }: FollowJobOptions = {},
 ): AsyncGenerator<Job, void, undefined> {
   const input = { params: { id }, ...(signal && { signal }) };
   let [pause, awaySince, isTold] = [MIN_PAUSE_MS, Number.NaN, false];
