@@ -2,6 +2,9 @@ import { type Api, calls, type Job, type Resolved } from './api.ts';
 import { createReads, maxUsers } from './batch.ts';
 import { type CacheOptions, cached } from './cache.ts';
 import { type Call, type CallInput, type CallShape, type ConnectionOptions, createCall } from './call.ts';
+import { type ChangeBatch, type FeedId, type FollowOptions, follow } from './feed/follow.ts';
+import { openReplica, type Replica, type ReplicaOptions } from './feed/replica.ts';
+import { type SnapshotPart, snapshotOf } from './feed/snapshot.ts';
 import { type FollowJobOptions, followJob } from './follow-job.ts';
 import { unlessAborted } from './sleep.ts';
 
@@ -24,6 +27,15 @@ export interface Client extends Api {
   resolve(users: readonly string[], segments?: readonly string[], options?: ReadOptions): Promise<Resolved[]>;
   /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
   followJob(id: string, options?: FollowJobOptions): AsyncGenerator<Job, void, undefined>;
+  /**
+   * Who enters and leaves the segments of a feed, batch by batch, for as long as they are asked for; over restarts of the service
+   * and of the network. Keep the `cursor` of a batch once it has been dealt with, and give it as `after` the next time.
+   */
+  follow(feed: FeedId, options?: FollowOptions): AsyncGenerator<ChangeBatch, void, undefined>;
+  /** Who is in the segments of a feed as of one moment, part by part; the last one has the cursor for `follow`. */
+  snapshot(feed: FeedId, options?: ReadOptions): AsyncGenerator<SnapshotPart, void, undefined>;
+  /** The segments of a feed in memory, which answers without the network; resolves once the first snapshot is in. */
+  replica(feed: FeedId, options?: ReplicaOptions): Promise<Replica>;
 }
 
 interface Page {
@@ -62,6 +74,7 @@ export function createClient({ cache, ...options }: ClientOptions): Client {
   const call = createCall(options);
   const callOnce = createCall({ ...options, retries: 0 });
   const api = groupsOf(call);
+  const connection = { callOnce, random: options.random ?? Math.random };
   const reads = createReads(call);
   const readAll = cache && cached(reads.read, cache, () => performance.now());
 
@@ -82,5 +95,8 @@ export function createClient({ cache, ...options }: ClientOptions): Client {
       return results;
     },
     followJob: (id, followOptions) => followJob(callOnce, options.url, id, followOptions),
+    follow: (feed, followOptions = {}) => follow(connection, feed, followOptions),
+    snapshot: (feed, { signal } = {}) => snapshotOf(call, feed, signal),
+    replica: (feed, replicaOptions) => openReplica(connection, feed, replicaOptions),
   };
 }

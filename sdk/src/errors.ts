@@ -62,3 +62,18 @@ export async function errorOf(response: Response): Promise<KohortError> {
     },
   );
 }
+
+/** The place in a feed is gone: it is older than what is kept, or of another database. Begin again with a snapshot. */
+export class ResyncRequired extends Error {
+  override readonly name = 'ResyncRequired';
+}
+
+/** What the replica knows is older than it may be. Its `cause` is why it hears nothing, where there is a reason. */
+export class StaleReplica extends Error {
+  override readonly name = 'StaleReplica';
+}
+
+/** The feed does not follow this segment, so the replica knows nothing of it. */
+export class NotFollowed extends Error {
+  override readonly name = 'NotFollowed';
+}
