@@ -1,20 +1,20 @@
 import { Readable } from 'node:stream';
-import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { Turns } from '../concurrency/turns.ts';
 
 /** Small pieces are collected, because every write has a fixed cost. */
 const chunkChars = 64 * 1024;
 
-/** Yields chunks and gives other calls a turn after each. */
+/** Yields chunks and gives other calls their turn in between. */
 async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
+  const turns = new Turns();
   let chunk = '';
   for (const piece of pieces) {
     chunk += piece;
     if (chunk.length < chunkChars) continue;
     yield chunk;
     chunk = '';
-    await othersTurn();
+    if (turns.isOver) await turns.pause();
   }
   if (chunk !== '') yield chunk;
 }

@@ -1,10 +1,10 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
+import { Turns } from '../../concurrency/turns.ts';
 import { type JobError, JobFailed } from '../../jobs/queue.ts';
 import type { Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import { type AnyObject, type CurrentUser, mergePatch, selectUsersById, type UserState } from '../users/users.ts';
 import { selectPages, tableOf } from './staging.sql.ts';
-import { Turns } from './turns.ts';
 import { type PlannedUser, selectPlanned, selectStretchEnd } from './users.sql.ts';
 
 /** What a file makes of one user. */
@@ -35,7 +35,7 @@ async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): 
   let { attributes } = start;
   let state = start.state;
   for (const row of rows) {
-    if (turns.isOver) await turns.next();
+    if (turns.isOver) await turns.pause();
     attributes = mergePatch(attributes, JSON.parse(row.patch) as AnyObject);
     const text = JSON.stringify(attributes);
     const bytes = Buffer.byteLength(text);

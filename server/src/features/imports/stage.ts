@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { Turns } from '../../concurrency/turns.ts';
 import { type JobRow, selectJob } from '../../jobs/queue.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import type { FileReader } from './file-reader.ts';
@@ -77,14 +77,12 @@ export async function stage(db: Database, id: number, { kind, source }: Staged, 
   };
   try {
     // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
-    let began = performance.now();
+    const turns = new Turns({ atMostMs: turnMs });
     for await (const chunk of source) {
       for (let at = 0; at < chunk.length && !isCancelled; at += pieceBytes) {
         lines.add(file.push(chunk.subarray(at, at + pieceBytes)));
         if (lines.size >= batchBytes) await send();
-        if (performance.now() - began < turnMs) continue;
-        await nextTurn();
-        began = performance.now();
+        if (turns.isOver) await turns.pause();
       }
     }
     if (!isCancelled) lines.add(file.end());
