@@ -314,7 +314,7 @@ export const listMemberships = endpoint({
       memberships: Type.Array(Membership),
     }),
   },
-  problems: ['user_unknown'],
+  problems: ['user_unknown', 'overloaded', 'answer_too_large'],
   example: {
     params: { user: 'ext:shopper-4' },
     answer: {

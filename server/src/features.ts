@@ -12,6 +12,7 @@ import { importsContext } from './features/imports/imports.ts';
 import { followingContext } from './features/jobs/jobs.ts';
 import type { ReadContext } from './features/memberships/memberships.ts';
 import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
+import { largeAnswerPlaces } from './features/memberships/read/large-answers.ts';
 import { coalesceResolve } from './features/memberships/read/resolve.ts';
 import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/read/segments-of-user.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
@@ -83,6 +84,7 @@ function membershipsOf(reading: ReadContext, metrics: Registry) {
     resolve: coalesceResolve(fastReads, watch('resolve')),
     stateOf: coalesceStateOfUser(reading, watch('memberships')),
     past: { db, kept: new Map() },
+    largeAnswers: largeAnswerPlaces(),
   };
   const ledger = createLedger(db, definitions, watch('overrides'));
   follow('segments', reads.segmentsOf);

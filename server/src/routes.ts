@@ -99,7 +99,7 @@ function apiRoutes(router: Router, features: Features): void {
   sizeRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);
   answerCrossOrigin(router.app, db);
-  ofrepRoutes(router, { db, stateOf: reads.stateOf, links: streamLinks, streams });
+  ofrepRoutes(router, { ...reads, db, links: streamLinks, streams });
   feedRoutes(router, features.feeds, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, features.reports, once);

@@ -1,4 +1,5 @@
 import { type Body, memberships as contract, invalid, maxListEntries, parseTime, parseUserRef } from '@kohort/contract';
+import type { AtMost } from '../../concurrency/at-most.ts';
 import { listPieces, sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Db } from '../../postgres/database.ts';
@@ -58,6 +59,7 @@ export interface MembershipReads {
   readonly resolve: Resolve;
   readonly stateOf: StateOfUser;
   readonly past: PastContext;
+  readonly largeAnswers: AtMost;
 }
 
 export function membershipRoutes(router: Router, reads: MembershipReads, ledger: Ledger, once: Once): void {
@@ -65,7 +67,9 @@ export function membershipRoutes(router: Router, reads: MembershipReads, ledger:
   changeRoutes(router, ledger, once);
 }
 
-function readRoutes({ route }: Router, { segmentsOf, resolve, stateOf, past }: MembershipReads, db: Db): void {
+function readRoutes({ route }: Router, reads: MembershipReads, db: Db): void {
+  const { segmentsOf, resolve, stateOf, past } = reads;
+
   route(contract.listUserSegments, async ({ params, query, caller }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
@@ -83,7 +87,10 @@ function readRoutes({ route }: Router, { segmentsOf, resolve, stateOf, past }: M
   });
 
   route(contract.listMemberships, async ({ params, caller, reply }) => {
-    const memberships = await membershipsOf(stateOf, parseUserRef(params.user), (ids) => seenIds(db, caller.tags, ids));
+    const memberships = await membershipsOf(reads, parseUserRef(params.user), {
+      caller: caller.actor,
+      seenBy: (ids) => seenIds(db, caller.tags, ids),
+    });
     return sendJsonPieces(reply, listPieces('memberships', memberships));
   });
 

@@ -1,10 +1,10 @@
 /** The door of the feature: what other features may use of it. */
 
 export { readStanding } from './read/explain.sql.ts';
-export { modesOf, type SeenUser, type StateOfUser } from './read/explain.ts';
+export { type Asker, modesOf, type SeenUser, type StateOfUser } from './read/explain.ts';
+export { answerTooLarge, largeEntries, maxAnswerBytes } from './read/large-answers.ts';
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
-export { answerTooLarge, maxAnswerBytes } from './read/segments-of-user.ts';
 export type { ReadContext } from './read/with-definitions.ts';
 export { stands } from './stands.sql.ts';
 export { completeHistory, sweepExpired, sweepSome } from './write/expiry.ts';

@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
+import { Turns } from '../../concurrency/turns.ts';
 
-/** A strong entity tag of whatever the answer depends on. */
-export function entityTagOf(parts: readonly unknown[]): string {
-  return `"${createHash('sha256').update(JSON.stringify(parts)).digest('base64url')}"`;
+/** A strong entity tag of whatever the answer depends on. `texts` may be megabytes, and are digested with turns for others. */
+export async function entityTagOf(parts: readonly unknown[], texts: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(parts));
+  const turns = new Turns();
+  for (const text of texts) {
+    hash.update(`\n${text}`);
+    if (turns.isOver) await turns.pause();
+  }
+  return `"${hash.digest('base64url')}"`;
 }
 
 /** Whether an `If-None-Match` names the tag: by the weak comparison of RFC 9110, 13.1.2. */

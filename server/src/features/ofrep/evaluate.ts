@@ -1,7 +1,17 @@
+import type { AtMost } from '../../concurrency/at-most.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import { type Decision, decideEach, decideOne, type Subject } from '../../segmentation/decide.ts';
 import { type Definition, type Definitions, isActive, isList } from '../../segmentation/definition.ts';
-import { modesOf, readStanding, type StateOfUser } from '../memberships/memberships.ts';
+import {
+  type Asker,
+  answerTooLarge,
+  largeEntries,
+  maxAnswerBytes,
+  modesOf,
+  readStanding,
+  type SeenUser,
+  type StateOfUser,
+} from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import type { EvaluationContext } from './context.ts';
 
@@ -28,13 +38,12 @@ interface Evaluated {
 
 const noOverrides: Subject['overrides'] = new Map();
 
-async function read(
-  stateOf: StateOfUser,
+async function evaluated(
+  { user, definitions, now }: SeenUser,
   { targetingKey, attributes }: EvaluationContext,
   { mayOverride }: Evaluator,
   turns: Turns,
 ): Promise<Evaluated> {
-  const { user, definitions, now } = await stateOf({ externalId: targetingKey });
   if (!user) return { subject: { key: targetingKey, attributes, overrides: noOverrides }, definitions, now };
   const overrides = modesOf(await turns.take(readStanding(user.overrides)));
   const merged = mayOverride ? { ...user.attributes, ...attributes } : user.attributes;
@@ -68,7 +77,8 @@ export async function evaluateFlag(
   evaluator: Evaluator,
 ): Promise<Evaluation> {
   const turns = new Turns();
-  const { subject, definitions, now } = await read(stateOf, context, evaluator, turns);
+  const state = await stateOf({ externalId: context.targetingKey });
+  const { subject, definitions, now } = await evaluated(state, context, evaluator, turns);
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
   return evaluationOf(definition, await turns.take(decideOne(definitions, definition, subject, now)), now);
@@ -76,20 +86,35 @@ export async function evaluateFlag(
 
 /** All flags whose segments the caller sees, each as JSON of its own, sorted by key. */
 export async function evaluateFlags(
-  stateOf: StateOfUser,
-  seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>,
+  { stateOf, largeAnswers }: { readonly stateOf: StateOfUser; readonly largeAnswers: AtMost },
   context: EvaluationContext,
-  evaluator: Evaluator,
+  asker: Evaluator & Asker,
+): Promise<string[]> {
+  const state = await stateOf({ externalId: context.targetingKey });
+  const isLarge = state.definitions.byId.size > largeEntries;
+  const build = () => flagsFor(state, context, asker);
+  return isLarge ? largeAnswers.run(build, asker.caller) : build();
+}
+
+async function flagsFor(
+  state: SeenUser,
+  context: EvaluationContext,
+  { seenBy, ...evaluator }: Evaluator & Asker,
 ): Promise<string[]> {
   const turns = new Turns();
-  const { subject, definitions, now } = await read(stateOf, context, evaluator, turns);
+  const { subject, definitions, now } = await evaluated(state, context, evaluator, turns);
   const seen = await seenBy([...definitions.byId.keys()]);
   const steps = decideEach(definitions, subject, now, ({ id }) => seen.has(id));
   const verdicts = await turns.take(steps);
+  if (turns.isOver) await turns.pause();
   const sorted = verdicts.toSorted((a, b) => (a.definition.slug < b.definition.slug ? -1 : 1));
   const flags: string[] = [];
+  let bytes = 0;
   for (const { definition, ...decision } of sorted) {
-    flags.push(JSON.stringify(evaluationOf(definition, decision, now)));
+    const flag = JSON.stringify(evaluationOf(definition, decision, now));
+    flags.push(flag);
+    bytes += flag.length;
+    if (bytes > maxAnswerBytes) throw answerTooLarge();
     if (turns.isOver) await turns.pause();
   }
   return flags;

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { ofrep as contract } from '@kohort/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AtMost } from '../../concurrency/at-most.ts';
 import type { Caller } from '../../http/caller.ts';
 import { sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
@@ -16,6 +17,7 @@ import { type FlagStreams, unknownStream } from './streams.ts';
 export interface OfrepContext {
   readonly db: Db;
   readonly stateOf: StateOfUser;
+  readonly largeAnswers: AtMost;
   readonly links: StreamLinks;
   readonly streams: FlagStreams;
 }
@@ -77,10 +79,10 @@ export function ofrepRoutes({ route }: Router, context: OfrepContext): void {
   route(contract.evaluateFlags, async ({ body, caller, request, reply }) => {
     const asked = readContext(body);
     const seenBy = (ids: readonly number[]) => seenIds(db, caller.tags, ids);
-    const flags = await evaluateFlags(stateOf, seenBy, asked, evaluatorOf(caller));
+    const flags = await evaluateFlags(context, asked, { ...evaluatorOf(caller), caller: caller.actor, seenBy });
     const stream = streamOf(context, request, caller, asked.targetingKey);
     // The stream changes every hour: then clients get its new address although no flag has changed.
-    const tag = entityTagOf([caller.actor, caller.tags, asked, flags, stream]);
+    const tag = await entityTagOf([caller.actor, caller.tags, asked, stream], flags);
     reply.header('etag', tag).header('cache-control', 'private, no-cache');
     if (isNamed(tag, request.headers['if-none-match'])) return reply.code(304).send();
     return sendJsonPieces(reply, bodyOf(flags, stream));

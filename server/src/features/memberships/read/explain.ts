@@ -1,4 +1,5 @@
 import type { UserRef } from '@kohort/contract';
+import type { AtMost } from '../../../concurrency/at-most.ts';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import {
@@ -16,6 +17,7 @@ import { percentageAt } from '../../../segmentation/share.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { type OverrideRow, readStanding, selectStates, type UserState } from './explain.sql.ts';
+import { answerTooLarge, largeEntries, maxAnswerBytes } from './large-answers.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
 /** A user's state together with the definitions that were current for the same statement. */
@@ -67,9 +69,13 @@ export function coalesceStateOfUser(
   });
 }
 
-/** A user whose overrides have been read. */
-interface Known extends SeenUser {
+/** A user who exists. */
+interface ReadUser extends SeenUser {
   readonly user: UserState;
+}
+
+/** A user whose overrides have been read. */
+interface Known extends ReadUser {
   readonly overrides: ReadonlyMap<number, OverrideRow>;
   readonly subject: Subject;
 }
@@ -80,9 +86,13 @@ export function modesOf(overrides: ReadonlyMap<number, OverrideRow>): ReadonlyMa
   return modes;
 }
 
-async function existing(stateOf: StateOfUser, ref: UserRef, turns: Turns): Promise<Known> {
-  const { user, definitions, now } = await stateOf(ref);
+async function existing(stateOf: StateOfUser, ref: UserRef): Promise<ReadUser> {
+  const { user, ...seen } = await stateOf(ref);
   if (!user) throw unknownUser();
+  return { user, ...seen };
+}
+
+async function known({ user, definitions, now }: ReadUser, turns: Turns): Promise<Known> {
   const overrides = await turns.take(readStanding(user.overrides));
   const subject = { key: keyOf(user), attributes: user.attributes, overrides: modesOf(overrides) };
   return { user, definitions, now, overrides, subject };
@@ -93,24 +103,43 @@ function bySlug(a: Membership, b: Membership): number {
   return a.definition.slug < b.definition.slug ? -1 : a.definition.slug > b.definition.slug ? 1 : 0;
 }
 
+/** Who asks for all segments of a user: which of them they see, and whose share of the work it is. */
+export interface Asker {
+  readonly caller: string;
+  readonly seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>;
+}
+
+/** Roughly what one override takes in the text of a {@link UserState}. */
+const overrideChars = 20;
+
 /** Every segment of a user with the reason, sorted by slug, each as the JSON of its own: a user may be in very many. */
 export async function membershipsOf(
-  stateOf: StateOfUser,
+  { stateOf, largeAnswers }: { readonly stateOf: StateOfUser; readonly largeAnswers: AtMost },
   ref: UserRef,
-  seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>,
+  { caller, seenBy }: Asker,
 ): Promise<string[]> {
+  const state = await existing(stateOf, ref);
+  const isLarge = (state.user.overrides?.length ?? 0) > largeEntries * overrideChars;
+  return isLarge ? largeAnswers.run(() => membershipsIn(state, seenBy), caller) : membershipsIn(state, seenBy);
+}
+
+async function membershipsIn(state: ReadUser, seenBy: Asker['seenBy']): Promise<string[]> {
   const turns = new Turns();
-  const { definitions, now, overrides, subject } = await existing(stateOf, ref, turns);
+  const { definitions, now, overrides, subject } = await known(state, turns);
   const decided = await turns.take(decideAll(definitions, subject, now));
   if (turns.isOver) await turns.pause();
   const memberships = decided.memberships.toSorted(bySlug);
   const seen = await seenBy(memberships.map(({ definition }) => definition.id));
   const texts: string[] = [];
+  let bytes = 0;
   for (const { definition, source } of memberships) {
+    if (turns.isOver) await turns.pause();
     if (!seen.has(definition.id)) continue;
     const { since = null, expires_at = null } = overrides.get(definition.id) ?? {};
-    texts.push(JSON.stringify({ slug: definition.slug, source, since, expires_at }));
-    if (turns.isOver) await turns.pause();
+    const text = JSON.stringify({ slug: definition.slug, source, since, expires_at });
+    texts.push(text);
+    bytes += text.length;
+    if (bytes > maxAnswerBytes) throw answerTooLarge();
   }
   return texts;
 }
@@ -128,7 +157,7 @@ export interface Explanation {
 /** Whether a user is in a segment, and why. */
 export async function explain(stateOf: StateOfUser, ref: UserRef, slug: string): Promise<Explanation> {
   const turns = new Turns();
-  const { definitions, now, overrides, subject } = await existing(stateOf, ref, turns);
+  const { definitions, now, overrides, subject } = await known(await existing(stateOf, ref), turns);
   const definition = definitions.bySlug.get(slug);
   if (!definition) throw unknownSegment(slug);
   const { member, source, matched } = await turns.take(decideOne(definitions, definition, subject, now));

@@ -3,13 +3,12 @@ import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
+import { answerTooLarge, maxAnswerBytes } from './large-answers.ts';
 import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import {
-  answerTooLarge,
   type Bodies,
   bodyOf,
   cacheKeyOf,
-  maxAnswerBytes,
   type SegmentsBody,
   type SegmentsContext,
   segmentsOf,

@@ -1,9 +1,10 @@
-import { Problem, type UserRef } from '@kohort/contract';
+import type { UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { AnswerCache } from './answer-cache.ts';
+import { answerTooLarge } from './large-answers.ts';
 import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import { type AtRevision, type ReadContext, withDefinitions } from './with-definitions.ts';
 
@@ -119,16 +120,6 @@ function cachedFor({ byUser, latest }: CachedAnswers, ref: UserRef): CachedUser 
 
 function holds({ overrides, from, holdsUntil }: CachedUser, found: FoundUser, now: number): boolean {
   return overrides === found.overrides && from <= now && now < holdsUntil;
-}
-
-/** The most that one answer may hold. */
-export const maxAnswerBytes = 32 * 1024 * 1024;
-
-export function answerTooLarge(): Problem {
-  return new Problem(
-    'answer_too_large',
-    'The answer would exceed 32 MiB. Ask about fewer users at a time, or name the segments it is about.',
-  );
 }
 
 export type Bodies = (SegmentsBody | undefined)[];
