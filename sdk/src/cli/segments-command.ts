@@ -1,11 +1,15 @@
 import type { Command } from 'commander';
 import type { Segment } from '../api.ts';
 import type { Client } from '../client.ts';
-import { type DefinitionInput, type DefinitionOptions, definitionOf, takesDefinition } from './definition-options.ts';
+import {
+  CLEARABLE,
+  type DefinitionInput,
+  type DefinitionOptions,
+  definitionOf,
+  takesDefinition,
+} from './definition-options.ts';
 import { UsageError } from './exits.ts';
 import { type Act, type Output, print, table } from './output.ts';
-
-const CLEARABLE = ['description', 'tags', 'percentage', 'condition'] as const;
 
 interface EditOptions extends DefinitionOptions {
   readonly rename?: string;
@@ -14,9 +18,22 @@ interface EditOptions extends DefinitionOptions {
 }
 
 /** Whom it covers, in a few words. */
-function ruleOf({ percentage, condition }: Segment): string {
-  const share = percentage === null ? [] : [`${percentage} %`];
-  return [...share, ...(condition ? [JSON.stringify(condition)] : [])].join(' of ') || 'list';
+function ruleOf(segment: Segment): string {
+  const { condition, bucket_by, active_from, active_until } = segment;
+  const share = shareOf(segment);
+  const rule = [...(share ? [share] : []), ...(condition ? [JSON.stringify(condition)] : [])].join(' of ') || 'list';
+  return [
+    rule,
+    ...(bucket_by === null ? [] : [`by ${bucket_by}`]),
+    ...(active_from === null ? [] : [`from ${active_from}`]),
+    ...(active_until === null ? [] : [`until ${active_until}`]),
+  ].join(' ');
+}
+
+function shareOf({ percentage, ramp, layer }: Segment): string | undefined {
+  if (ramp) return `${ramp.from}-${ramp.to} % (${ramp.starts_at} to ${ramp.ends_at})`;
+  if (layer) return `${layer.from}-${layer.to} % of layer ${layer.slug}`;
+  return percentage === null ? undefined : `${percentage} %`;
 }
 
 export async function listSegments(client: Client, output: Output, query: { query?: string; tag?: string }) {
