@@ -1,9 +1,12 @@
-import type { Command } from 'commander';
-import type { Job } from '../api.ts';
+import { type Command, Option } from 'commander';
+import type { Job, JobEntry } from '../api.ts';
 import type { Client } from '../client.ts';
+import { countIn } from './arguments.ts';
 import { exits } from './exits.ts';
-import { type Act, type Output, print } from './output.ts';
+import { type Act, type Output, print, table } from './output.ts';
 import { progressOn } from './progress.ts';
+
+const STATES = ['receiving', 'queued', 'running', 'done', 'failed', 'cancelled'] as const;
 
 function linesOf({
   id,
@@ -26,6 +29,31 @@ function linesOf({
   ];
 }
 
+interface Filter {
+  readonly state?: JobEntry['state'];
+  readonly kind?: string;
+  readonly segment?: string;
+  readonly limit: number;
+}
+
+async function listJobs(client: Client, output: Output, { limit, ...query }: Filter): Promise<void> {
+  const found: JobEntry[] = [];
+  for await (const job of client.jobs.listJobs.all({ query: { ...query, limit: Math.min(limit, 1000) } })) {
+    if (found.push(job) === limit) break;
+  }
+  const rows = found.map((job) => [
+    job.id,
+    job.kind,
+    job.state,
+    job.segment ?? '',
+    `${job.processed}/${job.rows}`,
+    job.actor,
+    job.created_at,
+    job.error ?? '',
+  ]);
+  print(output, found, table(['JOB', 'KIND', 'STATE', 'SEGMENT', 'ROWS', 'BY', 'BEGUN', 'ERROR'], rows));
+}
+
 async function followJob(client: Client, output: Output, id: string): Promise<number> {
   const progress = progressOn(process.stderr);
   let last: Job | undefined;
@@ -41,7 +69,15 @@ async function followJob(client: Client, output: Output, id: string): Promise<nu
 
 /** `kohort jobs …` */
 export function addJobs(program: Command, act: Act): void {
-  const jobs = program.command('jobs').description('imports that are under way or over');
+  const jobs = program.command('jobs').description('imports and large questions, under way or over');
+  jobs
+    .command('list')
+    .description('the newest first')
+    .addOption(new Option('--state <state>', 'only jobs in this state').choices(STATES))
+    .option('--kind <kind>', 'only jobs of this kind, such as segment_import')
+    .option('--segment <segment>', 'only jobs about this segment')
+    .option('--limit <number>', 'at most so many', countIn('--limit'), 20)
+    .action((filter) => act((client, output) => listJobs(client, output, filter)));
   const withJob = (name: string, description: string, run: (client: Client, id: string) => Promise<Job>) =>
     jobs
       .command(`${name} <id>`)
