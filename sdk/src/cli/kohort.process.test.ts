@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
@@ -96,7 +97,58 @@ describe('kohort', () => {
     expect(await done('jobs', 'show', job)).toMatch(/^job \d+ {2}segment_import {2}done {2}1 of 1 rows\n1 added/);
     expect(JSON.parse(await done('--json', 'jobs', 'follow', job))).toMatchObject({ state: 'done' });
     expect(await kohort(['jobs', 'cancel', job])).toMatchObject({ code: 2 });
+    const listed = await done('jobs', 'list', '--state', 'done', '--segment', 'LIST', '--limit', '1');
+    expect(listed).toMatch(new RegExp(`^JOB .*\\n${job} +segment_import +done +LIST +1/1 +user:1 +\\d{4}-.*\\n$`));
+    expect(JSON.parse(await done('--json', 'jobs', 'list', '--kind', 'user_import'))).toEqual([]);
     expect((await kohort(['export', '--segment', 'LIST'])).out).toMatch(/^user_id,external_id,expires_at\n\d+,ben,\n$/);
+  });
+
+  it('keeps what a segment has of time, shares and layers', async () => {
+    await createClient({ url: env.KOHORT_URL ?? '', token: env.KOHORT_TOKEN }).layers.createLayer({
+      body: { slug: 'L' },
+    });
+    await done('segments', 'create', 'RAMP', '--ramp', '0-50.5@2026-12-01T00:00:00Z/2026-12-08T00:00:00Z');
+    await done('segments', 'create', 'RANGE', '--layer', 'L:0-12.5', '--bucket-by', 'company.id');
+    await done('segments', 'edit', 'RANGE', '--active-from', '2026-12-01T00:00:00Z');
+    const listed = await done('segments', 'list', '--query', 'RA');
+    expect(listed).toContain('0-50.5 % (2026-12-01T00:00:00.000Z to 2026-12-08T00:00:00.000Z)');
+    expect(listed).toContain('0-12.5 % of layer L by company.id from 2026-12-01T00:00:00.000Z');
+    await done('segments', 'edit', 'RAMP', '--clear', 'ramp');
+    expect(JSON.parse(await done('--json', 'segments', 'show', 'RAMP')).ramp).toBeNull();
+    for (const slug of ['RAMP', 'RANGE']) await done('segments', 'delete', slug);
+  });
+
+  it('follows segments from feeds', async () => {
+    await done('segments', 'create', 'FED', '--tag', 'fed');
+    await done('users', 'add', 'ext:early', 'FED');
+    const made = await done('feeds', 'create', 'mail', '--segment', 'FED');
+    const [, id = '', cursor = ''] = /^created feed (\d+), which begins at (\S+)\n$/.exec(made) ?? [];
+    expect(await done('feeds', 'list')).toMatch(/^FEED .*\n\d+ +mail +\w+ +entered,left,segment +FED\n$/);
+    await eventually(async () => (await kohort(['feeds', 'snapshot', id])).code === 0);
+    expect(await done('feeds', 'snapshot', id)).toMatch(/^FED {2}\d+ {2}early\ncursor \S+\n$/);
+
+    const file = join(folder, 'cursor');
+    const follow = ['feeds', 'follow', id, '--once', '--cursor-file', file];
+    await done(...follow);
+    await done('users', 'add', 'ext:late', 'FED');
+    await done('users', 'remove', 'ext:early', 'FED');
+    let heard = '';
+    await eventually(async () => {
+      heard += await done(...follow);
+      return heard.includes('left');
+    });
+    expect(heard).toMatch(/^\S+ {2}entered {2}FED {2}\d+ \(late\) {2}add {2}user:1\n\S+ {2}left {5}FED .*remove/);
+    const again = await done('--json', 'feeds', 'follow', id, '--once', '--after', cursor);
+    const changes = again
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(changes.map(({ type, external_id }) => [type, external_id])).toEqual([
+      ['entered', 'late'],
+      ['left', 'early'],
+    ]);
+    expect(await done('feeds', 'delete', id)).toBe(`deleted feed ${id}\n`);
+    await done('segments', 'delete', 'FED');
   });
 
   it.each([
@@ -111,6 +163,12 @@ describe('kohort', () => {
     [2, ['users', 'add', 'ext:ann', 'LIST', '--ttl', 'soon']],
     [2, ['import', '--colour']],
     [2, ['completion', 'fish']],
+    [2, ['jobs', 'list', '--state', 'nonsense']],
+    [2, ['jobs', 'list', '--limit', '0']],
+    [2, ['feeds', 'create', 'x']],
+    [2, ['feeds', 'follow', '987654', '--once']],
+    [2, ['segments', 'create', 'S', '--ramp', '0-50']],
+    [2, ['segments', 'create', 'S', '--layer', 'L']],
   ])('leaves with %i after %j', async (code, args) => {
     const found = await kohort(args);
     expect([found.code, found.out]).toEqual([code, '']);

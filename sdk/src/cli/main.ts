@@ -4,6 +4,7 @@ import { addConfiguration } from './configuration-command.ts';
 import { clientFromEnvironment, hintFor } from './connect.ts';
 import { codeOf, exits, explain, UsageError } from './exits.ts';
 import { exportFile, exportOptions } from './export-command.ts';
+import { addFeeds } from './feeds-command.ts';
 import { importFile, importOptions } from './import-command.ts';
 import { addJobs } from './jobs-command.ts';
 import { type Act, outputOn } from './output.ts';
@@ -44,6 +45,7 @@ addUsers(program, act);
 addFileCommand('import', 'a file of users into a segment, or of users; --help says more', importFile);
 addFileCommand('export', 'the users of a segment into a file; --help says more', exportFile);
 addJobs(program, act);
+addFeeds(program, act);
 addConfiguration(program, act);
 program
   .command('completion <shell>')
