@@ -19,12 +19,18 @@ export interface Speech {
   readonly text: Text;
   /** For keys that are made at run time; the compiler has checked that they exist. */
   readonly plain: (key: Key) => string;
+  /** Likewise for keys that come from outside; undefined where there is no such key. */
+  readonly find: (key: string) => string | undefined;
   readonly number: (value: number) => string;
   readonly percent: (value: number) => string;
   readonly date: (time: string | number | Date) => string;
   readonly moment: (time: string | number | Date) => string;
   readonly list: (items: readonly string[], type?: 'conjunction' | 'disjunction') => string;
   readonly ago: (time: string | number | Date) => string;
+}
+
+function isKey(messages: Messages, key: string): key is Key {
+  return Object.hasOwn(messages, key);
 }
 
 const units: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
@@ -44,6 +50,7 @@ export function speechOf(language: Language, messages: Messages): Speech {
     language,
     text: (key, ...[values]) => fill(messages[key], values ?? {}, language),
     plain: (key) => fill(messages[key], {}, language),
+    find: (key) => (isKey(messages, key) ? fill(messages[key], {}, language) : undefined),
     number: (value) => numbers.format(value),
     // A no-break space before the sign, as both languages' typographers ask for it.
     percent: (value) => `${numbers.format(value)}\u00a0%`,

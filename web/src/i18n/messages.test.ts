@@ -1,3 +1,4 @@
+import { problems } from '@kohort/contract';
 import { describe, expect, it } from 'vitest';
 import { en } from './en.ts';
 import { fill, type Message } from './messages.ts';
@@ -17,6 +18,15 @@ describe('the two languages', () => {
     const names = new Set(formsOf(message).flatMap(namesIn));
     for (const form of formsOf(ru[key])) for (const name of namesIn(form)) expect(names).toContain(name);
     expect(formsOf(ru[key]).some((form) => form.trim() === '')).toBe(false);
+  });
+
+  it('have a sentence for every problem of the catalogue, and for no other', () => {
+    const coded = Object.keys(ru).filter((key) => key.startsWith('problem.'));
+    expect(coded.sort()).toEqual(
+      Object.keys(problems)
+        .map((code) => `problem.${code}`)
+        .sort(),
+    );
   });
 
   it('have every plural form their language has', () => {

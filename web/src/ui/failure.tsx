@@ -1,30 +1,62 @@
+import type { ProblemCode } from '@kohort/contract';
 import { Away, Refusal } from '../api/call.ts';
-import { type Key, type Speech, useSpeech } from '../i18n/language.ts';
+import { type Speech, useSpeech } from '../i18n/language.ts';
 import { Button } from './button.tsx';
 import { layout, Notice } from './layout.tsx';
 
-const byStatus: Readonly<Record<number, Key>> = {
-  403: 'failure.forbidden',
-  412: 'failure.stale',
-  413: 'failure.large',
-  429: 'failure.throttled',
-  503: 'failure.busy',
-};
+/** Of these the service's own sentence says more than the kind of the problem does: which name it was, which number. */
+const telling: ReadonlySet<string> = new Set<ProblemCode>([
+  'invalid',
+  'malformed',
+  'user_unknown',
+  'segment_unknown',
+  'layer_unknown',
+  'slug_taken',
+  'external_id_taken',
+  'username_taken',
+  'segment_referenced',
+  'layer_overlap',
+  'layer_used',
+  'job_finished',
+  'job_not_undoable',
+  'too_large',
+  'media_type',
+]);
 
 /** The call is one of the contract that this service, an older one, does not have yet. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Refusal && (error.code === 'route_unknown' || error.code === 'method_not_allowed');
 }
 
-/** What went wrong, in a sentence. The detail of the service says which name or number it was. */
-export function sentenceOf(error: unknown, { text, plain }: Speech): string {
+/** What went wrong, in a sentence of the reader's language. */
+export function sentenceOf(error: unknown, { text, find, language }: Speech): string {
   if (error instanceof Away) return text('failure.away');
   if (!(error instanceof Refusal)) return text('failure.unknown');
   if (isMissing(error)) return text('failure.missing');
   if (error.status === 429 && error.retryAfter !== undefined) return text('failure.wait', { count: error.retryAfter });
-  const known = byStatus[error.status];
-  if (error.status >= 500 && known === undefined) return text('failure.fault');
-  return known === undefined ? error.message : plain(known);
+  const speaksEnglish = language === 'en' && telling.has(error.code) && error.errors.length === 0;
+  return speaksEnglish ? error.message : (find(`problem.${error.code}`) ?? error.message);
+}
+
+/** What the service says beyond that, in English. */
+function Details({ refusal, sentence }: { readonly refusal: Refusal; readonly sentence: string }) {
+  if (refusal.errors.length > 0) {
+    return (
+      <ul className={layout.small} lang="en">
+        {refusal.errors.map(({ path, message }) => (
+          <li key={`${path} ${message}`}>
+            <code>{path}</code> {message}
+          </li>
+        ))}
+      </ul>
+    );
+  }
+  if (!telling.has(refusal.code) || refusal.message === sentence) return null;
+  return (
+    <span className={layout.soft} lang="en">
+      {refusal.message}
+    </span>
+  );
 }
 
 /** An error where its answer would have stood: what happened, its fields, the request's id, and a way to try again. */
@@ -33,20 +65,10 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
   if (isMissing(error)) return <Notice>{speech.text('failure.missing')}</Notice>;
   const refusal = error instanceof Refusal ? error : undefined;
   const sentence = sentenceOf(error, speech);
-  const detail = refusal && refusal.message !== sentence && refusal.status !== 403 ? refusal.message : undefined;
   return (
     <Notice tone="bad" isAlert>
       <span>{sentence}</span>
-      {detail !== undefined && refusal?.errors.length === 0 && <span className={layout.soft}>{detail}</span>}
-      {refusal && refusal.errors.length > 0 && (
-        <ul className={layout.small}>
-          {refusal.errors.map(({ path, message }) => (
-            <li key={`${path} ${message}`}>
-              <code>{path}</code> {message}
-            </li>
-          ))}
-        </ul>
-      )}
+      {refusal && <Details refusal={refusal} sentence={sentence} />}
       {refusal?.requestId !== undefined && (
         <span className={layout.small}>
           {speech.text('failure.request')} <code>{refusal.requestId}</code>
