@@ -12,6 +12,7 @@ afterAll(async () => {
 await import('./sign-in.ts');
 await import('./segments.ts');
 await import('./members.ts');
+await import('./jobs.ts');
 await import('./people.ts');
 await import('./access.ts');
 await import('./faults.ts');

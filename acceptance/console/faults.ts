@@ -11,6 +11,30 @@ describe('when something is wrong', () => {
       .waitFor();
   });
 
+  it('says in words that something is too large, in both languages', async () => {
+    for (const [language, words] of [
+      ['en', /The attributes are \d+ bytes of JSON/],
+      ['ru', 'Это слишком много для одного запроса.'],
+    ] as const) {
+      const page = await world.open('/people/ext:shopper-5', 'admin', { language });
+      await page.getByRole('button', { name: /^(Edit|Изменить|Править)$/ }).click();
+      await page.locator('textarea').fill(JSON.stringify({ note: 'x'.repeat(17_000) }));
+      await page.getByRole('button', { name: /^(Save|Сохранить)$/ }).click();
+      await page.getByRole('alert').getByText(words).waitFor();
+      await page.getByRole('alert').locator('code').waitFor();
+    }
+  });
+
+  it('says a conflict in the reader’s language, with the name it is about', async () => {
+    const page = await world.open('/layers', 'admin', { language: 'ru' });
+    await world.api('POST', '/api/layers', { slug: 'TAKEN_LAYER' });
+    await page.getByRole('button', { name: 'Новый слой' }).first().click();
+    await page.getByRole('dialog').getByRole('textbox').fill('TAKEN_LAYER');
+    await page.getByRole('dialog').getByRole('button').last().click();
+    await page.getByRole('alert').getByText('уже занято').waitFor();
+    await page.getByRole('alert').getByText('TAKEN_LAYER').waitFor();
+  });
+
   it('signs in again over the page when the session is over, and goes on where one was', async () => {
     const page = await world.open('/segments/SHARED', 'admin');
     await page.getByLabel('Description').fill('typed before');

@@ -69,7 +69,51 @@ describe('members', () => {
     await says(page, 'The file is being applied');
     await eventually(async () => (await countOf('LIST')) === before + 2);
     await button(page, 'Undo').click();
+    await page.getByRole('alertdialog').last().getByRole('button', { name: 'Undo' }).click();
     await eventually(async () => (await countOf('LIST')) === before);
+  });
+
+  it('are all taken out by a file without rows, only once that was meant', async () => {
+    await world.api('POST', '/api/segments', { slug: 'EMPTIED' });
+    await world.api('PATCH', '/api/segments/EMPTIED/users', { add: ['ext:shopper-20', 'ext:shopper-21'] });
+    const page = await world.open('/segments/EMPTIED/members');
+    await button(page, 'Upload').click();
+    const buffer = Buffer.from('external_id\n');
+    await page.locator('input[type=file]').setInputFiles({ name: 'none.csv', mimeType: 'text/csv', buffer });
+    await page.getByRole('button', { name: /What to do/ }).click();
+    await page.getByRole('option', { name: 'Make them the only members' }).click();
+    await button(page, 'Check the file').click();
+    await button(page, 'Go on: take everyone out').click();
+    await page.getByRole('definition').filter({ hasText: '2' }).waitFor();
+    expect(await countOf('EMPTIED')).toBe(2);
+    await button(page, 'Apply it').click();
+    await eventually(async () => (await countOf('EMPTIED')) === 0);
+  });
+
+  it('who are kept out stand in a list of their own, and come back from there', async () => {
+    const page = await world.open('/segments/LIST/members');
+    await page.getByText('Excluded', { exact: true }).click();
+    await page.waitForURL(/show=excluded/);
+    await button(page, 'End the exclusion of Shopper 3').click();
+    await says(page, 'The rule decides about Shopper 3 again.');
+    await says(page, 'Nobody is excluded');
+    expect(await world.api('GET', '/api/users/ext:shopper-3/segments/LIST')).toMatchObject({ source: 'none' });
+  });
+
+  it('have a history: who came and went, when and by whom', async () => {
+    const page = await world.open('/segments/LIST/history');
+    await page.getByText('Members', { exact: true }).last().click();
+    await page.waitForURL(/show=members/);
+    await page.getByRole('row').filter({ hasText: 'shopper-3' }).getByText('excluded', { exact: true }).waitFor();
+    await page
+      .getByRole('row')
+      .filter({ hasText: 'shopper-10' })
+      .getByRole('link', { name: /import \d+/ })
+      .first()
+      .click();
+    await page.getByRole('heading', { name: /^Job \d+$/ }).waitFor();
+    await page.goto('/ui/segments/LIST/history?show=members&to=2020-01-01T00%3A00%3A00.000Z');
+    await says(page, 'No changes in this time');
   });
 
   it('are drawn over time, with a table that says the same', async () => {

@@ -13,7 +13,7 @@ import {
   type Speech,
   SpeechContext,
 } from './i18n/language.ts';
-import { router } from './router.tsx';
+import { loadPages, router } from './router.tsx';
 import { Session } from './session/session.tsx';
 import { applyTheme, chosenTheme } from './theme/theme.ts';
 import { Toasts } from './ui/toast.tsx';
@@ -63,3 +63,7 @@ if (place) {
     </StrictMode>,
   );
 }
+
+// With the first page there, the others are fetched too: a service that is away or replaced then takes nothing from the reader.
+const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 1000));
+whenIdle(loadPages);

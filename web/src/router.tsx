@@ -1,35 +1,9 @@
-import { createRootRoute, createRoute, createRouter, Navigate } from '@tanstack/react-router';
-import { AccountPage } from './features/accounts/account.tsx';
-import { AccountsPage } from './features/accounts/accounts.tsx';
-import type { Kind } from './features/conditions/words.ts';
-import { JobPage, JobsPage } from './features/jobs/jobs.tsx';
-import { KeysPage } from './features/keys/keys.tsx';
-import { LayersPage } from './features/layers/layers.tsx';
-import { MembersTab } from './features/members/members-tab.tsx';
-import { OverlapPage } from './features/overlap/overlap.tsx';
-import { ChartsTab, type Period, periods } from './features/segments/charts-tab.tsx';
-import { HistoryTab } from './features/segments/history-tab.tsx';
-import { kinds, SegmentsPage } from './features/segments/list.tsx';
-import { NewSegmentPage } from './features/segments/new.tsx';
-import { RuleTab } from './features/segments/rule-tab.tsx';
-import { SegmentLayout } from './features/segments/segment.tsx';
-import { PeoplePage } from './features/users/people.tsx';
-import { PersonPage } from './features/users/person.tsx';
-import { useMay, useMe } from './session/session.tsx';
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Navigate } from '@tanstack/react-router';
+import { SegmentsPage } from './features/segments/list.tsx';
+import { readHistory, readJobs, readMembers, readPeriod, readQuery, readSegments, textOf } from './search.ts';
+import { loadSessionParts, useMay, useMe } from './session/session.tsx';
 import { NotFound } from './shell/not-found.tsx';
 import { Shell } from './shell/shell.tsx';
-
-type Search = Readonly<Record<string, unknown>>;
-
-/** Whatever is in the address is only a text here; an empty one is as if it were not there. */
-function textOf(search: Search, name: string): string | undefined {
-  const value = search[name];
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-const oneOf = <T extends string>(values: readonly T[], value: unknown): T | undefined =>
-  values.find((one) => one === value);
 
 /** A member sees themselves, everybody else begins with the segments. */
 function Start() {
@@ -44,56 +18,82 @@ function Start() {
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 const at = <P extends string>(path: P) => ({ getParentRoute: () => root, path });
 
+// The first page comes with the console itself; every other one is fetched when it is asked for.
 const start = createRoute({ ...at('/'), component: Start });
-const segments = createRoute({
-  ...at('/segments'),
-  component: SegmentsPage,
-  validateSearch: (search: Search): { query?: string; tag?: string; kind?: Kind } => ({
-    query: textOf(search, 'query'),
-    tag: textOf(search, 'tag'),
-    kind: oneOf(kinds, search.kind),
-  }),
-});
+const segments = createRoute({ ...at('/segments'), component: SegmentsPage, validateSearch: readSegments });
 const newSegment = createRoute({
   ...at('/segments/new'),
-  component: NewSegmentPage,
-  validateSearch: (search: Search): { from?: string } => ({ from: textOf(search, 'from') }),
+  component: lazyRouteComponent(() => import('./features/segments/new.tsx'), 'NewSegmentPage'),
+  validateSearch: (search: Record<string, unknown>): { from?: string } => ({ from: textOf(search, 'from') }),
 });
-const segment = createRoute({ ...at('/segments/$slug'), component: SegmentLayout });
+
+const segment = createRoute({
+  ...at('/segments/$slug'),
+  component: lazyRouteComponent(() => import('./features/segments/segment.tsx'), 'SegmentLayout'),
+});
 const inSegment = <P extends string>(path: P) => ({ getParentRoute: () => segment, path });
-const rule = createRoute({ ...inSegment('/'), component: RuleTab });
+const rule = createRoute({
+  ...inSegment('/'),
+  component: lazyRouteComponent(() => import('./features/segments/rule-tab.tsx'), 'RuleTab'),
+});
 const members = createRoute({
   ...inSegment('/members'),
-  component: MembersTab,
-  validateSearch: (search: Search): { query?: string } => ({ query: textOf(search, 'query') }),
+  component: lazyRouteComponent(() => import('./features/members/members-tab.tsx'), 'MembersTab'),
+  validateSearch: readMembers,
 });
-const history = createRoute({ ...inSegment('/history'), component: HistoryTab });
+const history = createRoute({
+  ...inSegment('/history'),
+  component: lazyRouteComponent(() => import('./features/segments/history-tab.tsx'), 'HistoryTab'),
+  validateSearch: readHistory,
+});
 const charts = createRoute({
   ...inSegment('/charts'),
-  component: ChartsTab,
-  validateSearch: (search: Search): { period?: Period } => ({ period: oneOf(periods, search.period) }),
+  component: lazyRouteComponent(() => import('./features/segments/charts-tab.tsx'), 'ChartsTab'),
+  validateSearch: readPeriod,
 });
+
 const people = createRoute({
   ...at('/people'),
-  component: PeoplePage,
-  validateSearch: (search: Search): { query?: string } => ({ query: textOf(search, 'query') }),
+  component: lazyRouteComponent(() => import('./features/users/people.tsx'), 'PeoplePage'),
+  validateSearch: readQuery,
 });
 const person = createRoute({
   ...at('/people/$user'),
-  component: PersonPage,
-  validateSearch: (search: Search): { at?: string } => ({ at: textOf(search, 'at') }),
+  component: lazyRouteComponent(() => import('./features/users/person.tsx'), 'PersonPage'),
+  validateSearch: (search: Record<string, unknown>): { at?: string } => ({ at: textOf(search, 'at') }),
 });
 const overlap = createRoute({
   ...at('/overlap'),
-  component: OverlapPage,
-  validateSearch: (search: Search): { segments?: string } => ({ segments: textOf(search, 'segments') }),
+  component: lazyRouteComponent(() => import('./features/overlap/overlap.tsx'), 'OverlapPage'),
+  validateSearch: (search: Record<string, unknown>): { segments?: string } => ({
+    segments: textOf(search, 'segments'),
+  }),
 });
-const layers = createRoute({ ...at('/layers'), component: LayersPage });
-const jobs = createRoute({ ...at('/jobs'), component: JobsPage });
-const job = createRoute({ ...at('/jobs/$id'), component: JobPage });
-const accounts = createRoute({ ...at('/accounts'), component: AccountsPage });
-const keys = createRoute({ ...at('/keys'), component: KeysPage });
-const account = createRoute({ ...at('/account'), component: AccountPage });
+const layers = createRoute({
+  ...at('/layers'),
+  component: lazyRouteComponent(() => import('./features/layers/layers.tsx'), 'LayersPage'),
+});
+const jobs = createRoute({
+  ...at('/jobs'),
+  component: lazyRouteComponent(() => import('./features/jobs/jobs.tsx'), 'JobsPage'),
+  validateSearch: readJobs,
+});
+const job = createRoute({
+  ...at('/jobs/$id'),
+  component: lazyRouteComponent(() => import('./features/jobs/job-page.tsx'), 'JobPage'),
+});
+const accounts = createRoute({
+  ...at('/accounts'),
+  component: lazyRouteComponent(() => import('./features/accounts/accounts.tsx'), 'AccountsPage'),
+});
+const keys = createRoute({
+  ...at('/keys'),
+  component: lazyRouteComponent(() => import('./features/keys/keys.tsx'), 'KeysPage'),
+});
+const account = createRoute({
+  ...at('/account'),
+  component: lazyRouteComponent(() => import('./features/accounts/account.tsx'), 'AccountPage'),
+});
 
 export const router = createRouter({
   routeTree: root.addChildren([
@@ -112,8 +112,18 @@ export const router = createRouter({
     account,
   ]),
   basepath: new URL(document.baseURI).pathname,
+  // A page is on its way as soon as somebody points at its link.
+  defaultPreload: 'intent',
   scrollRestoration: true,
 });
+
+/** Fetches what every page is made of. What fails is fetched again when it is asked for. */
+export function loadPages(): void {
+  const loads = Object.values(router.routesById).map(({ options: { component } }) =>
+    component && 'preload' in component ? component.preload?.() : undefined,
+  );
+  void Promise.allSettled([...loads, loadSessionParts()]);
+}
 
 declare module '@tanstack/react-router' {
   interface Register {

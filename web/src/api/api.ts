@@ -51,6 +51,8 @@ export const api = {
   listMemberships: endpoint<typeof memberships.listMemberships>('GET', '/api/users/{user}/memberships'),
   listUserSegments: endpoint<typeof memberships.listUserSegments>('GET', '/api/users/{user}/segments'),
   resolve: endpoint<typeof memberships.resolve>('POST', '/api/resolve'),
+  listOverrides: endpoint<typeof memberships.listOverrides>('GET', '/api/segments/{slug}/overrides'),
+  segmentChanges: endpoint<typeof history.segmentChanges>('GET', '/api/segments/{slug}/changes'),
   userHistory: endpoint<typeof history.userHistory>('GET', '/api/users/{user}/history'),
 
   listUsers: endpoint<typeof users.listUsers>('GET', '/api/users'),
@@ -63,6 +65,7 @@ export const api = {
   createLayer: endpoint<typeof layers.createLayer>('POST', '/api/layers'),
   deleteLayer: endpoint<typeof layers.deleteLayer>('DELETE', '/api/layers/{slug}'),
 
+  listJobs: endpoint<typeof jobs.listJobs>('GET', '/api/jobs'),
   readJob: endpoint<typeof jobs.readJob>('GET', '/api/jobs/{id}'),
   cancelJob: endpoint<typeof jobs.cancelJob>('DELETE', '/api/jobs/{id}'),
   undoJob: endpoint<typeof jobs.undoJob>('POST', '/api/jobs/{id}/undo'),

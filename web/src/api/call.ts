@@ -99,11 +99,16 @@ function announce(event: 'away' | 'back' | 'signed-out'): void {
 /** What stands before the service does not reach it, or the service says that it is not ready. */
 const awayStatus = new Set([502, 504]);
 
-/** One request to the service, with the session cookie. Anything but success throws. */
-export async function send(address: string, init: RequestInit): Promise<Response> {
+/** Takes a request to the service, with the session cookie, and brings its answer. */
+export type Carry = (address: string, init: RequestInit) => Promise<Response>;
+
+const byFetch: Carry = (address, init) => fetch(address, { credentials: 'same-origin', ...init });
+
+/** One request to the service. Anything but success throws. */
+export async function send(address: string, init: RequestInit, carry = byFetch): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, { credentials: 'same-origin', ...init });
+    response = await carry(address, init);
   } catch (error) {
     if (init.signal?.aborted) throw error;
     announce('away');

@@ -35,6 +35,9 @@ export type Account = Answer<typeof accounts.listAccounts>['accounts'][number];
 export type NewKey = Body<typeof keys.createKey>;
 export type Key = Answer<typeof keys.listKeys>['keys'][number];
 export type Job = Answer<typeof jobs.readJob>;
+export type JobEntry = Answer<typeof jobs.listJobs>['jobs'][number];
+export type Override = Answer<typeof memberships.listOverrides>['overrides'][number];
+export type SegmentChange = Answer<typeof history.segmentChanges>['changes'][number];
 export type UserEvent = Answer<typeof history.userHistory>['events'][number];
 
 type RuleField = 'percentage' | 'condition' | 'bucket_by' | 'ramp' | 'layer' | 'active_from' | 'active_until';

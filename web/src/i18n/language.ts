@@ -23,6 +23,8 @@ export interface Speech {
   readonly find: (key: string) => string | undefined;
   readonly number: (value: number) => string;
   readonly percent: (value: number) => string;
+  /** A number of bytes, in the unit that suits it. */
+  readonly size: (bytes: number) => string;
   readonly date: (time: string | number | Date) => string;
   readonly moment: (time: string | number | Date) => string;
   readonly list: (items: readonly string[], type?: 'conjunction' | 'disjunction') => string;
@@ -54,6 +56,7 @@ export function speechOf(language: Language, messages: Messages): Speech {
     number: (value) => numbers.format(value),
     // A no-break space before the sign, as both languages' typographers ask for it.
     percent: (value) => `${numbers.format(value)}\u00a0%`,
+    size: (bytes) => sizeWords(bytes, language),
     date: (time) => dates.format(new Date(time)),
     moment: (time) => moments.format(new Date(time)),
     list: (items, type = 'conjunction') => new Intl.ListFormat(language, { type }).format(items),
@@ -63,6 +66,19 @@ export function speechOf(language: Language, messages: Messages): Speech {
       return relative.format(Math.round(seconds / length), unit);
     },
   };
+}
+
+const sizeUnits = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const;
+
+function sizeWords(bytes: number, language: Language): string {
+  const place = Math.min(sizeUnits.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(bytes, 1)) / 3)));
+  const format = {
+    style: 'unit',
+    unit: sizeUnits[place] ?? 'byte',
+    unitDisplay: 'short',
+    maximumFractionDigits: 1,
+  } as const;
+  return new Intl.NumberFormat(language, format).format(bytes / 1000 ** place);
 }
 
 const chosenKey = 'kohort.language';

@@ -1,13 +1,17 @@
 import type { Answer, auth, Role } from '@kohort/contract';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
+import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useState } from 'react';
 import { api } from '../api/api.ts';
 import { listen, Refusal } from '../api/call.ts';
 import { useSpeech } from '../i18n/language.ts';
-import { Dialog } from '../ui/dialog.tsx';
 import { Failure } from '../ui/failure.tsx';
 import { layout } from '../ui/layout.tsx';
-import { SignInForm, SignInPage } from './sign-in.tsx';
+
+// Of whoever is signed in already, neither is needed for the first page.
+const SignInPage = lazy(() => import('./sign-in.tsx'));
+const loadOver = () => import('./session-over.tsx');
+const SessionOver = lazy(loadOver);
+export const loadSessionParts = (): Promise<unknown> => loadOver();
 
 export type Me = Answer<typeof auth.me>;
 
@@ -48,18 +52,21 @@ export function Session({ children }: { readonly children: ReactNode }) {
     await queries.invalidateQueries();
   };
 
+  const loading = <div className={layout.loading}>{text('loading')}</div>;
   if (me.data === undefined) {
-    if (me.error instanceof Refusal && me.error.status === 401) return <SignInPage onSignedIn={signedIn} />;
-    if (me.error) return <Failure error={me.error} onRetry={() => me.refetch()} />;
-    return <div className={layout.loading}>{text('loading')}</div>;
+    if (me.error instanceof Refusal && me.error.status === 401) {
+      return (
+        <Suspense fallback={loading}>
+          <SignInPage onSignedIn={signedIn} />
+        </Suspense>
+      );
+    }
+    return me.error ? <Failure error={me.error} onRetry={() => me.refetch()} /> : loading;
   }
   return (
     <MeContext value={me.data}>
       {children}
-      <Dialog title={text('session.over')} isOpen={isOver} onClose={() => {}} isAlert actions={null}>
-        <p className={layout.soft}>{text('session.overHint')}</p>
-        <SignInForm onSignedIn={signedIn} isNested />
-      </Dialog>
+      <Suspense>{isOver && <SessionOver onSignedIn={signedIn} />}</Suspense>
     </MeContext>
   );
 }

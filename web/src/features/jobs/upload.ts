@@ -1,4 +1,5 @@
-import { addressOf, send } from '../../api/call.ts';
+import { addressOf } from '../../api/call.ts';
+import { type UploadOptions, upload } from '../../api/upload.ts';
 
 export type ImportMode = 'add' | 'remove' | 'replace';
 export type Unknown = 'create' | 'reject' | 'skip';
@@ -6,29 +7,17 @@ export type Unknown = 'create' | 'reject' | 'skip';
 export interface ImportOptions {
   readonly mode?: ImportMode;
   readonly unknown?: Unknown;
-  readonly dry_run?: boolean;
+  readonly dry_run?: 'true' | undefined;
   readonly expires_at?: string | undefined;
+  /** A file without rows is meant to empty the segment. */
+  readonly confirm?: 'empty' | undefined;
 }
 
-async function upload(
-  path: string,
-  params: Record<string, string>,
-  options: ImportOptions,
-  body: Blob | string,
-  type: string,
-) {
-  const address = addressOf(path, { params, query: { ...options, dry_run: options.dry_run ? 'true' : undefined } });
-  const answer: unknown = await (
-    await send(address, { method: 'POST', headers: { 'content-type': type }, body })
-  ).json();
-  return answer as { job: string };
-}
+export const uploadMembers = (slug: string, query: ImportOptions, body: Blob | string, options: UploadOptions) =>
+  upload(addressOf('/api/segments/{slug}/import', { params: { slug }, query: { ...query } }), body, options);
 
-export const uploadMembers = (slug: string, options: ImportOptions, body: Blob | string, type: string) =>
-  upload('/api/segments/{slug}/import', { slug }, options, body, type);
-
-export const uploadUsers = (options: ImportOptions, body: Blob | string, type: string) =>
-  upload('/api/users/import', {}, options, body, type);
+export const uploadUsers = (query: ImportOptions, body: Blob | string, options: UploadOptions) =>
+  upload(addressOf('/api/users/import', { query: { ...query } }), body, options);
 
 /** The media type of a file, by its name: browsers call CSV by several. */
 export function typeOfFile(name: string): string {

@@ -23,7 +23,7 @@ export function useMemberActions() {
   const refresh = () =>
     queries.invalidateQueries({
       predicate: ({ queryKey }) =>
-        ['members', 'count', 'user', 'memberships', 'why', 'history', 'sizes'].includes(String(queryKey[0])),
+        ['members', 'count', 'user', 'memberships', 'why', 'history', 'changes', 'sizes'].includes(String(queryKey[0])),
     });
   const attempt = async (run: () => Promise<unknown>) => {
     try {

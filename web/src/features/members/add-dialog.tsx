@@ -9,11 +9,10 @@ import { Failure } from '../../ui/failure.tsx';
 import { Choices, TextField } from '../../ui/field.tsx';
 import { layout } from '../../ui/layout.tsx';
 import { Combo } from '../../ui/select.tsx';
+import { useSettled } from '../../ui/settled.ts';
 import { useSay } from '../../ui/toast.tsx';
-import { rememberJob } from '../jobs/recent.ts';
 import { uploadMembers } from '../jobs/upload.ts';
 import { instantOf } from '../segments/draft.ts';
-import { useSettled } from '../segments/preview.tsx';
 import { useMemberActions } from './actions.ts';
 import { csvOf, type IdKind, pastedIds, refOf } from './pasted.ts';
 
@@ -51,9 +50,8 @@ function useAdding(slug: string, onDone: () => void) {
       slug,
       { mode: 'add', unknown: kind === 'ours' ? 'reject' : 'create', expires_at: instantOf(until) },
       csvOf(ids, kind),
-      'text/csv',
+      { type: 'text/csv' },
     );
-    rememberJob({ id: job, about: slug, at: new Date().toISOString() });
     await navigate({ to: '/jobs/$id', params: { id: job } });
   };
   const add = async () => {

@@ -1,207 +1,75 @@
-import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { useEffect, useMemo, useState } from 'react';
-import { api } from '../../api/api.ts';
+import { useState } from 'react';
 import { root } from '../../api/call.ts';
-import type { Member } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';
 import { Button, buttonClass } from '../../ui/button.tsx';
 import { classes } from '../../ui/classes.ts';
-import { Failure } from '../../ui/failure.tsx';
-import { SearchField } from '../../ui/field.tsx';
+import { Choices } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { Empty, layout } from '../../ui/layout.tsx';
-import { ActionMenu } from '../../ui/menu.tsx';
-import { type Column, Rows } from '../../ui/rows.tsx';
-import { useSettled } from '../segments/preview.tsx';
-import { countQuery } from '../segments/queries.ts';
-import { PersonLink } from '../users/person-link.tsx';
-import { useMemberActions } from './actions.ts';
+import { layout } from '../../ui/layout.tsx';
 import { AddDialog } from './add-dialog.tsx';
-import { SourceBadge } from './source-badge.tsx';
-import { UntilDialog } from './until-dialog.tsx';
+import { ExcludedList } from './excluded-list.tsx';
+import { MemberList } from './member-list.tsx';
 import { UploadDialog } from './upload-dialog.tsx';
 
 const route = getRouteApi('/segments/$slug/members');
-const pageRows = 200;
 
-/** Of those whose name or id matches, who is in, and why. */
-async function found(slug: string, query: string, signal: AbortSignal): Promise<readonly Member[]> {
-  const { users } = await api.listUsers({ query: { query, limit: 100 }, signal });
-  const byId = /^[1-9]\d{0,15}$/.test(query)
-    ? await api.readUser({ params: { user: query }, signal }).catch(() => undefined)
-    : undefined;
-  const all = byId && !users.some(({ id }) => id === byId.id) ? [byId, ...users] : users;
-  if (all.length === 0) return [];
-  const { results } = await api.resolve({ body: { users: all.map(({ id }) => String(id)), segments: [slug] }, signal });
-  const inside = all.filter((_, index) => results[index]?.segments?.includes(slug));
-  return Promise.all(
-    inside.map(async ({ id, external_id, name }) => {
-      const why = await api.explainPair({ params: { user: String(id), slug }, signal });
-      return { id, external_id, name, source: why.source, since: null, expires_at: why.expires_at };
-    }),
-  );
-}
+type Opened = 'add' | 'upload';
 
-function MemberMenu({ member, slug }: { readonly member: Member; readonly slug: string }) {
+function MemberButtons({ slug, onOpen }: { readonly slug: string; readonly onOpen: (dialog: Opened) => void }) {
   const { text } = useSpeech();
-  const actions = useMemberActions();
-  const [asks, setAsks] = useState<'include' | 'exclude'>();
-  const name = member.name ?? member.external_id ?? `#${member.id}`;
-  const held = { user: String(member.id), name, slug, source: member.source, expires_at: member.expires_at };
+  const mayEdit = useMay('editor');
   return (
-    <>
-      <ActionMenu
-        label={text('members.actions', { name })}
-        actions={[
-          { id: 'remove', text: text('members.remove'), run: () => actions.remove(held), isDanger: true },
-          { id: 'exclude', text: text('members.exclude'), run: () => setAsks('exclude') },
-          { id: 'until', text: text('members.setExpiry'), run: () => setAsks('include') },
-          ...(member.source === 'include'
-            ? [{ id: 'auto', text: text('members.auto'), run: () => actions.set(held, 'auto') }]
-            : []),
-        ]}
-      />
-      {asks && (
-        <UntilDialog
-          title={text(asks === 'include' ? 'members.expiryTitle' : 'members.excludeTitle', { name })}
-          initial={asks === 'include' ? member.expires_at : null}
-          onClose={() => setAsks(undefined)}
-          onChoose={(expires_at) => actions.set(held, asks, expires_at)}
-        />
+    <div className={layout.row}>
+      <a
+        className={buttonClass('secondary')}
+        href={`${root}/api/segments/${encodeURIComponent(slug)}/export`}
+        download={`${slug}.csv`}
+      >
+        <Icon name="download" /> {text('members.export')}
+      </a>
+      {mayEdit && (
+        <>
+          <Button onPress={() => onOpen('upload')}>
+            <Icon name="upload" /> {text('members.upload')}
+          </Button>
+          <Button look="primary" onPress={() => onOpen('add')}>
+            <Icon name="plus" /> {text('members.add')}
+          </Button>
+        </>
       )}
-    </>
+    </div>
   );
-}
-
-function useColumns(slug: string, mayEdit: boolean): readonly Column<Member>[] {
-  const { text, moment, ago } = useSpeech();
-  return [
-    { title: text('members.person'), width: 'minmax(0, 2.4fr)', render: (member) => <PersonLink user={member} /> },
-    { title: text('members.why'), width: 'minmax(0, 1.6fr)', render: ({ source }) => <SourceBadge source={source} /> },
-    {
-      title: text('members.since'),
-      width: 'minmax(0, 1.1fr)',
-      isWideOnly: true,
-      render: ({ since }) => since && <time dateTime={since}>{moment(since)}</time>,
-    },
-    {
-      title: text('members.expires'),
-      width: 'minmax(0, 1.1fr)',
-      render: ({ expires_at }) =>
-        expires_at && (
-          <time dateTime={expires_at} title={moment(expires_at)}>
-            {text('members.expiresIn', { time: ago(expires_at) })}
-          </time>
-        ),
-    },
-    ...(mayEdit
-      ? [
-          {
-            title: text('actions'),
-            width: '64px',
-            isEnd: true,
-            render: (member: Member) => <MemberMenu member={member} slug={slug} />,
-          },
-        ]
-      : []),
-  ];
-}
-
-/** All members, page by page, or those that the query finds. */
-function useMembers(slug: string, query: string) {
-  const list = useInfiniteQuery({
-    queryKey: ['members', slug],
-    queryFn: ({ signal, pageParam }) =>
-      api.listMembers({
-        params: { slug },
-        query: { limit: pageRows, ...(pageParam && { cursor: pageParam }) },
-        signal,
-      }),
-    initialPageParam: '',
-    getNextPageParam: ({ next_cursor }) => next_cursor,
-  });
-  const hits = useQuery({
-    queryKey: ['members', slug, 'found', query],
-    queryFn: ({ signal }) => found(slug, query, signal),
-    enabled: query !== '',
-    placeholderData: keepPreviousData,
-  });
-  const all = useMemo(() => list.data?.pages.flatMap(({ users }) => users) ?? [], [list.data]);
-  const rows = query === '' ? all : (hits.data ?? []);
-  const failed = query === '' ? list : hits;
-  const isSettled = query === '' ? list.isSuccess : hits.isSuccess;
-  return { list, rows, failed, isSettled };
 }
 
 export function MembersTab() {
-  const { text, number } = useSpeech();
+  const { text } = useSpeech();
   const { slug } = route.useParams();
-  const search = route.useSearch();
+  const { show = 'members' } = route.useSearch();
   const navigate = useNavigate({ from: '/segments/$slug/members' });
-  const mayEdit = useMay('editor');
-  const [typed, setTyped] = useState(search.query ?? '');
-  const [dialog, setDialog] = useState<'add' | 'upload'>();
-  const query = useSettled(typed.trim());
-  useEffect(() => {
-    void navigate({ search: { query: query || undefined }, replace: true });
-  }, [query, navigate]);
-  const count = useQuery(countQuery(slug)).data?.count;
-  const { list, rows, failed, isSettled } = useMembers(slug, query);
-  const columns = useColumns(slug, mayEdit);
+  const [dialog, setDialog] = useState<Opened>();
+  const close = () => setDialog(undefined);
   return (
     <>
-      <div className={layout.row}>
-        <div className={layout.grow}>
-          <SearchField label={text('members.search')} value={typed} onChange={setTyped} />
-        </div>
-        <a
-          className={buttonClass('secondary')}
-          href={`${root}/api/segments/${encodeURIComponent(slug)}/export`}
-          download={`${slug}.csv`}
-        >
-          <Icon name="download" /> {text('members.export')}
-        </a>
-        {mayEdit && (
-          <>
-            <Button onPress={() => setDialog('upload')}>
-              <Icon name="upload" /> {text('members.upload')}
-            </Button>
-            <Button look="primary" onPress={() => setDialog('add')}>
-              <Icon name="plus" /> {text('members.add')}
-            </Button>
-          </>
-        )}
-      </div>
-      {failed.error && <Failure error={failed.error} onRetry={() => failed.refetch()} />}
-      {rows.length > 0 && (
-        <Rows
-          label={text('tab.members')}
-          rows={rows}
-          columns={columns}
-          keyOf={({ id }) => id}
-          hasMore={query === '' && list.hasNextPage && !list.isFetchingNextPage}
-          onEnd={list.fetchNextPage}
-          foot={
-            query === '' && count !== undefined
-              ? text('members.shown', { count: rows.length, total: number(count) })
-              : text('members.found', { count: rows.length })
-          }
+      <div className={classes(layout.row, layout.apart)}>
+        <Choices
+          label={text('members.list')}
+          isLabelHidden
+          value={show}
+          onChange={(next) => navigate({ search: { show: next === 'members' ? undefined : next } })}
+          items={[
+            { id: 'members', text: text('members.listMembers') },
+            { id: 'excluded', text: text('members.listExcluded') },
+          ]}
         />
-      )}
-      {isSettled && rows.length === 0 && (
-        <Empty title={text(query === '' ? 'members.none' : 'members.noneFound')}>
-          {text(query === '' ? 'members.noneHint' : 'members.noneFoundHint')}
-        </Empty>
-      )}
-      {!isSettled && !failed.error && rows.length === 0 && (
-        <div className={classes(layout.loading)}>{text('loading')}</div>
-      )}
+        <MemberButtons slug={slug} onOpen={setDialog} />
+      </div>
+      {show === 'members' ? <MemberList slug={slug} /> : <ExcludedList slug={slug} />}
       <RoleNote needs="editor" />
-      {dialog === 'add' && <AddDialog slug={slug} onClose={() => setDialog(undefined)} />}
-      {dialog === 'upload' && <UploadDialog target={{ segment: slug }} onClose={() => setDialog(undefined)} />}
+      {dialog === 'add' && <AddDialog slug={slug} onClose={close} />}
+      {dialog === 'upload' && <UploadDialog target={{ segment: slug }} onClose={close} />}
     </>
   );
 }

@@ -1,4 +1,3 @@
-import { useState } from 'react';
 import { FileTrigger } from 'react-aria-components';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
@@ -6,41 +5,38 @@ import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { layout, Notice } from '../../ui/layout.tsx';
+import { Meter } from '../../ui/meter.tsx';
 import { Select } from '../../ui/select.tsx';
-import { JobView, useJob } from '../jobs/job-view.tsx';
-import { rememberJob } from '../jobs/recent.ts';
-import {
-  type ImportMode,
-  type ImportOptions,
-  typeOfFile,
-  type Unknown,
-  uploadMembers,
-  uploadUsers,
-} from '../jobs/upload.ts';
+import { JobView } from '../jobs/job-view.tsx';
+import { useJob } from '../jobs/live.ts';
+import { type Step, type Target, type Upload, useUpload } from './use-upload.ts';
 
-type Target = { readonly segment: string } | 'users';
+/** The service's word for what it refuses: a file without rows in place of all members. */
+const emptyWord = 'confirm=empty';
 
-interface Step {
-  readonly job: string;
-  readonly isTrial: boolean;
-}
-
-function Running(props: {
-  readonly step: Step;
-  readonly onApply: () => void;
-  readonly onUndone: (id: string) => void;
-}) {
+function Running({ step, upload }: { readonly step: Step; readonly upload: Upload }) {
   const { text } = useSpeech();
-  const { step } = props;
+  const { data: job } = useJob(step.job);
   // The trial says yes: the file may be applied as it is.
-  const isFine = useJob(step.job).data?.state === 'done' && step.isTrial;
+  const isFine = job?.state === 'done' && step.isTrial;
+  const wouldEmpty = job?.state === 'failed' && job.errors.some(({ message }) => message.includes(emptyWord));
   return (
     <>
       <Notice tone={step.isTrial ? 'plain' : 'accent'}>{text(step.isTrial ? 'upload.trial' : 'upload.applied')}</Notice>
-      <JobView id={step.job} {...(!step.isTrial && { onUndone: props.onUndone })} />
+      <JobView id={step.job} {...(!step.isTrial && { onUndone: upload.follow })} />
+      {wouldEmpty && (
+        <Notice tone="warn">
+          <span>{text('upload.empty')}</span>
+          <span>
+            <Button isSmall isDisabled={upload.isBusy} onPress={() => upload.send(step.isTrial, true)}>
+              {text('upload.emptyGoOn')}
+            </Button>
+          </span>
+        </Notice>
+      )}
       {isFine && (
         <div>
-          <Button look="primary" onPress={props.onApply}>
+          <Button look="primary" isDisabled={upload.isBusy} onPress={() => upload.send(false)}>
             {text('upload.apply')}
           </Button>
         </div>
@@ -49,50 +45,65 @@ function Running(props: {
   );
 }
 
-function useUpload(target: Target) {
-  const isMembers = target !== 'users';
-  const [file, setFile] = useState<File>();
-  const [mode, setMode] = useState<ImportMode>('add');
-  const [unknown, setUnknown] = useState<Unknown>(isMembers ? 'reject' : 'create');
-  const [step, setStep] = useState<Step>();
-  const [error, setError] = useState<unknown>();
-  const [isBusy, setIsBusy] = useState(false);
+/** Which file, and how far it has gone out. */
+function FileField({ upload }: { readonly upload: Upload }) {
+  const { text, size } = useSpeech();
+  const { file, sent } = upload;
+  return (
+    <>
+      <div className={layout.row}>
+        <FileTrigger
+          acceptedFileTypes={['.csv', '.tsv', '.txt', '.ndjson', '.jsonl']}
+          onSelect={(files) => upload.choose(files?.[0])}
+        >
+          <Button>
+            <Icon name="upload" /> {text('upload.choose')}
+          </Button>
+        </FileTrigger>
+        <span>{file ? `${file.name} · ${size(file.size)}` : text('upload.noFile')}</span>
+      </div>
+      {sent && (
+        <Meter
+          label={text('upload.sending')}
+          share={sent.total === 0 ? 100 : (sent.sent / sent.total) * 100}
+          words={text('upload.sent', { sent: size(sent.sent), total: size(sent.total) })}
+        />
+      )}
+    </>
+  );
+}
 
-  const send = async (isTrial: boolean) => {
-    if (!file) return;
-    setIsBusy(true);
-    setError(undefined);
-    try {
-      const options: ImportOptions = { unknown, dry_run: isTrial };
-      const type = typeOfFile(file.name);
-      const { job } = isMembers
-        ? await uploadMembers(target.segment, { ...options, mode }, file, type)
-        : await uploadUsers(options, file, type);
-      if (!isTrial)
-        rememberJob({ id: job, about: isMembers ? target.segment : file.name, at: new Date().toISOString() });
-      setStep({ job, isTrial });
-    } catch (failure) {
-      setError(failure);
-    } finally {
-      setIsBusy(false);
-    }
-  };
-  const choose = (next: File | undefined) => {
-    setFile(next);
-    setStep(undefined);
-    setError(undefined);
-  };
-  const follow = (job: string) => setStep({ job, isTrial: false });
-  return { file, mode, setMode, unknown, setUnknown, step, error, isBusy, send, choose, follow };
+function Options({ upload, isMembers }: { readonly upload: Upload; readonly isMembers: boolean }) {
+  const { text, plain } = useSpeech();
+  return (
+    <>
+      <div className={layout.halves}>
+        {isMembers && (
+          <Select
+            label={text('upload.mode')}
+            value={upload.mode}
+            onChange={upload.setMode}
+            items={(['add', 'remove', 'replace'] as const).map((id) => ({ id, text: plain(`upload.mode.${id}`) }))}
+          />
+        )}
+        <Select
+          label={text('upload.unknown')}
+          value={upload.unknown}
+          onChange={upload.setUnknown}
+          items={(['reject', 'skip', 'create'] as const).map((id) => ({ id, text: plain(`upload.unknown.${id}`) }))}
+        />
+      </div>
+      {upload.mode === 'replace' && <Notice tone="warn">{text('upload.replaceHint')}</Notice>}
+    </>
+  );
 }
 
 /** A file of people: first what it would do, then, on a second word, done. */
 export function UploadDialog({ target, onClose }: { readonly target: Target; readonly onClose: () => void }) {
-  const { text, plain } = useSpeech();
+  const { text } = useSpeech();
   const isMembers = target !== 'users';
   const upload = useUpload(target);
-  const { file, mode, unknown, step, error } = upload;
-
+  const { file, step, error, isBusy } = upload;
   return (
     <Dialog
       title={isMembers ? text('upload.title', { slug: target.segment }) : text('upload.usersTitle')}
@@ -107,8 +118,8 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
           </Button>
           <Button
             look={step ? 'secondary' : 'primary'}
-            isDisabled={!file || upload.isBusy}
-            onPress={() => upload.send(true)}
+            isDisabled={!file || isBusy}
+            onPress={() => upload.send(true, false)}
           >
             {text('upload.check')}
           </Button>
@@ -116,36 +127,10 @@ export function UploadDialog({ target, onClose }: { readonly target: Target; rea
       }
     >
       <p className={layout.soft}>{text(isMembers ? 'upload.hint' : 'upload.usersHint')}</p>
-      <div className={layout.row}>
-        <FileTrigger
-          acceptedFileTypes={['.csv', '.tsv', '.txt', '.ndjson', '.jsonl']}
-          onSelect={(files) => upload.choose(files?.[0])}
-        >
-          <Button>
-            <Icon name="upload" /> {text('upload.choose')}
-          </Button>
-        </FileTrigger>
-        <span>{file?.name ?? text('upload.noFile')}</span>
-      </div>
-      <div className={layout.halves}>
-        {isMembers && (
-          <Select
-            label={text('upload.mode')}
-            value={mode}
-            onChange={upload.setMode}
-            items={(['add', 'remove', 'replace'] as const).map((id) => ({ id, text: plain(`upload.mode.${id}`) }))}
-          />
-        )}
-        <Select
-          label={text('upload.unknown')}
-          value={unknown}
-          onChange={upload.setUnknown}
-          items={(['reject', 'skip', 'create'] as const).map((id) => ({ id, text: plain(`upload.unknown.${id}`) }))}
-        />
-      </div>
-      {mode === 'replace' && <Notice tone="warn">{text('upload.replaceHint')}</Notice>}
+      <FileField upload={upload} />
+      <Options upload={upload} isMembers={isMembers} />
       {error !== undefined && <Failure error={error} />}
-      {step && <Running step={step} onApply={() => upload.send(false)} onUndone={upload.follow} />}
+      {step && <Running step={step} upload={upload} />}
     </Dialog>
   );
 }

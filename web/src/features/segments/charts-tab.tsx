@@ -3,6 +3,7 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense } from 'react';
 import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
+import { type Period, periods } from '../../search.ts';
 import { Failure } from '../../ui/failure.tsx';
 import { Choices } from '../../ui/field.tsx';
 import { Card, Empty, layout } from '../../ui/layout.tsx';
@@ -10,9 +11,6 @@ import { segmentQuery } from './queries.ts';
 
 const route = getRouteApi('/segments/$slug/charts');
 const SizeChart = lazy(() => import('./size-chart.tsx'));
-
-export const periods = ['day', 'week', 'month', 'year'] as const;
-export type Period = (typeof periods)[number];
 
 const dayMs = 86_400_000;
 const lengthsMs: Readonly<Record<Period, number>> = {

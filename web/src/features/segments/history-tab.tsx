@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { Segment, Version, VersionState } from '../../api/types.ts';
@@ -9,17 +9,18 @@ import { Button } from '../../ui/button.tsx';
 import { classes } from '../../ui/classes.ts';
 import { Confirm } from '../../ui/confirm.tsx';
 import { Failure } from '../../ui/failure.tsx';
+import { Choices } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { Badge, Card, layout, Notice } from '../../ui/layout.tsx';
+import { Badge, Card, layout } from '../../ui/layout.tsx';
 import { useSay } from '../../ui/toast.tsx';
-import { ReportButton } from '../reports/report-button.tsx';
 import { Actor } from '../users/actor.tsx';
 import { Diff } from './diff.tsx';
 import { changesOf } from './draft.ts';
+import { MemberChanges } from './member-changes.tsx';
 import { ChangePreview } from './preview.tsx';
 import { segmentQuery } from './queries.ts';
 
-const route = getRouteApi('/segments/$slug');
+const route = getRouteApi('/segments/$slug/history');
 
 /** What a restored version sets: everything but the name, which may belong to another segment by now. */
 function restoredBody(state: VersionState, now: Segment) {
@@ -79,10 +80,10 @@ function VersionCard({ version, segment }: { readonly version: Version; readonly
   );
 }
 
-export function HistoryTab() {
+/** The versions of the rule, each with what it changed. */
+function Versions({ segment }: { readonly segment: Segment }) {
   const { text } = useSpeech();
-  const { slug } = route.useParams();
-  const { data: segment } = useQuery(segmentQuery(slug));
+  const { slug } = segment;
   const versions = useInfiniteQuery({
     queryKey: ['versions', slug],
     queryFn: ({ signal, pageParam }) =>
@@ -90,14 +91,9 @@ export function HistoryTab() {
     initialPageParam: '',
     getNextPageParam: ({ next_cursor }) => next_cursor,
   });
-  if (!segment) return null;
   const events = versions.data?.pages.flatMap((page) => page.events) ?? [];
   return (
     <>
-      <Notice>
-        <span>{text('history.members')}</span>
-        <ReportButton segment={slug} />
-      </Notice>
       {versions.error && <Failure error={versions.error} onRetry={() => versions.refetch()} />}
       <ol className={layout.stack}>
         {events.map((version) => (
@@ -113,6 +109,30 @@ export function HistoryTab() {
           </Button>
         </div>
       )}
+    </>
+  );
+}
+
+export function HistoryTab() {
+  const { text } = useSpeech();
+  const { slug } = route.useParams();
+  const { show = 'rule' } = route.useSearch();
+  const navigate = useNavigate({ from: '/segments/$slug/history' });
+  const { data: segment } = useQuery(segmentQuery(slug));
+  if (!segment) return null;
+  return (
+    <>
+      <Choices
+        label={text('history.of')}
+        isLabelHidden
+        value={show}
+        onChange={(next) => navigate({ search: { show: next === 'rule' ? undefined : next } })}
+        items={[
+          { id: 'rule', text: text('history.ofRule') },
+          { id: 'members', text: text('history.ofMembers') },
+        ]}
+      />
+      {show === 'rule' ? <Versions segment={segment} /> : <MemberChanges slug={slug} />}
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
-import { useEffect, useMemo, useState } from 'react';
+import { getRouteApi, Link } from '@tanstack/react-router';
+import { lazy, Suspense, useMemo } from 'react';
 import type { Listed } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
@@ -8,33 +8,15 @@ import { useMay } from '../../session/session.tsx';
 import { buttonClass } from '../../ui/button.tsx';
 import { classes } from '../../ui/classes.ts';
 import { Failure } from '../../ui/failure.tsx';
-import { SearchField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { Badge, Empty, layout, Page, type Tone } from '../../ui/layout.tsx';
+import { Badge, Empty, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
-import { Combo, Select } from '../../ui/select.tsx';
-import { type Kind, kindOf, ruleWords } from '../conditions/words.ts';
-import { useSettled } from './preview.tsx';
+import { kindOf, ruleWords } from '../conditions/words.ts';
+import { KindBadge } from './kind-badge.tsx';
 import { countQuery, segmentList, usageQuery } from './queries.ts';
 
 const route = getRouteApi('/segments');
-
-export const kinds = ['list', 'percentage', 'ramp', 'layer', 'condition', 'both'] as const satisfies readonly Kind[];
-
-const tones: Readonly<Record<Kind, Tone>> = {
-  list: 'plain',
-  percentage: 'accent',
-  ramp: 'accent',
-  layer: 'warn',
-  condition: 'good',
-  both: 'good',
-};
-
-export function KindBadge({ segment }: { readonly segment: Listed }) {
-  const { plain } = useSpeech();
-  const kind = kindOf(segment);
-  return <Badge tone={tones[kind]}>{plain(`kind.${kind}`)}</Badge>;
-}
+const Filters = lazy(() => import('./filters.tsx'));
 
 function Size({ slug }: { readonly slug: string }) {
   const { number, text } = useSpeech();
@@ -71,7 +53,7 @@ function Tags({ tags }: { readonly tags: readonly string[] }) {
   return (
     <div className={layout.row}>
       {tags.map((tag) => (
-        <Link key={tag} to="/segments" search={(old) => ({ ...old, tag })}>
+        <Link key={tag} from="/segments" to="/segments" search={(old) => ({ ...old, tag })}>
           <Badge>{tag}</Badge>
         </Link>
       ))}
@@ -88,47 +70,6 @@ function useColumns(): readonly Column<Listed>[] {
     { title: text('list.usage'), width: '110px', render: ({ slug }) => <Usage slug={slug} />, isWideOnly: true },
     { title: text('list.size'), width: '96px', render: ({ slug }) => <Size slug={slug} />, isEnd: true },
   ];
-}
-
-function Filters({ tags }: { readonly tags: readonly string[] }) {
-  const { text, plain } = useSpeech();
-  const search = route.useSearch();
-  const navigate = useNavigate({ from: '/segments' });
-  const [query, setQuery] = useState(search.query ?? '');
-  const [tag, setTag] = useState(search.tag ?? '');
-  const settled = useSettled(`${query}\n${tag}`);
-  useEffect(() => {
-    const [nextQuery = '', nextTag = ''] = settled.split('\n');
-    void navigate({
-      search: (old) => ({ ...old, query: nextQuery || undefined, tag: nextTag || undefined }),
-      replace: true,
-    });
-  }, [settled, navigate]);
-  useEffect(() => setTag(search.tag ?? ''), [search.tag]);
-  return (
-    <search className={classes(layout.row, layout.ends)}>
-      <div className={layout.grow}>
-        <SearchField label={text('list.search')} value={query} onChange={setQuery} />
-      </div>
-      <Combo
-        label={text('list.tag')}
-        isLabelHidden
-        placeholder={text('list.anyTag')}
-        value={tag}
-        onChange={setTag}
-        items={tags.filter((one) => one.includes(tag)).map((one) => ({ id: one, text: one }))}
-      />
-      <Select
-        label={text('list.kind')}
-        isLabelHidden
-        value={search.kind ?? 'any'}
-        onChange={(kind) =>
-          navigate({ search: (old) => ({ ...old, kind: kind === 'any' ? undefined : kind }), replace: true })
-        }
-        items={[{ id: 'any', text: text('list.anyKind') }, ...kinds.map((id) => ({ id, text: plain(`kind.${id}`) }))]}
-      />
-    </search>
-  );
 }
 
 export function SegmentsPage() {
@@ -148,7 +89,9 @@ export function SegmentsPage() {
   );
   return (
     <Page title={text('nav.segments')} lead={text('list.lead')} actions={create}>
-      <Filters tags={tags} />
+      <Suspense fallback={<div className={layout.fieldPlace} />}>
+        <Filters tags={tags} />
+      </Suspense>
       {list.error && <Failure error={list.error} onRetry={() => list.refetch()} />}
       {rows.length > 0 && (
         <Rows

@@ -1,25 +1,13 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { Change, Preview, Rule, User, Warning } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { classes } from '../../ui/classes.ts';
 import { Failure } from '../../ui/failure.tsx';
 import { Card, layout, Notice } from '../../ui/layout.tsx';
+import { useSettled } from '../../ui/settled.ts';
 import { PersonLink } from '../users/person-link.tsx';
 import styles from './preview.module.css';
-
-const settleMs = 350;
-
-/** A value once it has stood still. */
-export function useSettled<T>(value: T): T {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), settleMs);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return settled;
-}
 
 function People({ users, title }: { readonly users: readonly User[]; readonly title: string }) {
   if (users.length === 0) return null;

@@ -12,7 +12,7 @@ import { Icon } from '../../ui/icons.tsx';
 import { Badge, layout, Page } from '../../ui/layout.tsx';
 import { useSay } from '../../ui/toast.tsx';
 import { ruleWords } from '../conditions/words.ts';
-import { KindBadge } from './list.tsx';
+import { KindBadge } from './kind-badge.tsx';
 import { countQuery, segmentQuery } from './queries.ts';
 
 const route = getRouteApi('/segments/$slug');

@@ -5,11 +5,10 @@ import type { User, UserEvent } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
-import { Badge, Card, Empty, layout, type Tone } from '../../ui/layout.tsx';
+import { Card, Empty, layout } from '../../ui/layout.tsx';
 import { ReportButton } from '../reports/report-button.tsx';
-import { Actor } from './actor.tsx';
+import { EventActor, EventBadge } from './event-parts.tsx';
 
-const tones: Readonly<Record<string, Tone>> = { add: 'good', remove: 'bad', expire: 'warn' };
 const pageRows = 50;
 
 export function HistoryCard({ user }: { readonly user: User }) {
@@ -63,19 +62,14 @@ export function HistoryCard({ user }: { readonly user: User }) {
 }
 
 function EventRow({ event }: { readonly event: UserEvent }) {
-  const { text, plain, moment } = useSpeech();
+  const { moment } = useSpeech();
   return (
     <tr>
       <td>
         <time dateTime={event.at}>{moment(event.at)}</time>
       </td>
       <td>
-        <Badge tone={event.source === 'exclude' ? 'bad' : tones[event.action]}>
-          {plain(event.action === 'add' && event.source === 'exclude' ? 'event.exclude' : `event.${event.action}`)}
-        </Badge>
-        {event.expires_at && (
-          <div className={layout.small}>{text('why.until', { time: moment(event.expires_at) })}</div>
-        )}
+        <EventBadge event={event} />
       </td>
       <td>
         <Link to="/segments/$slug" params={{ slug: event.slug }}>
@@ -83,10 +77,7 @@ function EventRow({ event }: { readonly event: UserEvent }) {
         </Link>
       </td>
       <td>
-        <Actor actor={event.actor} />
-        {event.source.startsWith('import:') && (
-          <div className={layout.small}>{text('person.import', { id: event.source.slice('import:'.length) })}</div>
-        )}
+        <EventActor event={event} />
       </td>
     </tr>
   );

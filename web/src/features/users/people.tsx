@@ -14,8 +14,8 @@ import { SearchField, TextField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Badge, Empty, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
+import { useSettled } from '../../ui/settled.ts';
 import { UploadDialog } from '../members/upload-dialog.tsx';
-import { useSettled } from '../segments/preview.tsx';
 import { PersonLink } from './person-link.tsx';
 
 const route = getRouteApi('/people');

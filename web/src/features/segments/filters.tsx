@@ -1,0 +1,53 @@
+import { getRouteApi, useNavigate } from '@tanstack/react-router';
+import { useEffect, useState } from 'react';
+import { useSpeech } from '../../i18n/language.ts';
+import { kinds } from '../../search.ts';
+import { classes } from '../../ui/classes.ts';
+import { SearchField } from '../../ui/field.tsx';
+import { layout } from '../../ui/layout.tsx';
+import { Combo, Select } from '../../ui/select.tsx';
+import { useSettled } from '../../ui/settled.ts';
+
+const route = getRouteApi('/segments');
+
+/** A chunk of its own, so that the rows need not wait for lists that open. */
+export default function Filters({ tags }: { readonly tags: readonly string[] }) {
+  const { text, plain } = useSpeech();
+  const search = route.useSearch();
+  const navigate = useNavigate({ from: '/segments' });
+  const [query, setQuery] = useState(search.query ?? '');
+  const [tag, setTag] = useState(search.tag ?? '');
+  const settled = useSettled(`${query}\n${tag}`);
+  useEffect(() => {
+    const [nextQuery = '', nextTag = ''] = settled.split('\n');
+    void navigate({
+      search: (old) => ({ ...old, query: nextQuery || undefined, tag: nextTag || undefined }),
+      replace: true,
+    });
+  }, [settled, navigate]);
+  useEffect(() => setTag(search.tag ?? ''), [search.tag]);
+  return (
+    <search className={classes(layout.row, layout.ends)}>
+      <div className={layout.grow}>
+        <SearchField label={text('list.search')} value={query} onChange={setQuery} />
+      </div>
+      <Combo
+        label={text('list.tag')}
+        isLabelHidden
+        placeholder={text('list.anyTag')}
+        value={tag}
+        onChange={setTag}
+        items={tags.filter((one) => one.includes(tag)).map((one) => ({ id: one, text: one }))}
+      />
+      <Select
+        label={text('list.kind')}
+        isLabelHidden
+        value={search.kind ?? 'any'}
+        onChange={(kind) =>
+          navigate({ search: (old) => ({ ...old, kind: kind === 'any' ? undefined : kind }), replace: true })
+        }
+        items={[{ id: 'any', text: text('list.anyKind') }, ...kinds.map((id) => ({ id, text: plain(`kind.${id}`) }))]}
+      />
+    </search>
+  );
+}
