@@ -64,7 +64,8 @@ export const Limit = Type.Integer({
   minimum: 1,
   maximum: 1000,
   default: 100,
-  description: 'How many entries a page has at most.',
+  description:
+    'How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`.',
 });
 export const Cursor = Type.String({
   minLength: 1,

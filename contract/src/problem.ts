@@ -33,6 +33,7 @@ export const problems = {
   job_not_undoable: [409, 'The job cannot be undone'],
   idempotency_in_flight: [409, 'The same call is under way'],
   last_admin: [409, 'The last admin stays'],
+  conditions_exhausted: [409, 'Too many large conditions'],
   feeds_exhausted: [409, 'Too many feeds'],
   resync: [410, 'The place is gone'],
   version_stale: [412, 'Version is stale'],

@@ -141,7 +141,7 @@ export const createSegment = endpoint({
   body: strict({ slug: Slug, ...definition }),
   headers: idempotent.headers,
   success: { status: 200, body: strict({ id: Type.Integer({ minimum: 1 }) }) },
-  problems: ['slug_taken', 'layer_overlap', ...idempotent.problems],
+  problems: ['slug_taken', 'layer_overlap', 'conditions_exhausted', ...idempotent.problems],
   example: {
     body: { slug: 'EARLY_ACCESS', percentage: 30, condition: { country: 'NL', orders: { $gte: 3 } } },
     answer: { id: 3 },
@@ -246,7 +246,7 @@ export const changeSegment = endpoint({
   }),
   body: strict({ slug: Type.Optional(Slug), ...definition }),
   success: { status: 200, body: Segment },
-  problems: ['segment_unknown', 'slug_taken', 'layer_overlap', 'version_stale'],
+  problems: ['segment_unknown', 'slug_taken', 'layer_overlap', 'conditions_exhausted', 'version_stale'],
   example: {
     params: { slug: 'FREE_SHIPPING' },
     headers: { 'if-match': '"1"' },
@@ -324,7 +324,7 @@ export const applyDefinitions = endpoint({
       }),
     }),
   },
-  problems: ['segment_referenced', 'slug_taken', 'version_stale', 'layer_overlap'],
+  problems: ['segment_referenced', 'slug_taken', 'version_stale', 'layer_overlap', 'conditions_exhausted'],
   example: {
     body: {
       segments: [{ slug: 'NEWCOMERS', version: null, tags: ['web'], condition: { orders: { $lt: 1 } } }],

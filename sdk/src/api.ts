@@ -33,6 +33,7 @@ export type ProblemCode =
   | 'job_not_undoable'
   | 'idempotency_in_flight'
   | 'last_admin'
+  | 'conditions_exhausted'
   | 'feeds_exhausted'
   | 'resync'
   | 'version_stale'
@@ -764,7 +765,7 @@ export interface Api {
                 readonly query?: string | undefined;
                 /** Only segments with this tag. */
                 readonly tag?: string | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -875,7 +876,7 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -977,7 +978,7 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1119,7 +1120,7 @@ export interface Api {
             | {
                 /** `include`: who is put in, the members of a list among them. `exclude`: who is kept out. */
                 readonly mode?: 'include' | 'exclude' | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1239,7 +1240,7 @@ export interface Api {
             | {
                 /** A part of the name or the external id, in any case. */
                 readonly query?: string | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1302,7 +1303,7 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1354,7 +1355,7 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1427,7 +1428,7 @@ export interface Api {
                 readonly to?: string | undefined;
                 /** Only changes in this segment. */
                 readonly segment?: string | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1456,7 +1457,7 @@ export interface Api {
                 readonly from?: string | undefined;
                 /** The first moment that no longer counts (RFC 3339). */
                 readonly to?: string | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1580,7 +1581,7 @@ export interface Api {
                 readonly kind?: string | undefined;
                 /** Only jobs about this segment; of a deleted one, by its last slug. */
                 readonly segment?: string | undefined;
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1665,7 +1666,7 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;
@@ -1693,7 +1694,7 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. */
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
                 /** The `next_cursor` of the page before; left out for the first page. */
                 readonly cursor?: string | undefined;

@@ -49,7 +49,7 @@ export function placeWithin(
   return place?.slice(1);
 }
 
-/** Reads one row more than asked for, to know whether there is a next page. */
+/** `rows` are one more than are shown, which says whether there is a next page. */
 export function pageOf<Row>(
   rows: readonly Row[],
   limit: number,
@@ -57,5 +57,20 @@ export function pageOf<Row>(
 ): { rows: Row[]; next_cursor: string | null } {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
-  return { rows: shown, next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null };
+  return { rows: shown, next_cursor: rows.length > shown.length && last !== undefined ? cursorOf(last) : null };
+}
+
+/** A page of rows that may be large ends early: by then it holds some megabytes. */
+export const pageBytes = 4 * 1024 * 1024;
+
+/** What a row takes of that, and what the rows before it take. */
+export interface Sized {
+  readonly bytes: number;
+  readonly bytes_before: number;
+}
+
+/** How many rows fit a page; at least one. Statements leave out the rows behind the first that does not fit. */
+export function fitting(rows: readonly Sized[]): number {
+  const over = rows.findIndex(({ bytes_before, bytes }, i) => i > 0 && bytes_before + bytes > pageBytes);
+  return over === -1 ? rows.length : over;
 }

@@ -1,11 +1,19 @@
+import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
-import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition, type Definition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
 import { selectDefinitionsAt, selectVersionMark } from './segments.sql.ts';
 
 const maxKept = 8;
+/** Of the JSON of conditions, in all states that are kept. */
+const maxKeptBytes = 64 * 1024 * 1024;
 
-/** The few states of the past that were asked for last, compiled. */
-export type KeptDefinitions = Map<string, Definitions>;
+interface Kept {
+  readonly definitions: Promise<Definitions>;
+  bytes: number;
+}
+
+/** The few states of the past that were asked for last, compiled or being compiled. */
+export type KeptDefinitions = Map<string, Kept>;
 
 /**
  * The definitions as they stood at a moment, renamed and deleted ones included. Versions are only ever added, so their number up to
@@ -14,10 +22,38 @@ export type KeptDefinitions = Map<string, Definitions>;
 export async function pastDefinitions(kept: KeptDefinitions, db: Db, at: Date): Promise<Definitions> {
   const mark = await selectVersionMark(db, at);
   const found = kept.get(mark);
-  if (found) return found;
-  const definitions = definitionsOf(0, (await selectDefinitionsAt(db, at)).map(compileDefinition));
-  kept.set(mark, definitions);
-  const [oldest] = kept.keys();
-  if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
-  return definitions;
+  if (found) return found.definitions;
+  const reading = readAt(db, at);
+  const entry: Kept = { definitions: reading.then(({ definitions }) => definitions), bytes: 0 };
+  kept.set(mark, entry);
+  try {
+    entry.bytes = (await reading).bytes;
+  } catch (error) {
+    kept.delete(mark);
+    throw error;
+  }
+  forgetOldest(kept);
+  return entry.definitions;
+}
+
+async function readAt(db: Db, at: Date): Promise<{ definitions: Definitions; bytes: number }> {
+  const turns = new Turns();
+  const compiled: Definition[] = [];
+  let bytes = 0;
+  for (const found of await selectDefinitionsAt(db, at)) {
+    compiled.push(compileDefinition(found));
+    bytes += found.condition_bytes;
+    if (turns.isOver) await turns.pause();
+  }
+  return { definitions: definitionsOf(0, compiled), bytes };
+}
+
+function forgetOldest(kept: KeptDefinitions): void {
+  let bytes = 0;
+  for (const one of kept.values()) bytes += one.bytes;
+  for (const [mark, one] of kept) {
+    if (kept.size <= maxKept && bytes <= maxKeptBytes) return;
+    kept.delete(mark);
+    bytes -= one.bytes;
+  }
 }

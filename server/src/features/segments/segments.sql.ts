@@ -1,4 +1,5 @@
 import sql, { type Sql } from 'sql-template-tag';
+import { pageBytes, type Sized } from '../../paging/cursors.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import type { RampSource } from '../../segmentation/definition.ts';
@@ -33,6 +34,7 @@ export interface SegmentRow extends DefinitionFields {
   readonly id: number;
   readonly tags: string[];
   readonly salt: string;
+  readonly condition_bytes: number;
   readonly version: number;
   readonly revision: number;
   readonly created_at: Date;
@@ -48,8 +50,12 @@ const ruleOf = (
     FROM layers l WHERE l.id = ${row}.layer_id
   ) AS layer`;
 
-const columns = sql`s.id, s.slug, s.description, s.tags, ${ruleOf(sql`s`)}, s.salt, s.version, s.revision,
+const columns = sql`s.id, s.slug, s.description, s.tags, ${ruleOf(sql`s`)}, s.condition_bytes, s.salt, s.version, s.revision,
   s.created_at, s.updated_at, s.deleted_at`;
+
+/** What the rows before one take, in the order of a page. */
+const bytesBefore = (bytes: Sql, order: Sql) =>
+  sql`coalesce(sum(${bytes}) OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint`;
 
 function json(value: object | null): string | null {
   return value === null ? null : JSON.stringify(value);
@@ -253,16 +259,30 @@ export function selectSegments(
     after: string;
     limit: number;
   },
-): Promise<SegmentRow[]> {
-  return db.query<SegmentRow>(sql`
-    SELECT ${columns} FROM segments s
-    WHERE s.deleted_at IS NULL
-      AND s.slug > ${after}
-      AND (${tag}::text IS NULL OR s.tags @> ARRAY[${tag}::text])
-      AND (${keyTags}::text[] IS NULL OR s.tags && ${keyTags}::text[])
-      AND (${query} = '' OR strpos(lower(s.slug), lower(${query})) > 0 OR strpos(lower(s.description), lower(${query})) > 0)
-    ORDER BY s.slug
-    LIMIT ${limit}`);
+): Promise<(SegmentRow & Sized)[]> {
+  return db.query<SegmentRow & Sized>(sql`
+    WITH page AS (
+      SELECT s.id, ${bytesBefore(sql`s.condition_bytes`, sql`s.slug`)} AS bytes_before
+      FROM segments s
+      WHERE s.deleted_at IS NULL
+        AND s.slug > ${after}
+        AND (${tag}::text IS NULL OR s.tags @> ARRAY[${tag}::text])
+        AND (${keyTags}::text[] IS NULL OR s.tags && ${keyTags}::text[])
+        AND (${query} = '' OR strpos(lower(s.slug), lower(${query})) > 0 OR strpos(lower(s.description), lower(${query})) > 0)
+      ORDER BY s.slug
+      LIMIT ${limit}
+    )
+    SELECT ${columns}, s.condition_bytes AS bytes, p.bytes_before
+    FROM page p JOIN segments s ON s.id = p.id
+    WHERE p.bytes_before <= ${pageBytes}
+    ORDER BY s.slug`);
+}
+
+/** How large the conditions of all live segments are together. */
+export async function selectConditionBytes(tx: Tx): Promise<number> {
+  const rows = await tx.query<{ bytes: number }>(sql`
+    SELECT coalesce(sum(s.condition_bytes), 0)::bigint AS bytes FROM segments s WHERE s.deleted_at IS NULL`);
+  return rows[0]?.bytes ?? 0;
 }
 
 export interface VersionRow extends DefinitionFields {
@@ -277,13 +297,21 @@ export function selectVersions(
   db: Db,
   id: number,
   { before, limit }: { before: number; limit: number },
-): Promise<VersionRow[]> {
-  return db.query<VersionRow>(sql`
-    SELECT v.version, v.at, v.actor, v.action, v.slug, v.description, v.tags, ${ruleOf(sql`v`)}
-    FROM segment_versions v
-    WHERE v.segment_id = ${id} AND v.version < ${before}
-    ORDER BY v.version DESC
-    LIMIT ${limit}`);
+): Promise<(VersionRow & Sized)[]> {
+  // An event shows two conditions: the one before it too.
+  return db.query<VersionRow & Sized>(sql`
+    WITH page AS (
+      SELECT v.version, 2 * ${bytesBefore(sql`v.condition_bytes`, sql`v.version DESC`)} AS bytes_before
+      FROM segment_versions v
+      WHERE v.segment_id = ${id} AND v.version < ${before}
+      ORDER BY v.version DESC
+      LIMIT ${limit}
+    )
+    SELECT v.version, v.at, v.actor, v.action, v.slug, v.description, v.tags, ${ruleOf(sql`v`)},
+      2 * v.condition_bytes AS bytes, p.bytes_before
+    FROM page p JOIN segment_versions v ON v.segment_id = ${id} AND v.version = p.version
+    WHERE p.bytes_before <= ${pageBytes}
+    ORDER BY v.version DESC`);
 }
 
 /** Every live definition that changed after `revision`, and every one that ceased to be, with the revision all of it is from. */
@@ -311,9 +339,9 @@ export async function selectVersionMark(db: Db, at: Date): Promise<string> {
 export function selectDefinitionsAt(
   db: Db,
   at: Date,
-): Promise<(RuleFields & Pick<SegmentRow, 'id' | 'slug' | 'salt'>)[]> {
-  return db.query<RuleFields & Pick<SegmentRow, 'id' | 'slug' | 'salt'>>(sql`
-    SELECT v.segment_id AS id, v.slug, s.salt, ${ruleOf(sql`v`)}
+): Promise<(RuleFields & Pick<SegmentRow, 'id' | 'slug' | 'salt' | 'condition_bytes'>)[]> {
+  return db.query(sql`
+    SELECT v.segment_id AS id, v.slug, s.salt, v.condition_bytes, ${ruleOf(sql`v`)}
     FROM (
       SELECT DISTINCT ON (v.segment_id) v.*
       FROM segment_versions v

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Problem } from '@kohort/contract';
-import { type Cursors, pageOf, placeWithin } from '../../paging/cursors.ts';
+import { type Cursors, fitting, pageOf, placeWithin } from '../../paging/cursors.ts';
 import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/errors.ts';
 import { equals, type Json, type JsonObject } from '../../segmentation/conditions/json.ts';
@@ -26,6 +26,7 @@ import {
   type SegmentRow,
   selectBySlug,
   selectBySlugForChange,
+  selectConditionBytes,
   selectDependents,
   selectNow,
   selectSegments,
@@ -39,7 +40,7 @@ export { noRule, type ReadRule, type RuleInput, readRule } from './definition-in
 export type { DefinitionFields, RuleFields } from './segments.sql.ts';
 
 /** A segment whose condition names others by slug, as on the wire. */
-export interface Segment extends Omit<SegmentRow, 'revision' | 'deleted_at'> {}
+export interface Segment extends Omit<SegmentRow, 'revision' | 'deleted_at' | 'condition_bytes'> {}
 
 export interface SegmentInput extends RuleInput {
   readonly description?: string | null;
@@ -87,6 +88,7 @@ export async function createSegment(
     await checkOverlap(tx, definition.layer);
     const id = await insertSegment(tx, definition, { salt: randomBytes(16).toString('hex'), revision, now });
     if (id === undefined) throw slugTaken(slug);
+    if (definition.condition) await refuseTooMuch(tx);
     if (named.length > 0) await replaceReferences(tx, id, idsOf(named));
     await insertVersion(tx, id, { at: now, actor, action: 'create' });
     await recordDefinition(tx, id, { version: 1, at: now, actor, decides: true, waits: false });
@@ -107,7 +109,9 @@ export async function listSegments(
 ): Promise<{ segments: Segment[]; next_cursor: string | null }> {
   const [after] = cursor === undefined ? [''] : cursors.decode('segments', cursor);
   const found = await selectSegments(db, { query, tag, keyTags, after: String(after), limit: limit + 1 });
-  const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('segments', [last.slug]));
+  const { rows, next_cursor } = pageOf(found, Math.min(limit, fitting(found)), (last) =>
+    cursors.encode('segments', [last.slug]),
+  );
   return { segments: await namesResolved(db, rows), next_cursor };
 }
 
@@ -172,6 +176,7 @@ export async function changeWithin(
   const now = await selectNow(tx);
   const changed = await updateSegment(tx, before.id, after, { revision, now });
   if (!changed) throw unknownSegment(slug);
+  if (named && changed.condition_bytes > before.condition_bytes) await refuseTooMuch(tx);
   await insertVersion(tx, before.id, { at: now, actor, action: 'update' });
   const marksOthers = named ? await markFollowed(tx) : false;
   await recordDefinition(tx, before.id, {
@@ -203,7 +208,9 @@ export async function historyOfSegment(
   const [before] = placeWithin(id, decoded) ?? [Number.MAX_SAFE_INTEGER];
   // One row more for the next page; the same row is what stood before the oldest event of this one.
   const found = await namesResolved(db, await selectVersions(db, id, { before: Number(before), limit: limit + 1 }));
-  const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('segment-history', [id, last.version]));
+  const { rows, next_cursor } = pageOf(found, Math.min(limit, fitting(found)), (last) =>
+    cursors.encode('segment-history', [id, last.version]),
+  );
   const events = rows.map(({ at, actor, action, ...fields }, i) => {
     const previous = found[i + 1];
     return {
@@ -215,6 +222,14 @@ export async function historyOfSegment(
     };
   });
   return { events, next_cursor };
+}
+
+/** Every process keeps them all, compiled. */
+const maxConditionBytes = 64 * 1024 * 1024;
+
+async function refuseTooMuch(tx: Tx): Promise<void> {
+  if ((await selectConditionBytes(tx)) <= maxConditionBytes) return;
+  throw new Problem('conditions_exhausted', 'The conditions of all segments may take 64 MiB of JSON together.');
 }
 
 async function find(db: Db, slug: string): Promise<SegmentRow> {

@@ -1,5 +1,6 @@
 import type { UserRef } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
+import { pageBytes, type Sized } from '../../paging/cursors.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import { erasureEvents, type UserEventsBy, userEvents } from '../outbox/outbox.ts';
@@ -107,17 +108,28 @@ export async function updateUser(
 export function selectUsers(
   db: Db,
   page: { query: string | undefined; after: number; limit: number },
-): Promise<UserRow[]> {
+): Promise<(UserRow & Sized)[]> {
   const part = page.query ?? '';
   // External ids are kept under the collation "C", which knows the case of ASCII letters only.
-  return db.query<UserRow>(sql`
-    SELECT u.id, u.external_id, u.name, u.attributes, u.attributes_version, u.created_at
-    FROM users u
-    WHERE u.id > ${page.after}
-      AND (${part} = '' OR strpos(lower(u.name), lower(${part})) > 0
-        OR strpos(lower(u.external_id COLLATE "default"), lower(${part})) > 0)
-    ORDER BY u.id
-    LIMIT ${page.limit}`);
+  return db.query<UserRow & Sized>(sql`
+    WITH found AS (
+      SELECT u.id, u.external_id, u.name, u.attributes, u.attributes_version, u.created_at,
+        octet_length(u.attributes::text) AS bytes
+      FROM users u
+      WHERE u.id > ${page.after}
+        AND (${part} = '' OR strpos(lower(u.name), lower(${part})) > 0
+          OR strpos(lower(u.external_id COLLATE "default"), lower(${part})) > 0)
+      ORDER BY u.id
+      LIMIT ${page.limit}
+    ), sized AS (
+      SELECT f.*, coalesce(sum(f.bytes) OVER (ORDER BY f.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::bigint
+        AS bytes_before
+      FROM found f
+    )
+    SELECT s.id, s.external_id, s.name, s.attributes, s.attributes_version, s.created_at, s.bytes, s.bytes_before
+    FROM sized s
+    WHERE s.bytes_before <= ${pageBytes}
+    ORDER BY s.id`);
 }
 
 /** Deletes the user and everything that says who they are. Their overrides have been removed before, with history. */

@@ -1,5 +1,5 @@
 import { externalIdFault, invalid, maxAttributesBytes, Problem, type UserRef } from '@kohort/contract';
-import { type Cursors, pageOf } from '../../paging/cursors.ts';
+import { type Cursors, fitting, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { transactionBesideFences } from '../fences/fences.ts';
 import { checkAttributeNames } from './attribute-names.ts';
@@ -112,7 +112,9 @@ export async function listUsers(
 ): Promise<{ users: UserRow[]; next_cursor: string | null }> {
   const [after] = cursor === undefined ? [0] : cursors.decode('users', cursor);
   const found = await selectUsers(db, { query, after: Number(after), limit: limit + 1 });
-  const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('users', [last.id]));
+  const { rows, next_cursor } = pageOf(found, Math.min(limit, fitting(found)), (last) =>
+    cursors.encode('users', [last.id]),
+  );
   return { users: rows, next_cursor };
 }
 
