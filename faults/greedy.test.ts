@@ -18,7 +18,7 @@ it('no call has the process to itself for long, however large it is', async () =
   const service = await launch(production(database.url), ['--inspect=127.0.0.1:0']);
   try {
     const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
-    const world = await makeWorld(service.url, token, { users: 30, lists: 60, dynamic: 10 });
+    const world = await makeWorld(service.url, token, { users: 30, lists: 60, dynamic: 10, crowdedLists: 3_000 });
     const turns = await watchTurns(service.stdout() + service.stderr());
     const tried = await tryAll(world, turns, isWanted);
     turns.close();

@@ -2,30 +2,46 @@ import { openInspectors } from '../inspector.ts';
 
 /** Looks at the event loops of a service, from within: how long their longest turn was. */
 export interface Turns {
-  /** How many times slower than an idle machine this one is right now; at least 1. */
-  slowdown(): Promise<number>;
-  /** Milliseconds of the longest turn while `work` was under way. */
+  /** Processor milliseconds of the longest turn while `work` was under way, as this machine takes them when it is at its best. */
   longestDuring(work: () => Promise<unknown>): Promise<number>;
   close(): void;
 }
 
-// Of the service's own monitor, which wakes up once a millisecond and notes how late it was.
-const start = `globalThis.turns = process.getBuiltinModule('node:perf_hooks').monitorEventLoopDelay({ resolution: 1 }); turns.enable(); 0`;
-const reset = 'turns.reset(); 0';
-const longest = 'turns.max / 1e6';
-/** Work of the kind that calls are made of, the best of five; it takes as long on each machine as its processor is slow. */
+/**
+ * The time that a thread was on a processor, not the time that passed: a busy neighbour takes the processor away, and that is
+ * not the doing of a call. A timer sees each turn end; what it takes for two short turns is within its own millisecond.
+ */
+const start = `(() => {
+  const used = () => {
+    const { user, system } = (process.threadCpuUsage ?? process.cpuUsage)();
+    return (user + system) / 1e3;
+  };
+  const turns = { longest: 0, last: used() };
+  setInterval(() => {
+    const now = used();
+    turns.longest = Math.max(turns.longest, now - turns.last);
+    turns.last = now;
+  }, 1);
+  globalThis.turns = turns;
+  globalThis.usedMs = used;
+  return 0;
+})()`;
+const reset = '(turns.longest = 0, turns.last = usedMs(), 0)';
+const longest = 'turns.longest';
+/**
+ * Work of the kind that calls are made of, the best of five: a processor that is shared, or runs hot, takes longer for it.
+ */
 const calibrate = `(() => {
   const text = JSON.stringify(Array.from({ length: 20000 }, (_, i) => ({ slug: 'S' + i, n: [i, i + 1] })));
   let best = Infinity;
   for (let i = 0; i < 5; i++) {
-    const began = performance.now();
+    const began = usedMs();
     JSON.stringify(JSON.parse(text).map(({ slug, n }) => [slug, n.length]));
-    best = Math.min(best, performance.now() - began);
+    best = Math.min(best, usedMs() - began);
   }
   return best;
 })()`;
-/** What that takes on an idle machine of the kind the bound is meant for. */
-const idleCalibrationMs = 12;
+const calibrationsAtStart = 10;
 const settleMs = 30;
 
 /** `output`: what a service has written that was started with `--inspect`. */
@@ -33,16 +49,24 @@ export async function watchTurns(output: string): Promise<Turns> {
   const inspectors = await openInspectors(output);
   const worst = async (expression: string) =>
     Math.max(...(await Promise.all(inspectors.map((inspector) => inspector.evaluate(expression)))));
-  await worst(start);
   const settle = () => new Promise((resolve) => setTimeout(resolve, settleMs));
+  await worst(start);
+  /** The least that the calibration ever took: the machine at its best. */
+  let bestMs = Number.POSITIVE_INFINITY;
+  const calibrated = async () => {
+    const milliseconds = (await inspectors[0]?.evaluate(calibrate)) ?? 0;
+    bestMs = Math.min(bestMs, milliseconds);
+    return milliseconds;
+  };
+  for (let i = 0; i < calibrationsAtStart; i++) await calibrated();
   return {
-    slowdown: async () => Math.max(1, ((await inspectors[0]?.evaluate(calibrate)) ?? 0) / idleCalibrationMs),
     async longestDuring(work) {
+      const slowdown = (await calibrated()) / bestMs;
       await settle();
       await worst(reset);
       await work();
       await settle();
-      return worst(longest);
+      return (await worst(longest)) / slowdown;
     },
     close() {
       for (const inspector of inspectors) inspector.close();

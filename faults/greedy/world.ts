@@ -8,15 +8,21 @@ export interface World {
   /** Users whose attributes are as large as may be, each in all lists. */
   readonly users: number;
   readonly lists: readonly string[];
+  /** A user in very many more lists, as an id. */
+  readonly crowded: string;
 }
 
 export interface WorldSize {
   readonly users: number;
   readonly lists: number;
   readonly dynamic: number;
+  /** Lists of the one user. */
+  readonly crowdedLists: number;
 }
 
 const ndjson = { 'Content-Type': 'application/x-ndjson' };
+/** What one call takes. */
+const maxEntries = 1_000;
 const externalId = (i: number) => `u${i}`;
 
 /** Nearly 16 KiB, in the shape that makes conditions work hardest: one list of many lists, and one of many numbers. */
@@ -41,6 +47,17 @@ async function importFile(url: string, token: string, path: string, body: Blob):
   if ((await state()) !== 'done') throw new Error(`${path} failed`);
 }
 
+async function makeCrowded(url: string, token: string, lists: number): Promise<string> {
+  const id = fieldOf(await demand(url, 'POST', '/api/users', { token, body: { external_id: 'crowded' } }), 'id');
+  for (let from = 0; from < lists; from += maxEntries) {
+    const slugs = Array.from({ length: Math.min(maxEntries, lists - from) }, (_, i) => `C${from + i}`);
+    const segments = slugs.map((slug) => ({ slug, version: null }));
+    await demand(url, 'POST', '/api/definitions/apply', { token, body: { segments } });
+    await demand(url, 'PATCH', `/api/users/${id}/segments`, { token, body: { add: slugs } });
+  }
+  return String(id);
+}
+
 export async function makeWorld(url: string, token: string, size: WorldSize): Promise<World> {
   const ids = Array.from({ length: size.users }, (_, i) => i);
   const users = ids.map((i) => JSON.stringify({ external_id: externalId(i), attributes: largeAttributes(i) }));
@@ -54,5 +71,6 @@ export async function makeWorld(url: string, token: string, size: WorldSize): Pr
   for (const i of ids) {
     await demand(url, 'PATCH', `/api/users/ext:${externalId(i)}/segments`, { token, body: { add: lists } });
   }
-  return { url, token, users: size.users, lists };
+  const crowded = await makeCrowded(url, token, size.crowdedLists);
+  return { url, token, users: size.users, lists, crowded };
 }

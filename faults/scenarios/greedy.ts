@@ -8,8 +8,8 @@ import { makeWorld } from '../greedy/world.ts';
 import type { Row, Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 
-const whole = { users: 1_000, lists: 1_000, dynamic: 100 };
-const small = { users: 50, lists: 100, dynamic: 20 };
+const whole = { users: 1_000, lists: 1_000, dynamic: 100, crowdedLists: 10_500 };
+const small = { users: 50, lists: 100, dynamic: 20, crowdedLists: 3_000 };
 /** So many of the longest are named. */
 const named = 25;
 
