@@ -15,6 +15,8 @@ CREATE TABLE feed_events (
   -- Null for a single change, whose cause is what it does.
   cause text,
   actor text NOT NULL,
+  -- One of many that were written together: single ones are told before it.
+  bulk boolean NOT NULL DEFAULT false,
   -- Of a user who is gone by the time that the event is told.
   external_id text COLLATE "C",
   details jsonb,
@@ -22,6 +24,8 @@ CREATE TABLE feed_events (
   CONSTRAINT feed_events_mode_known CHECK (mode IN ('include', 'exclude')),
   CONSTRAINT feed_events_override_of_pair CHECK (kind <> 'override' OR num_nonnulls(segment_id, user_id) = 2)
 );
+CREATE INDEX feed_events_single ON feed_events (seq) WHERE NOT bulk;
+CREATE INDEX feed_events_bulk ON feed_events (seq) WHERE bulk;
 ALTER TABLE feed_events SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 
 CREATE TABLE feeds (
@@ -47,10 +51,19 @@ CREATE TABLE feed_follows (
   until_id bigint,
   -- The feed begins once the segment has been filled; its members are in the snapshot, not among the changes.
   initial boolean NOT NULL,
+  -- The feed is being told of the members, one after another, since it began to follow the segment, or no longer does: up to
+  -- which user so far, from which change on, when and by whom.
+  move text,
+  moved_to bigint NOT NULL DEFAULT 0,
+  moved_from bigint,
+  moved_at timestamptz,
+  moved_by text,
   CONSTRAINT feed_follows_pkey PRIMARY KEY (feed_id, segment_id, after_id),
+  CONSTRAINT feed_follows_move_known CHECK (move IN ('joining', 'leaving')),
+  CONSTRAINT feed_follows_move_whole CHECK (move IS NULL OR num_nonnulls(moved_from, moved_at, moved_by) = 3),
   CONSTRAINT feed_follows_feed_fkey FOREIGN KEY (feed_id) REFERENCES feeds ON DELETE CASCADE
 );
-CREATE INDEX feed_follows_segment ON feed_follows (segment_id);
+CREATE UNIQUE INDEX feed_follows_open ON feed_follows (segment_id, feed_id) WHERE until_id IS NULL;
 
 -- The segments whose members are told. Users up to `filled_to` are in `feed_members` if they are in. `writers`: the virtual ids of
 -- transactions that may not have seen that the segment is followed; null before they were looked for.
@@ -58,6 +71,8 @@ CREATE TABLE feed_segments (
   segment_id bigint NOT NULL,
   filled_to bigint NOT NULL DEFAULT 0,
   writers text[],
+  -- Nobody follows it any more; what was told is being removed.
+  is_forgotten boolean NOT NULL DEFAULT false,
   CONSTRAINT feed_segments_pkey PRIMARY KEY (segment_id)
 );
 

@@ -40,7 +40,7 @@ export function jobKinds(work: BackgroundWork): Readonly<Record<string, JobKind>
     rebuild_indexes: { atOnce: 1, run: (_, { signal }) => rebuild(work, signal) },
     measure_sizes: { atOnce: 1, run: (_, { signal }) => measureSizes(work, signal) },
     question: questionKind(questions),
-    sweep_expired: alone(() => sweepExpired(db)),
+    sweep_expired: alone(async () => void (await sweepExpired(db))),
     sweep_auth: alone(() => sweepAuth(db)),
     sweep_idempotency: alone(() => sweepIdempotency(db)),
     sweep_jobs: alone(() => sweepJobs(db, jobRetention)),

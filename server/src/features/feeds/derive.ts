@@ -4,7 +4,7 @@ import type { FeedEvent } from '../outbox/outbox.ts';
 import { deriveFromEvents } from './derive-rules.ts';
 import type { Due } from './due.sql.ts';
 import type { Moment } from './moment.ts';
-import { selectToldOf } from './told.sql.ts';
+import { selectIncluded, selectToldOf } from './told.sql.ts';
 
 /** Where a user stands in a segment from a moment on. */
 export interface Standing {
@@ -31,21 +31,35 @@ export async function standingsAfter(
   waiting: ReadonlySet<number>,
 ): Promise<{ standings: Standing[]; due: Due[] }> {
   const derived = await deriveFromEvents(tx, moment, events, waiting);
+  const included = await includedOf(tx, events);
   const byOrder = Map.groupBy(derived.standings, ({ order }) => order);
   const standings: Standing[] = [];
   for (const [order, event] of events.entries()) {
     standings.push(...(byOrder.get(order) ?? []));
-    if (event.kind === 'override') standings.push(...standingsOfOverride(moment, event));
+    if (event.kind === 'override') standings.push(...standingsOfOverride(moment, event, included));
     if (event.kind === 'erasure') standings.push(...(await standingsOfErasure(tx, event, standings)));
   }
   return { standings, due: derived.due };
 }
 
+const pairOf = (segmentId: number | null, userId: number | null) => `${segmentId} ${userId}`;
+
+/** The pairs of bulk events that are in by now: single events that came after those were told before them. */
+async function includedOf(tx: Tx, events: readonly FeedEvent[]): Promise<ReadonlySet<string>> {
+  const pairs = events.flatMap(({ kind, bulk, segment_id, user_id }) =>
+    kind === 'override' && bulk && segment_id !== null && user_id !== null
+      ? [{ segmentId: segment_id, userId: user_id }]
+      : [],
+  );
+  const found = pairs.length === 0 ? [] : await selectIncluded(tx, pairs);
+  return new Set(found.map(({ segmentId, userId }) => pairOf(segmentId, userId)));
+}
+
 /** In a list overrides alone decide. */
-function standingsOfOverride({ rules }: Moment, event: FeedEvent): Standing[] {
-  const { segment_id, user_id, mode, at, cause, actor } = event;
+function standingsOfOverride({ rules }: Moment, event: FeedEvent, included: ReadonlySet<string>): Standing[] {
+  const { segment_id, user_id, mode, at, cause, actor, bulk } = event;
   if (segment_id === null || user_id === null || rules.byId.has(segment_id)) return [];
-  const isIn = mode === 'include';
+  const isIn = bulk ? included.has(pairOf(segment_id, user_id)) : mode === 'include';
   return [{ segmentId: segment_id, userId: user_id, isIn, at, cause: cause ?? undefined, actor }];
 }
 

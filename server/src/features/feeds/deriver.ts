@@ -1,4 +1,5 @@
 import type { Database } from '../../postgres/database.ts';
+import { sweepExpired } from '../memberships/memberships.ts';
 import { type DefinitionCache, definitionsAt } from '../segments/segments.ts';
 import type { TurnSizes } from './moment.ts';
 import { RulesInMemory, takeTurn } from './turn.ts';
@@ -10,9 +11,15 @@ export interface DeriverOptions extends Partial<TurnSizes> {
   /** Called after changes were told by this process. */
   readonly onTold?: () => void;
   readonly pollMs?: number;
+  readonly sweepEveryMs?: number;
 }
 
-const sizesByDefault: TurnSizes = { eventsAtOnce: 1_000, sliceRows: 20_000, usersAtOnce: 2_000 };
+const sizesByDefault: TurnSizes = {
+  eventsAtOnce: 1_000,
+  bulkEventsAtOnce: 5_000,
+  sliceRows: 10_000,
+  usersAtOnce: 2_000,
+};
 
 /**
  * Finds out who has entered and left, from what the writers recorded, and tells it. Every instance has one, and one at
@@ -25,10 +32,11 @@ export class Deriver {
   #polling: Promise<void> | undefined;
   #isStopping = false;
   #isWoken = false;
+  #sweptAt = Number.NEGATIVE_INFINITY;
   #endPause = () => {};
 
   constructor(options: DeriverOptions) {
-    this.#options = { onTold: () => undefined, pollMs: 250, ...sizesByDefault, ...options };
+    this.#options = { onTold: () => undefined, pollMs: 250, sweepEveryMs: 500, ...sizesByDefault, ...options };
   }
 
   start(): void {
@@ -74,6 +82,7 @@ export class Deriver {
 
   async turn(): Promise<'idle' | 'worked'> {
     const { db, definitions, onTold, ...sizes } = this.#options;
+    await this.#sweep();
     const turn = await db.transaction((tx) => takeTurn(tx, definitions.current, this.#memory, sizes), {
       isolation: 'repeatable read',
     });
@@ -81,5 +90,13 @@ export class Deriver {
     if ('revision' in turn) await definitionsAt(definitions, turn.revision);
     else if (turn.told > 0) onTold();
     return 'worked';
+  }
+
+  /** What has expired is swept sooner than it would be if nobody followed: the sweep records it. */
+  async #sweep(): Promise<void> {
+    const { db, sweepEveryMs } = this.#options;
+    if (!this.#memory.isAny || performance.now() - this.#sweptAt < sweepEveryMs) return;
+    this.#sweptAt = performance.now();
+    await sweepExpired(db);
   }
 }

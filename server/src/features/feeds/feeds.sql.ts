@@ -1,6 +1,7 @@
 import type { ChangeCause, ChangeType } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
+import type { WireDefinition } from './on-wire.ts';
 import type { Position } from './positions.ts';
 import { lastUserId } from './told.sql.ts';
 
@@ -20,12 +21,12 @@ export interface FeedRow {
 const columns = sql`f.id, f.name, f.tags, f.types, f.begins_after, f.created_at, f.created_by,
   ARRAY(
     SELECT s.slug FROM feed_follows w JOIN segments s ON s.id = w.segment_id
-    WHERE w.feed_id = f.id AND w.until_id IS NULL AND s.deleted_at IS NULL
+    WHERE w.feed_id = f.id AND w.until_id IS NULL AND w.move IS DISTINCT FROM 'leaving' AND s.deleted_at IS NULL
     ORDER BY s.slug
   ) AS segments,
   NOT EXISTS (
     SELECT FROM feed_follows w JOIN feed_segments t ON t.segment_id = w.segment_id
-    WHERE w.feed_id = f.id AND w.until_id IS NULL AND t.filled_to < ${lastUserId}
+    WHERE w.feed_id = f.id AND w.initial AND w.until_id IS NULL AND t.filled_to < ${lastUserId}
   ) AS is_ready`;
 
 /** What names the database: the cluster, which a physical copy shares, and its own number in it. */
@@ -65,10 +66,8 @@ export async function insertFeed(
   return rows[0].id;
 }
 
+/** The feed follows segments from its beginning. */
 export async function insertFollows(tx: Tx, feedId: number, segmentIds: readonly number[]): Promise<void> {
-  await tx.write(sql`
-    INSERT INTO feed_segments (segment_id) SELECT s.id FROM unnest(${segmentIds}::bigint[]) AS s(id)
-    ON CONFLICT ON CONSTRAINT feed_segments_pkey DO NOTHING`);
   await tx.write(sql`
     INSERT INTO feed_follows (feed_id, segment_id, after_id, initial)
     SELECT f.id, s.id, f.begins_after, true FROM feeds f, unnest(${segmentIds}::bigint[]) AS s(id) WHERE f.id = ${feedId}`);
@@ -109,8 +108,8 @@ export interface ChangeRow {
   readonly at: Date;
   readonly cause: ChangeCause;
   readonly actor: string;
-  readonly before: object | null;
-  readonly after: object | null;
+  readonly before: WireDefinition | null;
+  readonly after: WireDefinition | null;
 }
 
 export interface ChangesRead {
@@ -120,6 +119,14 @@ export interface ChangesRead {
   /** Whether all there are were looked at. */
   readonly isAll: boolean;
 }
+
+/** Whether a change is for a feed: for it alone, or for all who follow the segment by then. */
+const isFor = (change: Sql, feedId: Sql) => sql`
+  (${change}.feed_id = ${feedId} OR ${change}.feed_id IS NULL AND EXISTS (
+    SELECT FROM feed_follows w
+    WHERE w.feed_id = ${feedId} AND w.segment_id = ${change}.segment_id AND ${change}.id > w.after_id
+      AND (w.until_id IS NULL OR ${change}.id <= w.until_id)
+  ))`;
 
 /** The first changes of a feed after an id, among so many of all feeds. */
 export async function selectChanges(
@@ -133,9 +140,7 @@ export async function selectChanges(
     ), wanted AS (
       SELECT c.id, c.nonce, c.type, c.slug, c.user_id, c.external_id, c.at, c.cause, c.actor, c.before, c.after
       FROM scanned c
-        JOIN feed_follows w ON w.feed_id = ${id} AND w.segment_id = c.segment_id
-          AND c.id > w.after_id AND (w.until_id IS NULL OR c.id <= w.until_id)
-      WHERE c.type = ANY(${types}::text[]) AND (c.feed_id IS NULL OR c.feed_id = ${id})
+      WHERE c.type = ANY(${types}::text[]) AND ${isFor(sql`c`, sql`${id}::bigint`)}
       ORDER BY c.id
       LIMIT ${limit}
     )
@@ -153,11 +158,8 @@ export async function selectChanges(
 /** Whether a feed has changes after an id, as {@link selectChanges} would find them; of a row of another table. */
 export function tellsAfter(feedId: Sql, after: Sql): Sql {
   return sql`EXISTS (
-    SELECT FROM feed_changes c
-      JOIN feeds f ON f.id = ${feedId} AND c.type = ANY(f.types) AND (c.feed_id IS NULL OR c.feed_id = f.id)
-      JOIN feed_follows w ON w.feed_id = f.id AND w.segment_id = c.segment_id
-        AND c.id > w.after_id AND (w.until_id IS NULL OR c.id <= w.until_id)
-    WHERE c.id > ${after}
+    SELECT FROM feed_changes c JOIN feeds f ON f.id = ${feedId} AND c.type = ANY(f.types)
+    WHERE c.id > ${after} AND ${isFor(sql`c`, sql`f.id`)}
   )`;
 }
 
@@ -177,7 +179,7 @@ export function snapshotOf(feedId: number): Sql {
       JOIN segments s ON s.id = w.segment_id
       JOIN feed_members m ON m.segment_id = w.segment_id
       LEFT JOIN users u ON u.id = m.user_id
-    WHERE w.feed_id = ${feedId} AND w.until_id IS NULL
+    WHERE w.feed_id = ${feedId} AND w.until_id IS NULL AND (w.move IS DISTINCT FROM 'leaving' OR m.user_id > w.moved_to)
     UNION ALL
     (SELECT NULL, c.id, NULL, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1)`;
 }

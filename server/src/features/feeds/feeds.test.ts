@@ -1,69 +1,208 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { expectFold } from '../../../test/fold.ts';
+import { type Follower, followerOf } from '../../../test/follower.ts';
 import { type Service, startService } from '../../../test/service.ts';
 
 let service: Service;
+let follower: Follower;
 beforeAll(async () => {
   service = await startService();
+  follower = followerOf(service);
 });
-afterAll(() => service.stop());
+afterAll(async () => {
+  await expectFold(service.db);
+  await service.stop();
+});
 
-const call = async (method: string, path: string, body?: unknown) => {
-  const answer = await service.call(method, path, { token: service.admin, ...(body !== undefined && { body }) });
-  expect([method, path, answer.status, answer.text]).toEqual([method, path, expect.any(Number), answer.text]);
-  return answer;
-};
+const call = (method: string, path: string, body?: unknown) =>
+  service.call(method, path, { token: service.admin, ...(body !== undefined && { body }) });
+const add = (user: string, slug: string, more: object = {}) =>
+  call('POST', `/api/users/ext:${user}/segments`, { slug, ...more });
+const remove = (user: string, slug: string) => call('DELETE', `/api/users/ext:${user}/segments/${slug}`);
 
-async function follow(segments: readonly string[]) {
-  const { status, body } = await call('POST', '/api/feeds', { name: 'test', segments });
-  expect(status).toBe(201);
-  return body as { id: number; cursor: string };
+async function list(slug: string, ...users: string[]) {
+  await call('POST', '/api/segments', { slug });
+  for (const user of users) await add(user, slug);
 }
 
-/** The changes after a cursor, once there are so many. */
-async function changes(feed: number, after: string, count: number) {
+async function job(path: string, csv: string) {
+  const { body } = await service.call('POST', path, {
+    token: service.admin,
+    body: csv,
+    headers: { 'content-type': 'text/csv' },
+  });
   return vi.waitFor(async () => {
-    const { status, body } = await call('GET', `/api/feeds/${feed}/changes?after=${after}`);
-    expect(status).toBe(200);
-    expect(body.changes).toHaveLength(count);
-    return body;
-  }, 5_000);
-}
-
-async function snapshot(feed: number) {
-  const { text } = await call('GET', `/api/feeds/${feed}/snapshot`);
-  const lines = text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-  return { members: lines.slice(0, -1), cursor: lines.at(-1).cursor };
+    const { body: found } = await call('GET', `/api/jobs/${body.job}`);
+    expect(found.state).toBe('done');
+    return found;
+  }, 10_000);
 }
 
 describe('a feed of a list', () => {
   it('begins with who is in, and tells who enters and leaves', async () => {
-    await call('POST', '/api/segments', { slug: 'LIST' });
-    await call('POST', '/api/users/ext:ann/segments', { slug: 'LIST' });
-    const { id, cursor } = await follow(['LIST']);
-    const before = await snapshot(id);
+    await list('LIST', 'ann');
+    const feed = await follower.follow({ segments: ['LIST'] });
+    const before = await follower.snapshot(feed.id);
     expect(before.members).toEqual([{ slug: 'LIST', user_id: expect.any(Number), external_id: 'ann' }]);
-    await call('POST', '/api/users/ext:bob/segments', { slug: 'LIST' });
-    await call('DELETE', '/api/users/ext:ann/segments/LIST');
-    const { changes: told, cursor: next } = await changes(id, cursor, 2);
+    await add('bob', 'LIST');
+    await remove('ann', 'LIST');
+    const told = await follower.changes(feed, 2);
     const common = { at: expect.any(String), slug: 'LIST', user_id: expect.any(Number), actor: 'user:1' };
-    expect(told).toEqual([
+    expect(told.changes).toEqual([
       { id: expect.any(String), ...common, type: 'entered', external_id: 'bob', cause: 'add' },
       { id: expect.any(String), ...common, type: 'left', external_id: 'ann', cause: 'remove' },
     ]);
-    expect((await call('GET', `/api/feeds/${id}/changes?after=${next}`)).body).toEqual({ changes: [], cursor: next });
-    expect((await call('GET', `/api/feeds/${id}/changes?after=${before.cursor}`)).body.changes).toEqual(told);
-    expect((await snapshot(id)).members).toEqual([{ slug: 'LIST', user_id: told[0].user_id, external_id: 'bob' }]);
+    expect(await follower.changes({ id: feed.id, cursor: told.cursor }, 0)).toEqual({
+      changes: [],
+      cursor: told.cursor,
+    });
+    expect((await follower.changes({ id: feed.id, cursor: before.cursor }, 2)).changes).toEqual(told.changes);
+    const { members } = await follower.snapshot(feed.id);
+    expect(members).toEqual([{ slug: 'LIST', user_id: told.changes[0]?.user_id, external_id: 'bob' }]);
+  });
+
+  it('tells a short stay, and nothing of what moves nobody', async () => {
+    await list('SHORT');
+    const feed = await follower.follow({ segments: ['SHORT'] });
+    await add('ann', 'SHORT');
+    await add('ann', 'SHORT', { ttl: 3_600 });
+    await remove('ann', 'SHORT');
+    await call('PUT', '/api/users/ext:ann/segments/SHORT', { mode: 'exclude' });
+    await call('PUT', '/api/users/ext:ann/segments/SHORT', { mode: 'auto' });
+    await add('bob', 'SHORT');
+    const told = await follower.changes(feed, 3);
+    expect(told.changes.map(({ type, external_id }) => `${type} ${external_id}`)).toEqual([
+      'entered ann',
+      'left ann',
+      'entered bob',
+    ]);
+  });
+
+  it('tells the end of an override at its moment', async () => {
+    await list('ENDS');
+    const feed = await follower.follow({ segments: ['ENDS'] });
+    await add('ann', 'ENDS', { ttl: 1 });
+    const { body } = await call('GET', '/api/users/ext:ann/memberships');
+    const told = await follower.changes(feed, 2);
+    const { expires_at } = body.memberships.find(({ slug }: { slug: string }) => slug === 'ENDS');
+    expect(told.changes[1]).toMatchObject({ type: 'left', cause: 'expiry', actor: 'system', at: expires_at });
   });
 
   it('tells a user who is erased as gone, under their external id', async () => {
-    await call('POST', '/api/segments', { slug: 'ERASED' });
-    await call('POST', '/api/users/ext:eve/segments', { slug: 'ERASED' });
-    const { id, cursor } = await follow(['ERASED']);
+    await list('ERASED', 'eve');
+    const feed = await follower.follow({ segments: ['ERASED'] });
     await call('DELETE', '/api/users/ext:eve');
-    const { changes: told } = await changes(id, cursor, 1);
-    expect(told).toMatchObject([{ type: 'left', external_id: 'eve', cause: 'erasure', actor: 'user:1' }]);
+    const told = await follower.changes(feed, 1);
+    expect(told.changes).toMatchObject([{ type: 'left', external_id: 'eve', cause: 'erasure', actor: 'user:1' }]);
+  });
+
+  it('tells an import and its undo', async () => {
+    await list('IMPORTED', 'ann', 'bob');
+    const feed = await follower.follow({ segments: ['IMPORTED'] });
+    const { id } = await job(
+      '/api/segments/IMPORTED/import?mode=replace&unknown=create',
+      'external_id\nbob\ncas\ndee\n',
+    );
+    const told = await follower.changes(feed, 3);
+    const short = (changes: typeof told.changes) =>
+      changes.map(({ type, external_id, cause }) => `${type} ${external_id} ${cause}`).sort();
+    expect(short(told.changes)).toEqual(['entered cas import', 'entered dee import', 'left ann import']);
+    const undo = await call('POST', `/api/jobs/${id}/undo`);
+    expect(undo.status).toBe(202);
+    const back = await follower.changes({ id: feed.id, cursor: told.cursor }, 3);
+    expect(short(back.changes)).toEqual(['entered ann import', 'left cas import', 'left dee import']);
+  });
+
+  it('tells the deletion of the segment, and that all are out', async () => {
+    await list('DELETED', 'ann', 'bob');
+    const feed = await follower.follow({ segments: ['DELETED'] });
+    await call('DELETE', '/api/segments/DELETED');
+    const { changes } = await follower.changes(feed, 3);
+    expect(changes[0]).toMatchObject({ type: 'segment', slug: 'DELETED', before: { slug: 'DELETED' }, after: null });
+    expect(changes.slice(1).map(({ type, external_id, cause }) => [type, external_id, cause])).toEqual([
+      ['left', 'ann', 'deletion'],
+      ['left', 'bob', 'deletion'],
+    ]);
+    expect((await follower.snapshot(feed.id)).members).toEqual([]);
+    await list('DELETED', 'ann');
+    expect((await call('GET', `/api/feeds/${feed.id}`)).body.segments).toEqual([]);
+  });
+
+  it('goes on under another slug', async () => {
+    await list('RENAMED', 'ann');
+    const feed = await follower.follow({ segments: ['RENAMED'] });
+    await call('PATCH', '/api/segments/RENAMED', { slug: 'NEW-NAME' });
+    await add('bob', 'NEW-NAME');
+    const { changes } = await follower.changes(feed, 2);
+    expect(changes).toMatchObject([
+      { type: 'segment', slug: 'NEW-NAME', before: { slug: 'RENAMED' }, after: { slug: 'NEW-NAME' } },
+      { type: 'entered', slug: 'NEW-NAME', external_id: 'bob' },
+    ]);
+  });
+});
+
+describe('a feed by tags', () => {
+  it('follows what carries one of them, from when to until when it does', async () => {
+    await list('TAGGED', 'ann');
+    await list('OTHER', 'bob');
+    await call('PATCH', '/api/segments/TAGGED', { tags: ['web'] });
+    const feed = await follower.follow({ tags: ['web', 'app'] });
+    expect((await call('GET', `/api/feeds/${feed.id}`)).body).toMatchObject({ segments: null, tags: ['web', 'app'] });
+    expect((await follower.snapshot(feed.id)).members).toMatchObject([{ slug: 'TAGGED', external_id: 'ann' }]);
+    await call('PATCH', '/api/segments/OTHER', { tags: ['app'] });
+    const came = await follower.changes(feed, 2);
+    expect(came.changes).toMatchObject([
+      { type: 'segment', slug: 'OTHER' },
+      { type: 'entered', slug: 'OTHER', external_id: 'bob', cause: 'definition', actor: 'user:1' },
+    ]);
+    await call('PATCH', '/api/segments/TAGGED', { tags: [] });
+    const went = await follower.changes({ id: feed.id, cursor: came.cursor }, 2);
+    expect(went.changes).toMatchObject([
+      { type: 'segment', slug: 'TAGGED' },
+      { type: 'left', slug: 'TAGGED', external_id: 'ann', cause: 'definition' },
+    ]);
+    await add('cas', 'TAGGED');
+    await add('cas', 'OTHER');
+    const { changes } = await follower.changes({ id: feed.id, cursor: went.cursor }, 1);
+    expect(changes).toMatchObject([{ slug: 'OTHER', external_id: 'cas' }]);
+    expect((await follower.snapshot(feed.id)).members).toMatchObject([
+      { slug: 'OTHER', external_id: 'bob' },
+      { slug: 'OTHER', external_id: 'cas' },
+    ]);
+  });
+
+  it('does not tell others who follow the segment already', async () => {
+    await list('SHARED', 'ann');
+    const first = await follower.follow({ segments: ['SHARED'] });
+    const second = await follower.follow({ tags: ['shared'] });
+    await call('PATCH', '/api/segments/SHARED', { tags: ['shared'] });
+    expect((await follower.changes(second, 2)).changes).toMatchObject([{ type: 'segment' }, { type: 'entered' }]);
+    expect((await follower.changes(first, 1)).changes).toMatchObject([{ type: 'segment' }]);
+  });
+});
+
+describe('what nobody follows', () => {
+  it('records nothing, also when it was followed before', async () => {
+    const events = async () =>
+      (await service.db.query<{ n: number }>({ text: 'SELECT count(*) AS n FROM feed_events', values: [] }))[0]?.n;
+    const followed = async () =>
+      (
+        await service.db.query<{ slug: string }>({
+          text: `SELECT slug FROM segments WHERE followed AND slug = 'ALONE'`,
+          values: [],
+        })
+      ).length;
+    await list('ALONE', 'ann');
+    const feed = await follower.follow({ segments: ['ALONE'] });
+    expect(await followed()).toBe(1);
+    await call('DELETE', `/api/feeds/${feed.id}`);
+    expect((await call('GET', `/api/feeds/${feed.id}/changes`)).body.code).toBe('feed_unknown');
+    await vi.waitFor(async () => expect(await followed()).toBe(0), 5_000);
+    await vi.waitFor(async () => expect(await events()).toBe(0), 5_000);
+    await add('bob', 'ALONE');
+    expect(await events()).toBe(0);
+    // And is filled anew.
+    const again = await follower.follow({ segments: ['ALONE'] });
+    expect((await follower.snapshot(again.id)).members).toMatchObject([{ external_id: 'ann' }, { external_id: 'bob' }]);
   });
 });

@@ -26,10 +26,12 @@ import {
   selectIdsWithTags,
   selectPosition,
 } from './feeds.sql.ts';
+import { insertSegmentsTold } from './follows.sql.ts';
 import { decodePosition, encodePosition, markOf, type Position } from './positions.ts';
 import { Tail } from './tail.ts';
 
 export { type ChangeRow, type FeedRow, selectLast as lastChange, tellsAfter } from './feeds.sql.ts';
+export { changeOnWire, type WireChange } from './on-wire.ts';
 export type { Position } from './positions.ts';
 
 /** What feeds work with; one for the whole process. */
@@ -114,6 +116,7 @@ export function createFeed(
       createdBy: actor,
     });
     await insertFollows(tx, id, ids);
+    await insertSegmentsTold(tx, ids);
     await markFollowed(tx);
     const feed = await selectFeed(tx, id);
     if (!feed) throw unknownFeed();
@@ -223,9 +226,4 @@ export async function changesAfter(db: Db, feed: FeedRow, after: Position, limit
 /** As callers carry it. */
 export async function cursorOf({ mark }: FeedsContext, position: Position): Promise<string> {
   return encodePosition(await mark(), position);
-}
-
-/** A change as pulls, streams and webhooks write it. */
-export function changeOnWire({ id, at, type, slug, user_id, external_id, cause, actor }: ChangeRow) {
-  return { id: String(id), at: at.toISOString(), type, slug, user_id, external_id, cause, actor };
 }

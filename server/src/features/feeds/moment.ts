@@ -12,6 +12,7 @@ export interface Moment {
 export interface TurnSizes {
   /** Events, or looks that are due, that one transaction takes. */
   readonly eventsAtOnce: number;
+  readonly bulkEventsAtOnce: number;
   /** Members of a list that one transaction goes through. */
   readonly sliceRows: number;
   /** Users whom one transaction looks at. */

@@ -20,9 +20,12 @@ export interface TurnState {
   /** In milliseconds since 1970. */
   readonly now: number;
   readonly has_events: boolean;
+  readonly has_bulk_events: boolean;
   readonly has_due: boolean;
   readonly has_unfilled: boolean;
   readonly has_rechecks: boolean;
+  readonly has_moves: boolean;
+  readonly has_unfollowed: boolean;
   readonly followed: readonly FollowedSegment[];
 }
 
@@ -35,15 +38,23 @@ export interface FollowedSegment {
 export async function selectTurnState(tx: Tx): Promise<TurnState> {
   const rows = await tx.query<TurnState>(sql`
     SELECT d.revision, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now,
-      EXISTS (SELECT FROM feed_events) AS has_events,
+      EXISTS (SELECT FROM feed_events e WHERE NOT e.bulk) AS has_events,
+      EXISTS (SELECT FROM feed_events e WHERE e.bulk) AS has_bulk_events,
       EXISTS (SELECT FROM feed_due f WHERE f.due_at <= statement_timestamp()) AS has_due,
-      EXISTS (SELECT FROM feed_segments s WHERE s.filled_to < ${lastUserId}) AS has_unfilled,
+      EXISTS (SELECT FROM feed_segments s WHERE s.filled_to < ${lastUserId} AND NOT s.is_forgotten) AS has_unfilled,
       EXISTS (SELECT FROM feed_rechecks) AS has_rechecks,
+      EXISTS (SELECT FROM feed_follows w WHERE w.until_id IS NULL AND w.move IS NOT NULL) AS has_moves,
+      EXISTS (
+        SELECT FROM feed_segments t
+        WHERE NOT EXISTS (SELECT FROM feed_follows w WHERE w.segment_id = t.segment_id AND w.until_id IS NULL)
+          OR EXISTS (SELECT FROM segments s WHERE s.id = t.segment_id AND s.deleted_at IS NOT NULL)
+      ) AS has_unfollowed,
       (
         SELECT coalesce(json_agg(json_build_object(
           'id', s.segment_id, 'bounds_seen_to', floor(extract(epoch FROM s.bounds_seen_to) * 1000)
         )), '[]')
         FROM feed_segments s
+        WHERE NOT s.is_forgotten
       ) AS followed
     FROM definitions d`);
   if (!rows[0]) throw new Error('the definitions row is missing');
@@ -99,6 +110,17 @@ export async function deleteTold(tx: Tx, pairs: readonly Pair[]): Promise<void> 
     WHERE m.segment_id = p.segment_id AND m.user_id = p.user_id`);
 }
 
+/** Those of the pairs whose user is in by the override that stands now. */
+export async function selectIncluded(tx: Tx, pairs: readonly Pair[]): Promise<Pair[]> {
+  const rows = await tx.query<{ segment_id: number; user_id: number }>(sql`
+    SELECT m.segment_id, m.user_id
+    FROM unnest(${pairs.map(({ segmentId }) => segmentId)}::bigint[], ${pairs.map(({ userId }) => userId)}::bigint[])
+        AS p(segment_id, user_id)
+      JOIN memberships m ON m.segment_id = p.segment_id AND m.user_id = p.user_id
+    WHERE m.mode = 'include' AND ${stands(sql`m`)}`);
+  return rows.map(({ segment_id, user_id }) => ({ segmentId: segment_id, userId: user_id }));
+}
+
 /** A change of one member, as it will be told. */
 export interface MemberChange extends Pair {
   readonly type: 'entered' | 'left';
@@ -126,6 +148,30 @@ export async function insertChanges(tx: Tx, changes: readonly MemberChange[]): P
     ORDER BY c.ord`);
 }
 
+/** A change of a definition, for all who follow the segment. */
+export async function insertSegmentChange(
+  tx: Tx,
+  segmentId: number,
+  {
+    at,
+    actor,
+    before,
+    after,
+  }: {
+    readonly at: Date;
+    readonly actor: string;
+    readonly before: object | null;
+    readonly after: object | null;
+  },
+): Promise<void> {
+  await tx.write(sql`
+    INSERT INTO feed_changes (type, segment_id, slug, at, cause, actor, before, after)
+    SELECT 'segment', s.id, s.slug, ${at}::timestamptz, ${after === null ? 'deletion' : 'definition'}, ${actor},
+      ${before && JSON.stringify(before)}::jsonb, ${after && JSON.stringify(after)}::jsonb
+    FROM segments s
+    WHERE s.id = ${segmentId} AND EXISTS (SELECT FROM feed_segments t WHERE t.segment_id = s.id)`);
+}
+
 /** Everybody. */
 export const lastUserId = Number.MAX_SAFE_INTEGER;
 
@@ -139,7 +185,7 @@ export interface Unfilled {
 export async function selectUnfilled(tx: Tx): Promise<Unfilled | undefined> {
   const rows = await tx.query<Unfilled>(sql`
     SELECT s.segment_id, s.filled_to, s.writers FROM feed_segments s
-    WHERE s.filled_to < ${lastUserId}
+    WHERE s.filled_to < ${lastUserId} AND NOT s.is_forgotten
     ORDER BY s.segment_id
     LIMIT 1`);
   return rows[0];
@@ -181,6 +227,12 @@ export async function fillList(
       WHERE m.segment_id = ${segmentId} AND m.user_id > ${after}
       ORDER BY m.user_id
       LIMIT ${limit}
+    ), stale AS (
+      -- Of a time when it was followed before.
+      DELETE FROM feed_members t
+      WHERE t.segment_id = ${segmentId} AND t.user_id > ${after}
+        AND ((SELECT count(*) FROM found) < ${limit} OR t.user_id <= (SELECT max(f.user_id) FROM found f))
+        AND NOT EXISTS (SELECT FROM found f WHERE f.user_id = t.user_id AND f.is_in)
     ), filled AS (
       INSERT INTO feed_members (segment_id, user_id) SELECT ${segmentId}, f.user_id FROM found f WHERE f.is_in
       ON CONFLICT ON CONSTRAINT feed_members_pkey DO NOTHING

@@ -1,11 +1,12 @@
 import { Turns } from '../../concurrency/turns.ts';
 import type { Tx } from '../../postgres/database.ts';
 import type { Definitions } from '../../segmentation/definition.ts';
-import { selectWaiting, takeEvents } from '../outbox/outbox.ts';
+import { type FeedEvent, selectWaiting, takeEvents } from '../outbox/outbox.ts';
 import { standingsAfter } from './derive.ts';
 import { deriveFromTime } from './derive-rules.ts';
 import { replaceDue, takeDue } from './due.sql.ts';
 import { fillSlice } from './fill.ts';
+import { forgetSlice, moveSlice, tellDefinition } from './following.ts';
 import type { Moment, TurnSizes } from './moment.ts';
 import { insertRechecks } from './rechecks.sql.ts';
 import { dependentsOf, recheckNext, seeToBounds } from './rechecks.ts';
@@ -23,6 +24,9 @@ export type Turn = 'idle' | { readonly told: number } | { readonly revision: num
 export class RulesInMemory {
   #of = '';
   #rules: FollowedRules | undefined;
+
+  /** Whether anything was followed when it was asked last. */
+  isAny = false;
 
   at(definitions: Definitions, { followed }: TurnState): FollowedRules {
     const of = `${definitions.revision} ${followed.map(({ id }) => id).join()}`;
@@ -49,36 +53,62 @@ export async function takeTurn(
 ): Promise<Turn> {
   if (!(await tryTelling(tx))) return 'idle';
   const state = await selectTurnState(tx);
-  if (state.followed.length === 0 && !state.has_events) return 'idle';
+  memory.isAny = state.followed.length > 0;
+  if (state.followed.length === 0 && !state.has_events && !state.has_bulk_events && !state.has_unfollowed)
+    return 'idle';
   if (state.revision !== definitions.revision) return { revision: state.revision };
   const moment: Moment = { rules: memory.at(definitions, state), now: state.now, turns: new Turns() };
-  if (state.has_events) return { told: await tellEvents(tx, moment, state, sizes.eventsAtOnce) };
+  if (state.has_events)
+    return { told: await tellEvents(tx, moment, state, { bulk: false, limit: sizes.eventsAtOnce }) };
   if (state.has_due) return { told: await tellDue(tx, moment, sizes.eventsAtOnce) };
   if (await seeToBounds(tx, moment, state.followed)) return { told: 0 };
-  if (state.has_unfilled && (await fillSlice(tx, moment, sizes))) return { told: 0 };
-  const told = state.has_rechecks ? await recheckNext(tx, moment, sizes.usersAtOnce) : undefined;
-  return told === undefined ? 'idle' : { told };
+  return takeSlice(tx, moment, state, sizes);
 }
 
-async function tellEvents(tx: Tx, moment: Moment, { followed }: TurnState, limit: number): Promise<number> {
-  await beginTurn(tx);
-  const events = await takeEvents(tx, limit);
-  const users = [...new Set(events.flatMap(({ user_id }) => user_id ?? []))];
-  const waiting = events.length < limit ? new Set<number>() : await selectWaiting(tx, users);
-  for (const { kind, segment_id, details, at, actor } of events) {
-    if (kind !== 'definition' || segment_id === null || !details?.decides) continue;
-    const isLive = moment.rules.definitions.byId.has(segment_id);
-    await insertRechecks(tx, dependentsOf(moment, followed, segment_id), {
-      at,
-      cause: isLive ? 'definition' : 'deletion',
-      actor,
-      waits: details.waits,
-    });
+/** Some of the first large piece of work that there is. */
+async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSizes): Promise<Turn> {
+  if (state.has_unfilled && (await fillSlice(tx, moment, sizes))) return { told: 0 };
+  if (state.has_bulk_events) {
+    return { told: await tellEvents(tx, moment, state, { bulk: true, limit: sizes.bulkEventsAtOnce }) };
   }
+  const told = state.has_rechecks ? await recheckNext(tx, moment, sizes.usersAtOnce) : undefined;
+  if (told !== undefined) return { told };
+  if (!state.has_moves && !state.has_unfollowed) return 'idle';
+  await beginTurn(tx);
+  const { sliceRows } = sizes;
+  if (state.has_moves && (await moveSlice(tx, sliceRows))) return { told: sliceRows };
+  return (await forgetSlice(tx, sliceRows)) ? { told: 0 } : 'idle';
+}
+
+async function tellEvents(
+  tx: Tx,
+  moment: Moment,
+  { followed }: TurnState,
+  lane: { readonly bulk: boolean; readonly limit: number },
+): Promise<number> {
+  await beginTurn(tx);
+  const events = await takeEvents(tx, lane);
+  const users = [...new Set(events.flatMap(({ user_id }) => user_id ?? []))];
+  const waiting = lane.bulk || events.length < lane.limit ? new Set<number>() : await selectWaiting(tx, users);
+  for (const event of events) if (event.kind === 'definition') await tellChanged(tx, moment, followed, event);
   const { standings, due } = await standingsAfter(tx, moment, events, waiting);
   const told = await tell(tx, standings);
   await replaceDue(tx, due);
   return told;
+}
+
+/** Tells a change of a definition, and has all who may have moved with it looked at. */
+async function tellChanged(tx: Tx, moment: Moment, followed: TurnState['followed'], event: FeedEvent): Promise<void> {
+  const { segment_id, details, at, actor } = event;
+  await tellDefinition(tx, event);
+  if (segment_id === null || !details?.decides) return;
+  const isLive = moment.rules.definitions.byId.has(segment_id);
+  await insertRechecks(tx, dependentsOf(moment, followed, segment_id), {
+    at,
+    cause: isLive ? 'definition' : 'deletion',
+    actor,
+    waits: details.waits,
+  });
 }
 
 async function tellDue(tx: Tx, moment: Moment, limit: number): Promise<number> {

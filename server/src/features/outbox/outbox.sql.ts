@@ -17,6 +17,9 @@ export interface DefinitionDetails {
   readonly decides: boolean;
   /** Whether transactions may be under way that do not record what matters to the segment from now on. */
   readonly waits: boolean;
+  /** The definition on both sides of the change, as on the wire. */
+  readonly before: object | null;
+  readonly after: object | null;
 }
 
 /** Something that feeds may have to tell. */
@@ -30,21 +33,26 @@ export interface FeedEvent {
   /** Null for a single change by a call, whose cause follows from what it does. */
   readonly cause: ChangeCause | null;
   readonly actor: string;
+  /** One of many that were written together: it comes to where its user stands by the time that it is told. */
+  readonly bulk: boolean;
   /** Of a user who is gone. */
   readonly external_id: string | null;
   /** Of a definition. */
   readonly details: DefinitionDetails | null;
 }
 
+/** As text, since it is part of statements whose text never varies. */
+const lane = (bulk: boolean) => (bulk ? sql`true` : sql`false`);
+
 /**
  * Part of a statement that changes overrides: records those that matter to a feed. `rows` are those changes, with the columns
  * segment_id, user_id, mode, at, cause and actor, of followed segments alone. The writer has the lock on the user, or on
  * the pair, so that the numbers of one pair's events are drawn in the order of its changes.
  */
-export function overrideEvents(rows: Sql): Sql {
+export function overrideEvents(rows: Sql, { bulk = false } = {}): Sql {
   return sql`
-    INSERT INTO feed_events (kind, segment_id, user_id, mode, at, cause, actor)
-    SELECT 'override', r.segment_id, r.user_id, r.mode, r.at, r.cause, r.actor FROM (${rows}) r`;
+    INSERT INTO feed_events (kind, segment_id, user_id, mode, at, cause, actor, bulk)
+    SELECT 'override', r.segment_id, r.user_id, r.mode, r.at, r.cause, r.actor, ${lane(bulk)} FROM (${rows}) r`;
 }
 
 /** Why users were registered or changed, and by whom. */
@@ -59,8 +67,8 @@ export interface UserEventsBy {
  */
 export function userEvents(rows: Sql, { cause, actor }: UserEventsBy): Sql {
   return sql`
-    INSERT INTO feed_events (kind, user_id, at, cause, actor)
-    SELECT 'attributes', r.user_id, r.at, ${cause}::text, ${actor}::text
+    INSERT INTO feed_events (kind, user_id, at, cause, actor, bulk)
+    SELECT 'attributes', r.user_id, r.at, ${cause}::text, ${actor}::text, ${lane(cause === 'import')}
     FROM (${rows}) r
     WHERE EXISTS (
       SELECT FROM feed_segments f JOIN segments s ON s.id = f.segment_id
@@ -77,6 +85,11 @@ export function erasureEvents(rows: Sql, actor: string): Sql {
     WHERE EXISTS (SELECT FROM feed_segments)`;
 }
 
+/** Whether there is a feed at all. The transaction has the lock on definitions, which the creation of a feed waits for. */
+export async function hasFeeds(tx: Tx): Promise<boolean> {
+  return (await tx.query(sql`SELECT FROM feeds f LIMIT 1`)).length > 0;
+}
+
 /** The transaction has changed the definition. */
 export async function recordDefinition(
   tx: Tx,
@@ -85,8 +98,7 @@ export async function recordDefinition(
 ): Promise<void> {
   await tx.write(sql`
     INSERT INTO feed_events (kind, segment_id, at, actor, details)
-    SELECT 'definition', ${segmentId}::bigint, ${at}::timestamptz, ${actor}, ${JSON.stringify(details)}::jsonb
-    WHERE EXISTS (SELECT FROM feeds)`);
+    SELECT 'definition', ${segmentId}::bigint, ${at}::timestamptz, ${actor}, ${JSON.stringify(details)}::jsonb`);
 }
 
 /** The transaction has locked the user, and deletes them. */
@@ -99,18 +111,21 @@ export async function recordErasure(tx: Tx, userId: number, actor: string): Prom
 }
 
 /**
- * Takes the first events there are. One that is committed later, under an earlier number, is taken later: until then
- * whoever wrote it has the lock on what it is about.
+ * Takes the first events there are, single ones or those of many. One that is committed late, under an earlier number, is
+ * taken late: until then whoever wrote it has the lock on what it is about.
  */
-export async function takeEvents(db: Db, limit: number): Promise<FeedEvent[]> {
-  const rows = await db.write<FeedEvent & { seq: number }>(sql`
+export function takeEvents(tx: Tx, { bulk, limit }: { bulk: boolean; limit: number }): Promise<FeedEvent[]> {
+  return tx.write<FeedEvent>(sql`
     WITH taken AS (
       DELETE FROM feed_events e
-      WHERE e.seq = ANY(ARRAY(SELECT f.seq FROM feed_events f ORDER BY f.seq LIMIT ${limit}))
-      RETURNING e.seq, e.kind, e.segment_id, e.user_id, e.mode, e.at, e.cause, e.actor, e.external_id, e.details
+      WHERE e.seq = ANY(ARRAY(
+        SELECT f.seq FROM feed_events f WHERE ${bulk ? sql`f.bulk` : sql`NOT f.bulk`} ORDER BY f.seq LIMIT ${limit}
+      ))
+      RETURNING e.seq, e.kind, e.segment_id, e.user_id, e.mode, e.at, e.cause, e.actor, e.bulk, e.external_id, e.details
     )
-    SELECT * FROM taken ORDER BY seq`);
-  return rows;
+    SELECT t.kind, t.segment_id, t.user_id, t.mode, t.at, t.cause, t.actor, t.bulk, t.external_id, t.details
+    FROM taken t
+    ORDER BY t.seq`);
 }
 
 /** Those of the users of whom more events wait. */

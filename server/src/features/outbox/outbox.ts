@@ -4,6 +4,7 @@ export {
   type EventKind,
   erasureEvents,
   type FeedEvent,
+  hasFeeds,
   overrideEvents,
   recordDefinition,
   recordErasure,

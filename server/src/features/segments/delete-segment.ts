@@ -2,7 +2,6 @@ import { Problem } from '@kohort/contract';
 import { enqueue, failAllOfSegment } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
 import { purgeSmallSegment } from '../memberships/memberships.ts';
-import { recordDefinition } from '../outbox/outbox.ts';
 import { type DefinitionCache, freshDefinitions } from './definitions.ts';
 import {
   insertVersion,
@@ -13,7 +12,7 @@ import {
   selectNow,
   selectUsedBy,
 } from './segments.sql.ts';
-import { unknownSegment } from './segments.ts';
+import { recordChange, unknownSegment } from './segments.ts';
 
 export interface DeletionContext {
   readonly db: Database;
@@ -51,7 +50,15 @@ export async function deleteWithin(tx: Tx, slug: string, actor: string): Promise
   await replaceReferences(tx, segment.id, []);
   await markDeleted(tx, segment.id, { revision, now, actor });
   await insertVersion(tx, segment.id, { at: now, actor, action: 'delete' });
-  await recordDefinition(tx, segment.id, { version: segment.version + 1, at: now, actor, decides: true, waits: false });
+  await recordChange(tx, segment.id, {
+    version: segment.version + 1,
+    at: now,
+    actor,
+    decides: true,
+    waits: false,
+    before: segment,
+    after: null,
+  });
   await enqueue(tx, 'purge_segment', { segment: segment.id });
   return segment.id;
 }

@@ -4,36 +4,17 @@ import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import { type DeletionContext, deleteSegment } from './delete-segment.ts';
+import { definitionOnWire } from './on-wire.ts';
 import { refuseUnseenInCondition, refuseUntagged, seenSlugs } from './scope.ts';
 import {
   changeSegment,
   createSegment,
-  type DefinitionFields,
   historyOfSegment,
   listSegments,
-  type RuleFields,
   readSegment,
   type Segment,
   type SegmentsContext,
 } from './segments.ts';
-
-/** A rule as the wire has it: times as texts, of a layer nothing but its slug and the range. */
-function ruleOnWire({ percentage, ramp, layer, bucket_by, condition, active_from, active_until }: RuleFields) {
-  return {
-    percentage,
-    condition,
-    bucket_by,
-    ramp: ramp && { ...ramp },
-    layer: layer && { slug: layer.slug, from: layer.from, to: layer.to },
-    active_from: active_from?.toISOString() ?? null,
-    active_until: active_until?.toISOString() ?? null,
-  };
-}
-
-function definitionOnWire(fields: DefinitionFields) {
-  const { slug, description, tags } = fields;
-  return { slug, description, tags: [...tags], ...ruleOnWire(fields) };
-}
 
 function onWire(segment: Segment) {
   const { id, salt, version, created_at, updated_at } = segment;

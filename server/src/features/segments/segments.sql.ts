@@ -166,25 +166,35 @@ export async function replaceReferences(tx: Tx, id: number, referenced: readonly
     SELECT ${id}::bigint, r.id FROM unnest(${referenced}::bigint[]) AS r(id)`);
 }
 
+/** The followed segments, and those that their conditions name, directly or not. */
+const reached = sql`
+  WITH RECURSIVE reached (id) AS (
+    SELECT f.segment_id FROM feed_segments f WHERE NOT f.is_forgotten
+    UNION
+    SELECT r.referenced_id FROM reached JOIN segment_references r ON r.segment_id = reached.id
+  )`;
+
 /**
- * Marks the segments that are followed, and those that their conditions name, directly or not; clears the marks of others.
- * Writers of memberships read them from the rows that they lock. True where one was marked that had not been.
+ * Marks the segments whose changes of members feeds need. Writers of memberships read the marks from the rows that they lock.
+ * True where one was marked that had not been.
  */
 export async function markFollowed(tx: Tx): Promise<boolean> {
-  const rows = await tx.write<{ followed: boolean }>(sql`
-    WITH RECURSIVE reached (id) AS (
-      SELECT f.segment_id FROM feed_segments f
-      UNION
-      SELECT r.referenced_id FROM reached JOIN segment_references r ON r.segment_id = reached.id
-    ), differing AS MATERIALIZED (
-      SELECT s.id FROM segments s
-      WHERE s.followed <> EXISTS (SELECT FROM reached r WHERE r.id = s.id)
-      ORDER BY s.id
-      FOR NO KEY UPDATE
+  const rows = await tx.write(sql`
+    ${reached}, missing AS MATERIALIZED (
+      SELECT s.id FROM segments s WHERE NOT s.followed AND s.id IN (SELECT r.id FROM reached r) ORDER BY s.id FOR NO KEY UPDATE
     )
-    UPDATE segments s SET followed = NOT s.followed FROM differing d WHERE s.id = d.id
-    RETURNING s.followed`);
-  return rows.some(({ followed }) => followed);
+    UPDATE segments s SET followed = true FROM missing m WHERE s.id = m.id
+    RETURNING s.id`);
+  return rows.length > 0;
+}
+
+/** Clears the marks that nobody needs any more. The transaction has the lock on definitions: a new reference may need one. */
+export async function unmarkFollowed(tx: Tx): Promise<void> {
+  await tx.write(sql`
+    ${reached}, needless AS MATERIALIZED (
+      SELECT s.id FROM segments s WHERE s.followed AND s.id NOT IN (SELECT r.id FROM reached r) ORDER BY s.id FOR NO KEY UPDATE
+    )
+    UPDATE segments s SET followed = false FROM needless n WHERE s.id = n.id`);
 }
 
 /** Those of `ids` whose conditions depend on segment `id`, at whatever remove; a segment depends on itself. */

@@ -5,7 +5,7 @@ import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import { violatedConstraint } from '../../postgres/errors.ts';
 import { equals, type Json, type JsonObject } from '../../segmentation/conditions/json.ts';
 import { toWire } from '../../segmentation/conditions/references.ts';
-import { recordDefinition } from '../outbox/outbox.ts';
+import { hasFeeds, recordDefinition } from '../outbox/outbox.ts';
 import {
   checkOverlap,
   checkTogether,
@@ -15,6 +15,7 @@ import {
   readRule,
   refuse,
 } from './definition-input.ts';
+import { definitionOnWire } from './on-wire.ts';
 import { type KeyTags, unknownSegment } from './scope.ts';
 import {
   type DefinitionFields,
@@ -68,7 +69,7 @@ export {
   slugsWithTags,
   unknownSegment,
 } from './scope.ts';
-export { markFollowed } from './segments.sql.ts';
+export { markFollowed, unmarkFollowed } from './segments.sql.ts';
 
 function slugTaken(slug: string): Problem {
   return new Problem('slug_taken', `A segment with the slug ${slug} exists.`);
@@ -91,7 +92,15 @@ export async function createSegment(
     if (definition.condition) await refuseTooMuch(tx);
     if (named.length > 0) await replaceReferences(tx, id, idsOf(named));
     await insertVersion(tx, id, { at: now, actor, action: 'create' });
-    await recordDefinition(tx, id, { version: 1, at: now, actor, decides: true, waits: false });
+    await recordChange(tx, id, {
+      version: 1,
+      at: now,
+      actor,
+      decides: true,
+      waits: false,
+      before: null,
+      after: definition,
+    });
     return { id };
   });
 }
@@ -179,14 +188,33 @@ export async function changeWithin(
   if (named && changed.condition_bytes > before.condition_bytes) await refuseTooMuch(tx);
   await insertVersion(tx, before.id, { at: now, actor, action: 'update' });
   const marksOthers = named ? await markFollowed(tx) : false;
-  await recordDefinition(tx, before.id, {
+  await recordChange(tx, before.id, {
     version: changed.version,
     at: now,
     actor,
     decides: !sameRule(before, after),
     waits: marksOthers || isRule(before) !== isRule(after),
+    before,
+    after,
   });
   return nameResolved(tx, changed);
+}
+
+interface RecordedChange {
+  readonly version: number;
+  readonly at: Date;
+  readonly actor: string;
+  readonly decides: boolean;
+  readonly waits: boolean;
+  readonly before: DefinitionFields | null;
+  readonly after: DefinitionFields | null;
+}
+
+/** What feeds may have to tell of a change of a definition. The transaction has the lock on definitions. */
+export async function recordChange(tx: Tx, id: number, { before, after, ...change }: RecordedChange): Promise<void> {
+  if (!(await hasFeeds(tx))) return;
+  const onWire = async (fields: DefinitionFields | null) => fields && definitionOnWire(await nameResolved(tx, fields));
+  await recordDefinition(tx, id, { ...change, before: await onWire(before), after: await onWire(after) });
 }
 
 export interface DefinitionChange {

@@ -329,6 +329,15 @@ async function recorded(
       INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor, job)
       SELECT c.user_id, ${segmentId}::bigint, ${op}::text, c.mode, ${now}::timestamptz, c.expires_at, ${actor}::text, ${job}::bigint
       FROM changed c
+    ), told AS (
+      ${overrideEvents(
+        sql`
+          SELECT ${segmentId}::bigint AS segment_id, c.user_id, ${op === 'remove' ? sql`NULL` : sql`c.mode`} AS mode,
+            ${now}::timestamptz AS at, 'import' AS cause, ${actor}::text AS actor
+          FROM changed c
+          WHERE (SELECT s.followed FROM segments s WHERE s.id = ${segmentId}::bigint)`,
+        { bulk: true },
+      )}
     )
     SELECT count(*) FILTER (WHERE c.mode = 'include') AS include, count(*) FILTER (WHERE c.mode = 'exclude') AS exclude
     FROM changed c`);
@@ -342,6 +351,11 @@ export async function removeExpiredOfSegment(tx: Tx, segmentId: number, now: str
       DELETE FROM memberships m
       WHERE m.segment_id = ${segmentId} AND m.expires_at <= ${now}::timestamptz
       RETURNING m.user_id, m.mode, m.expires_at
+    ), told AS (
+      ${overrideEvents(sql`
+        SELECT ${segmentId}::bigint AS segment_id, r.user_id, NULL AS mode, r.expires_at AS at, 'expiry' AS cause, 'system' AS actor
+        FROM removed r
+        WHERE (SELECT s.followed FROM segments s WHERE s.id = ${segmentId}::bigint)`)}
     )
     INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
     SELECT r.user_id, ${segmentId}::bigint, 'expire', r.mode, r.expires_at, r.expires_at, 'system' FROM removed r`);
