@@ -1,0 +1,91 @@
+/** A change as a feed tells it. */
+export interface Change {
+  readonly id: string;
+  readonly at: string;
+  readonly type: 'entered' | 'left' | 'segment';
+  readonly slug: string;
+  readonly user_id: number | null;
+  readonly external_id: string | null;
+  readonly cause: string;
+  readonly actor: string;
+  readonly before?: { readonly slug: string } | null;
+  readonly after?: { readonly slug: string } | null;
+}
+
+/** What a follower knows: a snapshot, and every change after it applied in order. Finds fault with whatever does not fit. */
+export class Fold {
+  readonly members = new Map<string, Set<number>>();
+  readonly causes = new Map<string, number>();
+  readonly faults: string[] = [];
+  applied = 0;
+  repeated = 0;
+  readonly #seen = new Map<string, string>();
+  #last = 0n;
+
+  begin(lines: readonly { readonly slug: string; readonly user_id: number }[]): void {
+    for (const { slug, user_id } of lines) {
+      if (this.#of(slug).has(user_id)) this.faults.push(`the snapshot has ${user_id} in ${slug} twice`);
+      this.#of(slug).add(user_id);
+    }
+  }
+
+  /** Changes may come again, and are then the same. */
+  apply(change: Change): void {
+    const text = JSON.stringify(change);
+    const known = this.#seen.get(change.id);
+    if (known !== undefined) {
+      this.repeated += 1;
+      if (known !== text) this.faults.push(`${change.id} was ${known} and is ${text}`);
+      return;
+    }
+    this.#seen.set(change.id, text);
+    if (BigInt(change.id) <= this.#last) this.faults.push(`${text} came after ${this.#last}`);
+    this.#last = BigInt(change.id);
+    this.applied += 1;
+    const what = `${change.type} ${change.cause}`;
+    this.causes.set(what, (this.causes.get(what) ?? 0) + 1);
+    this.#take(change, text);
+  }
+
+  #take({ type, slug, user_id, before, after }: Change, text: string): void {
+    if (type === 'segment') {
+      if (before && after && before.slug !== after.slug) this.#rename(before.slug, after.slug);
+      return;
+    }
+    if (user_id === null) {
+      this.faults.push(`${text} is about nobody`);
+      return;
+    }
+    const members = this.#of(slug);
+    if (members.has(user_id) === (type === 'entered')) this.faults.push(`${text} moves nobody`);
+    if (type === 'entered') members.add(user_id);
+    else members.delete(user_id);
+  }
+
+  #rename(before: string, after: string): void {
+    const moved = this.#of(before);
+    this.members.delete(before);
+    for (const id of this.#of(after)) moved.add(id);
+    this.members.set(after, moved);
+  }
+
+  #of(slug: string): Set<number> {
+    const known = this.members.get(slug);
+    if (known) return known;
+    const members = new Set<number>();
+    this.members.set(slug, members);
+    return members;
+  }
+
+  /** In what this differs from who is in each segment. */
+  differences(expected: ReadonlyMap<string, ReadonlySet<number>>): string[] {
+    const found: string[] = [];
+    for (const slug of new Set([...expected.keys(), ...this.members.keys()])) {
+      const is = expected.get(slug) ?? new Set<number>();
+      const has = this.members.get(slug) ?? new Set<number>();
+      for (const id of is) if (!has.has(id)) found.push(`${id} is in ${slug}, and the feed did not tell it`);
+      for (const id of has) if (!is.has(id)) found.push(`${id} is not in ${slug}, and the feed says so`);
+    }
+    return found;
+  }
+}

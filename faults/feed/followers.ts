@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { call } from '@kohort/testkit/http.ts';
+import { type Change, Fold } from './fold.ts';
+
+/** One of the instances, by chance, and what it takes to be let in. */
+export interface Access {
+  readonly url: () => string;
+  readonly token: string;
+  readonly random: () => number;
+}
+
+export interface Follower {
+  readonly name: string;
+  readonly fold: Fold;
+  /** Answers other than 200 and connections that broke. */
+  readonly failures: () => number;
+  stop(): Promise<void>;
+}
+
+const retryAfterMs = 50;
+const callWithinMs = 10_000;
+
+/** @returns the cursor that goes on from a snapshot which `fold` begins with. */
+export async function beginAtSnapshot({ url, token }: Access, feed: number, fold: Fold): Promise<string> {
+  for (;;) {
+    const answer = await call(url(), 'GET', `/api/feeds/${feed}/snapshot`, { token }).catch(() => undefined);
+    const lines = (answer?.status === 200 ? answer.text.trimEnd().split('\n') : []).map((line) => JSON.parse(line));
+    const cursor = lines.at(-1)?.cursor;
+    if (typeof cursor === 'string') {
+      fold.begin(lines.slice(0, -1));
+      return cursor;
+    }
+    await sleep(retryAfterMs);
+  }
+}
+
+/** What a follower does with a change: usually it applies it. */
+export type Apply = (fold: Fold, change: Change) => void;
+const applyAll: Apply = (fold, change) => fold.apply(change);
+
+/** Asks again and again, sometimes from a cursor that it has had before: as one does who lost the answer. */
+export async function followByPull(access: Access, feed: number, apply = applyAll): Promise<Follower> {
+  const { url, token, random } = access;
+  const fold = new Fold();
+  let cursor = await beginAtSnapshot(access, feed, fold);
+  let [before, failures, isStopping] = [cursor, 0, false];
+
+  async function once(): Promise<void> {
+    const after = random() < 0.1 ? before : cursor;
+    const query = new URLSearchParams({ after, limit: String(1 + Math.floor(random() * 40)) });
+    const { status, text } = await call(url(), 'GET', `/api/feeds/${feed}/changes?${query}`, {
+      token,
+      withinMs: callWithinMs,
+    });
+    if (status !== 200 && status < 500) fold.faults.push(`pulling was answered ${text}`);
+    if (status !== 200) throw new Error(text);
+    const page = JSON.parse(text) as { changes: Change[]; cursor: string };
+    for (const change of page.changes) apply(fold, change);
+    if (page.changes.length === 0) await sleep(retryAfterMs);
+    if (after === cursor) [before, cursor] = [cursor, page.cursor];
+  }
+
+  async function follow(): Promise<void> {
+    while (!isStopping) {
+      await once().catch(() => {
+        failures += 1;
+        return sleep(retryAfterMs);
+      });
+    }
+  }
+  const following = follow();
+  return {
+    name: 'pull',
+    fold,
+    failures: () => failures,
+    async stop() {
+      isStopping = true;
+      await following;
+    },
+  };
+}
+
+/** Listens to the stream of events, hangs up at times, and goes on after the last event that it has had. */
+export async function followByEvents(access: Access, feed: number, apply = applyAll): Promise<Follower> {
+  const { url, token, random } = access;
+  const fold = new Fold();
+  let cursor = await beginAtSnapshot(access, feed, fold);
+  let [failures, isStopping] = [0, false];
+  let hangUp = new AbortController();
+
+  function take(event: string): void {
+    const fields = new Map(
+      event
+        .split('\n')
+        .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]),
+    );
+    const [id, data] = [fields.get('id'), fields.get('data')];
+    if (data !== undefined && data !== '') {
+      const found = JSON.parse(data) as Change | { readonly changes: readonly Change[] };
+      for (const change of 'changes' in found ? found.changes : [found]) apply(fold, change);
+    }
+    if (id !== undefined && id !== '') cursor = id;
+  }
+
+  async function listen(): Promise<void> {
+    hangUp = new AbortController();
+    const late = setTimeout(() => hangUp.abort(), 200 + random() * 3_000);
+    try {
+      const answer = await fetch(`${url()}/api/feeds/${feed}/changes`, {
+        headers: { Authorization: `Bearer ${token}`, Accept: 'text/event-stream', 'Last-Event-ID': cursor },
+        signal: hangUp.signal,
+      });
+      if (answer.status === 410) fold.faults.push(`the stream was answered ${await answer.text()}`);
+      if (answer.status !== 200 || !answer.body) throw new Error(`answered ${answer.status}`);
+      let rest = '';
+      for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+        const events = (rest + chunk).split('\n\n');
+        rest = events.pop() ?? '';
+        for (const event of events) take(event);
+      }
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async function follow(): Promise<void> {
+    while (!isStopping) {
+      await listen().catch(() => {
+        if (!hangUp.signal.aborted) failures += 1;
+        return sleep(retryAfterMs);
+      });
+    }
+  }
+  const following = follow();
+  return {
+    name: 'events',
+    fold,
+    failures: () => failures,
+    async stop() {
+      isStopping = true;
+      hangUp.abort();
+      await following;
+    },
+  };
+}
