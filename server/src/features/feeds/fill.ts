@@ -1,10 +1,10 @@
 import type { Tx } from '../../postgres/database.ts';
-import { replaceDue } from './due.sql.ts';
+import { differencesAfter } from './differences.ts';
 import type { Moment, TurnSizes } from './moment.ts';
-import { lookAtUsers } from './rechecks.ts';
 import {
   beginFeedsOf,
   beginTurn,
+  deleteTold,
   fillList,
   insertTold,
   lastUserId,
@@ -18,7 +18,7 @@ import { stillWriting } from './writers.ts';
  * Goes on with filling a segment that is followed since a short time ago, once all who may not know of it have ended. False
  * where those are waited for.
  */
-export async function fillSlice(tx: Tx, moment: Moment, { sliceRows, usersAtOnce }: TurnSizes): Promise<boolean> {
+export async function fillSlice(tx: Tx, moment: Moment, sizes: TurnSizes): Promise<boolean> {
   const unfilled = await selectUnfilled(tx);
   if (!unfilled) return false;
   await beginTurn(tx);
@@ -28,20 +28,26 @@ export async function fillSlice(tx: Tx, moment: Moment, { sliceRows, usersAtOnce
     await updateWriters(tx, id, awaited);
     return awaited.length === 0;
   }
-  const rule = moment.rules.byId.get(id);
-  let last: number | undefined;
-  if (rule) {
-    const slice = await lookAtUsers(tx, moment, rule, { after, limit: usersAtOnce });
-    await insertTold(
-      tx,
-      slice.looks.filter(({ isIn }) => isIn).map(({ userId }) => ({ segmentId: id, userId })),
-    );
-    await replaceDue(tx, slice.due);
-    last = slice.last;
-  } else if (moment.rules.definitions.byId.has(id)) {
-    last = await fillList(tx, id, { after, limit: sliceRows });
-  }
+  const last = await fillAfter(tx, moment, id, after, sizes);
   await updateFilled(tx, id, last ?? lastUserId);
   if (last === undefined) await beginFeedsOf(tx, id);
   return true;
+}
+
+/** What is told of the next users is how they stand, and nobody hears of it. The last of them; undefined when these were all. */
+async function fillAfter(
+  tx: Tx,
+  moment: Moment,
+  segmentId: number,
+  after: number,
+  sizes: TurnSizes,
+): Promise<number | undefined> {
+  const rule = moment.rules.byId.get(segmentId);
+  if (!rule) return fillList(tx, segmentId, { after, limit: sizes.sliceRows });
+  const { found, last } = await differencesAfter(tx, moment, rule, after, sizes);
+  const pairs = (isIn: boolean) =>
+    found.filter((one) => one.isIn === isIn).map(({ userId }) => ({ segmentId, userId }));
+  await insertTold(tx, pairs(true));
+  await deleteTold(tx, pairs(false));
+  return last;
 }

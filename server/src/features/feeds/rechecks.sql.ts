@@ -59,20 +59,6 @@ export async function endRecheck(tx: Tx, segmentId: number): Promise<void> {
   await tx.write(sql`DELETE FROM feed_rechecks r WHERE r.segment_id = ${segmentId}`);
 }
 
-/** Those who were told to be in a segment, in order of their ids. */
-export async function selectToldAfter(
-  db: Db,
-  segmentId: number,
-  { after, limit }: { readonly after: number; readonly limit: number },
-): Promise<number[]> {
-  const rows = await db.query<{ user_id: number }>(sql`
-    SELECT m.user_id FROM feed_members m
-    WHERE m.segment_id = ${segmentId} AND m.user_id > ${after}
-    ORDER BY m.user_id
-    LIMIT ${limit}`);
-  return rows.map(({ user_id }) => user_id);
-}
-
 export async function updateBoundsSeen(tx: Tx, segmentIds: readonly number[], to: Date): Promise<void> {
   await tx.write(sql`
     UPDATE feed_segments s SET bounds_seen_to = ${to} WHERE s.segment_id = ANY(${segmentIds}::bigint[])`);

@@ -1,3 +1,4 @@
+import { readsClock } from '../../segmentation/conditions/references.ts';
 import { type Definition, type Definitions, inOrder, isList, isPlainList } from '../../segmentation/definition.ts';
 import { type LookAhead, lookAheadOf } from '../../segmentation/next-moment.ts';
 
@@ -9,6 +10,8 @@ export interface FollowedRule {
   readonly lookAhead: LookAhead;
   /** Whether it decides by who a user is, not by overrides alone. */
   readonly readsUsers: boolean;
+  /** Whether time moves users other than by starts, ends and the expiry of overrides. */
+  readonly readsClock: boolean;
   /** The starts and ends of all that is involved, in order. */
   readonly bounds: readonly number[];
 }
@@ -27,6 +30,9 @@ export function followedRule(definitions: Definitions, definition: Definition): 
     involved: new Set(involved.map(({ id }) => id)),
     lookAhead: lookAheadOf(definitions, definition),
     readsUsers: involved.some((one) => !isList(one)),
+    readsClock: involved.some(
+      ({ share, condition }) => share?.kind === 'ramp' || (condition !== null && readsClock(condition)),
+    ),
     bounds: [...new Set(bounds)].sort((a, b) => a - b),
   };
 }

@@ -71,7 +71,7 @@ async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSi
   if (state.has_bulk_events) {
     return { told: await tellEvents(tx, moment, state, { bulk: true, limit: sizes.bulkEventsAtOnce }) };
   }
-  const told = state.has_rechecks ? await recheckNext(tx, moment, sizes.usersAtOnce) : undefined;
+  const told = state.has_rechecks ? await recheckNext(tx, moment, sizes) : undefined;
   if (told !== undefined) return { told };
   if (!state.has_moves && !state.has_unfollowed) return 'idle';
   await beginTurn(tx);

@@ -3,6 +3,7 @@
 export { readStanding } from './read/explain.sql.ts';
 export { type Asker, modesOf, type SeenUser, type StateOfUser } from './read/explain.ts';
 export { answerTooLarge, largeEntries, maxAnswerBytes } from './read/large-answers.ts';
+export { isIn, type MemberSql, memberSql, nobody, ownOverride } from './read/member-rule.sql.ts';
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
 export type { ReadContext } from './read/with-definitions.ts';

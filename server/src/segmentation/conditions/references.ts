@@ -39,6 +39,24 @@ export function fieldsOf(condition: Condition<unknown>): ReadonlySet<string> {
   }
 }
 
+/** Whether a condition compares with a date that moves with the moment of the read, inside `$elemMatch` too. */
+export function readsClock(condition: Condition<unknown>): boolean {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.some(readsClock);
+    case 'not':
+      return readsClock(condition.of);
+    case 'segment':
+      return false;
+    case 'field': {
+      const { test } = condition;
+      if (test.kind === 'elements') return readsClock(test.condition);
+      return test.kind === 'instant' && test.instant.kind === 'relative';
+    }
+  }
+}
+
 /** The patterns that need an engine, those inside `$elemMatch` included. */
 export function enginePatterns(condition: Condition<unknown>): readonly Pattern[] {
   switch (condition.kind) {

@@ -1,0 +1,73 @@
+import sql, { type Sql } from 'sql-template-tag';
+import type { Db, Tx } from '../../postgres/database.ts';
+import { isIn, type MemberSql, ownOverride } from '../memberships/memberships.ts';
+
+/** Users from one id, exclusive, to another. */
+export interface UserRange {
+  readonly after: number;
+  readonly to: number;
+}
+
+const within = (id: Sql, { after, to }: UserRange) => sql`${id} > ${after} AND ${id} <= ${to}`;
+
+/** The id at which so many users after one end; undefined where there are fewer. */
+export async function selectEndOfUsers(db: Db, after: number, limit: number): Promise<number | undefined> {
+  const rows = await db.query<{ id: number }>(sql`
+    SELECT u.id FROM users u WHERE u.id > ${after} ORDER BY u.id OFFSET ${limit - 1} LIMIT 1`);
+  return rows[0]?.id;
+}
+
+/** Who is in and was not told to be, or the other way round, in order of their ids. */
+export async function selectDifferences(
+  db: Db,
+  segmentId: number,
+  member: MemberSql,
+  range: UserRange,
+): Promise<{ user_id: number; is_in: boolean }[]> {
+  return db.query<{ user_id: number; is_in: boolean }>(sql`
+    SELECT u.id AS user_id, d.is_in
+    FROM users u ${ownOverride(segmentId, range.after)} ${member.joins(range.after)}
+      CROSS JOIN LATERAL (SELECT ${isIn(member.rule)} AS is_in OFFSET 0) d
+      LEFT JOIN feed_members t ON t.segment_id = ${segmentId} AND t.user_id = u.id AND ${within(sql`t.user_id`, range)}
+    WHERE ${within(sql`u.id`, range)} AND d.is_in <> (t.user_id IS NOT NULL)
+    ORDER BY u.id`);
+}
+
+/** The next who were told to be in, in order of their ids. */
+export async function selectToldAfter(db: Db, segmentId: number, after: number, limit: number): Promise<number[]> {
+  const rows = await db.query<{ user_id: number }>(sql`
+    SELECT t.user_id FROM feed_members t
+    WHERE t.segment_id = ${segmentId} AND t.user_id > ${after}
+    ORDER BY t.user_id
+    LIMIT ${limit}`);
+  return rows.map(({ user_id }) => user_id);
+}
+
+export async function selectToldWithin(db: Db, segmentId: number, range: UserRange): Promise<ReadonlySet<number>> {
+  const rows = await db.query<{ user_id: number }>(sql`
+    SELECT t.user_id FROM feed_members t
+    WHERE t.segment_id = ${segmentId} AND ${within(sql`t.user_id`, range)}
+    ORDER BY t.user_id`);
+  return new Set(rows.map(({ user_id }) => user_id));
+}
+
+/**
+ * Notes for all users of a range when the first of their overrides in these segments ends, up to a moment, in place of what was
+ * noted of them before.
+ */
+export async function replaceExpiries(
+  tx: Tx,
+  segmentId: number,
+  range: UserRange,
+  { segmentIds, before }: { readonly segmentIds: readonly number[]; readonly before: Date | null },
+): Promise<void> {
+  await tx.write(sql`DELETE FROM feed_due d WHERE d.segment_id = ${segmentId} AND ${within(sql`d.user_id`, range)}`);
+  if (segmentIds.length === 0) return;
+  await tx.write(sql`
+    INSERT INTO feed_due (segment_id, user_id, due_at)
+    SELECT ${segmentId}::bigint, m.user_id, min(m.expires_at)
+    FROM memberships m
+    WHERE m.segment_id = ANY(${segmentIds}::bigint[]) AND ${within(sql`m.user_id`, range)}
+      AND m.expires_at > statement_timestamp() AND (${before}::timestamptz IS NULL OR m.expires_at < ${before})
+    GROUP BY m.user_id`);
+}
