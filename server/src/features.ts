@@ -13,6 +13,7 @@ import { followingContext } from './features/jobs/jobs.ts';
 import type { ReadContext } from './features/memberships/memberships.ts';
 import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
 import { largeAnswerPlaces } from './features/memberships/read/large-answers.ts';
+import { coalescePairOf } from './features/memberships/read/pair.ts';
 import { coalesceResolve } from './features/memberships/read/resolve.ts';
 import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/read/segments-of-user.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
@@ -83,6 +84,7 @@ function membershipsOf(reading: ReadContext, metrics: Registry) {
     segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
     resolve: coalesceResolve(fastReads, watch('resolve')),
     stateOf: coalesceStateOfUser(reading, watch('memberships')),
+    pairOf: coalescePairOf(reading, watch('flag')),
     past: { db, kept: new Map() },
     largeAnswers: largeAnswerPlaces(),
   };
@@ -90,6 +92,7 @@ function membershipsOf(reading: ReadContext, metrics: Registry) {
   follow('segments', reads.segmentsOf);
   follow('resolve', reads.resolve);
   follow('memberships', reads.stateOf);
+  follow('flag', reads.pairOf);
   follow('overrides', ledger.applyOne);
   return { reads, ledger };
 }

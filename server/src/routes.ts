@@ -16,6 +16,7 @@ import { fastCallsOf } from './features/memberships/fast-calls.ts';
 import { memberRoutes } from './features/memberships/members.routes.ts';
 import { membershipRoutes } from './features/memberships/memberships.routes.ts';
 import { answerCrossOrigin } from './features/ofrep/cors.ts';
+import { flagCallOf } from './features/ofrep/fast-call.ts';
 import { ofrepRoutes } from './features/ofrep/ofrep.routes.ts';
 import { reportRoutes } from './features/reports/reports.routes.ts';
 import { segmentRoutes } from './features/segments/segments.routes.ts';
@@ -62,7 +63,9 @@ export async function registerRoutes(
     refuseUnseen: (tags, slug) => refuseUnseen(db, tags, [slug]),
     callers,
   });
+  const flags = { ...reads, definitions: features.reading.definitions };
   for (const call of fastCallsOf({ ...reads, ledger, known, seedIsOpen, observerOf })) fastPath.open(call);
+  fastPath.open(flagCallOf({ flags, known, seedIsOpen, observerOf }));
   authRoutes(router, auth);
   consoleRoutes(router, auth, authenticate);
   apiRoutes(router, features);
@@ -99,7 +102,7 @@ function apiRoutes(router: Router, features: Features): void {
   sizeRoutes(router, reading);
   membershipRoutes(router, reads, ledger, once);
   answerCrossOrigin(router.app, db);
-  ofrepRoutes(router, { ...reads, db, links: streamLinks, streams });
+  ofrepRoutes(router, { ...reads, definitions: reading.definitions, db, links: streamLinks, streams });
   feedRoutes(router, features.feeds, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, features.reports, once);

@@ -35,6 +35,20 @@ export function recognise(
   return token === undefined ? undefined : known(token);
 }
 
+/**
+ * The caller, where memory knows them and it is plain that they may make this call. Keys with tags never are plain: they take
+ * other statements, which the framework's routes know.
+ */
+export function admitAtOnce(
+  endpoint: Endpoint,
+  headers: Credentials,
+  known: (token: string) => Caller | undefined,
+  facts: CallFacts,
+): Caller | undefined {
+  const caller = recognise(headers, known);
+  return caller && !caller.tags && !refusalOf(endpoint, caller, facts) ? caller : undefined;
+}
+
 function forbidden(detail: string): Problem {
   return new Problem('forbidden', detail);
 }

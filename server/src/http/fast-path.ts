@@ -18,6 +18,8 @@ export interface FastCall {
    * answers rejections. `body` is the body of a `POST`, one character per byte.
    */
   readonly answer: (path: RegExpExecArray, request: IncomingMessage, body: string) => Promise<string> | undefined;
+  /** Names and values of headers beside those that every answer has. */
+  readonly headers?: readonly string[];
   /** Called with the duration of each answer, in seconds. */
   readonly observe: (seconds: number) => void;
 }
@@ -71,7 +73,7 @@ function readAtOnce(request: IncomingMessage): Buffer | undefined {
   return undefined;
 }
 
-function send(response: ServerResponse, requestId: string, body: string): void {
+function send(response: ServerResponse, requestId: string, body: string, headers: readonly string[]): void {
   // A flat list of headers, and latin1 for a text of ASCII, save node much of its work.
   response.writeHead(200, [
     'content-type',
@@ -80,6 +82,7 @@ function send(response: ServerResponse, requestId: string, body: string): void {
     requestId,
     'content-length',
     String(body.length),
+    ...headers,
   ]);
   response.end(body, 'latin1');
 }
@@ -109,6 +112,7 @@ export function createFastPath(
 
   function answer(call: FastCall, path: RegExpExecArray, { request, response, handler }: Exchange): boolean {
     const started = performance.now();
+    const { headers = [] } = call;
     const body = call.method === 'POST' ? readAtOnce(request) : undefined;
     if (call.method === 'POST' && !body) return false;
     const text = call.answer(path, request, body?.toString('latin1') ?? '');
@@ -118,11 +122,12 @@ export function createFastPath(
     }
     text.then(
       (json) => {
-        send(response, requestIdOf(request), json);
+        send(response, requestIdOf(request), json, headers);
         call.observe((performance.now() - started) / 1000);
       },
       (error: unknown) => {
         failures.set(request, { error: error instanceof Error ? error : new Error(String(error)), started });
+        for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] ?? '', headers[i + 1] ?? '');
         handler(request, response);
       },
     );

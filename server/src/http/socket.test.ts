@@ -380,6 +380,97 @@ describe('the fast path answers as the framework would', () => {
     }
   });
 
+  it('for every flag, context and credential that OFREP may be asked with', async () => {
+    const { port, db } = production;
+    for (const definition of [
+      { slug: 'flag-list' },
+      { slug: 'flag-share', percentage: 50 },
+      { slug: 'flag-rule', condition: { country: 'NL' } },
+      { slug: 'flag-over', percentage: 100, active_until: '2020-01-01T00:00:00Z' },
+      { slug: 'flag-names', condition: { $inSegment: 'flag-list', country: 'NL' } },
+    ]) {
+      await exchange(port, request('POST', '/api/segments', bearer(), JSON.stringify(definition)));
+    }
+    const user = { external_id: 'flagged', attributes: { country: 'NL' } };
+    await exchange(port, request('POST', '/api/users', bearer(), JSON.stringify(user)));
+    await exchange(port, request('POST', '/api/users/ext:flagged/segments', bearer(), '{"slug":"flag-list"}'));
+    const contexts = [
+      '{"context":{"targetingKey":"flagged"}}',
+      '{ "context" : { "targetingKey" : "flagged" } }',
+      '{"context":{"targetingKey":"flagged","country":"FR","n":1.5,"none":null,"yes":true}}',
+      '{"context":{"targetingKey":"stranger","country":"NL"}}',
+      '{"context":{"targetingKey":"flagged","n":12345678901234567890}}',
+      '{"context":{"targetingKey":"flagged","n":1e999}}',
+      '{"context":{"targetingKey":"flagged","tags":["a"]}}',
+      '{"context":{"targetingKey":"flagged","__proto__":"x"}}',
+      '{"context":{"targetingKey":"flagged","constructor":"x"}}',
+      '{"context":{"targetingKey":"fl\\u0061gged"}}',
+      '{"context":{"targetingKey":"fl\\u0000gged"}}',
+      '{"context":{"targetingKey":"flägged"}}',
+      '{"context":{"targetingKey":"flagged"},"more":1}',
+      '{"context":{"targetingKey":""}}',
+      '{"context":{"targetingKey":7}}',
+      `{"context":{"targetingKey":"${'x'.repeat(256)}"}}`,
+      '{"context":{}}',
+      '{"context":null}',
+      '{"context":[]}',
+      '{}',
+      '[]',
+      '{"context":{"targetingKey":"flagged"}',
+    ];
+    const slugs = [
+      'flag-list',
+      'flag-share',
+      'flag-rule',
+      'flag-over',
+      'flag-names',
+      'nowhere',
+      '-',
+      'flag%2Dlist',
+      '',
+    ];
+    const key = async (body: object): Promise<string> =>
+      JSON.parse((await exchange(port, request('POST', '/api/keys', bearer(), JSON.stringify(body)))).text).key;
+    const credentials = [
+      bearer(),
+      bearer(await key({ name: 'viewer', role: 'viewer' })),
+      bearer(await key({ name: 'tagged', role: 'viewer', tags: ['t'] })),
+      bearer(await key({ name: 'page', role: 'browser', tags: ['t'], origins: ['https://shop.example'] })),
+      bearer('garbage'),
+      {},
+      { ...bearer(), Origin: 'https://shop.example' },
+      { ...bearer(), 'If-None-Match': '*' },
+    ];
+    const wire = await open(port);
+    const both = async (slug: string, credential: Record<string, string>, context: string) => {
+      const path = `/ofrep/v1/evaluate/flags/${slug}`;
+      wire.write(request('POST', path, credential, context) + request('POST', `${path}?`, credential, context));
+      const [fast, plain] = [await wire.next(), await wire.next()];
+      expect([slug, credential, context, same(fast)]).toEqual([slug, credential, context, same(plain)]);
+      return fast;
+    };
+    for (const credential of credentials) {
+      for (const slug of slugs) await both(slug, credential, contexts[0] ?? '');
+    }
+    for (const context of contexts) {
+      for (const slug of slugs.slice(0, 6)) await both(slug, bearer(), context);
+    }
+    expect(await both('flag-names', bearer(), contexts[0] ?? '')).toMatchObject({
+      status: 200,
+      headers: { vary: 'Origin' },
+      text: '{"key":"flag-names","value":true,"variant":"member","reason":"TARGETING_MATCH","metadata":{}}',
+    });
+    // A definition that another instance has just changed.
+    await db.write({
+      text: `WITH changed AS (UPDATE segments SET slug = 'flag-renamed', revision = d.revision + 1 FROM definitions d WHERE slug = 'flag-list')
+        UPDATE definitions SET revision = revision + 1`,
+      values: [],
+    });
+    expect((await both('flag-renamed', bearer(), contexts[0] ?? '')).text).toContain('"value":true');
+    expect((await both('flag-list', bearer(), contexts[0] ?? '')).status).toBe(404);
+    wire.socket.destroy();
+  });
+
   const bodies = [
     '{"slug":"Put"}',
     ' {\r\n\t"slug" : "Put" } ',

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { memberships as contract, type Endpoint, parseUserRef, slugPattern, type UserRef } from '@kohort/contract';
-import { recognise, refusalOf } from '../../http/access.ts';
+import { admitAtOnce } from '../../http/access.ts';
 import type { Caller } from '../../http/caller.ts';
 import type { FastCall } from '../../http/fast-path.ts';
 import { fastifyPath } from '../../http/route.ts';
@@ -35,12 +35,8 @@ function readUser(text: string): UserRef | undefined {
 
 /** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Whatever is not plainly right is left to the framework. */
 export function fastCallsOf({ segmentsOf, ledger, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
-  /** The caller, where it is plain that they may make this call. */
-  function admit(endpoint: Endpoint, headers: IncomingHttpHeaders, user: string): Caller | undefined {
-    const caller = recognise(headers, known);
-    // Keys with tags take another statement, which the framework's route knows.
-    return caller && !caller.tags && !refusalOf(endpoint, caller, { user, seedIsOpen }) ? caller : undefined;
-  }
+  const admit = (endpoint: Endpoint, headers: IncomingHttpHeaders, user: string) =>
+    admitAtOnce(endpoint, headers, known, { user, seedIsOpen });
 
   async function listOf(user: UserRef): Promise<string> {
     const body = await segmentsOf(user);

@@ -6,6 +6,7 @@ export { answerTooLarge, largeEntries, maxAnswerBytes } from './read/large-answe
 export { isIn, type MemberSql, memberSql, nobody, ownOverride } from './read/member-rule.sql.ts';
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
+export type { PairOf, SeenPair } from './read/pair.ts';
 export type { ReadContext } from './read/with-definitions.ts';
 export { stands } from './stands.sql.ts';
 export { completeHistory, sweepExpired, sweepSome } from './write/expiry.ts';

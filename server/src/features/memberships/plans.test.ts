@@ -6,6 +6,7 @@ import { Database, type Db } from '../../postgres/database.ts';
 import { analyzeGrown, type Bloat } from '../../postgres/maintenance.sql.ts';
 import { rebuildBloatedIndexes } from '../../postgres/rebuild.ts';
 import { selectStates } from './read/explain.sql.ts';
+import { selectPairs } from './read/pair.sql.ts';
 import { selectLists, selectSubjects } from './read/segments-of-user.sql.ts';
 import { applyChanges, removeEndedOfUser, selectStanding } from './write/ledger.sql.ts';
 
@@ -22,6 +23,7 @@ const statements: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
   'some segments of users, lists only': (db) => selectLists(db, [{ ref, known: undefined }], [1]),
   'some segments of users': (db) => selectSubjects(db, [{ ref, known: undefined }], [1]),
   'the state of users': (db) => selectStates(db, [ref], { attributes: true }),
+  'a user and a segment': (db) => selectPairs(db, [{ externalId: 'x', segmentId: 1, needsAttributes: true }]),
   'single changes': (db) => applyChanges(db, [change]),
   'the ended memberships of a user': (db) => removeEndedOfUser(db, 1),
   'the standing memberships of a user': (db) => selectStanding({ ...db, inTransaction: true, transaction: never }, [1]),

@@ -1,5 +1,7 @@
 import type { AtMost } from '../../concurrency/at-most.ts';
 import { Turns } from '../../concurrency/turns.ts';
+import type { Caller } from '../../http/caller.ts';
+import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import { type Decision, decideEach, decideOne, type Subject } from '../../segmentation/decide.ts';
 import { type Definition, type Definitions, isActive, isList } from '../../segmentation/definition.ts';
 import {
@@ -8,7 +10,10 @@ import {
   largeEntries,
   maxAnswerBytes,
   modesOf,
+  type PairOf,
+  type ReadContext,
   readStanding,
+  type SeenPair,
   type SeenUser,
   type StateOfUser,
 } from '../memberships/memberships.ts';
@@ -19,6 +24,10 @@ import type { EvaluationContext } from './context.ts';
 export interface Evaluator {
   /** Server credentials may put the context over the stored attributes; browsers, whose word proves nothing, may not. */
   readonly mayOverride: boolean;
+}
+
+export function evaluatorOf({ role }: Caller): Evaluator {
+  return { mayOverride: role !== 'browser' };
 }
 
 export interface Evaluation {
@@ -38,6 +47,12 @@ interface Evaluated {
 
 const noOverrides: Subject['overrides'] = new Map();
 
+/** The attributes of a user, undefined for an unknown one, with those of the context. */
+function merged(stored: JsonObject | undefined, context: JsonObject, mayOverride: boolean): JsonObject {
+  if (!stored) return context;
+  return mayOverride ? { ...stored, ...context } : stored;
+}
+
 async function evaluated(
   { user, definitions, now }: SeenUser,
   { targetingKey, attributes }: EvaluationContext,
@@ -46,8 +61,8 @@ async function evaluated(
 ): Promise<Evaluated> {
   if (!user) return { subject: { key: targetingKey, attributes, overrides: noOverrides }, definitions, now };
   const overrides = modesOf(await turns.take(readStanding(user.overrides)));
-  const merged = mayOverride ? { ...user.attributes, ...attributes } : user.attributes;
-  return { subject: { key: targetingKey, attributes: merged, overrides }, definitions, now };
+  const subject = { key: targetingKey, attributes: merged(user.attributes, attributes, mayOverride), overrides };
+  return { subject, definitions, now };
 }
 
 /** What decided, in OpenFeature's words. */
@@ -69,8 +84,52 @@ function evaluationOf(definition: Definition, decision: Decision, now: number): 
   };
 }
 
+export interface FlagContext {
+  readonly definitions: ReadContext['definitions'];
+  readonly pairOf: PairOf;
+  readonly stateOf: StateOfUser;
+}
+
 /** @throws Problem 404 for a slug that names no segment. */
 export async function evaluateFlag(
+  flags: FlagContext,
+  slug: string,
+  context: EvaluationContext,
+  evaluator: Evaluator,
+): Promise<Evaluation> {
+  if (!namesOthers(flags.definitions.current.bySlug.get(slug))) {
+    const pair = await flags.pairOf({ externalId: context.targetingKey, slug });
+    if (!pair.definition) throw unknownSegment(slug);
+    // A condition that came in between may name others.
+    if (!namesOthers(pair.definition))
+      return evaluatePair({ ...pair, definition: pair.definition }, context, evaluator);
+  }
+  return evaluateByState(flags.stateOf, slug, context, evaluator);
+}
+
+function namesOthers(definition: Definition | undefined): boolean {
+  return definition !== undefined && definition.references.length > 0;
+}
+
+async function evaluatePair(
+  { definitions, definition, now, mode, attributes: stored }: SeenPair & { readonly definition: Definition },
+  { targetingKey, attributes }: EvaluationContext,
+  { mayOverride }: Evaluator,
+): Promise<Evaluation> {
+  if (isList(definition)) {
+    const member = mode === 'include' && isActive(definition, now);
+    return evaluationOf(definition, { member, source: mode ?? 'none', matched: null }, now);
+  }
+  const subject = {
+    key: targetingKey,
+    attributes: merged(stored ?? undefined, attributes, mayOverride),
+    overrides: mode === null ? noOverrides : new Map([[definition.id, mode]]),
+  };
+  return evaluationOf(definition, await new Turns().take(decideOne(definitions, definition, subject, now)), now);
+}
+
+/** Where the condition names other segments, everything that stands about the user may have a say. */
+async function evaluateByState(
   stateOf: StateOfUser,
   slug: string,
   context: EvaluationContext,

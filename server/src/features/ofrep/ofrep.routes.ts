@@ -6,17 +6,16 @@ import type { Caller } from '../../http/caller.ts';
 import { sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Db } from '../../postgres/database.ts';
-import { answerTooLarge, maxAnswerBytes, type StateOfUser } from '../memberships/memberships.ts';
+import { answerTooLarge, maxAnswerBytes } from '../memberships/memberships.ts';
 import { refuseUnseen, seenIds } from '../segments/segments.ts';
 import { readContext } from './context.ts';
 import { entityTagOf, isNamed } from './etag.ts';
-import { type Evaluator, evaluateFlag, evaluateFlags } from './evaluate.ts';
+import { evaluateFlag, evaluateFlags, evaluatorOf, type FlagContext } from './evaluate.ts';
 import type { StreamLinks } from './links.ts';
 import { type FlagStreams, unknownStream } from './streams.ts';
 
-export interface OfrepContext {
+export interface OfrepContext extends FlagContext {
   readonly db: Db;
-  readonly stateOf: StateOfUser;
   readonly largeAnswers: AtMost;
   readonly links: StreamLinks;
   readonly streams: FlagStreams;
@@ -24,10 +23,6 @@ export interface OfrepContext {
 
 /** Seconds after which a hidden page may close its stream. */
 const inactivityDelaySec = 120;
-
-function evaluatorOf({ role }: Caller): Evaluator {
-  return { mayOverride: role !== 'browser' };
-}
 
 /** The stream of one user for one credential; a member of the answer, so that clients learn of it. */
 function streamOf({ links }: OfrepContext, { server }: FastifyRequest, caller: Caller, targetingKey: string) {
@@ -68,10 +63,10 @@ function leaving({ raw: response }: FastifyReply): AbortSignal {
 }
 
 export function ofrepRoutes({ route }: Router, context: OfrepContext): void {
-  const { db, stateOf, links, streams } = context;
+  const { db, links, streams } = context;
 
   route(contract.evaluateFlag, async ({ params, body, caller }) => {
-    const evaluation = await evaluateFlag(stateOf, params.flag, readContext(body), evaluatorOf(caller));
+    const evaluation = await evaluateFlag(context, params.flag, readContext(body), evaluatorOf(caller));
     if (caller.tags) await refuseUnseen(db, caller.tags, [params.flag]);
     return evaluation;
   });

@@ -1,0 +1,62 @@
+import sql from 'sql-template-tag';
+import type { Db } from '../../../postgres/database.ts';
+import type { JsonObject } from '../../../segmentation/conditions/json.ts';
+import type { Mode } from '../../../segmentation/decide.ts';
+import { momentOfStatement } from '../moment.sql.ts';
+import { ofUser } from '../of-user.sql.ts';
+import { stands } from '../stands.sql.ts';
+
+/** A user, by external id, and the segment they are asked about; null where no segment is known by the slug. */
+export interface LookedUpPair {
+  readonly externalId: string;
+  readonly segmentId: number | null;
+  readonly needsAttributes: boolean;
+}
+
+/** What stands about a pair. */
+export interface FoundPair {
+  /** Of the override that stands. */
+  readonly mode: Mode | null;
+  /** Null for an unknown user, and where they were not asked for. */
+  readonly attributes: JsonObject | null;
+}
+
+export interface FoundPairs {
+  readonly revision: number;
+  /** The moment of the statement, in milliseconds since 1970. */
+  readonly now: number;
+  /** In the order asked. */
+  readonly pairs: readonly FoundPair[];
+}
+
+// Everything is looked up by key, as in segments-of-user.sql.ts. OFFSET 0 has moment and user looked up once.
+const text = `
+  SELECT d.revision, t.now,
+    (SELECT m.mode FROM memberships m
+      WHERE ${ofUser(sql`m`, sql`q.id`).text} AND m.segment_id = a.segment_id AND ${stands(sql`m`).text}) AS mode,
+    CASE WHEN a.needs_attributes THEN (SELECT u.attributes FROM users u WHERE u.id = q.id) END AS attributes
+  FROM definitions d
+    CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
+    CROSS JOIN unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::boolean[]))
+      WITH ORDINALITY AS a(external_id, segment_id, needs_attributes, ord)
+    CROSS JOIN LATERAL (
+      SELECT (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id) AS id OFFSET 0
+    ) q
+  ORDER BY a.ord`;
+
+export async function selectPairs(db: Db, asked: readonly LookedUpPair[]): Promise<FoundPairs> {
+  const rows = await db.rows<[revision: number, now: number, mode: Mode | null, attributes: JsonObject | null]>({
+    name: 'memberships-pairs',
+    text,
+    values: [
+      asked.map(({ externalId }) => externalId),
+      asked.map(({ segmentId }) => segmentId),
+      asked.map(({ needsAttributes }) => needsAttributes),
+    ],
+  });
+  return {
+    revision: rows[0]?.[0] ?? 0,
+    now: rows[0]?.[1] ?? 0,
+    pairs: rows.map(([, , mode, attributes]) => ({ mode, attributes })),
+  };
+}
