@@ -104,7 +104,7 @@ function inputOf({ params, query, body, uploads }: Endpoint): { type: string; is
 }
 
 function answerOf({ success }: Endpoint): string {
-  if (success.media !== undefined) return 'ReadableStream<Uint8Array>';
+  if (success.media !== undefined && success.body === null) return 'ReadableStream<Uint8Array>';
   return success.body === null ? 'void' : typeOf(success.body as Schema, 'got');
 }
 
@@ -133,7 +133,8 @@ function isRepeatable({ method, access }: Endpoint): boolean {
 
 function rowOf(endpoint: Endpoint): string {
   const { method, path, success, headers } = endpoint;
-  const answers = success.media !== undefined ? 'stream' : success.body === null ? 'nothing' : 'json';
+  const answers =
+    success.media !== undefined && success.body === null ? 'stream' : success.body === null ? 'nothing' : 'json';
   const entries = entriesOf(endpoint);
   return `${endpoint.id}: ${JSON.stringify({
     id: endpoint.id,

@@ -58,7 +58,10 @@ export interface Endpoint {
   readonly conditional?: true;
   /** With `Prefer: respond-async` it is answered by a job: 202 and its id. */
   readonly deferrable?: true;
-  /** The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. */
+  /**
+   * The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. Where there are both,
+   * the stream is for those who accept nothing else.
+   */
   readonly success: {
     readonly status: 200 | 201 | 202 | 204;
     readonly body: TSchema | null;

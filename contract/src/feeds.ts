@@ -205,7 +205,7 @@ export const feedChanges = endpoint({
   tag: 'feeds',
   summary: 'What changed after a cursor, in order',
   description:
-    'At least once, with the same `id` each time; per user in the order in which it happened. Ask again with the new `cursor`.',
+    'At least once, with the same `id` each time; per user in the order in which it happened. Ask again with the new `cursor`. With `Accept: text/event-stream` each change is an event whose id is the cursor after it.',
   access: 'viewer',
   taggedKeys: 'handled',
   params: feedParams,
@@ -214,10 +214,24 @@ export const feedChanges = endpoint({
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'How many changes an answer has at most.' }),
     ),
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 30,
+        default: 0,
+        description: 'Seconds to wait for a change when there is none.',
+      }),
+    ),
+  }),
+  headers: Type.Object({
+    'last-event-id': Type.Optional(
+      Type.String({ description: 'Of a stream that goes on: the id of the last event, in place of `after`.' }),
+    ),
   }),
   success: {
     status: 200,
     body: strict({ changes: Type.Array(Change), cursor: FeedCursor }, { title: 'Changes' }),
+    media: 'text/event-stream',
   },
   problems: ['feed_unknown', 'resync', 'overloaded'],
   example: {

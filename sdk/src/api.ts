@@ -1406,6 +1406,8 @@ export interface Api {
               readonly after?: string | undefined;
               /** How many changes an answer has at most. */
               readonly limit?: number | undefined;
+              /** Seconds to wait for a change when there is none. */
+              readonly wait?: number | undefined;
             }
           | undefined;
       },

@@ -6,6 +6,7 @@ import { attributesContext } from './features/attributes/attributes.ts';
 import { authContext } from './features/auth/auth.ts';
 import { exportContext } from './features/exports/exports.ts';
 import { feedsContext } from './features/feeds/feeds.ts';
+import { Followers } from './features/feeds/followers.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { createIdempotency } from './features/idempotency/idempotency.ts';
 import { importsContext } from './features/imports/imports.ts';
@@ -53,6 +54,7 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
     schedules,
   });
   const onQueued = () => worker.wake();
+  const feeds = feedsContext(db, reading.cursors, definitions, onError);
   return {
     db,
     reading,
@@ -69,7 +71,8 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
     streamLinks: createStreamLinks(config.jwtSecret),
     reports: reportContext({ db, secret: config.jwtSecret }),
     exports: exportContext(reading),
-    feeds: feedsContext(db, reading.cursors, definitions, onError),
+    feeds,
+    followers: new Followers({ context: feeds, onError }),
     following: followingContext(db),
     imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
   };

@@ -103,7 +103,7 @@ function apiRoutes(router: Router, features: Features): void {
   membershipRoutes(router, reads, ledger, once);
   answerCrossOrigin(router.app, db);
   ofrepRoutes(router, { ...reads, definitions: reading.definitions, db, links: streamLinks, streams });
-  feedRoutes(router, features.feeds, once);
+  feedRoutes(router, { context: features.feeds, followers: features.followers, once });
   historyRoutes(router, { db, cursors });
   reportRoutes(router, features.reports, once);
   importRoutes(router, features.imports, onceUploaded);

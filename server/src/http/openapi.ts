@@ -126,8 +126,12 @@ function responsesOf(endpoint: Endpoint, lift: Lift): Json {
   return {
     [status]: {
       description: 'Done',
-      ...(body && { content: jsonOf(lift(body), answer) }),
-      ...(media && { content: streamsOf([media].flat(), answer) }),
+      ...((body || media) && {
+        content: {
+          ...(body && jsonOf(lift(body), answer)),
+          ...(media && streamsOf([media].flat(), body ? undefined : answer)),
+        },
+      }),
     },
     ...(endpoint.deferrable && {
       202: { description: 'A job will answer', content: jsonOf(lift(Accepted), { job: '1' }) },

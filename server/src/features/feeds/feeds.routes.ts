@@ -1,10 +1,13 @@
+import { Readable } from 'node:stream';
 import { feeds as contract, parseId } from '@kohort/contract';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Negotiator from 'negotiator';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import {
+  awaitChanges,
   begun,
   changeOnWire,
-  changesAfter,
   createFeed,
   cursorOf,
   deleteFeed,
@@ -15,6 +18,7 @@ import {
   readFeed,
   unknownFeed,
 } from './feeds.ts';
+import type { Followers } from './followers.ts';
 import { openSnapshot, snapshotPlaces } from './snapshot.ts';
 
 function onWire({ id, name, segments, tags, types, is_ready, created_at, created_by }: FeedRow) {
@@ -36,7 +40,13 @@ function idOf(text: string): number {
   return id;
 }
 
-export function feedRoutes({ route }: Router, context: FeedsContext, once: Once): void {
+export interface FeedRoutes {
+  readonly context: FeedsContext;
+  readonly followers: Followers;
+  readonly once: Once;
+}
+
+export function feedRoutes({ route }: Router, { context, followers, once }: FeedRoutes): void {
   const { db } = context;
   const places = snapshotPlaces();
 
@@ -66,10 +76,43 @@ export function feedRoutes({ route }: Router, context: FeedsContext, once: Once)
     return undefined;
   });
 
-  route(contract.feedChanges, async ({ params, query, caller }) => {
+  route(contract.feedChanges, async ({ params, query, caller, request, reply }) => {
     const feed = await readFeed(db, idOf(params.id), caller.tags);
+    const left = leaving(reply);
+    reply.header('cache-control', 'no-store');
+    if (wantsEvents(request)) {
+      const place = await placeIn(context, feed, lastEventId(request) ?? query.after);
+      const events = followers.follow(feed, place, caller, left);
+      reply.type('text/event-stream; charset=utf-8').header('x-accel-buffering', 'no');
+      return reply.send(Readable.from(events, { highWaterMark: 1 }));
+    }
     const place = await placeIn(context, feed, query.after);
-    const { changes, position } = await changesAfter(db, feed, place, query.limit ?? 100);
-    return { changes: changes.map(changeOnWire), cursor: await cursorOf(context, position) };
+    const waitMs = (query.wait ?? 0) * 1000;
+    const leave = waitMs > 0 ? followers.enter(caller.actor) : () => undefined;
+    try {
+      const options = { limit: query.limit ?? 100, waitMs, left };
+      const { changes, position } = await awaitChanges(context, feed, place, options);
+      return { changes: changes.map(changeOnWire), cursor: await cursorOf(context, position) };
+    } finally {
+      leave();
+    }
   });
+}
+
+/** Whether the caller would rather have events than JSON. */
+function wantsEvents({ headers }: FastifyRequest): boolean {
+  return new Negotiator({ headers }).mediaType(['application/json', 'text/event-stream']) === 'text/event-stream';
+}
+
+function lastEventId({ headers }: FastifyRequest): string | undefined {
+  const id = headers['last-event-id'];
+  return typeof id === 'string' && id !== '' ? id : undefined;
+}
+
+/** Aborted when the one who follows has left. */
+function leaving({ raw: response }: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  if (response.closed) left.abort();
+  return left.signal;
 }

@@ -116,8 +116,6 @@ export interface ChangesRead {
   readonly changes: ChangeRow[];
   /** The last change that was looked at; undefined when there was none. */
   readonly end: Position | undefined;
-  /** Whether all there are were looked at. */
-  readonly isAll: boolean;
 }
 
 /** Whether a change is for a feed: for it alone, or for all who follow the segment by then. */
@@ -128,15 +126,16 @@ const isFor = (change: Sql, feedId: Sql) => sql`
       AND (w.until_id IS NULL OR ${change}.id <= w.until_id)
   ))`;
 
-/** The first changes of a feed after an id, among so many of all feeds. */
+/** The first changes of a feed after a place, among so many of all feeds. Undefined when that place is no longer known. */
 export async function selectChanges(
   db: Db,
   { id, types }: Pick<FeedRow, 'id' | 'types'>,
-  { after, limit, scan }: { after: number; limit: number; scan: number },
-): Promise<ChangesRead> {
-  const rows = await db.query<{ end_id: number; end_nonce: number; scanned: number } & (ChangeRow | { id: null })>(sql`
+  { after, limit, scan }: { after: Position; limit: number; scan: number },
+): Promise<ChangesRead | undefined> {
+  type Row = { is_known: boolean; end_id: number | null; end_nonce: number } & (ChangeRow | { id: null });
+  const rows = await db.query<Row>(sql`
     WITH scanned AS MATERIALIZED (
-      SELECT * FROM feed_changes c WHERE c.id > ${after} ORDER BY c.id LIMIT ${scan}
+      SELECT * FROM feed_changes c WHERE c.id > ${after.id} ORDER BY c.id LIMIT ${scan}
     ), wanted AS (
       SELECT c.id, c.nonce, c.type, c.slug, c.user_id, c.external_id, c.at, c.cause, c.actor, c.before, c.after
       FROM scanned c
@@ -144,15 +143,17 @@ export async function selectChanges(
       ORDER BY c.id
       LIMIT ${limit}
     )
-    SELECT e.id AS end_id, e.nonce AS end_nonce, (SELECT count(*) FROM scanned) AS scanned, w.*
-    FROM (SELECT s.id, s.nonce FROM scanned s ORDER BY s.id DESC LIMIT 1) e LEFT JOIN wanted w ON true
+    SELECT EXISTS (SELECT FROM feed_changes k WHERE k.id = ${after.id} AND k.nonce = ${after.nonce}) AS is_known,
+      e.id AS end_id, e.nonce AS end_nonce, w.*
+    FROM (SELECT) one
+      LEFT JOIN (SELECT s.id, s.nonce FROM scanned s ORDER BY s.id DESC LIMIT 1) e ON true
+      LEFT JOIN wanted w ON true
     ORDER BY w.id`);
-  const changes = rows.filter((row): row is typeof row & ChangeRow => row.id !== null);
   const [first] = rows;
-  if (!first) return { changes, end: undefined, isAll: true };
-  const last = changes.at(-1);
-  if (changes.length === limit && last) return { changes, end: last, isAll: false };
-  return { changes, end: { id: first.end_id, nonce: first.end_nonce }, isAll: first.scanned < scan };
+  if (!first?.is_known) return undefined;
+  const changes = rows.filter((row): row is typeof row & ChangeRow => row.id !== null);
+  const end = first.end_id === null ? undefined : { id: first.end_id, nonce: first.end_nonce };
+  return { changes, end: changes.length === limit ? changes.at(-1) : end };
 }
 
 /** Whether a feed has changes after an id, as {@link selectChanges} would find them; of a row of another table. */

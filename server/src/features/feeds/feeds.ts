@@ -154,7 +154,7 @@ export async function begun(context: FeedsContext, { id, cursor }: { id: number;
 }
 
 /** Whether a key with these tags sees all that a feed follows. */
-async function isSeen(db: Db, { tags, segments }: FeedRow, keyTags: KeyTags): Promise<boolean> {
+export async function isSeen(db: Db, { tags, segments }: FeedRow, keyTags: KeyTags): Promise<boolean> {
   if (!keyTags) return true;
   if (tags) return tags.every((tag) => keyTags.includes(tag));
   const seen = new Set(await slugsWithTags(db, keyTags, segments));
@@ -196,9 +196,14 @@ function refuseUnready({ is_ready }: FeedRow): void {
  * Where a caller goes on in a feed: after the change that their cursor names, or where the feed begins.
  * @throws Problem 410 when what came after it is not known any more.
  */
-export async function placeIn(context: FeedsContext, feed: FeedRow, cursor: string | undefined): Promise<Position> {
+export async function placeIn(
+  context: FeedsContext,
+  feed: FeedRow,
+  cursor: string | undefined,
+  path = '/query/after',
+): Promise<Position> {
   const { db, mark } = context;
-  const asked = cursor === undefined ? undefined : decodePosition(await mark(), cursor, '/query/after');
+  const asked = cursor === undefined ? undefined : decodePosition(await mark(), cursor, path);
   if (cursor !== undefined && !asked) throw resync('is of another database');
   refuseUnready(feed);
   if (!asked) return positionOf(db, feed.begins_after);
@@ -217,10 +222,29 @@ export interface Changes {
 /**
  * The first changes of a feed after a place that {@link placeIn} has found; fewer than there are, and perhaps none, where a
  * look at more would take long. There may be more whenever `position` has moved.
+ * @throws Problem 410 when that place is no longer kept.
  */
 export async function changesAfter(db: Db, feed: FeedRow, after: Position, limit: number): Promise<Changes> {
-  const { changes, end } = await selectChanges(db, feed, { after: after.id, limit, scan: scanRows });
-  return { changes, position: end ?? after };
+  const found = await selectChanges(db, feed, { after, limit, scan: scanRows });
+  if (!found) throw resync('is older than what is kept, or of another database');
+  return { changes: found.changes, position: found.end ?? after };
+}
+
+/** The same; where there are none, waits for some. Empty when none came in time, or the caller has left. */
+export async function awaitChanges(
+  { db, tail }: FeedsContext,
+  feed: FeedRow,
+  after: Position,
+  { limit, waitMs, left }: { readonly limit: number; readonly waitMs: number; readonly left: AbortSignal },
+): Promise<Changes> {
+  const until = performance.now() + waitMs;
+  for (let position = after; ; ) {
+    const found = await changesAfter(db, feed, position, limit);
+    const restMs = until - performance.now();
+    if (found.changes.length > 0 || restMs <= 0 || left.aborted || tail.isClosed) return found;
+    if (found.position.id === position.id) await tail.waitAfter(position.id, restMs, left);
+    position = found.position;
+  }
 }
 
 /** As callers carry it. */

@@ -49,6 +49,10 @@ export class Tail {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Changes were told by this process. */
   wake(): void {
     this.#lookNow();

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Problem } from '@kohort/contract';
+import { AtMost } from '../../concurrency/at-most.ts';
+import { validReaders } from '../auth/auth.ts';
+import { validKeys } from '../keys/keys.ts';
+import type { KeyTags } from '../segments/segments.ts';
+import { selectFeed } from './feeds.sql.ts';
+import { cursorOf, type FeedRow, type FeedsContext, isSeen, type Position } from './feeds.ts';
+import { SharedReading } from './reading.ts';
+
+/** Who follows, and by which credential. */
+export interface FollowedBy {
+  readonly actor: string;
+  readonly tags?: KeyTags;
+  readonly keyId?: number | undefined;
+  readonly sessionId?: string | undefined;
+}
+
+export interface FollowersOptions {
+  readonly context: FeedsContext;
+  readonly onError: (error: unknown, what: string) => void;
+  readonly maxFollowers?: number;
+  /** How often it is asked whether feeds and credentials are still there. */
+  readonly lookEveryMs?: number;
+  readonly keepAliveMs?: number;
+}
+
+interface Follower {
+  readonly by: FollowedBy;
+  /** As it was at the last look. */
+  feed: FeedRow;
+  readonly end: AbortController;
+}
+
+/** All streams and long polls of this process. */
+export class Followers {
+  readonly #options: Required<FollowersOptions>;
+  readonly #places: AtMost;
+  readonly #followers = new Set<Follower>();
+  readonly #reading: SharedReading;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: FollowersOptions) {
+    this.#options = { maxFollowers: 2_000, lookEveryMs: 1_000, keepAliveMs: 15_000, ...options };
+    this.#reading = new SharedReading(options.context);
+    this.#places = new AtMost({
+      atOnce: this.#options.maxFollowers,
+      // One caller alone gets most places, never all.
+      factor: 7,
+      refusal: 'Too many follow feeds here. Ask for changes from time to time instead.',
+      retryAfterSeconds: 30,
+    });
+  }
+
+  get count(): number {
+    return this.#followers.size;
+  }
+
+  /** Takes a place for a call that waits. */
+  enter(caller: string): () => void {
+    return this.#places.enter(caller);
+  }
+
+  /**
+   * The changes of a feed after a place as server-sent events, until the follower leaves, their credential or the feed ends,
+   * or the service stops. Nothing is kept for a follower who reads slowly: the next piece is read when they have taken the
+   * one before.
+   * @throws Problem 503 when too many follow.
+   */
+  follow(feed: FeedRow, place: Position, by: FollowedBy, left: AbortSignal): AsyncGenerator<Buffer> {
+    const leavePlace = this.#places.enter(by.actor);
+    const follower: Follower = { by, feed, end: new AbortController() };
+    this.#followers.add(follower);
+    const leave = () => {
+      follower.end.abort();
+      this.#followers.delete(follower);
+      leavePlace();
+    };
+    left.addEventListener('abort', leave, { once: true });
+    if (left.aborted) leave();
+    this.#looking ??= this.#keepLooking();
+    return this.#eventsFor(follower, place, leave);
+  }
+
+  async *#eventsFor(follower: Follower, from: Position, leave: () => void): AsyncGenerator<Buffer> {
+    const { context, keepAliveMs } = this.#options;
+    const { tail } = context;
+    const { signal } = follower.end;
+    // Without data nothing is dispatched, but a follower who comes again names the id.
+    const placeOnly = async (place: Position) => Buffer.from(`id: ${await cursorOf(context, place)}\n\n`);
+    const isOver = () => signal.aborted || tail.isClosed;
+    try {
+      yield await placeOnly(from);
+      let quietSince = performance.now();
+      for (let place = from; !isOver(); ) {
+        const { changes, events, position } = await this.#reading.after(follower.feed, place);
+        const quietMs = performance.now() - quietSince;
+        if (changes.length > 0) yield events;
+        // Keeps proxies from closing the connection, and names the place, which moves with the changes of other feeds.
+        else if (quietMs >= keepAliveMs) yield await placeOnly(position);
+        else if (position.id === place.id) await tail.waitAfter(place.id, keepAliveMs - quietMs, signal);
+        if (changes.length > 0 || quietMs >= keepAliveMs) quietSince = performance.now();
+        place = position;
+      }
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== 'resync') throw error;
+      yield Buffer.from(`event: resync\ndata: ${JSON.stringify({ code: error.code, detail: error.message })}\n\n`);
+    } finally {
+      leave();
+    }
+  }
+
+  async #keepLooking(): Promise<void> {
+    const { context, onError, lookEveryMs } = this.#options;
+    while (this.#followers.size > 0 && !context.tail.isClosed) {
+      await sleep(lookEveryMs, undefined, { ref: false });
+      await this.#look().catch((error) => onError(error, 'followers of feeds cannot be checked'));
+    }
+    this.#looking = undefined;
+  }
+
+  /** Ends those whose feed is gone, or whose credential no longer reads it. */
+  async #look(): Promise<void> {
+    const { db } = this.#options.context;
+    const followers = [...this.#followers];
+    const distinct = <T>(of: (by: FollowedBy) => T | undefined) => [
+      ...new Set(followers.map(({ by }) => of(by)).filter((one) => one !== undefined)),
+    ];
+    const [keys, sessions] = await Promise.all([
+      validKeys(
+        db,
+        distinct(({ keyId }) => keyId),
+      ),
+      validReaders(
+        db,
+        distinct(({ sessionId }) => sessionId),
+      ),
+    ]);
+    for (const [id, those] of Map.groupBy(followers, ({ feed }) => feed.id)) {
+      const feed = await selectFeed(db, id);
+      for (const follower of those) {
+        const { keyId, sessionId, tags } = follower.by;
+        const isValid = keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
+        if (feed && isValid && (await isSeen(db, feed, tags))) follower.feed = feed;
+        else follower.end.abort();
+      }
+    }
+  }
+}
