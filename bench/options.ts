@@ -7,6 +7,7 @@ export const scenarioNames = [
   'resolve',
   'ofrep',
   'client',
+  'replica',
   'add',
   'mixed',
   'workers',

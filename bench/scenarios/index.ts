@@ -8,6 +8,7 @@ import { mixed } from './mixed.ts';
 import { ofrep } from './ofrep.ts';
 import { overload } from './overload.ts';
 import { read } from './read.ts';
+import { replica } from './replica.ts';
 import { resolve } from './resolve.ts';
 import { rules } from './rules.ts';
 import { sizes } from './sizes.ts';
@@ -22,6 +23,7 @@ export const scenarios: Readonly<Record<ScenarioName, (stage: Stage) => Promise<
   resolve,
   ofrep,
   client,
+  replica,
   add,
   mixed,
   workers,
