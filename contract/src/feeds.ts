@@ -164,6 +164,35 @@ export const readFeed = endpoint({
   example: { params: { id: '1' }, answer: example },
 });
 
+export const changeFeed = endpoint({
+  method: 'PATCH',
+  path: '/api/feeds/{id}',
+  id: 'changeFeed',
+  tag: 'feeds',
+  summary: 'Change the name of a feed, what it follows, or which changes it tells',
+  description:
+    'The members of a segment that is followed from now on are told as entered, those of one that is not as left, with the cause `definition`. A feed by segments stays one, and so does one by tags.',
+  access: 'editor',
+  taggedKeys: 'handled',
+  params: feedParams,
+  body: strict(
+    {
+      name: Type.Optional(Name),
+      segments: Type.Optional(Segments),
+      tags: Type.Optional(Tags),
+      types: Type.Optional(Types),
+    },
+    { minProperties: 1 },
+  ),
+  success: { status: 200, body: Feed },
+  problems: ['feed_unknown', 'segment_unknown', 'feeds_exhausted'],
+  example: {
+    params: { id: '1' },
+    body: { types: ['entered', 'left'] },
+    answer: { ...example, types: ['entered', 'left'] },
+  },
+});
+
 export const deleteFeed = endpoint({
   method: 'DELETE',
   path: '/api/feeds/{id}',

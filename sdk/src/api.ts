@@ -1375,6 +1375,25 @@ export interface Api {
         };
       },
     ): Promise<Feed>;
+    /** Change the name of a feed, what it follows, or which changes it tells. `PATCH /api/feeds/{id}` */
+    changeFeed(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the feed. */
+          readonly id: string;
+        };
+        readonly body: {
+          /** For people to read. */
+          readonly name?: string | undefined;
+          /** The segments that are followed. One that is renamed is followed under its new slug. */
+          readonly segments?: readonly string[] | undefined;
+          /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+          readonly tags?: readonly string[] | undefined;
+          /** Which changes are told: of members, of definitions. Default all. */
+          readonly types?: readonly ('entered' | 'left' | 'segment')[] | undefined;
+        };
+      },
+    ): Promise<Feed>;
     /** Follow no more. `DELETE /api/feeds/{id}` */
     deleteFeed(
       input: CallOptions & {
@@ -1929,6 +1948,7 @@ export const calls = {
       entries: 'feeds',
     },
     readFeed: { id: 'readFeed', method: 'GET', path: '/api/feeds/{id}', answers: 'json', repeatable: true },
+    changeFeed: { id: 'changeFeed', method: 'PATCH', path: '/api/feeds/{id}', answers: 'json' },
     deleteFeed: { id: 'deleteFeed', method: 'DELETE', path: '/api/feeds/{id}', answers: 'nothing', repeatable: true },
     feedSnapshot: {
       id: 'feedSnapshot',

@@ -1,4 +1,5 @@
 import { sweepAuth } from './features/auth/auth.ts';
+import { sweepChanges } from './features/feeds/retention.ts';
 import { sweepIdempotency } from './features/idempotency/idempotency.ts';
 import { importKinds } from './features/imports/imports.ts';
 import { sweepJobs } from './features/jobs/jobs.ts';
@@ -18,6 +19,8 @@ export interface BackgroundWork {
   readonly questions: Questions;
   /** Days. */
   readonly jobRetention: number;
+  /** Days. */
+  readonly feedRetention: number;
   /** For work that needs a connection of its own. */
   readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
@@ -29,11 +32,12 @@ export const schedules: readonly Schedule[] = [
   { kind: 'sweep_auth', everySeconds: 600 },
   { kind: 'sweep_idempotency', everySeconds: 600 },
   { kind: 'sweep_jobs', everySeconds: 600 },
+  { kind: 'sweep_feeds', everySeconds: 600 },
 ];
 
 /** Every kind of job that a worker of this service runs. */
 export function jobKinds(work: BackgroundWork): Readonly<Record<string, JobKind>> {
-  const { db, questions, jobRetention } = work;
+  const { db, questions, jobRetention, feedRetention } = work;
   return {
     ...importKinds(work),
     purge_segment: { atOnce: 2, run: (job, { signal }) => purge(db, segmentOf(job.options), signal) },
@@ -44,6 +48,7 @@ export function jobKinds(work: BackgroundWork): Readonly<Record<string, JobKind>
     sweep_auth: alone(() => sweepAuth(db)),
     sweep_idempotency: alone(() => sweepIdempotency(db)),
     sweep_jobs: alone(() => sweepJobs(db, jobRetention)),
+    sweep_feeds: alone(() => sweepChanges(db, feedRetention)),
   };
 }
 

@@ -32,6 +32,8 @@ export interface Config {
   readonly jobRetention: number;
   /** Networks, in CIDR notation, that webhooks may reach although they are not public. */
   readonly webhookAllow: readonly string[];
+  /** Days for which the changes that feeds tell are kept. */
+  readonly feedRetention: number;
   /** Processes that share the port. */
   readonly workers: number;
 }
@@ -208,6 +210,7 @@ export function readConfig(env: Env): Config {
     publicUrl: publicUrlOf(env),
     drainDelay: integer(env, 'DRAIN_DELAY', mode === 'production' ? 5 : 0, 0, 300),
     jobRetention: integer(env, 'JOB_RETENTION', 30, 1, 3_650),
+    feedRetention: integer(env, 'FEED_RETENTION', 7, 1, 365),
     webhookAllow: networksOf(env, 'WEBHOOK_ALLOW'),
     workers: integer(env, 'WORKERS', 1, 1, 64),
   });

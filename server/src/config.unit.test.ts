@@ -35,6 +35,7 @@ describe('an empty environment', () => {
       publicUrl: undefined,
       drainDelay: 0,
       jobRetention: 30,
+      feedRetention: 7,
       webhookAllow: [],
       workers: 1,
     });

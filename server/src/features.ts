@@ -7,6 +7,7 @@ import { authContext } from './features/auth/auth.ts';
 import { exportContext } from './features/exports/exports.ts';
 import { feedsContext } from './features/feeds/feeds.ts';
 import { Followers } from './features/feeds/followers.ts';
+import { measureFeeds } from './features/feeds/metrics.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { createIdempotency } from './features/idempotency/idempotency.ts';
 import { importsContext } from './features/imports/imports.ts';
@@ -50,11 +51,21 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
   const worker: Worker = new Worker({
     db,
     onError,
-    kinds: jobKinds({ db, definitions, questions, jobRetention: config.jobRetention, directUrl, onError }),
+    kinds: jobKinds({
+      db,
+      definitions,
+      questions,
+      jobRetention: config.jobRetention,
+      feedRetention: config.feedRetention,
+      directUrl,
+      onError,
+    }),
     schedules,
   });
   const onQueued = () => worker.wake();
   const feeds = feedsContext(db, reading.cursors, definitions, onError);
+  const followers = new Followers({ context: feeds, onError });
+  measureFeeds(feeds.deriver, followers, metrics);
   return {
     db,
     reading,
@@ -72,7 +83,7 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
     reports: reportContext({ db, secret: config.jwtSecret }),
     exports: exportContext(reading),
     feeds,
-    followers: new Followers({ context: feeds, onError }),
+    followers,
     following: followingContext(db),
     imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
   };

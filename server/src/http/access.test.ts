@@ -65,6 +65,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['POST', '/api/feeds', 'editor'],
   ['GET', '/api/feeds', 'viewer'],
   ['GET', '/api/feeds/{id}', 'viewer'],
+  ['PATCH', '/api/feeds/{id}', 'editor'],
   ['DELETE', '/api/feeds/{id}', 'editor'],
   ['GET', '/api/feeds/{id}/snapshot', 'viewer'],
   ['GET', '/api/feeds/{id}/changes', 'viewer'],

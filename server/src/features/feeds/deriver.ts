@@ -2,6 +2,7 @@ import type { Database } from '../../postgres/database.ts';
 import { sweepExpired } from '../memberships/memberships.ts';
 import { type DefinitionCache, definitionsAt } from '../segments/segments.ts';
 import type { TurnSizes } from './moment.ts';
+import { type Backlog, selectBacklog } from './told.sql.ts';
 import { RulesInMemory, takeTurn } from './turn.ts';
 
 export interface DeriverOptions extends Partial<TurnSizes> {
@@ -12,6 +13,7 @@ export interface DeriverOptions extends Partial<TurnSizes> {
   readonly onTold?: () => void;
   readonly pollMs?: number;
   readonly sweepEveryMs?: number;
+  readonly measureEveryMs?: number;
 }
 
 const sizesByDefault: TurnSizes = {
@@ -33,10 +35,22 @@ export class Deriver {
   #isStopping = false;
   #isWoken = false;
   #sweptAt = Number.NEGATIVE_INFINITY;
+  #measuredAt = Number.NEGATIVE_INFINITY;
+  /** For metrics. */
+  backlog: Backlog = { events: 0, segments: 0, lag_seconds: 0 };
+  told = 0;
+  failures = 0;
   #endPause = () => {};
 
   constructor(options: DeriverOptions) {
-    this.#options = { onTold: () => undefined, pollMs: 250, sweepEveryMs: 500, ...sizesByDefault, ...options };
+    this.#options = {
+      onTold: () => undefined,
+      pollMs: 250,
+      sweepEveryMs: 500,
+      measureEveryMs: 2_000,
+      ...sizesByDefault,
+      ...options,
+    };
   }
 
   start(): void {
@@ -60,9 +74,11 @@ export class Deriver {
     while (!this.#isStopping) {
       this.#isWoken = false;
       try {
-        while (!this.#isStopping && (await this.turn()) === 'worked');
+        while (!this.#isStopping && (await this.turn()) === 'worked') await this.#measure();
+        await this.#measure();
         isFailing = false;
       } catch (error) {
+        this.failures++;
         if (!isFailing) this.#options.onError(error, 'telling changes failed');
         isFailing = true;
       }
@@ -88,8 +104,18 @@ export class Deriver {
     });
     if (turn === 'idle') return 'idle';
     if ('revision' in turn) await definitionsAt(definitions, turn.revision);
-    else if (turn.told > 0) onTold();
+    else if (turn.told > 0) {
+      this.told += turn.told;
+      onTold();
+    }
     return 'worked';
+  }
+
+  async #measure(): Promise<void> {
+    const { db, measureEveryMs } = this.#options;
+    if (performance.now() - this.#measuredAt < measureEveryMs) return;
+    this.#measuredAt = performance.now();
+    this.backlog = await selectBacklog(db);
   }
 
   /** What has expired is swept sooner than it would be if nobody followed: the sweep records it. */

@@ -225,7 +225,7 @@ describe('an add that nobody follows', () => {
         return [];
       },
     });
-    const recorded = () => /Insert on feed_events[^]*?One-Time Filter[^\n]*\n([^\n]*)/.exec(plan)?.[1];
+    const recorded = () => /Insert on feed_events[\s\S]*?One-Time Filter[^\n]*\n([^\n]*)/.exec(plan)?.[1];
     await services[0].db.transaction((tx) => applyChanges(explaining(tx), [change(ann, 'FREE', 'include')]));
     expect(plan).toContain('Insert on history');
     expect([recorded(), plan]).toEqual([expect.stringContaining('never executed'), plan]);

@@ -7,6 +7,7 @@ import type { Once } from '../idempotency/idempotency.ts';
 import {
   awaitChanges,
   begun,
+  changeFeed,
   changeOnWire,
   createFeed,
   cursorOf,
@@ -61,6 +62,11 @@ export function feedRoutes({ route }: Router, { context, followers, once }: Feed
   });
 
   route(contract.readFeed, async ({ params, caller }) => onWire(await readFeed(db, idOf(params.id), caller.tags)));
+
+  route(contract.changeFeed, async ({ params, body, caller }) => {
+    const { id } = await readFeed(db, idOf(params.id), caller.tags);
+    return onWire(await changeFeed(context, id, body, caller));
+  });
 
   route(contract.deleteFeed, async ({ params, caller }) => {
     const { id } = await readFeed(db, idOf(params.id), caller.tags);

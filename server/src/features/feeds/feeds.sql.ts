@@ -66,6 +66,37 @@ export async function insertFeed(
   return rows[0].id;
 }
 
+/** How many feeds there are, how many of them one caller has created, and how many segments all of them follow. */
+export async function countFeeds(tx: Tx, createdBy: string): Promise<{ all: number; own: number; follows: number }> {
+  const rows = await tx.query<{ all: number; own: number; follows: number }>(sql`
+    SELECT count(*) AS "all", count(*) FILTER (WHERE f.created_by = ${createdBy}) AS own,
+      (SELECT count(*) FROM feed_follows w WHERE w.until_id IS NULL) AS follows
+    FROM feeds f`);
+  return rows[0] ?? { all: 0, own: 0, follows: 0 };
+}
+
+/** One at a time changes a feed. */
+export async function lockFeed(tx: Tx, id: number): Promise<boolean> {
+  return (await tx.query(sql`SELECT FROM feeds f WHERE f.id = ${id} FOR UPDATE`)).length > 0;
+}
+
+export async function updateFeed(
+  tx: Tx,
+  id: number,
+  feed: { name: string; tags: readonly string[] | null; types: readonly ChangeType[] },
+): Promise<void> {
+  await tx.write(sql`
+    UPDATE feeds f SET name = ${feed.name}, tags = ${feed.tags}::text[], types = ${feed.types}::text[] WHERE f.id = ${id}`);
+}
+
+/** The segments that a feed follows now, deleted ones left out. */
+export async function selectFollowedIds(tx: Tx, id: number): Promise<number[]> {
+  const rows = await tx.query<{ segment_id: number }>(sql`
+    SELECT w.segment_id FROM feed_follows w JOIN segments s ON s.id = w.segment_id AND s.deleted_at IS NULL
+    WHERE w.feed_id = ${id} AND w.until_id IS NULL AND w.move IS DISTINCT FROM 'leaving'`);
+  return rows.map(({ segment_id }) => segment_id);
+}
+
 /** The feed follows segments from its beginning. */
 export async function insertFollows(tx: Tx, feedId: number, segmentIds: readonly number[]): Promise<void> {
   await tx.write(sql`

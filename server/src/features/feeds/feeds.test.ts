@@ -1,7 +1,12 @@
+import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { expectFold } from '../../../test/fold.ts';
 import { type Follower, followerOf } from '../../../test/follower.ts';
 import { type Service, startService } from '../../../test/service.ts';
+import { createCursors } from '../../paging/cursors.ts';
+import { createDefinitionCache } from '../segments/definitions.ts';
+import { createFeed, feedsContext } from './feeds.ts';
+import { sweepChanges } from './retention.ts';
 
 let service: Service;
 let follower: Follower;
@@ -178,6 +183,104 @@ describe('a feed by tags', () => {
     await call('PATCH', '/api/segments/SHARED', { tags: ['shared'] });
     expect((await follower.changes(second, 2)).changes).toMatchObject([{ type: 'segment' }, { type: 'entered' }]);
     expect((await follower.changes(first, 1)).changes).toMatchObject([{ type: 'segment' }]);
+  });
+});
+
+describe('a feed that is changed', () => {
+  it('is told of the members of what it follows from then on, and no longer', async () => {
+    await list('OLD', 'ann');
+    await list('KEPT', 'bob');
+    await list('NEW', 'cas');
+    const feed = await follower.follow({ segments: ['OLD', 'KEPT'] });
+    const { status, body } = await call('PATCH', `/api/feeds/${feed.id}`, { name: 'other', segments: ['KEPT', 'NEW'] });
+    expect([status, body]).toMatchObject([200, { name: 'other', segments: ['KEPT', 'NEW'], tags: null }]);
+    const { changes, cursor } = await follower.changes(feed, 2);
+    expect(
+      changes.map(({ type, slug, external_id, cause }) => `${type} ${slug} ${external_id} ${cause}`).sort(),
+    ).toEqual(['entered NEW cas definition', 'left OLD ann definition']);
+    const { members } = await follower.snapshot(feed.id);
+    expect(members.map(({ slug }) => slug).sort()).toEqual(['KEPT', 'NEW']);
+    await call('PATCH', `/api/feeds/${feed.id}`, { types: ['left'] });
+    await add('dee', 'NEW');
+    await remove('dee', 'NEW');
+    expect((await follower.changes({ id: feed.id, cursor }, 1)).changes).toMatchObject([{ type: 'left' }]);
+  });
+
+  it('is refused what it cannot be', async () => {
+    const feed = await follower.follow({ tags: ['nothing'] });
+    const refused = async (path: string, method: string, body: object) => {
+      const answer = await call(method, path, body);
+      return [answer.status, answer.body.code, answer.body.errors?.[0]?.path];
+    };
+    const own = `/api/feeds/${feed.id}`;
+    expect(await refused(own, 'PATCH', { segments: ['LIST'] })).toEqual([400, 'invalid', '/body/segments']);
+    expect(await refused(own, 'PATCH', {})).toEqual([400, 'invalid', '/body']);
+    expect(await refused('/api/feeds/9999', 'PATCH', { name: 'x' })).toEqual([404, 'feed_unknown', undefined]);
+    const create = (body: object) => refused('/api/feeds', 'POST', { name: 'x', ...body });
+    expect(await create({})).toEqual([400, 'invalid', '/body/segments']);
+    expect(await create({ segments: ['LIST'], tags: ['x'] })).toEqual([400, 'invalid', '/body/tags']);
+    expect(await create({ segments: ['NOWHERE'] })).toEqual([404, 'segment_unknown', undefined]);
+    expect(await create({ segments: ['LIST'], types: ['other'] })).toEqual([400, 'invalid', '/body/types/0']);
+  });
+});
+
+describe('a key with tags', () => {
+  it('follows what it sees, and sees feeds of nothing else', async () => {
+    await list('SEEN', 'ann');
+    await call('PATCH', '/api/segments/SEEN', { tags: ['mine'] });
+    const { body: key } = await call('POST', '/api/keys', { name: 'k', role: 'editor', tags: ['mine'] });
+    const withKey = async (method: string, path: string, body?: object) => {
+      const answer = await service.call(method, path, { token: key.key, ...(body && { body }) });
+      return answer.body?.code ?? answer.status;
+    };
+    expect(await withKey('POST', '/api/feeds', { name: 'a', tags: ['mine', 'web'] })).toBe('invalid');
+    expect(await withKey('POST', '/api/feeds', { name: 'a', segments: ['LIST'] })).toBe('segment_unknown');
+    expect(await withKey('POST', '/api/feeds', { name: 'a', segments: ['SEEN'] })).toBe(201);
+    expect(await withKey('POST', '/api/feeds', { name: 'a', tags: ['mine'] })).toBe(201);
+    const other = await follower.follow({ segments: ['SEEN', 'LIST'] });
+    for (const [method, path] of [
+      ['GET', ''],
+      ['GET', '/snapshot'],
+      ['GET', '/changes'],
+      ['DELETE', ''],
+    ] as const) {
+      expect(await withKey(method, `/api/feeds/${other.id}${path}`)).toBe('feed_unknown');
+    }
+    const { body } = await service.call('GET', '/api/feeds', { token: key.key });
+    expect(body.feeds).toHaveLength(2);
+  });
+});
+
+describe('bounds', () => {
+  it('keep the number of feeds, those of one caller, and what all of them follow', async () => {
+    await list('BOUND');
+    const limits = { feeds: 1_000, feedsOfOneCaller: 1_000, follows: 1_000 };
+    const create = (change: Partial<typeof limits>) => {
+      const definitions = createDefinitionCache(service.db);
+      const cursors = createCursors('a secret');
+      const context = feedsContext(service.db, cursors, definitions, () => undefined, { ...limits, ...change });
+      return createFeed(context, service.db, { name: 'x', segments: ['BOUND'] }, { actor: 'user:1' });
+    };
+    await expect(create({ feeds: 3 })).rejects.toMatchObject({ code: 'feeds_exhausted', status: 409 });
+    await expect(create({ feedsOfOneCaller: 3 })).rejects.toMatchObject({ code: 'feeds_exhausted' });
+    await expect(create({ follows: 3 })).rejects.toMatchObject({ code: 'feeds_exhausted' });
+    await expect(create({})).resolves.toMatchObject({ id: expect.any(Number) });
+  });
+
+  it('keep changes as long as they say, and the last one always', async () => {
+    await list('SWEPT');
+    const feed = await follower.follow({ segments: ['SWEPT'] });
+    for (const user of ['ann', 'bob', 'cas']) await add(user, 'SWEPT');
+    const { changes, cursor } = await follower.changes(feed, 3);
+    await service.db.write(sql`UPDATE feed_changes SET told_at = told_at - interval '7 days 1 minute'`);
+    await sweepChanges(service.db, 8);
+    expect((await follower.changes(feed, 3)).changes).toEqual(changes);
+    await sweepChanges(service.db, 7);
+    const old = await call('GET', `/api/feeds/${feed.id}/changes?after=${feed.cursor}`);
+    expect([old.status, old.body.code]).toEqual([410, 'resync']);
+    expect((await call('GET', `/api/feeds/${feed.id}/changes`)).body.code).toBe('resync');
+    await add('dee', 'SWEPT');
+    expect((await follower.changes({ id: feed.id, cursor }, 1)).changes).toMatchObject([{ external_id: 'dee' }]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ChangeType, changeTypes, invalid, Problem } from '@kohort/contract';
 import { type Cursors, pageOf } from '../../paging/cursors.ts';
-import type { Database, Db, Transactor } from '../../postgres/database.ts';
+import type { Database, Db, Transactor, Tx } from '../../postgres/database.ts';
 import {
   type DefinitionCache,
   type KeyTags,
@@ -13,20 +13,24 @@ import {
 import { Deriver } from './deriver.ts';
 import {
   type ChangeRow,
+  countFeeds,
   deleteFeedRow,
   type FeedRow,
   insertFeed,
   insertFollows,
   keepDefinitions,
+  lockFeed,
   selectChanges,
   selectDatabaseName,
   selectFeed,
   selectFeeds,
+  selectFollowedIds,
   selectIdsOf,
   selectIdsWithTags,
   selectPosition,
+  updateFeed,
 } from './feeds.sql.ts';
-import { insertSegmentsTold } from './follows.sql.ts';
+import { beginJoining, beginLeaving, insertSegmentsTold, selectMoment } from './follows.sql.ts';
 import { decodePosition, encodePosition, markOf, type Position } from './positions.ts';
 import { Tail } from './tail.ts';
 
@@ -43,7 +47,18 @@ export interface FeedsContext {
   readonly tail: Tail;
   /** Names the database in cursors. */
   readonly mark: () => Promise<Buffer>;
+  readonly limits: FeedLimits;
 }
+
+/** How many there are at most. */
+export interface FeedLimits {
+  readonly feeds: number;
+  readonly feedsOfOneCaller: number;
+  /** Segments that all feeds follow; one that two of them follow counts twice. */
+  readonly follows: number;
+}
+
+const usualLimits: FeedLimits = { feeds: 1_000, feedsOfOneCaller: 250, follows: 20_000 };
 
 /** Changes of all feeds that one statement looks through for those of one. */
 const scanRows = 5_000;
@@ -55,6 +70,7 @@ export function feedsContext(
   cursors: Cursors,
   definitions: DefinitionCache,
   onError: (error: unknown, what: string) => void,
+  limits = usualLimits,
 ): FeedsContext {
   const tail = new Tail({ db, onError });
   const deriver = new Deriver({ db, definitions, onError, onTold: () => tail.wake() });
@@ -64,6 +80,7 @@ export function feedsContext(
     cursors,
     deriver,
     tail,
+    limits,
     mark: async () => {
       mark ??= markOf(await selectDatabaseName(db));
       return mark;
@@ -91,6 +108,10 @@ export function unknownFeed(): Problem {
 function checkInput({ segments, tags }: FeedInput, keyTags: KeyTags): void {
   if (segments && tags) throw invalid('/body/tags', 'must not be given beside segments');
   if (!segments && !tags) throw invalid('/body/segments', 'must be given, or tags');
+  refuseForeign(tags, keyTags);
+}
+
+function refuseForeign(tags: readonly string[] | undefined, keyTags: KeyTags): void {
   if (!keyTags || !tags) return;
   const foreign = tags.findIndex((tag) => !keyTags.includes(tag));
   if (foreign >= 0) throw invalid(`/body/tags/${foreign}`, 'is not one of the tags of this key');
@@ -98,7 +119,7 @@ function checkInput({ segments, tags }: FeedInput, keyTags: KeyTags): void {
 
 /** Creates a feed. It begins here, or, where nobody followed one of its segments before, once that has been filled. */
 export function createFeed(
-  { mark }: FeedsContext,
+  { mark, limits }: FeedsContext,
   within: Transactor,
   input: FeedInput,
   { actor, tags: keyTags }: Caller,
@@ -109,6 +130,7 @@ export function createFeed(
     await keepDefinitions(tx);
     await refuseUnseen(tx, keyTags, segments);
     const ids = tags ? await selectIdsWithTags(tx, tags) : await idsOf(tx, segments);
+    await refuseTooMany(tx, limits, { actor, feeds: 1, follows: ids.length });
     const id = await insertFeed(tx, {
       name,
       tags: tags && [...new Set(tags)],
@@ -122,6 +144,65 @@ export function createFeed(
     if (!feed) throw unknownFeed();
     return { id, cursor: encodePosition(await mark(), await positionOf(tx, feed.begins_after)) };
   });
+}
+
+async function refuseTooMany(
+  tx: Tx,
+  limits: FeedLimits,
+  more: { readonly actor: string; readonly feeds: number; readonly follows: number },
+): Promise<void> {
+  const { all, own, follows } = await countFeeds(tx, more.actor);
+  const refuse = (what: string) => {
+    throw new Problem('feeds_exhausted', `There are ${what} already. Delete feeds that nobody reads.`);
+  };
+  if (all + more.feeds > limits.feeds) refuse(`${all} feeds`);
+  if (more.feeds > 0 && own + more.feeds > limits.feedsOfOneCaller) refuse(`${own} feeds of yours`);
+  if (follows + more.follows > limits.follows) refuse(`${follows} segments followed by feeds`);
+}
+
+/** Changes a feed. It is told of the members of segments that it begins to follow, or no longer does. */
+export async function changeFeed(
+  { db, deriver, limits }: FeedsContext,
+  id: number,
+  { name, segments, tags, types }: Partial<FeedInput>,
+  { actor, tags: keyTags }: Caller,
+): Promise<FeedRow> {
+  const changed = await db.transaction(async (tx) => {
+    await keepDefinitions(tx);
+    const feed = (await lockFeed(tx, id)) ? await selectFeed(tx, id) : undefined;
+    if (!feed) throw unknownFeed();
+    if (segments && feed.tags) throw invalid('/body/segments', 'are not for a feed by tags');
+    if (tags && !feed.tags) throw invalid('/body/tags', 'are not for a feed by segments');
+    refuseForeign(tags, keyTags);
+    await refuseUnseen(tx, keyTags, segments ?? []);
+    await updateFeed(tx, id, {
+      name: name ?? feed.name,
+      tags: tags ? [...new Set(tags)] : feed.tags,
+      types: types ? [...new Set(types)] : feed.types,
+    });
+    const wanted = tags ? await selectIdsWithTags(tx, tags) : segments && (await idsOf(tx, segments));
+    if (wanted) await followOthers(tx, id, wanted, { actor, limits });
+    return selectFeed(tx, id);
+  });
+  deriver.wake();
+  if (!changed) throw unknownFeed();
+  return changed;
+}
+
+async function followOthers(
+  tx: Tx,
+  id: number,
+  wanted: readonly number[],
+  { actor, limits }: { readonly actor: string; readonly limits: FeedLimits },
+): Promise<void> {
+  const [before, after] = [new Set(await selectFollowedIds(tx, id)), new Set(wanted)];
+  const joining = [...after.difference(before)];
+  await refuseTooMany(tx, limits, { actor, feeds: 0, follows: joining.length });
+  const by = { at: await selectMoment(tx), actor };
+  await insertSegmentsTold(tx, joining);
+  await markFollowed(tx);
+  await beginJoining(tx, id, joining, by);
+  await beginLeaving(tx, id, [...before.difference(after)], by);
 }
 
 async function idsOf(db: Db, slugs: readonly string[]): Promise<number[]> {

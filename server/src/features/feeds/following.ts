@@ -39,14 +39,14 @@ async function followByTags(tx: Tx, segmentId: number, by: MoveBy): Promise<void
   for (const feed of joining) await beginJoining(tx, feed, [segmentId], by);
 }
 
-/** Tells a feed that begins to follow a segment, or no longer does, of some of its members. False when there is none. */
-export async function moveSlice(tx: Tx, rows: number): Promise<boolean> {
+/** Tells a feed that begins to follow a segment, or no longer does, of some members. Returns how many; undefined: no such feed. */
+export async function moveSlice(tx: Tx, rows: number): Promise<number | undefined> {
   const move = await selectMove(tx);
-  if (!move) return false;
-  const last = await tellMove(tx, move, rows);
+  if (!move) return undefined;
+  const { told, last } = await tellMove(tx, move, rows);
   if (last === undefined) await endMove(tx, move);
   else await advanceMove(tx, move, last);
-  return true;
+  return told;
 }
 
 /** Removes some of what was told of a segment that nobody follows any more. False when there is none. */

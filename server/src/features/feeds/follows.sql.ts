@@ -19,6 +19,13 @@ export interface MoveBy {
   readonly actor: string;
 }
 
+/** The moment of a change that is made now. */
+export async function selectMoment(tx: Tx): Promise<Date> {
+  const rows = await tx.query<{ now: Date }>(sql`SELECT date_trunc('milliseconds', statement_timestamp()) AS now`);
+  if (!rows[0]) throw new Error('the database reports no time');
+  return rows[0].now;
+}
+
 const lastChange = sql`(SELECT max(c.id) FROM feed_changes c)`;
 
 /** The feeds by tags that do not follow a live segment yet, or no longer, although it carries one of their tags now. */
@@ -90,10 +97,14 @@ const ofMove = ({ feed_id, segment_id, after_id }: Move) =>
   sql`w.feed_id = ${feed_id} AND w.segment_id = ${segment_id} AND w.after_id = ${after_id}`;
 
 /**
- * Tells one feed of the next members, who enter or leave for it, and answers the last of them; undefined when these were
- * all. Whoever entered meanwhile was told to this feed as to all others: they do not enter again, but leave at the end.
+ * Tells one feed of the next members, who enter or leave for it. Returns how many, and the last of them; undefined when these
+ * were all. Whoever entered meanwhile was told to this feed as to all others: they do not enter again, but leave at the end.
  */
-export async function tellMove(tx: Tx, move: Move, limit: number): Promise<number | undefined> {
+export async function tellMove(
+  tx: Tx,
+  move: Move,
+  limit: number,
+): Promise<{ readonly told: number; readonly last: number | undefined }> {
   const { feed_id, segment_id, moved_to, moved_from, moved_at, moved_by } = move;
   const isJoining = move.move === 'joining';
   const entered = sql`
@@ -107,7 +118,7 @@ export async function tellMove(tx: Tx, move: Move, limit: number): Promise<numbe
       SELECT m.user_id FROM feed_members m
       WHERE (SELECT count(*) FROM next) < ${limit} AND m.segment_id = ${segment_id} AND m.user_id <= ${moved_to}
         AND m.user_id IN (${entered})`;
-  const rows = await tx.write<{ count: number; last: number | null }>(sql`
+  const rows = await tx.write<{ count: number; told: number; last: number | null }>(sql`
     WITH next AS MATERIALIZED (
       SELECT m.user_id FROM feed_members m
       WHERE m.segment_id = ${segment_id} AND m.user_id > ${moved_to}
@@ -120,9 +131,9 @@ export async function tellMove(tx: Tx, move: Move, limit: number): Promise<numbe
       FROM moving g JOIN segments s ON s.id = ${segment_id} LEFT JOIN users u ON u.id = g.user_id
       ORDER BY g.user_id
     )
-    SELECT count(*) AS count, max(n.user_id) AS last FROM next n`);
-  const { count = 0, last = null } = rows[0] ?? {};
-  return count === limit && last !== null ? last : undefined;
+    SELECT count(*) AS count, (SELECT count(*) FROM moving) AS told, max(n.user_id) AS last FROM next n`);
+  const { count = 0, told = 0, last = null } = rows[0] ?? {};
+  return { told, last: count === limit && last !== null ? last : undefined };
 }
 
 export async function advanceMove(tx: Tx, move: Move, to: number): Promise<void> {

@@ -69,6 +69,30 @@ export async function beginTurn(tx: Tx): Promise<void> {
   await tx.write(sql`UPDATE feed_turns t SET turn = t.turn + 1`);
 }
 
+/** What is still to be told. */
+export interface Backlog {
+  readonly events: number;
+  readonly segments: number;
+  readonly lag_seconds: number;
+}
+
+/** However much it is, it is counted quickly. */
+const countedEvents = 100_000;
+
+export async function selectBacklog(db: Db): Promise<Backlog> {
+  const rows = await db.query<Backlog>(sql`
+    SELECT p.events,
+      coalesce(greatest(extract(epoch FROM statement_timestamp() - p.first), 0), 0)::float8 AS lag_seconds,
+      (SELECT count(*) FROM feed_segments s WHERE s.filled_to < ${lastUserId})
+        + (SELECT count(*) FROM feed_rechecks)
+        + (SELECT count(*) FROM feed_follows w WHERE w.until_id IS NULL AND w.move IS NOT NULL) AS segments
+    FROM (
+      SELECT count(*) AS events, min(e.at) AS first
+      FROM (SELECT f.at FROM feed_events f ORDER BY f.seq LIMIT ${countedEvents}) e
+    ) p`);
+  return rows[0] ?? { events: 0, segments: 0, lag_seconds: 0 };
+}
+
 /** The segments that a user was told to be in. */
 export async function selectToldOf(tx: Db, userId: number): Promise<number[]> {
   const rows = await tx.query<{ segment_id: number }>(sql`

@@ -76,7 +76,8 @@ async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSi
   if (!state.has_moves && !state.has_unfollowed) return 'idle';
   await beginTurn(tx);
   const { sliceRows } = sizes;
-  if (state.has_moves && (await moveSlice(tx, sliceRows))) return { told: sliceRows };
+  const moved = state.has_moves ? await moveSlice(tx, sliceRows) : undefined;
+  if (moved !== undefined) return { told: moved };
   return (await forgetSlice(tx, sliceRows)) ? { told: 0 } : 'idle';
 }
 
