@@ -53,10 +53,17 @@ export interface Configuration {
   readonly segments: readonly Configured[];
 }
 
+/** The database keeps members of an object by their length; a ramp reads better in the order of its time. */
+function inReadingOrder({ ramp, ...rest }: Segment): Segment {
+  if (!ramp) return { ...rest, ramp };
+  const { from, to, starts_at, ends_at } = ramp;
+  return { ...rest, ramp: { from, to, starts_at, ends_at } };
+}
+
 export function written(segments: readonly Segment[], layers: readonly string[]): string {
   const entries = segments.map((segment) => [
     segment.slug,
-    { version: segment.version, ...definitionOf({ ...segment }) },
+    { version: segment.version, ...definitionOf({ ...inReadingOrder(segment) }) },
   ]);
   return `${HEAD}${stringify({ ...(layers.length > 0 && { layers }), segments: Object.fromEntries(entries) }, { lineWidth: 120 })}`;
 }

@@ -113,6 +113,10 @@ describe('kohort', () => {
     const listed = await done('segments', 'list', '--query', 'RA');
     expect(listed).toContain('0-50.5 % (2026-12-01T00:00:00.000Z to 2026-12-08T00:00:00.000Z)');
     expect(listed).toContain('0-12.5 % of layer L by company.id from 2026-12-01T00:00:00.000Z');
+    await done('pull', 'timed.yaml');
+    expect(await readFile(join(folder, 'timed.yaml'), 'utf8')).toContain(
+      'ramp:\n      from: 0\n      to: 50.5\n      starts_at: 2026-12-01T00:00:00.000Z\n      ends_at: 2026-12-08T00:00:00.000Z\n',
+    );
     await done('segments', 'edit', 'RAMP', '--clear', 'ramp');
     expect(JSON.parse(await done('--json', 'segments', 'show', 'RAMP')).ramp).toBeNull();
     for (const slug of ['RAMP', 'RANGE']) await done('segments', 'delete', slug);
@@ -173,6 +177,10 @@ describe('kohort', () => {
     const found = await kohort(args);
     expect([found.code, found.out]).toEqual([code, '']);
     expect(found.err).not.toBe('');
+  });
+
+  it('says which version it is', async () => {
+    expect(await done('--version')).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
   it('leaves with 3 when it cannot get through', async () => {

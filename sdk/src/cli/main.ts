@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import { completionOf } from './completion.ts';
 import { addConfiguration } from './configuration-command.ts';
 import { clientFromEnvironment, hintFor } from './connect.ts';
@@ -37,6 +38,7 @@ function addFileCommand(name: string, description: string, run: (args: string[],
 const program = new Command('kohort')
   .description('Kohort from the command line: which segments is a user in?')
   .option('--json', 'answer with JSON')
+  .version(packageJson.version)
   .addHelpText('after', ABOUT)
   .exitOverride();
 
