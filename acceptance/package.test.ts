@@ -13,7 +13,7 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** What an application would write. */
 const PROGRAM = `
-import { createClient, KohortError, type Segment } from '@kohort/client';
+import { type Change, createClient, KohortError, type Replica, type Segment } from '@kohort/client';
 
 const url = process.env.KOHORT_URL ?? '';
 const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: '${ADMIN_PASSWORD}' } });
@@ -26,9 +26,20 @@ const found: Segment[] = [];
 for await (const segment of kohort.segments.listSegments.all({ query: { tag: 'a' } })) found.push(segment);
 const failure = await kohort.segmentsOf('ext:nobody').catch((error: unknown) => error);
 const code = failure instanceof KohortError && failure.code === 'user_unknown' ? failure.code : undefined;
+const { id, cursor } = await kohort.feeds.createFeed({ body: { name: 'packed', segments: ['PACKED'] } });
+const replica: Replica = await kohort.replica(id);
+await kohort.memberships.addToSegment({ params: { user: 'ext:ben' }, body: { slug: 'PACKED' } });
+const heard: Change[] = [];
+for await (const { changes } of kohort.follow(id, { after: cursor })) {
+  heard.push(...changes);
+  break;
+}
+await replica.refresh();
+const known = ['ext:ann', 'ext:ben', 'ext:carl'].filter((user) => replica.isIn(user, 'PACKED'));
+replica.close();
 // @ts-expect-error A part that this call does not have.
 kohort.segments.readSegment({ query: {} }).catch(() => undefined);
-console.log(JSON.stringify({ segments, isIn, slugs: found.map(({ slug }) => slug), code }));
+console.log(JSON.stringify({ segments, isIn, slugs: found.map(({ slug }) => slug), code, known, heard: heard[0]?.external_id }));
 `;
 
 let database: TestDatabase;
@@ -95,6 +106,13 @@ describe('the package @kohort/client, installed from its tarball', () => {
       expect(await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', '.'])).toBe('');
     }
     const printed = await run(process.execPath, ['program.js'], { KOHORT_URL: service.url });
-    expect(JSON.parse(printed)).toEqual({ segments: ['PACKED'], isIn: true, slugs: ['PACKED'], code: 'user_unknown' });
+    expect(JSON.parse(printed)).toEqual({
+      segments: ['PACKED'],
+      isIn: true,
+      slugs: ['PACKED'],
+      code: 'user_unknown',
+      known: ['ext:ann', 'ext:ben'],
+      heard: 'ben',
+    });
   });
 });
