@@ -21,6 +21,15 @@ export class Fold {
   repeated = 0;
   readonly #seen = new Map<string, string>();
   #last = 0n;
+  readonly #isStrict: boolean;
+
+  /**
+   * @param isStrict whether every change moves a user. To a feed by tags that has just begun to follow a segment it may be told that
+   * someone left of whom it had not heard.
+   */
+  constructor(isStrict = true) {
+    this.#isStrict = isStrict;
+  }
 
   begin(lines: readonly { readonly slug: string; readonly user_id: number }[]): void {
     for (const { slug, user_id } of lines) {
@@ -57,7 +66,8 @@ export class Fold {
       return;
     }
     const members = this.#of(slug);
-    if (members.has(user_id) === (type === 'entered')) this.faults.push(`${text} moves nobody`);
+    const movesNobody = members.has(user_id) === (type === 'entered');
+    if (movesNobody && this.#isStrict) this.faults.push(`${text} moves nobody`);
     if (type === 'entered') members.add(user_id);
     else members.delete(user_id);
   }

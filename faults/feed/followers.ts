@@ -11,6 +11,7 @@ export interface Access {
 
 export interface Follower {
   readonly name: string;
+  readonly feed: number;
   readonly fold: Fold;
   /** Answers other than 200 and connections that broke. */
   readonly failures: () => number;
@@ -36,18 +37,27 @@ export async function beginAtSnapshot({ url, token }: Access, feed: number, fold
 
 /** What a follower does with a change: usually it applies it. */
 export type Apply = (fold: Fold, change: Change) => void;
+export interface FollowOptions {
+  readonly apply?: Apply | undefined;
+  readonly isStrict?: boolean;
+}
+
 const applyAll: Apply = (fold, change) => fold.apply(change);
 
 /** Asks again and again, sometimes from a cursor that it has had before: as one does who lost the answer. */
-export async function followByPull(access: Access, feed: number, apply = applyAll): Promise<Follower> {
+export async function followByPull(
+  access: Access,
+  feed: number,
+  { apply = applyAll, isStrict = true }: FollowOptions = {},
+): Promise<Follower> {
   const { url, token, random } = access;
-  const fold = new Fold();
+  const fold = new Fold(isStrict);
   let cursor = await beginAtSnapshot(access, feed, fold);
   let [before, failures, isStopping] = [cursor, 0, false];
 
   async function once(): Promise<void> {
     const after = random() < 0.1 ? before : cursor;
-    const query = new URLSearchParams({ after, limit: String(1 + Math.floor(random() * 40)) });
+    const query = new URLSearchParams({ after, limit: String(1 + Math.floor(random() * 40)), wait: '1' });
     const { status, text } = await call(url(), 'GET', `/api/feeds/${feed}/changes?${query}`, {
       token,
       withinMs: callWithinMs,
@@ -56,7 +66,6 @@ export async function followByPull(access: Access, feed: number, apply = applyAl
     if (status !== 200) throw new Error(text);
     const page = JSON.parse(text) as { changes: Change[]; cursor: string };
     for (const change of page.changes) apply(fold, change);
-    if (page.changes.length === 0) await sleep(retryAfterMs);
     if (after === cursor) [before, cursor] = [cursor, page.cursor];
   }
 
@@ -71,6 +80,7 @@ export async function followByPull(access: Access, feed: number, apply = applyAl
   const following = follow();
   return {
     name: 'pull',
+    feed,
     fold,
     failures: () => failures,
     async stop() {
@@ -81,9 +91,13 @@ export async function followByPull(access: Access, feed: number, apply = applyAl
 }
 
 /** Listens to the stream of events, hangs up at times, and goes on after the last event that it has had. */
-export async function followByEvents(access: Access, feed: number, apply = applyAll): Promise<Follower> {
+export async function followByEvents(
+  access: Access,
+  feed: number,
+  { apply = applyAll, isStrict = true }: FollowOptions = {},
+): Promise<Follower> {
   const { url, token, random } = access;
-  const fold = new Fold();
+  const fold = new Fold(isStrict);
   let cursor = await beginAtSnapshot(access, feed, fold);
   let [failures, isStopping] = [0, false];
   let hangUp = new AbortController();
@@ -134,6 +148,7 @@ export async function followByEvents(access: Access, feed: number, apply = apply
   const following = follow();
   return {
     name: 'events',
+    feed,
     fold,
     failures: () => failures,
     async stop() {

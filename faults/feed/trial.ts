@@ -5,7 +5,7 @@ import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { type Supervised, startService } from '../service.ts';
 import { seededRandom } from '../stage.ts';
 import { type Access, type Apply, type Follower, followByEvents, followByPull } from './followers.ts';
-import { act, createWorld, deleteDoomed, followed, membersOf } from './world.ts';
+import { act, createWorld, deleteDoomed, followed, membersOf, tag } from './world.ts';
 
 export interface TrialOptions {
   readonly seed: number;
@@ -14,7 +14,6 @@ export interface TrialOptions {
   readonly deedsPerRound: number;
   /** Whether services and PostgreSQL are killed meanwhile. */
   readonly kills: boolean;
-  readonly withEvents?: boolean;
   /** How long a follower may take to know all, in milliseconds. */
   readonly withinMs?: number;
   /** Breaks the service on purpose. */
@@ -52,15 +51,19 @@ async function prepare(options: TrialOptions): Promise<Stage> {
   const token = await signIn(one.url, 'admin', ADMIN_PASSWORD);
   const access: Access = { url: () => (random() < 0.5 ? one.url : two.url), token, random };
   await createWorld(access);
-  const feed = Number(
-    fieldOf(await demand(one.url, 'POST', '/api/feeds', { token, body: { name: 'all', segments: followed } }), 'id'),
-  );
+  const create = async (body: object) =>
+    Number(fieldOf(await demand(one.url, 'POST', '/api/feeds', { token, body: { name: 'drill', ...body } }), 'id'));
+  const [bySlugs, byTag] = [await create({ segments: followed }), await create({ tags: [tag] })];
   if (options.sabotage !== undefined) {
     const { sabotage } = options;
     await cluster.connected((client) => client.query(sabotage));
   }
-  const followers = [await followByPull(access, feed, options.apply)];
-  if (options.withEvents) followers.push(await followByEvents(access, feed, options.apply));
+  const { apply } = options;
+  const followers = [
+    await followByPull(access, bySlugs, { apply }),
+    await followByPull(access, byTag, { apply, isStrict: false }),
+    await followByEvents(access, bySlugs, { apply }),
+  ];
   return { cluster, services: [one, two], access, followers };
 }
 
@@ -84,11 +87,11 @@ async function strike({ cluster, services, access: { random } }: Stage): Promise
 }
 
 /** Waits until a follower knows who is in each segment; what it has wrong by then where it never does. */
-async function compare({ access }: Stage, { fold }: Follower, withinMs: number): Promise<string[]> {
+async function compare({ access }: Stage, { feed, fold }: Follower, withinMs: number): Promise<string[]> {
   const deadline = performance.now() + withinMs;
   for (;;) {
-    const expected = await membersOf(access).catch(() => undefined);
-    const differences = expected ? fold.differences(expected) : ['the service answers nobody'];
+    const expected = await membersOf(access, feed).catch((error) => String(error));
+    const differences = typeof expected === 'string' ? [expected] : fold.differences(expected);
     if (differences.length === 0 || performance.now() > deadline) return differences;
     await sleep(100);
   }
@@ -113,7 +116,11 @@ export async function tryFeed(options: TrialOptions): Promise<Verdict> {
     for (const follower of followers) {
       const found = await compare(stage, follower, withinMs);
       comparisons += 1;
-      faults.push(...[...found, ...follower.fold.faults].map((fault) => `${follower.name}, round ${round}: ${fault}`));
+      faults.push(
+        ...[...found, ...follower.fold.faults].map(
+          (fault) => `${follower.name} of ${follower.feed}, round ${round}: ${fault}`,
+        ),
+      );
     }
   }
   for (const follower of followers) await follower.stop();

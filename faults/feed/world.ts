@@ -3,6 +3,10 @@ import type { Access } from './followers.ts';
 
 /** Followed, one of each kind. */
 export const followed = ['list', 'dated', 'vip', 'share', 'ramp', 'recent', 'nested', 'either', 'layered', 'doomed'];
+/** Names that some of them have at times. */
+const renamed = ['dated', 'share'];
+/** Carried, at times, by segments that a feed follows by it. */
+export const tag = 'followed';
 /** Not followed, but named by the conditions of those. */
 const hidden = ['hidden', 'inner'];
 const all = [...followed, ...hidden];
@@ -129,6 +133,25 @@ const weights: readonly (readonly [weight: number, deed: (pick: Pick) => Deed])[
   ],
   [
     2,
+    (pick) => {
+      const [slug, forward] = [oneOf(pick, renamed), pick.random() < 0.4];
+      return {
+        method: 'PATCH',
+        path: `/api/segments/${forward ? slug : `${slug}-2`}`,
+        body: { slug: forward ? `${slug}-2` : slug },
+      };
+    },
+  ],
+  [
+    2,
+    (pick) => ({
+      method: 'PATCH',
+      path: `/api/segments/${oneOf(pick, all)}`,
+      body: { tags: pick.random() < 0.5 ? [tag] : [] },
+    }),
+  ],
+  [
+    2,
     (pick) => ({
       method: 'PATCH',
       path: `/api/segments/${oneOf(pick, all)}/users`,
@@ -201,13 +224,23 @@ export async function createWorld(access: Access): Promise<void> {
   }
 }
 
-/** Who is in each of the followed segments. One that was deleted has nobody. */
-export async function membersOf({ url, token }: Access): Promise<Map<string, Set<number>>> {
+async function read<T>({ url, token }: Access, path: string): Promise<T> {
+  const { status, text } = await call(url(), 'GET', path, { token });
+  if (status !== 200) throw new Error(`${path} answered ${status}: ${text}`);
+  return JSON.parse(text) as T;
+}
+
+async function tagged(access: Access): Promise<string[]> {
+  const { segments } = await read<{ segments: { slug: string }[] }>(access, `/api/segments?tag=${tag}`);
+  return segments.map(({ slug }) => slug);
+}
+
+/** Who is in each of the segments that a feed follows now. */
+export async function membersOf(access: Access, feed: number): Promise<Map<string, Set<number>>> {
   const members = new Map<string, Set<number>>();
-  for (const slug of followed) {
-    const { status, text } = await call(url(), 'GET', `/api/segments/${slug}/users?limit=1000`, { token });
-    if (status !== 200 && status !== 404) throw new Error(text);
-    const { users = [] } = JSON.parse(text) as { users?: { id: number }[] };
+  const { segments } = await read<{ segments: string[] | null }>(access, `/api/feeds/${feed}`);
+  for (const slug of segments ?? (await tagged(access))) {
+    const { users } = await read<{ users: { id: number }[] }>(access, `/api/segments/${slug}/users?limit=1000`);
     members.set(slug, new Set(users.map(({ id }) => id)));
   }
   return members;
