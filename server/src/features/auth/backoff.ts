@@ -1,5 +1,5 @@
-/** Failed sign-ins in a row that block nothing. The fifth blocks the account, so the sixth attempt is the first to be refused. */
-export const freeFailures = 4;
+/** Failed sign-ins in a row before an account is blocked for a while. */
+export const freeFailures = 5;
 const maxBlockSeconds = 15 * 60;
 
 /** Seconds that an account is blocked for after each failure beyond the free ones. The last one applies to all further failures. */
@@ -12,8 +12,8 @@ export const blocks: readonly number[] = (() => {
 /** Seconds after which an account's failures are forgotten: far longer than the longest block, so waiting gains nothing. */
 export const accountMemory = 24 * 60 * 60;
 
-/** Failures allowed from an address within its window: the thirtieth attempt is refused. */
-export const addressLimit = 29;
+/** Failures allowed from an address within its window. */
+export const addressLimit = 30;
 export const addressWindow = 15 * 60;
 
 /** Sign-ups allowed from an address within their window. */

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { accountMemory, blocks, freeFailures } from './backoff.ts';
 
 describe('the blocks of an account', () => {
-  it('begin after the 5th failure at 1 s and double to 15 min', () => {
-    expect(freeFailures).toBe(4);
+  it('begin with the 6th failure at 1 s and double to 15 min', () => {
+    expect(freeFailures).toBe(5);
     expect(blocks).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900]);
   });
 

@@ -7,7 +7,7 @@ import { waitOf } from './throttle.ts';
 
 describe('how long to wait', () => {
   const account = { kind: 'sign_in_account', attempts: 9, blocked_for: 3.5, window_left: 86_000 } as const;
-  const address = { kind: 'sign_in_address', attempts: 29, blocked_for: null, window_left: 700 } as const;
+  const address = { kind: 'sign_in_address', attempts: 30, blocked_for: null, window_left: 700 } as const;
 
   it.each([
     ['nothing known', [], 0],
@@ -15,7 +15,7 @@ describe('how long to wait', () => {
     ['account not blocked any more', [{ ...account, blocked_for: -1 }], 0],
     ['account never blocked', [{ ...account, attempts: 5, blocked_for: null }], 0],
     ['address at its limit', [address], 700],
-    ['address below its limit', [{ ...address, attempts: 28 }], 0],
+    ['address below its limit', [{ ...address, attempts: 29 }], 0],
     ['both', [account, address], 700],
   ])('%s', (_, rows, seconds) => {
     expect(waitOf(rows)).toBe(seconds);
@@ -51,9 +51,9 @@ describe('throttling', () => {
   }
 
   it.each(['patient', 'nobody-at-all'])(
-    'refuses %s from the 6th failure on: for 1 s, then 2 s, in both spellings',
+    'blocks %s from the 6th failure on: 1 s, then 2 s, in both spellings',
     async (username) => {
-      expect(await fail(username, 6)).toEqual([...Array(5).fill(401), 429]);
+      expect(await fail(username, 6)).toEqual(Array(6).fill(401));
       const blocked = await tryIn(username, 'right');
       expect(blocked).toMatchObject({ status: 429, body: { code: 'throttled', status: 429 }, retryAfter: 1 });
       expect((await tryIn(username.toUpperCase(), 'right')).status).toBe(429);
@@ -69,26 +69,26 @@ describe('throttling', () => {
   );
 
   it('begins anew after a success', async () => {
-    expect(await fail('resetter', 4)).toEqual(Array(4).fill(401));
+    expect(await fail('resetter', 5)).toEqual(Array(5).fill(401));
     expect((await tryIn('resetter', 'right')).status).toBe(200);
-    expect(await fail('resetter', 4)).toEqual(Array(4).fill(401));
+    expect(await fail('resetter', 5)).toEqual(Array(5).fill(401));
     expect((await tryIn('resetter', 'right')).status).toBe(200);
   });
 
   it('lets a success after a block begin anew, too', async () => {
-    expect(await fail('elsewhere', 5)).toEqual(Array(5).fill(401));
+    expect(await fail('elsewhere', 6)).toEqual(Array(6).fill(401));
     await setTimeout(1_050);
     expect((await tryIn('elsewhere', 'right')).status).toBe(200);
-    expect(await fail('elsewhere', 4)).toEqual(Array(4).fill(401));
+    expect(await fail('elsewhere', 5)).toEqual(Array(5).fill(401));
     expect((await tryIn('elsewhere', 'right')).status).toBe(200);
   });
 
   it('gives a parallel burst no more than the free guesses and those in the slots, and one after a block', async () => {
     const burst = () => Promise.all(Array.from({ length: 30 }, () => tryIn('burst', 'wrong')));
     const guesses = (await burst()).filter(({ status }) => status === 401).length;
-    expect(guesses).toBeGreaterThanOrEqual(5);
-    expect(guesses).toBeLessThanOrEqual(7);
-    await service.db.write(sql`UPDATE throttles SET blocked_until = statement_timestamp() WHERE attempts >= 5`);
+    expect(guesses).toBeGreaterThanOrEqual(6);
+    expect(guesses).toBeLessThanOrEqual(8);
+    await service.db.write(sql`UPDATE throttles SET blocked_until = statement_timestamp() WHERE attempts >= 6`);
     const second = await burst();
     expect(second.filter(({ status }) => status === 401)).toHaveLength(1);
     expect(second.filter(({ status }) => status === 429)).toHaveLength(29);
@@ -107,7 +107,7 @@ describe('throttling', () => {
         body: { current_password, new_password: 'another' },
         headers: { 'x-forwarded-for': someAddress() },
       });
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 6; i++) {
       expect(await change('wrong')).toMatchObject({ status: 401, body: { code: 'sign_in_failed' } });
     }
     const blocked = await change('right');
@@ -117,10 +117,10 @@ describe('throttling', () => {
     expect((await change('right')).status).toBe(204);
   });
 
-  it('refuses an address from its 30th failure on until its window ends, whatever the accounts; IPv6 by /64', async () => {
+  it('blocks an address from its 30th failure on until its window ends, whatever the accounts; IPv6 by /64', async () => {
     for (const [i, address] of ['192.0.2.1', '2001:db8:5:5::'].entries()) {
       const at = (n: number) => (i === 0 ? address : `${address}${n.toString(16)}`);
-      for (let n = 0; n < 29; n++) {
+      for (let n = 0; n < 30; n++) {
         expect((await tryIn(`stranger${i}-${n}`, 'wrong', at(n + 1))).status, `failure ${n + 1}`).toBe(401);
       }
       const blocked = await tryIn('many', 'right', at(40));
@@ -131,25 +131,25 @@ describe('throttling', () => {
       expect((await tryIn('many', 'right', at(40))).status, 'a success elsewhere does not free the address').toBe(429);
     }
     await service.db.write(sql`
-      UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_address' AND attempts >= 29`);
+      UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_address' AND attempts >= 30`);
     expect((await tryIn('many', 'right', '192.0.2.1')).status).toBe(200);
     expect(await fail('stranger', 1, '192.0.2.1')).toEqual([401]);
     expect((await tryIn('many', 'right', '192.0.2.1')).status, 'a new window has begun').toBe(200);
   });
 
   it('forgets failures of an account in the end', async () => {
-    await fail('decayed', 4);
+    await fail('decayed', 5);
     await service.db.write(sql`
-      UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_account' AND attempts = 4`);
-    expect(await fail('decayed', 4)).toEqual(Array(4).fill(401));
+      UPDATE throttles SET window_ends_at = statement_timestamp() WHERE kind = 'sign_in_account' AND attempts = 5`);
+    expect(await fail('decayed', 5)).toEqual(Array(5).fill(401));
     expect((await tryIn('decayed', 'right')).status).toBe(200);
   });
 
   it('doubles up to 15 min', async () => {
-    await fail('doubled', 5);
+    await fail('doubled', 6);
     const waits = [];
     for (let i = 0; i < 11; i++) {
-      await service.db.write(sql`UPDATE throttles SET blocked_until = NULL WHERE attempts >= 5`);
+      await service.db.write(sql`UPDATE throttles SET blocked_until = NULL WHERE attempts >= 6`);
       expect((await tryIn('doubled', 'wrong')).status).toBe(401);
       waits.push((await tryIn('doubled', 'wrong')).retryAfter);
     }
