@@ -130,8 +130,10 @@ const inQuery =
   };
 
 function oddParameter({ name, schema }: Parameter, pick: Pick): string | undefined {
-  if (schema.type === 'integer')
-    return pick(['0', '-1', '1001', 'abc', '1e2', '1.5', '%2B5', '%205', '', '0x10', '%D9%A3', '010']);
+  if (schema.type === 'integer') {
+    const odd = ['-1', '1001', 'abc', '1e2', '1.5', '%2B5', '%205', '', '0x10', '%D9%A3', '010'];
+    return pick(schema.minimum === 0 ? odd : ['0', ...odd]);
+  }
   if (schema.format === 'date-time')
     return pick([
       'now',
@@ -144,7 +146,7 @@ function oddParameter({ name, schema }: Parameter, pick: Pick): string | undefin
       '2026-01-01T00:00:60Z',
     ]);
   if (schema.enum) return pick(['', 'TRUE', 'yes', '1', 'null']);
-  if (name === 'cursor') return pick(['garbage', 'AAAA', 'x'.repeat(2049), '', '%F0%9F%98%80']);
+  if (name === 'cursor' || name === 'after') return pick(['garbage', 'AAAA', 'x'.repeat(2049), '', '%F0%9F%98%80']);
   if (schema.pattern !== undefined) return pick(['', '-', '%20', 'x'.repeat(256), '%C3%A9']);
   return schema.maxLength === undefined ? undefined : 'x'.repeat(schema.maxLength + 1);
 }

@@ -25,8 +25,9 @@ const FILES = [
 
 /** Most calls add and remove segments; one, users. Most slugs are those of segments; some, of layers. */
 function knownFor({ id, path }: Operation, { known }: World): Known {
-  const { user = [], layer = [] } = known;
+  const { user = [], layer = [], feed = [] } = known;
   if (path.startsWith('/api/layers')) return { ...known, slug: layer };
+  if (path.startsWith('/api/feeds/')) return { ...known, id: feed };
   return id === 'changeMembers' ? { ...known, add: user, remove: user } : known;
 }
 
@@ -36,7 +37,9 @@ function draftOf(draw: fc.GeneratorValue, operation: Operation, world: World): D
   const draft: Draft = { path: {}, query: [], headers: {}, body: undefined, credential: 'fitting' };
   for (const { name, in: place, required, schema } of parameters) {
     if (!required && draw(fc.boolean)) continue;
-    const value = String(draw(() => arbitraryOf(schema, known, name)));
+    // Nothing comes of waiting longer.
+    const bounded = name === 'wait' ? { ...schema, maximum: 1 } : schema;
+    const value = String(draw(() => arbitraryOf(bounded, known, name)));
     if (place === 'path') draft.path[name] = encodeURIComponent(value);
     else if (place === 'query') draft.query.push([name, encodeURIComponent(value)]);
     else if (name !== 'if-match') draft.headers[name] = value.replaceAll(/[^ -~]/g, '?');

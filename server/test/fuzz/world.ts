@@ -107,6 +107,9 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
     const { job } = await demand('POST', '/api/segments/Known2/import', admin, 'external_id\nknown1\n', 'text/csv');
     const { url } = await demand('POST', '/api/reports', admin, { month: '2026-11' });
     const { id: spare } = await demand('POST', '/api/keys', admin, { name: 'doomed', role: 'editor' });
+    const feed = await demand('POST', '/api/feeds', admin, { name: 'known', segments: ['Known1'] });
+    known.feed = [String(feed.id)];
+    known.after = [String(feed.cursor)];
     known.user = known.users = users;
     known.id = [String(job), String(spare), String(doomedAccount), '999999'];
     known.report = [String(url).split('/').at(-1) ?? ''];

@@ -20,6 +20,7 @@ import {
   unknownFeed,
 } from './feeds.ts';
 import type { Followers } from './followers.ts';
+import { checkPosition } from './positions.ts';
 import { openSnapshot, snapshotPlaces } from './snapshot.ts';
 
 function onWire({ id, name, segments, tags, types, is_ready, created_at, created_by }: FeedRow) {
@@ -83,16 +84,19 @@ export function feedRoutes({ route }: Router, { context, followers, once }: Feed
   });
 
   route(contract.feedChanges, async ({ params, query, caller, request, reply }) => {
+    const cursor = (wantsEvents(request) ? lastEventId(request) : undefined) ?? query.after;
+    // What has no form is refused before what does not exist.
+    if (cursor !== undefined) checkPosition(cursor, '/query/after');
     const feed = await readFeed(db, idOf(params.id), caller.tags);
     const left = leaving(reply);
     reply.header('cache-control', 'no-store');
     if (wantsEvents(request)) {
-      const place = await placeIn(context, feed, lastEventId(request) ?? query.after);
+      const place = await placeIn(context, feed, cursor);
       const events = followers.follow(feed, place, caller, left);
       reply.type('text/event-stream; charset=utf-8').header('x-accel-buffering', 'no');
       return reply.send(Readable.from(events, { highWaterMark: 1 }));
     }
-    const place = await placeIn(context, feed, query.after);
+    const place = await placeIn(context, feed, cursor);
     const waitMs = (query.wait ?? 0) * 1000;
     const leave = waitMs > 0 ? followers.enter(caller.actor) : () => undefined;
     try {

@@ -34,6 +34,11 @@ export function encodePosition(mark: Buffer, { id, nonce }: Position): string {
   return Buffer.concat([payload, digest(payload)]).toString('base64url');
 }
 
+/** @throws Problem 400 when this text is not a cursor, of whatever database. */
+export function checkPosition(text: string, path: string): void {
+  decodePosition(Buffer.alloc(markBytes), text, path);
+}
+
 /**
  * Undefined for a place in another database.
  * @throws Problem 400 when this text is not one of ours.
