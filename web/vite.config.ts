@@ -1,4 +1,5 @@
 import { defineConfig } from 'vite';
+import { precompress } from './precompress.ts';
 
 /** Where `npm run dev -w web` sends what is not the console's own. */
 const service = process.env.KOHORT_URL ?? 'http://localhost:8000';
@@ -6,6 +7,7 @@ const service = process.env.KOHORT_URL ?? 'http://localhost:8000';
 export default defineConfig({
   // Relative addresses: the same build works below any path prefix, against the <base> of the page.
   base: './',
+  plugins: [precompress()],
   build: {
     target: 'es2023',
     modulePreload: { polyfill: false },

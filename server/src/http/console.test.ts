@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { exchange, type RawAnswer } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -22,7 +23,10 @@ beforeAll(async () => {
   await mkdir(join(built, 'assets'));
   await writeFile(join(built, 'index.html'), page);
   await writeFile(join(built, 'icon.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
-  await writeFile(join(built, 'assets/app-1a2b.js'), 'void 0');
+  const script = join(built, 'assets/app-1a2b.js');
+  await writeFile(script, 'void 0');
+  await writeFile(`${script}.br`, brotliCompressSync('void 0'));
+  await writeFile(`${script}.gz`, gzipSync('void 0'));
   database = await createDatabase();
   service = await listen(database.url, { consoleFolder: built });
   behindProxy = await listen(database.url, {
@@ -82,6 +86,24 @@ describe('the console', () => {
       expect(policy).toContain("require-trusted-types-for 'script'");
     }
     expect((await send('HEAD /ui/', [html])).status).toBe(200);
+  });
+
+  it('comes compressed to whoever takes that, as it was when it was built', async () => {
+    const path = 'GET /ui/assets/app-1a2b.js';
+    for (const [accepts, encoding] of [
+      ['br, gzip', 'br'],
+      ['gzip, deflate', 'gzip'],
+      ['identity', undefined],
+    ] as const) {
+      const { status, headers } = await send(path, [`Accept-Encoding: ${accepts}`]);
+      expect([accepts, status, headers['content-encoding']]).toEqual([accepts, 200, encoding]);
+      expect(headers).toMatchObject({
+        vary: 'accept-encoding',
+        'content-type': expect.stringMatching(/javascript; charset=utf-8/),
+        'cache-control': 'public, max-age=31536000, immutable',
+      });
+    }
+    for (const form of ['br', 'gz']) expect((await send(`${path}.${form}`)).status).toBe(404);
   });
 
   it('pins the one style that React Aria writes', () => {

@@ -63,10 +63,13 @@ export async function answerConsole(app: FastifyInstance, folder: string, pathPr
     decorateReply: false,
     // One route per file; everything else below /ui/ is the page.
     wildcard: false,
-    globIgnore: ['index.html'],
+    globIgnore: ['index.html', '**/*.br', '**/*.gz'],
+    // The build writes each script and style sheet in these forms too.
+    preCompressed: true,
     cacheControl: false,
     setHeaders(reply, path) {
       reply.header('x-content-type-options', 'nosniff');
+      reply.header('vary', 'accept-encoding');
       const isHashed = path.startsWith(join(folder, 'assets'));
       reply.header('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
