@@ -25,6 +25,7 @@ export interface Speech {
   readonly percent: (value: number) => string;
   /** A number of bytes, in the unit that suits it. */
   readonly size: (bytes: number) => string;
+  readonly duration: (seconds: number) => string;
   readonly date: (time: string | number | Date) => string;
   readonly moment: (time: string | number | Date) => string;
   readonly list: (items: readonly string[], type?: 'conjunction' | 'disjunction') => string;
@@ -35,7 +36,7 @@ function isKey(messages: Messages, key: string): key is Key {
   return Object.hasOwn(messages, key);
 }
 
-const units: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+const units: readonly (readonly ['year' | 'month' | 'day' | 'hour' | 'minute', number])[] = [
   ['year', 31_536_000],
   ['month', 2_592_000],
   ['day', 86_400],
@@ -57,6 +58,11 @@ export function speechOf(language: Language, messages: Messages): Speech {
     // A no-break space before the sign, as both languages' typographers ask for it.
     percent: (value) => `${numbers.format(value)}\u00a0%`,
     size: (bytes) => sizeWords(bytes, language),
+    duration: (seconds) => {
+      const [unit, length] = units.find(([, size]) => seconds >= size) ?? ['second', 1];
+      const format = { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 0 } as const;
+      return new Intl.NumberFormat(language, format).format(seconds / length);
+    },
     date: (time) => dates.format(new Date(time)),
     moment: (time) => moments.format(new Date(time)),
     list: (items, type = 'conjunction') => new Intl.ListFormat(language, { type }).format(items),

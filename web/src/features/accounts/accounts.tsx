@@ -7,57 +7,85 @@ import { useSpeech } from '../../i18n/language.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay, useMe } from '../../session/session.tsx';
 import { Button } from '../../ui/button.tsx';
+import { classes } from '../../ui/classes.ts';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure, sentenceOf } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
-import { Badge, Card, layout, Page } from '../../ui/layout.tsx';
+import { Badge, layout, Page } from '../../ui/layout.tsx';
+import { type Column, Rows } from '../../ui/rows.tsx';
 import { Select } from '../../ui/select.tsx';
 import { useSay } from '../../ui/toast.tsx';
 
 const roles = ['member', 'viewer', 'editor', 'admin'] as const satisfies readonly Role[];
 const pageRows = 1000;
 
-function Row({ account }: { readonly account: Account }) {
+/** Changes an account, and says so. */
+function useChange() {
   const speech = useSpeech();
-  const { text, plain, date } = speech;
-  const me = useMe();
   const queries = useQueryClient();
   const say = useSay();
-  const change = async (body: { role?: Role; disabled?: boolean }) => {
+  return async ({ id, username }: Account, body: { readonly role?: Role; readonly disabled?: boolean }) => {
     try {
-      await api.changeAccount({ params: { id: String(account.id) }, body });
-      say(text('accounts.changed', { name: account.username }));
+      await api.changeAccount({ params: { id: String(id) }, body });
+      say(speech.text('accounts.changed', { name: username }));
     } catch (error) {
       say(sentenceOf(error, speech));
     }
     await queries.invalidateQueries({ queryKey: ['accounts'] });
   };
+}
+
+function Who({ account }: { readonly account: Account }) {
+  const { text } = useSpeech();
+  const me = useMe();
   return (
-    <tr>
-      <td>
-        <strong>{account.username}</strong>{' '}
-        {account.id === me.id && <Badge tone="accent">{text('accounts.you')}</Badge>}{' '}
+    <div className={classes(layout.stack, layout.tight)}>
+      <span className={layout.row}>
+        <strong>{account.username}</strong>
+        {account.id === me.id && <Badge tone="accent">{text('accounts.you')}</Badge>}
         {account.disabled && <Badge tone="bad">{text('accounts.disabled')}</Badge>}
-        <div className={layout.soft}>{account.name}</div>
-      </td>
-      <td>
+      </span>
+      <span className={layout.soft}>{account.name}</span>
+    </div>
+  );
+}
+
+function useColumns(): readonly Column<Account>[] {
+  const { text, plain, date } = useSpeech();
+  const change = useChange();
+  return [
+    { title: text('signIn.username'), width: 'minmax(0, 2fr)', render: (account) => <Who account={account} /> },
+    {
+      title: text('accounts.roleTitle'),
+      width: 'minmax(0, 1.4fr)',
+      render: (account) => (
         <Select
           label={text('accounts.role', { name: account.username })}
           isLabelHidden
           value={account.role}
-          onChange={(role) => change({ role })}
+          onChange={(role) => change(account, { role })}
           items={roles.map((id) => ({ id, text: plain(`role.${id}`) }))}
         />
-      </td>
-      <td>{date(account.created_at)}</td>
-      <td className={layout.number}>
-        <Button isSmall onPress={() => change({ disabled: !account.disabled })}>
+      ),
+    },
+    {
+      title: text('accounts.since'),
+      width: 'minmax(0, 1fr)',
+      isWideOnly: true,
+      render: ({ created_at }) => <time dateTime={created_at}>{date(created_at)}</time>,
+    },
+    {
+      title: text('actions'),
+      width: '140px',
+      isEnd: true,
+      render: (account) => (
+        <Button isSmall onPress={() => change(account, { disabled: !account.disabled })}>
           {text(account.disabled ? 'accounts.enable' : 'accounts.disable')}
         </Button>
-      </td>
-    </tr>
-  );
+      ),
+    },
+  ];
 }
 
 function NewAccount({ onClose }: { readonly onClose: () => void }) {
@@ -113,31 +141,9 @@ function Accounts() {
     queryKey: ['accounts'],
     queryFn: ({ signal }) => api.listAccounts({ query: { limit: pageRows }, signal }),
   });
+  const columns = useColumns();
   if (error) return <Failure error={error} onRetry={() => refetch()} />;
-  return (
-    <Card>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus */}
-      <section className={layout.scroll} tabIndex={0} aria-label={text('nav.accounts')}>
-        <table className={layout.table}>
-          <thead>
-            <tr>
-              <th scope="col">{text('signIn.username')}</th>
-              <th scope="col">{text('accounts.roleTitle')}</th>
-              <th scope="col">{text('accounts.since')}</th>
-              <th scope="col" className={layout.number}>
-                {text('actions')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {data?.accounts.map((account) => (
-              <Row key={account.id} account={account} />
-            ))}
-          </tbody>
-        </table>
-      </section>
-    </Card>
-  );
+  return <Rows label={text('nav.accounts')} rows={data?.accounts ?? []} columns={columns} keyOf={({ id }) => id} />;
 }
 
 export function AccountsPage() {

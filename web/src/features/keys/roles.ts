@@ -1,0 +1,1 @@
+export const keyRoles = ['viewer', 'editor', 'browser'] as const;
