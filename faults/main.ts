@@ -6,6 +6,7 @@ import { backup } from './scenarios/backup.ts';
 import { bare } from './scenarios/bare.ts';
 import { disk } from './scenarios/disk.ts';
 import { embedded } from './scenarios/embedded.ts';
+import { feed } from './scenarios/feed.ts';
 import { fuzz } from './scenarios/fuzz.ts';
 import { greedy } from './scenarios/greedy.ts';
 import { kill } from './scenarios/kill.ts';
@@ -25,6 +26,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   rolling,
   embedded,
   backup,
+  feed,
   fuzz,
   greedy,
   soak,

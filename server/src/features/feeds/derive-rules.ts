@@ -100,7 +100,7 @@ export async function deriveFromEvents(
   if (concerned.length === 0) return { standings: [], due: [] };
   const userIds = [...new Set(concerned.map(({ userId }) => userId))];
   const segmentIds = [...new Set(concerned.map(({ rule }) => rule.definition.id))];
-  const dueRows = await selectDue(tx, userIds, segmentIds);
+  const dueRows = await selectDue(tx, now, userIds, segmentIds);
   const dueOf = new Map(dueRows.map((row) => [`${row.segment_id} ${row.user_id}`, row]));
   const lastOf = new Map(
     concerned.flatMap(({ userId, orders }) => orders.map((order): [number, number] => [userId, order])),

@@ -51,15 +51,21 @@ export async function selectToldWithin(db: Db, segmentId: number, range: UserRan
   return new Set(rows.map(({ user_id }) => user_id));
 }
 
+/** The ends of overrides in these segments, after one moment and before another. */
+export interface Expiries {
+  readonly segmentIds: readonly number[];
+  readonly from: Date;
+  readonly before: Date | null;
+}
+
 /**
- * Notes for all users of a range when the first of their overrides in these segments ends, up to a moment, in place of what was
- * noted of them before.
+ * Notes for all users of a range when the first of their overrides ends, in place of what was noted of them before.
  */
 export async function replaceExpiries(
   tx: Tx,
   segmentId: number,
   range: UserRange,
-  { segmentIds, before }: { readonly segmentIds: readonly number[]; readonly before: Date | null },
+  { segmentIds, from, before }: Expiries,
 ): Promise<void> {
   await tx.write(sql`DELETE FROM feed_due d WHERE d.segment_id = ${segmentId} AND ${within(sql`d.user_id`, range)}`);
   if (segmentIds.length === 0) return;
@@ -68,6 +74,6 @@ export async function replaceExpiries(
     SELECT ${segmentId}::bigint, m.user_id, min(m.expires_at)
     FROM memberships m
     WHERE m.segment_id = ANY(${segmentIds}::bigint[]) AND ${within(sql`m.user_id`, range)}
-      AND m.expires_at > statement_timestamp() AND (${before}::timestamptz IS NULL OR m.expires_at < ${before})
+      AND m.expires_at > ${from} AND (${before}::timestamptz IS NULL OR m.expires_at < ${before})
     GROUP BY m.user_id`);
 }

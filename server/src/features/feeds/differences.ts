@@ -74,6 +74,7 @@ async function compareInSets(
   await replaceExpiries(tx, definition.id, range, {
     // In a plain list what is swept is recorded, and told.
     segmentIds: isPlainList(definition) ? [] : [...involved],
+    from: new Date(now),
     before: Number.isFinite(bound) ? new Date(bound) : null,
   });
   return found.map(({ user_id, is_in }) => ({ userId: user_id, isIn: is_in }));

@@ -14,12 +14,12 @@ export interface DueRow {
   readonly due_at: Date;
 }
 
-/** Takes the looks that are due, the first ones first. */
-export function takeDue(tx: Tx, limit: number): Promise<DueRow[]> {
+/** Takes the looks that are due by now, the first ones first. */
+export function takeDue(tx: Tx, now: number, limit: number): Promise<DueRow[]> {
   return tx.write<DueRow>(sql`
     WITH due AS MATERIALIZED (
       SELECT d.segment_id, d.user_id FROM feed_due d
-      WHERE d.due_at <= statement_timestamp()
+      WHERE d.due_at <= ${new Date(now)}
       ORDER BY d.due_at
       LIMIT ${limit}
     ), taken AS (
@@ -31,11 +31,16 @@ export function takeDue(tx: Tx, limit: number): Promise<DueRow[]> {
 }
 
 /** The looks at these users in these segments that are due by now. */
-export function selectDue(db: Db, userIds: readonly number[], segmentIds: readonly number[]): Promise<DueRow[]> {
+export function selectDue(
+  db: Db,
+  now: number,
+  userIds: readonly number[],
+  segmentIds: readonly number[],
+): Promise<DueRow[]> {
   return db.query<DueRow>(sql`
     SELECT d.segment_id, d.user_id, d.due_at
     FROM feed_due d
-    WHERE d.due_at <= statement_timestamp()
+    WHERE d.due_at <= ${new Date(now)}
       AND d.segment_id = ANY(${segmentIds}::bigint[]) AND d.user_id = ANY(${userIds}::bigint[])`);
 }
 
@@ -57,12 +62,4 @@ export async function replaceDue(tx: Tx, due: readonly Due[]): Promise<void> {
       ON CONFLICT ON CONSTRAINT feed_due_pkey DO UPDATE SET due_at = excluded.due_at
       WHERE d.due_at <> excluded.due_at`);
   }
-}
-
-export async function clearDueOfUser(tx: Tx, userIds: readonly number[]): Promise<void> {
-  if (userIds.length === 0) return;
-  await tx.write(sql`
-    DELETE FROM feed_due d
-    USING feed_segments s
-    WHERE d.segment_id = s.segment_id AND d.user_id = ANY(${userIds}::bigint[])`);
 }

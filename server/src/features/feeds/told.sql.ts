@@ -4,20 +4,12 @@ import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { stands } from '../memberships/memberships.ts';
 
-/**
- * Whoever tells changes has this lock until the transaction has ended, so that ids of changes are in the order of commits.
- * False when another instance tells.
- */
-export async function tryTelling(tx: Tx): Promise<boolean> {
-  const rows = await tx.query<{ locked: boolean }>(sql`
-    SELECT pg_try_advisory_xact_lock(${advisoryLocks.telling}) AS locked`);
-  return rows[0]?.locked ?? false;
-}
-
 /** What there is to do, as of the snapshot of the transaction. */
 export interface TurnState {
+  /** False when another instance has the turn. */
+  readonly is_ours: boolean;
   readonly revision: number;
-  /** In milliseconds since 1970. */
+  /** In milliseconds since 1970. Not after the snapshot: whatever happened up to then is in it. */
   readonly now: number;
   readonly has_events: boolean;
   readonly has_bulk_events: boolean;
@@ -35,9 +27,13 @@ export interface FollowedSegment {
   readonly bounds_seen_to: number;
 }
 
+/**
+ * The first statement of a turn. Whoever tells changes has this lock until the transaction has ended, so that ids of changes are
+ * in the order of commits.
+ */
 export async function selectTurnState(tx: Tx): Promise<TurnState> {
   const rows = await tx.query<TurnState>(sql`
-    SELECT d.revision, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now,
+    SELECT pg_try_advisory_xact_lock(${advisoryLocks.telling}) AS is_ours, d.revision, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now,
       EXISTS (SELECT FROM feed_events e WHERE NOT e.bulk) AS has_events,
       EXISTS (SELECT FROM feed_events e WHERE e.bulk) AS has_bulk_events,
       EXISTS (SELECT FROM feed_due f WHERE f.due_at <= statement_timestamp()) AS has_due,

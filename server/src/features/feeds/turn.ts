@@ -12,7 +12,7 @@ import { insertRechecks } from './rechecks.sql.ts';
 import { dependentsOf, recheckNext, seeToBounds } from './rechecks.ts';
 import { type FollowedRules, followedRules } from './rules.ts';
 import { tell } from './tell.ts';
-import { beginTurn, selectTurnState, type TurnState, tryTelling } from './told.sql.ts';
+import { beginTurn, selectTurnState, type TurnState } from './told.sql.ts';
 
 /**
  * What a turn did: nothing, since there is nothing or another instance has the turn; or something, and there may be more. Or
@@ -51,8 +51,8 @@ export async function takeTurn(
   memory: RulesInMemory,
   sizes: TurnSizes,
 ): Promise<Turn> {
-  if (!(await tryTelling(tx))) return 'idle';
   const state = await selectTurnState(tx);
+  if (!state.is_ours) return 'idle';
   memory.isAny = state.followed.length > 0;
   if (state.followed.length === 0 && !state.has_events && !state.has_bulk_events && !state.has_unfollowed)
     return 'idle';
@@ -114,7 +114,7 @@ async function tellChanged(tx: Tx, moment: Moment, followed: TurnState['followed
 
 async function tellDue(tx: Tx, moment: Moment, limit: number): Promise<number> {
   await beginTurn(tx);
-  const { standings, due } = await deriveFromTime(tx, moment, await takeDue(tx, limit));
+  const { standings, due } = await deriveFromTime(tx, moment, await takeDue(tx, moment.now, limit));
   const told = await tell(tx, standings);
   await replaceDue(tx, due);
   return told;
