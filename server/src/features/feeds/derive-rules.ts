@@ -87,8 +87,9 @@ const beforeDue = ({ due_at }: DueRow) => due_at.getTime() - 1;
 
 /**
  * Where events of users leave them in followed segments with a rule. Of several events of one user each is looked at as of its
- * own moment, so that a short stay is told; the last one as of now. What time alone did before an event comes before it.
- * @param waiting users of whom more events wait: they are looked at as of these.
+ * own moment, so that a short stay is told; but those of many at once, which others may have overtaken. Whatever the moments
+ * say, the last look is as of now: what was told is how users stand. What time alone did before an event comes before it.
+ * @param waiting users of whom more events wait: the last one that was taken is looked at as of its own moment too.
  */
 export async function deriveFromEvents(
   tx: Tx,
@@ -102,13 +103,10 @@ export async function deriveFromEvents(
   const segmentIds = [...new Set(concerned.map(({ rule }) => rule.definition.id))];
   const dueRows = await selectDue(tx, now, userIds, segmentIds);
   const dueOf = new Map(dueRows.map((row) => [`${row.segment_id} ${row.user_id}`, row]));
-  const lastOf = new Map(
-    concerned.flatMap(({ userId, orders }) => orders.map((order): [number, number] => [userId, order])),
-  );
-  for (const { userId, orders } of concerned) {
-    lastOf.set(userId, Math.max(lastOf.get(userId) ?? -1, ...orders));
-  }
-  const isCurrent = (userId: number, order: number) => lastOf.get(userId) === order && !waiting.has(userId);
+  const pastOrders = ({ userId, orders }: Concerned) => {
+    const single = orders.filter((order) => !events[order]?.bulk);
+    return waiting.has(userId) ? single : single.filter((order) => order !== orders.at(-1));
+  };
   const momentOf = (order: number) => events[order]?.at.getTime() ?? now;
 
   const subjects = new Subjects();
@@ -119,9 +117,7 @@ export async function deriveFromEvents(
   for (const one of concerned) {
     const row = overdue(one);
     if (row) subjects.wantPast(one.userId, beforeDue(row));
-    for (const order of one.orders) {
-      if (!isCurrent(one.userId, order)) subjects.wantPast(one.userId, momentOf(order));
-    }
+    for (const order of pastOrders(one)) subjects.wantPast(one.userId, momentOf(order));
   }
   await subjects.read(tx, userIds, [...new Set(concerned.flatMap(({ rule }) => [...rule.involved]))]);
 
@@ -133,14 +129,16 @@ export async function deriveFromEvents(
       const at = row.due_at.getTime();
       stages.push({ order: one.orders[0] ?? 0, at, subject: before, cause: undefined, actor: 'system' });
     }
-    for (const order of one.orders) {
+    const add = (order: number, subject: TimedSubject | undefined, knownFrom = momentOf(order)) => {
       const event = events[order];
-      const isNow = isCurrent(one.userId, order);
-      const subject = isNow ? subjects.current(one.userId) : subjects.past(one.userId, momentOf(order));
       // Whoever is gone is told by the event of that.
-      if (!event || !subject) continue;
-      stages.push({ order, at: momentOf(order), subject, cause: causeOf(event), actor: event.actor });
-    }
+      if (!event || !subject) return;
+      stages.push({ order, at: momentOf(order), knownFrom, subject, cause: causeOf(event), actor: event.actor });
+    };
+    for (const order of pastOrders(one)) add(order, subjects.past(one.userId, momentOf(order)));
+    const last = one.orders.at(-1) ?? 0;
+    const isSince = !events[last]?.bulk && !waiting.has(one.userId);
+    add(last, subjects.current(one.userId), isSince ? momentOf(last) : now);
     return stages;
   };
 

@@ -10,6 +10,8 @@ export interface Stage {
   readonly order: number;
   /** In milliseconds since 1970. */
   readonly at: number;
+  /** From when on it is known, where that is later. */
+  readonly knownFrom?: number;
   readonly subject: TimedSubject;
   /** Undefined where time alone brought it about. */
   readonly cause: ChangeCause | undefined;
@@ -44,9 +46,9 @@ export function* courseOf(
   const looks: Look[] = [];
   let moment = Number.NEGATIVE_INFINITY;
   let next: number | null = null;
-  for (const [i, { order, at, subject, cause, actor }] of stages.entries()) {
+  for (const [i, { order, at, knownFrom = at, subject, cause, actor }] of stages.entries()) {
     // What ended a while ago may be recorded late: after what happened since.
-    moment = Math.max(moment, at);
+    moment = Math.max(moment, knownFrom);
     const until = Math.max(moment, stages[i + 1]?.at ?? now + 1);
     const outlook = yield* rule.lookAhead(subject, moment);
     const causeAt = (when: number) => causeOfMoment(definitions, rule.definition, subject, when);
