@@ -140,8 +140,10 @@ export async function advanceMove(tx: Tx, move: Move, to: number): Promise<void>
   await tx.write(sql`UPDATE feed_follows w SET moved_to = ${to} WHERE ${ofMove(move)}`);
 }
 
-/** After what was told last: a feed that leaves hears nothing from there on. */
+/** After what was told last: a feed that leaves hears nothing from there on. One that heard nothing at all has not followed. */
 export async function endMove(tx: Tx, move: Move): Promise<void> {
+  await tx.write(sql`
+    DELETE FROM feed_follows w WHERE ${ofMove(move)} AND w.move = 'leaving' AND w.after_id = ${lastChange}`);
   await tx.write(sql`
     UPDATE feed_follows w
     SET move = NULL, until_id = CASE WHEN w.move = 'leaving' THEN ${lastChange} END

@@ -2,6 +2,7 @@ import { Turns } from '../../concurrency/turns.ts';
 import type { Tx } from '../../postgres/database.ts';
 import type { Definitions } from '../../segmentation/definition.ts';
 import { type FeedEvent, selectWaiting, takeEvents } from '../outbox/outbox.ts';
+import { tellBulkOfLists } from './bulk.sql.ts';
 import { standingsAfter } from './derive.ts';
 import { deriveFromTime } from './derive-rules.ts';
 import { replaceDue, takeDue } from './due.sql.ts';
@@ -25,6 +26,8 @@ export class RulesInMemory {
   #of = '';
   #rules: FollowedRules | undefined;
 
+  /** Single events were told last: however many of those come, larger work goes on in between. */
+  isTurnOfSlices = false;
   /** Whether anything was followed when it was asked last. */
   isAny = false;
 
@@ -58,8 +61,15 @@ export async function takeTurn(
     return 'idle';
   if (state.revision !== definitions.revision) return { revision: state.revision };
   const moment: Moment = { rules: memory.at(definitions, state), now: state.now, turns: new Turns() };
-  if (state.has_events)
+  if (memory.isTurnOfSlices) {
+    memory.isTurnOfSlices = false;
+    const slice = await takeSlice(tx, moment, state, sizes);
+    if (slice !== 'idle') return slice;
+  }
+  if (state.has_events) {
+    memory.isTurnOfSlices = true;
     return { told: await tellEvents(tx, moment, state, { bulk: false, limit: sizes.eventsAtOnce }) };
+  }
   if (state.has_due) return { told: await tellDue(tx, moment, sizes.eventsAtOnce) };
   if (await seeToBounds(tx, moment, state.followed)) return { told: 0 };
   return takeSlice(tx, moment, state, sizes);
@@ -68,9 +78,7 @@ export async function takeTurn(
 /** Some of the first large piece of work that there is. */
 async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSizes): Promise<Turn> {
   if (state.has_unfilled && (await fillSlice(tx, moment, sizes))) return { told: 0 };
-  if (state.has_bulk_events) {
-    return { told: await tellEvents(tx, moment, state, { bulk: true, limit: sizes.bulkEventsAtOnce }) };
-  }
+  if (state.has_bulk_events) return { told: await tellBulk(tx, moment, state, sizes.bulkEventsAtOnce) };
   const told = state.has_rechecks ? await recheckNext(tx, moment, sizes) : undefined;
   if (told !== undefined) return { told };
   if (!state.has_moves && !state.has_unfollowed) return 'idle';
@@ -79,6 +87,14 @@ async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSi
   const moved = state.has_moves ? await moveSlice(tx, sliceRows) : undefined;
   if (moved !== undefined) return { told: moved };
   return (await forgetSlice(tx, sliceRows)) ? { told: 0 } : 'idle';
+}
+
+async function tellBulk(tx: Tx, moment: Moment, state: TurnState, limit: number): Promise<number> {
+  await beginTurn(tx);
+  const named = new Set([...moment.rules.byId.values()].flatMap(({ involved }) => [...involved]));
+  const lists = state.followed.map(({ id }) => id).filter((id) => !named.has(id));
+  const { taken, told } = await tellBulkOfLists(tx, lists, limit);
+  return taken > 0 ? told : tellEvents(tx, moment, state, { bulk: true, limit });
 }
 
 async function tellEvents(
