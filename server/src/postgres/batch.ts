@@ -7,6 +7,8 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly maxBatch: number;
   /** The most statements in flight at once. */
   readonly concurrency: number;
+  /** Milliseconds after which a caller goes with a small statement instead of waiting for those in flight. */
+  readonly holdMs?: number;
   /** The most callers that may wait; one more is refused with 503. */
   readonly maxWaiting: number;
   /** Milliseconds after which a waiting caller is refused as well. */
@@ -32,6 +34,7 @@ export interface Coalesced<Ask, Answer> {
 }
 
 const maxWaitMs = 5_000;
+const holdMs = 2;
 
 function tooManyWait(): Problem {
   return new Problem('overloaded', 'Too many calls are waiting. Try again shortly.', { retryAfter: 1 });
@@ -43,6 +46,8 @@ class Batches<Ask, Answer> {
   #queue: Waiting<Ask, Answer>[] = [];
   #inFlight = 0;
   #isScheduled = false;
+  #lastSize = 0;
+  #holding: NodeJS.Timeout | undefined;
 
   constructor(options: CoalesceOptions<Ask, Answer>) {
     this.#options = options;
@@ -74,10 +79,33 @@ class Batches<Ask, Answer> {
   #pump(): void {
     this.#refuseLate();
     while (this.#inFlight < this.#options.concurrency && this.#queue.length > 0) {
+      if (this.#isWorthHolding()) {
+        this.#hold();
+        return;
+      }
       const batch = this.#take();
       if (batch.length === 0) return;
+      this.#lastSize = batch.length;
       void this.#send(batch);
     }
+  }
+
+  /**
+   * Whether the calls that wait had better wait for others, or for a statement in flight. One more statement costs a round of
+   * the network and the processor of both sides, whoever it serves; so beside those in flight there leaves none that serves
+   * fewer than the last. Where calls are few, the last served one and nobody waits; where the processor is the limit,
+   * statements grow.
+   */
+  #isWorthHolding(): boolean {
+    if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize) return false;
+    return performance.now() - (this.#queue[0]?.since ?? 0) < (this.#options.holdMs ?? holdMs);
+  }
+
+  #hold(): void {
+    this.#holding ??= setTimeout(() => {
+      this.#holding = undefined;
+      this.#pump();
+    }, this.#options.holdMs ?? holdMs);
   }
 
   /** Refuses callers who have waited too long: they have given up or soon will, and the others can still be served in time. */

@@ -64,6 +64,49 @@ describe('coalescing', () => {
     expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50]);
   });
 
+  it('sends no statement beside another that would serve fewer than the last, and none waits long for others', async () => {
+    const { batches, run } = held();
+    const call = coalesce({ ...limits, run, concurrency: 3, holdMs: 60_000 });
+    const all = [1, 2, 3].map((ask) => call(ask));
+    await turn();
+    all.push(call(4), call(5));
+    await turn();
+    expect(batches.map(({ asks }) => asks)).toEqual([[1, 2, 3]]);
+    all.push(call(6));
+    await turn();
+    expect(batches.map(({ asks }) => asks)).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    all.push(call(7));
+    await turn();
+    expect(batches).toHaveLength(2);
+    batches[1]?.answer();
+    await turn();
+    // Another is still in flight.
+    expect(batches).toHaveLength(2);
+    batches[0]?.answer();
+    await turn();
+    expect(batches[2]?.asks).toEqual([7]);
+    all.push(call(8));
+    await turn();
+    // The last served one: where calls are few, each leaves at once.
+    expect(batches[3]?.asks).toEqual([8]);
+    for (const { answer } of batches) answer();
+    expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50, 60, 70, 80]);
+  });
+
+  it('sends a small statement all the same once its callers have waited', async () => {
+    const { batches, run } = held();
+    const call = coalesce({ ...limits, run, concurrency: 2, holdMs: 1 });
+    const all = [1, 2, 3].map((ask) => call(ask));
+    await turn();
+    all.push(call(4));
+    await expect.poll(() => batches.map(({ asks }) => asks)).toEqual([[1, 2, 3], [4]]);
+    for (const { answer } of batches) answer();
+    expect(await Promise.all(all)).toEqual([10, 20, 30, 40]);
+  });
+
   it('fails one caller alone when its answer is an error', async () => {
     const call = coalesce<number, number>({
       ...limits,
