@@ -1,9 +1,35 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import { AtMost } from '../concurrency/at-most.ts';
 import { Turns } from '../concurrency/turns.ts';
 
 /** Small pieces are collected, because every write has a fixed cost. */
 const chunkChars = 64 * 1024;
+
+const placeBytes = 1024 * 1024;
+/** Large answers that are not sent yet, by the megabyte: clients that do not read cost memory, and one caller half of it at most. */
+const unsent = new AtMost({
+  atOnce: 256,
+  factor: 1,
+  refusal: 'Too many large answers are under way. Read those that were asked for, then try again.',
+  retryAfterSeconds: 1,
+});
+
+/** @throws Problem 503 when the caller, or all, have too much under way. */
+function takePlaces({ request, raw: response }: FastifyReply, bytes: number): void {
+  const left: (() => void)[] = [];
+  const leave = () => {
+    for (const one of left.splice(0)) one();
+  };
+  try {
+    for (let taken = 0; taken < bytes; taken += placeBytes) left.push(unsent.enter(request.caller?.actor));
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  response.once('close', leave);
+  if (response.closed) leave();
+}
 
 /** Yields chunks and gives other calls their turn in between. */
 async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
@@ -26,6 +52,7 @@ export function sendJsonPieces(
   reply: FastifyReply,
   { pieces, bytes }: { readonly pieces: Iterable<string>; readonly bytes: number },
 ): FastifyReply {
+  if (bytes > chunkChars) takePlaces(reply, bytes);
   reply.type('application/json; charset=utf-8').header('content-length', bytes);
   return reply.send(
     bytes <= chunkChars ? [...pieces].join('') : Readable.from(chunksOf(pieces), { objectMode: false }),

@@ -9,6 +9,7 @@ import {
   strict,
 } from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
+import { AtMost } from '../concurrency/at-most.ts';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
 import type { KnownCallers } from './connections/callers.ts';
@@ -58,6 +59,21 @@ export interface Router {
 
 // Bounds what callers without a credential may send: names and passwords have up to 255 characters of up to 12 bytes in JSON.
 const maxAuthBodyBytes = 16 * 1024;
+
+/** Larger pages than one gets unless asked are read few at a time, and half of them for one caller. */
+const usualLimit = 100;
+const largePages = new AtMost({
+  atOnce: 8,
+  waiting: 500,
+  factor: 1,
+  refusal: 'Too many large pages are being read. Try again shortly.',
+  retryAfterSeconds: 1,
+});
+
+function isLargePage(query: unknown): boolean {
+  const { limit } = query as { readonly limit?: number };
+  return limit !== undefined && limit > usualLimit;
+}
 
 /** `/api/users/{user}` as Fastify writes it. */
 export function fastifyPath(path: string): string {
@@ -127,7 +143,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
         handler: async (request, reply) => {
           await refuseUntaggedSegment(endpoint, request, settings);
           // The schemas of this endpoint have just validated the three parts, so these types are true.
-          const answer = await handle({
+          const call: Call<typeof endpoint> = {
             params: request.params as Params<typeof endpoint>,
             query: request.query as Query<typeof endpoint>,
             body: request.body as Body<typeof endpoint>,
@@ -135,7 +151,9 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
             idempotent: idempotentCallOf(endpoint, request, reply),
             request,
             reply,
-          });
+          };
+          const isLarge = 'cursor' in query.properties && isLargePage(request.query);
+          const answer = isLarge ? await largePages.run(() => handle(call), request.caller.actor) : await handle(call);
           // `sent` is false for a stream that a client left early.
           if (answer === reply || reply.sent || reply.raw.headersSent) return reply;
           reply.code(endpoint.success.status);

@@ -2,6 +2,7 @@ import { finished } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
+import { CommonLane } from './common-lane.ts';
 import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
 import { cancelLate, refuseDiscardedSettings, refuseUndeclaredPooler } from './pooler.ts';
 import { type OnError, Probe } from './probe.ts';
@@ -47,9 +48,16 @@ export interface Route {
 }
 
 const connectTimeoutMs = 2_000;
+/** Of the connections, what is left to the fast path. */
+const fastPart = 1 / 4;
 const idleTimeoutMs = 30_000;
 const idleInTransactionTimeoutMs = 30_000;
 const connectionLifetimeSeconds = 3_600;
+
+/** The fast path prepares its statements by name, and sends only so many at a time. */
+function isOfFastPath(statement: Sql | Statement): boolean {
+  return 'name' in statement && statement.name !== undefined;
+}
 
 /**
  * The only access to PostgreSQL: a pool with a {@link Probe}. While the probe finds the server unreachable, new calls and
@@ -58,12 +66,16 @@ const connectionLifetimeSeconds = 3_600;
 export class Database implements Transactor {
   readonly #options: DatabaseOptions;
   readonly #probe: Probe;
+  readonly #lane: CommonLane;
+  /** Those of the common lane that are in use. */
+  readonly #common = new WeakSet<pg.PoolClient>();
   #pool: pg.Pool | undefined;
   #isPooled = false;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
     this.#probe = new Probe(options.onError);
+    this.#lane = new CommonLane(Math.ceil(options.maxConnections * (1 - fastPart)), connectTimeoutMs);
   }
 
   get available(): boolean {
@@ -72,7 +84,7 @@ export class Database implements Transactor {
 
   get connections(): { open: number; idle: number; waiting: number } {
     const { totalCount = 0, idleCount = 0, waitingCount = 0 } = this.#pool ?? {};
-    return { open: totalCount, idle: idleCount, waiting: waitingCount };
+    return { open: totalCount, idle: idleCount, waiting: waitingCount + this.#lane.waiting };
   }
 
   /**
@@ -104,17 +116,26 @@ export class Database implements Transactor {
     // Without listeners, one terminated backend would end the process. The pool's listener covers idle connections. Connections in
     // use report the loss with their next statement, so their event only needs a listener.
     this.#pool.on('connect', (client) => client.on('error', () => undefined));
+    this.#pool.on('release', (_error, client) => {
+      if (this.#common.delete(client)) this.#lane.leave();
+    });
     this.#pool.on('error', (error) => this.#options.onError(error, 'idle connection lost'));
   }
 
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
     const config = queryConfig(statement, this.#sending());
-    return this.#withClient(async (client) => (await this.#send(client, () => client.query<Row>(config))).rows);
+    return this.#withClient(
+      async (client) => (await this.#send(client, () => client.query<Row>(config))).rows,
+      isOfFastPath(statement),
+    );
   }
 
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]> {
     const config = tupleConfig(statement, this.#sending());
-    return this.#withClient(async (client) => (await this.#send(client, () => client.query<Row>(config))).rows);
+    return this.#withClient(
+      async (client) => (await this.#send(client, () => client.query<Row>(config))).rows,
+      isOfFastPath(statement),
+    );
   }
 
   write<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
@@ -127,7 +148,7 @@ export class Database implements Transactor {
         if (isConnectionLost(error)) throw new CommitUnknown('connection lost during a change', { cause: error });
         throw error;
       }
-    });
+    }, isOfFastPath(statement));
   }
 
   /**
@@ -208,9 +229,32 @@ export class Database implements Transactor {
     return this.#probe.unlessAway(this.#isPooled ? cancelLate(client, work, this.#options.statementTimeout) : work);
   }
 
-  async #acquire(): Promise<pg.PoolClient> {
+  async #acquire(isFast = false): Promise<pg.PoolClient> {
     if (!this.#pool || this.#probe.isAway) throw new DatabaseAway('the database is away');
-    const waiting = this.#pool.connect();
+    if (isFast) return this.#connect(this.#pool);
+    await this.#enterLane();
+    try {
+      const client = await this.#connect(this.#pool);
+      this.#common.add(client);
+      return client;
+    } catch (error) {
+      this.#lane.leave();
+      throw error;
+    }
+  }
+
+  async #enterLane(): Promise<void> {
+    const entering = this.#lane.enter();
+    try {
+      await this.#probe.unlessAway(entering);
+    } catch (error) {
+      entering.then(() => this.#lane.leave()).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #connect(pool: pg.Pool): Promise<pg.PoolClient> {
+    const waiting = pool.connect();
     try {
       return await this.#probe.unlessAway(waiting);
     } catch (error) {
@@ -219,8 +263,8 @@ export class Database implements Transactor {
     }
   }
 
-  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.#acquire();
+  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>, isFast = false): Promise<T> {
+    const client = await this.#acquire(isFast);
     try {
       const result = await work(client);
       client.release();

@@ -28,6 +28,8 @@ interface Follower {
 
 const lookEveryMs = 1_000;
 const maxFollowers = 500;
+/** Users that one look reads at a time: each may have 16 KiB of attributes and very many overrides. */
+const usersAtOnce = 32;
 /** Looks after which a comment keeps proxies from closing the connection. */
 const quietLooks = 15;
 
@@ -150,15 +152,19 @@ export class FlagStreams {
     for (const follower of followers) if (!isValid(follower)) end(follower);
     // One look at a user serves all who follow that user.
     const followersOf = Map.groupBy(followers.filter(isValid), ({ link }) => link.targetingKey);
-    await Promise.all(
-      [...followersOf].map(async ([targetingKey, those]) => {
-        const fingerprint = await this.#look(targetingKey, those[0]?.fingerprint);
-        for (const follower of those) {
-          follower.fingerprint = fingerprint;
-          follower.wake();
-        }
-      }),
-    );
+    const all = [...followersOf];
+    for (let from = 0; from < all.length; from += usersAtOnce) {
+      const some = all.slice(from, from + usersAtOnce);
+      await Promise.all(some.map(([targetingKey, those]) => this.#lookAgain(targetingKey, those)));
+    }
+  }
+
+  async #lookAgain(targetingKey: string, those: readonly Follower[]): Promise<void> {
+    const fingerprint = await this.#look(targetingKey, those[0]?.fingerprint);
+    for (const follower of those) {
+      follower.fingerprint = fingerprint;
+      follower.wake();
+    }
   }
 
   /** States of hundreds arrive with one statement and are megabytes: they are digested one by one, with turns for others. */
