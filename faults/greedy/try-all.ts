@@ -1,8 +1,10 @@
 import { endpoints } from '@kohort/contract';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { call, demand, fieldOf } from '@kohort/testkit/http.ts';
+import { crowds } from './crowds.ts';
 import { type Input, inputsOf } from './inputs.ts';
 import type { Turns } from './turns.ts';
+import { type Witnessed, witness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface Tried extends Input {
@@ -50,5 +52,27 @@ export async function tryAll(world: World, turns: Turns, wanted: (input: Input) 
   const inputs = order.filter(({ id }) => !leftOut.has(id)).flatMap((endpoint) => inputsOf(endpoint, world));
   const tried: Tried[] = [];
   for (const input of inputs.filter(wanted)) tried.push(await tryOne(world, input, turns));
+  return tried;
+}
+
+export interface TriedCrowd extends Witnessed {
+  readonly what: string;
+  readonly longestMs: number;
+}
+
+/** Many calls at the same time, with another caller beside them. */
+export async function tryCrowds(world: World, turns: Turns): Promise<TriedCrowd[]> {
+  const tried: TriedCrowd[] = [];
+  for (const { what, gather } of crowds) {
+    let best: TriedCrowd | undefined;
+    for (let i = 0; i < attempts && (best?.longestMs ?? Number.POSITIVE_INFINITY) > turnLimitMs; i++) {
+      let seen: Witnessed | undefined;
+      const longestMs = await turns.longestDuring(async () => {
+        seen = await witness(world, () => gather(world));
+      });
+      if (seen && longestMs < (best?.longestMs ?? Number.POSITIVE_INFINITY)) best = { what, longestMs, ...seen };
+    }
+    if (best) tried.push(best);
+  }
   return tried;
 }
