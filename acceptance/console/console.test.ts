@@ -13,6 +13,7 @@ await import('./sign-in.ts');
 await import('./segments.ts');
 await import('./members.ts');
 await import('./jobs.ts');
+await import('./feeds.ts');
 await import('./people.ts');
 await import('./access.ts');
 await import('./faults.ts');

@@ -6,7 +6,8 @@ import { button, countOf, says, world } from './world.ts';
 
 /** A file that has begun to arrive, and goes on for as long as one likes. */
 async function beginUpload(slug: string) {
-  const key = String(fieldOf(await world.api('POST', '/api/keys', { name: 'uploads', role: 'editor' }), 'key'));
+  const made = await world.api('POST', '/api/keys', { name: 'uploads', role: 'editor' });
+  const key = String(fieldOf(made, 'key'));
   const wire = await open(Number(new URL(world.service.url).port));
   wire.write(
     `POST /api/segments/${slug}/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n` +
@@ -14,7 +15,11 @@ async function beginUpload(slug: string) {
   );
   const send = (text: string) => wire.write(`${text.length.toString(16)}\r\n${text}\r\n`);
   send('external_id\n');
-  return { send, end: () => wire.write('0\r\n\r\n'), close: () => wire.socket.destroy() };
+  const close = async () => {
+    wire.socket.destroy();
+    await world.api('DELETE', `/api/keys/${fieldOf(made, 'id')}`);
+  };
+  return { send, end: () => wire.write('0\r\n\r\n'), close };
 }
 
 describe('jobs', () => {
@@ -25,7 +30,7 @@ describe('jobs', () => {
     await row.getByRole('link', { name: 'LIST' }).waitFor();
     await row.getByRole('button', { name: /Cancel job/ }).click();
     await page.getByRole('row').filter({ hasText: 'Cancelled' }).first().waitFor();
-    upload.close();
+    await upload.close();
   });
 
   it('are followed on a page of their own, and taken back there', async () => {
@@ -47,7 +52,7 @@ describe('jobs', () => {
     await page.getByRole('alertdialog').getByRole('button', { name: 'Undo' }).click();
     await says(page, 'Undo of an upload to a segment');
     await eventually(async () => (await countOf('LIST')) === before);
-    upload.close();
+    await upload.close();
   });
 
   it('are filtered at an address, which says when there is none', async () => {

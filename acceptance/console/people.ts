@@ -26,6 +26,7 @@ describe('a person', () => {
     await button(page, 'Edit').click();
     await page.getByLabel('Attributes as JSON').fill('{"country": "BE", "note": "<img src=x onerror=alert(1)>"}');
     await button(page, 'Save').click();
+    await says(page, 'Saved.');
     await says(page, '<img src=x onerror=alert(1)>');
     expect(await world.api('GET', '/api/users/ext:shopper-1')).toMatchObject({
       attributes: { country: 'BE', note: '<img src=x onerror=alert(1)>' },

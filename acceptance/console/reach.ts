@@ -38,6 +38,8 @@ const pages = [
   '/overlap?segments=LIST%2CDUTCH',
   '/layers',
   '/jobs',
+  '/feeds',
+  '/feeds/1',
   '/accounts',
   '/keys',
   '/account',

@@ -82,6 +82,14 @@ const job = createRoute({
   ...at('/jobs/$id'),
   component: lazyRouteComponent(() => import('./features/jobs/job-page.tsx'), 'JobPage'),
 });
+const feeds = createRoute({
+  ...at('/feeds'),
+  component: lazyRouteComponent(() => import('./features/feeds/feeds.tsx'), 'FeedsPage'),
+});
+const feed = createRoute({
+  ...at('/feeds/$id'),
+  component: lazyRouteComponent(() => import('./features/feeds/feed.tsx'), 'FeedPage'),
+});
 const accounts = createRoute({
   ...at('/accounts'),
   component: lazyRouteComponent(() => import('./features/accounts/accounts.tsx'), 'AccountsPage'),
@@ -107,6 +115,8 @@ export const router = createRouter({
     layers,
     jobs,
     job,
+    feeds,
+    feed,
     accounts,
     keys,
     account,

@@ -3,6 +3,7 @@ import type {
   attributes,
   auth,
   console,
+  feeds,
   history,
   jobs,
   keys,
@@ -64,6 +65,12 @@ export const api = {
   listLayers: endpoint<typeof layers.listLayers>('GET', '/api/layers'),
   createLayer: endpoint<typeof layers.createLayer>('POST', '/api/layers'),
   deleteLayer: endpoint<typeof layers.deleteLayer>('DELETE', '/api/layers/{slug}'),
+
+  listFeeds: endpoint<typeof feeds.listFeeds>('GET', '/api/feeds'),
+  createFeed: endpoint<typeof feeds.createFeed>('POST', '/api/feeds'),
+  readFeed: endpoint<typeof feeds.readFeed>('GET', '/api/feeds/{id}'),
+  deleteFeed: endpoint<typeof feeds.deleteFeed>('DELETE', '/api/feeds/{id}'),
+  feedChanges: endpoint<typeof feeds.feedChanges>('GET', '/api/feeds/{id}/changes'),
 
   listJobs: endpoint<typeof jobs.listJobs>('GET', '/api/jobs'),
   readJob: endpoint<typeof jobs.readJob>('GET', '/api/jobs/{id}'),

@@ -3,6 +3,7 @@ import type {
   accounts,
   attributes,
   Body,
+  feeds,
   history,
   jobs,
   keys,
@@ -38,6 +39,8 @@ export type Job = Answer<typeof jobs.readJob>;
 export type JobEntry = Answer<typeof jobs.listJobs>['jobs'][number];
 export type Override = Answer<typeof memberships.listOverrides>['overrides'][number];
 export type SegmentChange = Answer<typeof history.segmentChanges>['changes'][number];
+export type Feed = Answer<typeof feeds.readFeed>;
+export type FeedChange = Answer<typeof feeds.feedChanges>['changes'][number];
 export type UserEvent = Answer<typeof history.userHistory>['events'][number];
 
 type RuleField = 'percentage' | 'condition' | 'bucket_by' | 'ramp' | 'layer' | 'active_from' | 'active_until';

@@ -42,6 +42,9 @@ function Navigation() {
           <NavLink to="/jobs" icon="jobs">
             {text('nav.jobs')}
           </NavLink>
+          <NavLink to="/feeds" icon="feeds">
+            {text('nav.feeds')}
+          </NavLink>
         </>
       )}
       {isAdmin && (

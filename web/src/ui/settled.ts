@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 
 const settleMs = 350;
 
@@ -9,5 +9,17 @@ export function useSettled<T>(value: T): T {
     const timer = setTimeout(() => setSettled(value), settleMs);
     return () => clearTimeout(timer);
   }, [value]);
+  return settled;
+}
+
+/** Likewise, and hands on each new one: not the one it begins with, which would lead a reader back who is leaving. */
+export function useSettledChange(value: string, onChange: (value: string) => void): string {
+  const settled = useSettled(value);
+  const told = useRef(settled);
+  useEffect(() => {
+    if (told.current === settled) return;
+    told.current = settled;
+    onChange(settled);
+  }, [settled, onChange]);
   return settled;
 }

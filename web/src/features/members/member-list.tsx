@@ -1,6 +1,6 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { useEffect, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { Member } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
@@ -10,7 +10,7 @@ import { SearchField } from '../../ui/field.tsx';
 import { Empty, layout } from '../../ui/layout.tsx';
 import { ActionMenu } from '../../ui/menu.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
-import { useSettled } from '../../ui/settled.ts';
+import { useSettledChange } from '../../ui/settled.ts';
 import { countQuery } from '../segments/queries.ts';
 import { PersonLink } from '../users/person-link.tsx';
 import { useMemberActions } from './actions.ts';
@@ -136,10 +136,9 @@ export function MemberList({ slug }: { readonly slug: string }) {
   const navigate = useNavigate({ from: '/segments/$slug/members' });
   const mayEdit = useMay('editor');
   const [typed, setTyped] = useState(search.query ?? '');
-  const query = useSettled(typed.trim());
-  useEffect(() => {
-    void navigate({ search: (old) => ({ ...old, query: query || undefined }), replace: true });
-  }, [query, navigate]);
+  const query = useSettledChange(typed.trim(), (next) => {
+    void navigate({ search: (old) => ({ ...old, query: next || undefined }), replace: true });
+  });
   const count = useQuery(countQuery(slug)).data?.count;
   const { list, rows, failed, isSettled } = useMembers(slug, query);
   const columns = useColumns(slug, mayEdit);

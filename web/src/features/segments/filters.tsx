@@ -6,7 +6,7 @@ import { classes } from '../../ui/classes.ts';
 import { SearchField } from '../../ui/field.tsx';
 import { layout } from '../../ui/layout.tsx';
 import { Combo, Select } from '../../ui/select.tsx';
-import { useSettled } from '../../ui/settled.ts';
+import { useSettledChange } from '../../ui/settled.ts';
 
 const route = getRouteApi('/segments');
 
@@ -17,14 +17,13 @@ export default function Filters({ tags }: { readonly tags: readonly string[] }) 
   const navigate = useNavigate({ from: '/segments' });
   const [query, setQuery] = useState(search.query ?? '');
   const [tag, setTag] = useState(search.tag ?? '');
-  const settled = useSettled(`${query}\n${tag}`);
-  useEffect(() => {
+  useSettledChange(`${query}\n${tag}`, (settled) => {
     const [nextQuery = '', nextTag = ''] = settled.split('\n');
     void navigate({
       search: (old) => ({ ...old, query: nextQuery || undefined, tag: nextTag || undefined }),
       replace: true,
     });
-  }, [settled, navigate]);
+  });
   useEffect(() => setTag(search.tag ?? ''), [search.tag]);
   return (
     <search className={classes(layout.row, layout.ends)}>

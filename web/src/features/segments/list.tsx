@@ -3,6 +3,7 @@ import { getRouteApi, Link } from '@tanstack/react-router';
 import { lazy, Suspense, useMemo } from 'react';
 import type { Listed } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
+import type { readSegments } from '../../search.ts';
 import { RoleNote } from '../../session/roles.tsx';
 import { useMay } from '../../session/session.tsx';
 import { buttonClass } from '../../ui/button.tsx';
@@ -16,6 +17,8 @@ import { KindBadge } from './kind-badge.tsx';
 import { countQuery, segmentList, usageQuery } from './queries.ts';
 
 const route = getRouteApi('/segments');
+type Search = ReturnType<typeof readSegments>;
+
 const Filters = lazy(() => import('./filters.tsx'));
 
 function Size({ slug }: { readonly slug: string }) {
@@ -49,11 +52,11 @@ function Title({ segment }: { readonly segment: Listed }) {
   );
 }
 
-function Tags({ tags }: { readonly tags: readonly string[] }) {
+function Tags({ tags, search }: { readonly tags: readonly string[]; readonly search: Search }) {
   return (
     <div className={layout.row}>
       {tags.map((tag) => (
-        <Link key={tag} from="/segments" to="/segments" search={(old) => ({ ...old, tag })}>
+        <Link key={tag} to="/segments" search={{ ...search, tag }}>
           <Badge>{tag}</Badge>
         </Link>
       ))}
@@ -61,12 +64,12 @@ function Tags({ tags }: { readonly tags: readonly string[] }) {
   );
 }
 
-function useColumns(): readonly Column<Listed>[] {
+function useColumns(search: Search): readonly Column<Listed>[] {
   const { text } = useSpeech();
   return [
     { title: text('list.segment'), width: 'minmax(0, 3.2fr)', render: (segment) => <Title segment={segment} /> },
     { title: text('list.kind'), width: 'minmax(0, 1.2fr)', render: (segment) => <KindBadge segment={segment} /> },
-    { title: text('list.tags'), width: 'minmax(0, 1.6fr)', render: ({ tags }) => <Tags tags={tags} /> },
+    { title: text('list.tags'), width: 'minmax(0, 1.6fr)', render: ({ tags }) => <Tags tags={tags} search={search} /> },
     { title: text('list.usage'), width: '110px', render: ({ slug }) => <Usage slug={slug} />, isWideOnly: true },
     { title: text('list.size'), width: '96px', render: ({ slug }) => <Size slug={slug} />, isEnd: true },
   ];
@@ -75,12 +78,13 @@ function useColumns(): readonly Column<Listed>[] {
 export function SegmentsPage() {
   const { text } = useSpeech();
   const mayEdit = useMay('editor');
-  const { query = '', tag = '', kind } = route.useSearch();
+  const search = route.useSearch();
+  const { query = '', tag = '', kind } = search;
   const list = useInfiniteQuery(segmentList({ query, tag }));
   const all = useMemo(() => list.data?.pages.flatMap(({ segments }) => segments) ?? [], [list.data]);
   const rows = useMemo(() => all.filter((segment) => kind === undefined || kindOf(segment) === kind), [all, kind]);
   const tags = useMemo(() => [...new Set(all.flatMap((segment) => segment.tags))].sort(), [all]);
-  const columns = useColumns();
+  const columns = useColumns(search);
   const isFiltered = query !== '' || tag !== '' || kind !== undefined;
   const create = mayEdit && (
     <Link to="/segments/new" className={buttonClass('primary')}>

@@ -35,7 +35,7 @@ export function EventActor({ event }: { readonly event: Event }) {
   const { text } = useSpeech();
   const id = event.source.startsWith(byImport) ? event.source.slice(byImport.length) : undefined;
   return (
-    <>
+    <div className={layout.links}>
       <Actor actor={event.actor} />
       {id !== undefined && (
         <div className={layout.small}>
@@ -44,6 +44,6 @@ export function EventActor({ event }: { readonly event: Event }) {
           </Link>
         </div>
       )}
-    </>
+    </div>
   );
 }

@@ -1,6 +1,6 @@
 import { keepPreviousData, useInfiniteQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
-import { useEffect, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { User } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
@@ -14,7 +14,7 @@ import { SearchField, TextField } from '../../ui/field.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Badge, Empty, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
-import { useSettled } from '../../ui/settled.ts';
+import { useSettledChange } from '../../ui/settled.ts';
 import { UploadDialog } from '../members/upload-dialog.tsx';
 import { PersonLink } from './person-link.tsx';
 
@@ -106,10 +106,9 @@ export function PeoplePage() {
   const mayEdit = useMay('editor');
   const [typed, setTyped] = useState(search.query ?? '');
   const [dialog, setDialog] = useState<'new' | 'upload'>();
-  const query = useSettled(typed.trim());
-  useEffect(() => {
-    void navigate({ search: { query: query || undefined }, replace: true });
-  }, [query, navigate]);
+  const query = useSettledChange(typed.trim(), (next) => {
+    void navigate({ search: { query: next || undefined }, replace: true });
+  });
   const list = useInfiniteQuery({
     queryKey: ['users', query],
     queryFn: ({ signal, pageParam }) =>
