@@ -169,6 +169,16 @@ describe('a replica', () => {
     await eventually(() => replica.slugs.join() === 'LATER,TAGGED');
   });
 
+  it('goes along when its feed is changed', async () => {
+    for (const slug of ['FIRST', 'SECOND']) await segment(slug);
+    await add('ext:ann', 'SECOND');
+    const { id } = await create(['FIRST']);
+    const replica = await client.replica(id, { maxAgeMs: 3_000, signal: leave.signal });
+    expect(replica.slugs).toEqual(['FIRST']);
+    await client.feeds.changeFeed({ params: { id: String(id) }, body: { segments: ['SECOND'] } });
+    await eventually(() => replica.slugs.join() === 'SECOND' && replica.isIn('ext:ann', 'SECOND'));
+  });
+
   it('knows of rules, too', async () => {
     await client.segments.createSegment({ body: { slug: 'DUTCH', condition: { country: 'NL' } } });
     const { id } = await create(['DUTCH']);

@@ -2,23 +2,19 @@ import { calls, type Feed, type SegmentPage } from '../api.ts';
 import type { Call } from '../call.ts';
 import type { FeedId } from './follow.ts';
 
-/** What a feed follows now. */
-export interface FollowedBy {
-  readonly slugs: readonly string[];
-  /** Of a feed that follows whatever carries one of them. */
-  readonly tags: readonly string[] | null;
-}
-
 const everyType = ['entered', 'left', 'segment'] as const;
 const pageRows = 1_000;
 
 /** @throws TypeError for a feed that does not say everything that a replica has to hear of. */
-export async function followedBy(call: Call, id: FeedId, signal: AbortSignal): Promise<FollowedBy> {
-  const { types, segments, tags } = (await call(calls.feeds.readFeed, { params: { id }, signal })) as Feed;
-  if (!everyType.every((type) => types.includes(type))) {
-    throw new TypeError(`A replica needs a feed of the types ${everyType.join(', ')}.`);
-  }
-  if (segments) return { slugs: segments, tags: null };
+export async function readFeed(call: Call, id: FeedId, signal: AbortSignal): Promise<Feed> {
+  const feed = (await call(calls.feeds.readFeed, { params: { id }, signal })) as Feed;
+  if (everyType.every((type) => feed.types.includes(type))) return feed;
+  throw new TypeError(`A replica needs a feed of the types ${everyType.join(', ')}.`);
+}
+
+/** The segments that a feed follows now. */
+export async function slugsOf(call: Call, { segments, tags }: Feed, signal: AbortSignal): Promise<string[]> {
+  if (segments) return segments;
   const slugs: string[] = [];
   for (const tag of tags ?? []) {
     for (let cursor: string | null | undefined; cursor !== null; ) {
@@ -28,5 +24,5 @@ export async function followedBy(call: Call, id: FeedId, signal: AbortSignal): P
       cursor = page.next_cursor;
     }
   }
-  return { slugs, tags };
+  return slugs;
 }

@@ -1,5 +1,4 @@
-import type { Change } from '../api.ts';
-import type { FollowedBy } from './followed-by.ts';
+import type { Change, Feed } from '../api.ts';
 import { ExternalIdHash, MemberSet } from './member-set.ts';
 import type { FeedMember } from './snapshot.ts';
 
@@ -36,9 +35,16 @@ export class Followed {
   }
 
   /** What the feed follows, also where nobody is in it. */
-  begin({ slugs, tags }: FollowedBy): void {
+  begin(slugs: readonly string[], tags: readonly string[] | null): void {
     this.#tags = tags ? new Set(tags) : undefined;
     for (const slug of slugs) this.#membersOf(slug);
+  }
+
+  /** Whether the feed follows what it did, apart from what its changes have told. */
+  isOf({ segments, tags }: Pick<Feed, 'segments' | 'tags'>): boolean {
+    const known = this.#tags;
+    if (!known || !tags) return !known && !tags && this.slugs.join() === segments?.toSorted().join();
+    return known.size === new Set(tags).size && tags.every((tag) => known.has(tag));
   }
 
   add({ slug, user_id, external_id }: FeedMember): void {

@@ -34,7 +34,7 @@ const redefined = (before: Definition | null, after: Definition | null): Change 
 
 function followedWith(tags: string[] | null, ...slugs: string[]): Followed {
   const followed = new Followed();
-  followed.begin({ slugs, tags });
+  followed.begin(slugs, tags);
   return followed;
 }
 const ann = readUser('ext:ann');
@@ -71,6 +71,15 @@ test('a feed by tags follows what carries one of them', () => {
   expect(followed.slugs).toEqual(['A', 'B']);
   followed.apply(redefined(definition('A', 'web'), definition('A')));
   expect(followed.slugs).toEqual(['B']);
+});
+
+test('it knows when the feed follows something else', () => {
+  const followed = followedWith(null, 'A', 'B');
+  expect(followed.isOf({ segments: ['B', 'A'], tags: null })).toBe(true);
+  expect(followed.isOf({ segments: ['A'], tags: null })).toBe(false);
+  const tagged = followedWith(['web', 'x'], 'A');
+  expect(tagged.isOf({ segments: null, tags: ['x', 'web'] })).toBe(true);
+  expect(tagged.isOf({ segments: null, tags: ['x'] })).toBe(false);
 });
 
 test.each(['', '0', '-1', '01', '1e3', 'ann', '9007199254740993', ' 2'])('%j is no user', (user) => {

@@ -1,8 +1,9 @@
+import type { Feed } from '../api.ts';
 import { NotFollowed, ResyncRequired, StaleReplica } from '../errors.ts';
 import { Absence, isPassing } from './absence.ts';
 import { changesAfter, type FeedConnection, type FeedId } from './follow.ts';
 import { Followed, readUser } from './followed.ts';
-import { followedBy } from './followed-by.ts';
+import { readFeed, slugsOf } from './followed-by.ts';
 import { snapshotOf } from './snapshot.ts';
 
 export interface ReplicaOptions {
@@ -44,6 +45,9 @@ export class Replica {
   #cursor: string | undefined;
   /** When the service was asked what is known now. */
   #asOf = Number.NEGATIVE_INFINITY;
+  /** The feed as it was before the last changes came, and when it was read. */
+  #readBefore: Feed | undefined;
+  #readAt = Number.NEGATIVE_INFINITY;
   #failure: unknown;
   #isOver = false;
   #waiting: Waiting[] = [];
@@ -172,9 +176,10 @@ export class Replica {
       cursor = part.cursor ?? undefined;
     }
     // After the snapshot: to names that are newer than it lead the changes that follow it.
-    followed.begin(await followedBy(this.#connection.callOnce, this.#feed, signal));
+    const feed = await this.#readFeed();
+    followed.begin(await slugsOf(this.#connection.callOnce, feed, signal), feed.tags);
     if (this.#isOver) return;
-    [this.#followed, this.#cursor] = [followed, cursor];
+    [this.#followed, this.#cursor, this.#readBefore] = [followed, cursor, undefined];
     this.#knows(askedAt);
   }
 
@@ -182,7 +187,8 @@ export class Replica {
     const askedAt = this.#now();
     const isUrgent = this.#waiting.length > 0 || this.ageMs > this.#maxAgeMs;
     // Often enough that a feed in which nothing happens does not make the replica stale.
-    const waitSeconds = isUrgent ? 0 : Math.floor(Math.min(this.#maxAgeMs / 3, maxWaitMs) / 1000);
+    const oftenMs = Math.min(this.#maxAgeMs / 3, maxWaitMs);
+    const waitSeconds = isUrgent ? 0 : Math.floor(oftenMs / 1000);
     const question = { after, limit: batch, waitSeconds, signal: this.#wake.signal };
     const { changes, cursor } = await changesAfter(this.#connection.callOnce, this.#feed, question);
     if (this.#isOver) return;
@@ -190,7 +196,20 @@ export class Replica {
     this.#cursor = cursor;
     const heldUntil = askedAt + waitSeconds * 1000;
     // Where nothing came until the wait was over, that is when the service looked last.
-    if (changes.length < batch) this.#knows(changes.length === 0 && this.#now() >= heldUntil ? heldUntil : askedAt);
+    if (changes.length === batch) return;
+    this.#knows(changes.length === 0 && this.#now() >= heldUntil ? heldUntil : askedAt);
+    await this.#checkFeed(oftenMs);
+  }
+
+  /** Whether it follows something else by now, which no change tells: compared once the changes until then are in. */
+  async #checkFeed(oftenMs: number): Promise<void> {
+    if (this.#readBefore && !this.#followed.isOf(this.#readBefore)) this.#cursor = undefined;
+    this.#readBefore = this.#now() - this.#readAt < oftenMs ? undefined : await this.#readFeed();
+  }
+
+  async #readFeed(): Promise<Feed> {
+    this.#readAt = this.#now();
+    return readFeed(this.#connection.callOnce, this.#feed, this.#closing.signal);
   }
 
   /** All that the feed said at a moment. */

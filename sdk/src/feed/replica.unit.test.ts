@@ -21,6 +21,7 @@ const told = (type: Told['type'], slug: string, user_id: number, external_id: st
 class ScriptedFeed {
   now = 0;
   types = ['entered', 'left', 'segment'];
+  segments = ['A', 'B'];
   log: Told[] = [];
   /** Answers to give in place of one's own, each once. */
   readonly interruptions: (() => Response | Promise<Response>)[] = [];
@@ -52,7 +53,7 @@ class ScriptedFeed {
     this.asked.push(what);
     const interruption = this.interruptions.shift();
     if (interruption) return interruption();
-    if (what === '') return Response.json({ id: 7, types: this.types, segments: ['A', 'B'], tags: null });
+    if (what === '') return Response.json({ id: 7, types: this.types, segments: this.segments, tags: null });
     if (what === '/snapshot') return new Response(this.#snapshot());
     const after = Number(searchParams.get('after'));
     if (this.log.length === after && searchParams.get('wait') !== '0') await this.#hold(init?.signal);
@@ -156,6 +157,27 @@ test('it begins again with a snapshot when its place is gone, and answers meanwh
   await eventually(() => replica.cursor === '3');
   expect([replica.isIn('ext:ann', 'A'), replica.isIn('3', 'A'), replica.isIn('4', 'B')]).toEqual([false, true, true]);
   replica.close();
+});
+
+test('it begins again when the feed follows something else, and ends when it says too little', async () => {
+  const feed = new ScriptedFeed();
+  const failures: unknown[] = [];
+  const replica = await feed.open({ maxAgeMs: 30_000, onAway: (error) => failures.push(error) });
+  await eventually(() => feed.held === 1);
+  feed.segments = ['A', 'C'];
+  for (const _ of [1, 2]) {
+    feed.now += 10_000;
+    await replica.refresh();
+  }
+  await eventually(() => replica.slugs.join() === 'A,C');
+  expect(() => replica.isIn('2', 'B')).toThrow(NotFollowed);
+  expect(replica.isIn('2', 'A')).toBe(true);
+  feed.types = ['entered', 'left'];
+  feed.now += 10_000;
+  await replica.refresh();
+  await eventually(() => failures.length === 1);
+  expect(failures).toEqual([expect.any(TypeError)]);
+  await expect(replica.refresh()).rejects.toThrow(TypeError);
 });
 
 test('a snapshot that breaks off is read again', async () => {
