@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { appendFile, chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,6 +31,10 @@ export interface Cluster {
   freeze(): Promise<void>;
   thaw(): Promise<void>;
   stop(): Promise<void>;
+  /** A streaming replica of it, made while it is stopped for a moment. */
+  createStandby(): Promise<Cluster>;
+  /** Of a standby: makes a primary of it. */
+  promote(): Promise<void>;
 }
 
 export interface ClusterOptions {
@@ -107,7 +111,7 @@ async function initialise({ tools, encoding = 'UTF8', settings = {}, small }: Cl
       ...settings,
     },
   };
-  return { pg_ctl, runAs, password, wal, options };
+  return { pg_ctl, runAs, identity, password, wal, options };
 }
 
 async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -142,9 +146,43 @@ async function freezeAll(pid: number | undefined): Promise<number[]> {
   return frozen;
 }
 
+type Initialised = Awaited<ReturnType<typeof initialise>>;
+
 /** A PostgreSQL of our own that the harness, not the service, starts, kills and starts again. */
 export async function createCluster(clusterOptions: ClusterOptions = {}): Promise<Cluster> {
-  const { pg_ctl, runAs, password, wal, options } = await initialise(clusterOptions);
+  const made = await initialise(clusterOptions);
+  const cluster = control(made, clusterOptions.small?.what === 'wal' ? made.wal : made.options.folder);
+  await cluster.start();
+  await cluster.connected(async (client) => {
+    await client.query(`CREATE ROLE ${SERVICE} LOGIN PASSWORD '${made.password}'`);
+    await client.query(`CREATE DATABASE ${SERVICE} OWNER ${SERVICE} ENCODING 'UTF8' TEMPLATE template0`);
+  }, 'postgres');
+  return cluster;
+}
+
+/** A copy of a stopped cluster that follows it once both run. */
+async function copyAsStandby(primary: Initialised): Promise<Initialised> {
+  const { options, password, identity } = primary;
+  const base = await mkdtemp(join(tmpdir(), 'kohort-standby-'));
+  await chmod(base, 0o755);
+  atEnd(() => rm(base, { recursive: true, force: true, maxRetries: 5 }));
+  const folder = join(base, 'data');
+  reap({ folder: base });
+  reap({ cluster: folder });
+  // Followed, so that the copy has a log of its own.
+  await run('cp', ['-RLp', options.folder, folder]);
+  const port = await freePort();
+  const signal = join(folder, 'standby.signal');
+  const settings = join(folder, 'postgresql.auto.conf');
+  const source = `host=127.0.0.1 port=${options.port} user=${SUPERUSER} password=${password}`;
+  await writeFile(signal, '');
+  await appendFile(settings, `primary_conninfo = '${source}'\n`);
+  if (identity) for (const one of [base, signal]) await chown(one, identity.uid, identity.gid);
+  return { ...primary, wal: folder, options: { ...options, folder, port, logFile: join(base, 'postgres.log') } };
+}
+
+function control(made: Initialised, shownFolder: string): Cluster {
+  const { pg_ctl, runAs, password, options } = made;
   const { folder, port } = options;
 
   const urlAs = (role: string, database: string) => `postgres://${role}:${password}@127.0.0.1:${port}/${database}`;
@@ -190,17 +228,20 @@ export async function createCluster(clusterOptions: ClusterOptions = {}): Promis
       for (const pid of await family()) signalPid(pid, 'SIGKILL');
     });
   });
-  await start();
-  await connected(async (client) => {
-    await client.query(`CREATE ROLE ${SERVICE} LOGIN PASSWORD '${password}'`);
-    await client.query(`CREATE DATABASE ${SERVICE} OWNER ${SERVICE} ENCODING 'UTF8' TEMPLATE template0`);
-  }, 'postgres');
+
+  async function createStandby(): Promise<Cluster> {
+    await stopCluster(runAs, pg_ctl, folder, 'fast');
+    const standby = control(await copyAsStandby(made), folder);
+    await start();
+    await standby.start();
+    return standby;
+  }
 
   return {
     url: urlOf(SERVICE),
     port,
     environment: { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: SUPERUSER, PGPASSWORD: password },
-    folder: clusterOptions.small?.what === 'wal' ? wal : folder,
+    folder: shownFolder,
     urlOf,
     connected,
     start,
@@ -211,5 +252,7 @@ export async function createCluster(clusterOptions: ClusterOptions = {}): Promis
     },
     thaw,
     stop,
+    createStandby,
+    promote: () => runAs(pg_ctl, ['-D', folder, '-w', 'promote']),
   };
 }

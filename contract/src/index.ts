@@ -17,6 +17,7 @@ import { placeOf } from './tags.ts';
 import * as users from './users.ts';
 
 export * from './common.ts';
+export * from './consistency.ts';
 export * from './endpoint.ts';
 export { type ChangeCause, type ChangeType, changeTypes, maxFollowedSegments } from './feeds.ts';
 export * from './json.ts';

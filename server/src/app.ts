@@ -6,13 +6,15 @@ import type { Config } from './config.ts';
 import { ensureAdmin } from './features/auth/auth.ts';
 import { keepSwept } from './features/imports/imports.ts';
 import { endFollowing } from './features/jobs/jobs.ts';
-import { composeFeatures } from './features.ts';
+import { type AttachedReplica, composeFeatures } from './features.ts';
 import type { Tracker } from './http/connections/tracker.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { createWebServer, type ServerLimits } from './http/server.ts';
 import { Database } from './postgres/database.ts';
 import { problemOfDatabase } from './postgres/errors.ts';
+import { measureReplica } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
+import { Replica } from './postgres/replica.ts';
 import { registerRoutes } from './routes.ts';
 
 export interface Service {
@@ -58,7 +60,8 @@ export async function createService(
   let serving = false;
   let adminPassword: string | undefined;
   let directUrl = '';
-  const features = composeFeatures({ config, db, metrics, directUrl: () => directUrl, onError });
+  const replica = config.readDatabaseUrl === undefined ? undefined : attachReplica(config, db, metrics, onError);
+  const features = composeFeatures({ config, db, replica, metrics, directUrl: () => directUrl, onError });
   const { worker, following, streams, feeds } = features;
   const isReady = () => serving && !draining && db.available;
   await registerRoutes(web, features, { config, observerOf, isReady, consoleFolder });
@@ -71,7 +74,9 @@ export async function createService(
     async connect(url) {
       directUrl = config.directDatabaseUrl ?? url;
       await migrate(directUrl, schemaFolder);
-      await db.start(url, { isPooled: directUrl !== url });
+      const isPooled = directUrl !== url;
+      await db.start(url, { isPooled });
+      if (config.readDatabaseUrl !== undefined) replica?.replica.start(config.readDatabaseUrl, { isPooled });
       // Kept, should what follows fail and be tried again: it is drawn once.
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
       worker.start();
@@ -93,7 +98,25 @@ export async function createService(
       feeds.tail.close();
       await app.close();
       await stopWorker().catch((error) => onError(error, 'job worker did not stop'));
+      await replica?.replica.close();
       await db.close();
     },
   };
+}
+
+function attachReplica(
+  config: Config,
+  primary: Database,
+  metrics: Registry,
+  onError: (error: unknown, what: string) => void,
+): AttachedReplica {
+  const db = new Database({
+    maxConnections,
+    statementTimeout: statementTimeoutMs,
+    onError: (error, what) => onError(error, `replica: ${what}`),
+  });
+  let replica: Replica | undefined;
+  const observe = measureReplica(() => replica, metrics);
+  replica = new Replica({ primary, replica: db, seesAllWrites: config.workers === 1, onError, observe });
+  return { db, replica };
 }

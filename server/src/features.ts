@@ -12,41 +12,57 @@ import { refuseErasureOfFenced } from './features/fences/fences.ts';
 import { createIdempotency } from './features/idempotency/idempotency.ts';
 import { importsContext } from './features/imports/imports.ts';
 import { followingContext } from './features/jobs/jobs.ts';
-import type { ReadContext } from './features/memberships/memberships.ts';
+import type { CoalescedReads } from './features/memberships/memberships.routes.ts';
+import type { ConsistentReader, ReadContext } from './features/memberships/memberships.ts';
 import { coalesceStateOfUser } from './features/memberships/read/explain.ts';
 import { largeAnswerPlaces } from './features/memberships/read/large-answers.ts';
 import { coalescePairOf } from './features/memberships/read/pair.ts';
 import { coalesceResolve } from './features/memberships/read/resolve.ts';
-import { coalesceSegmentsOfUser, segmentsContext } from './features/memberships/read/segments-of-user.ts';
+import {
+  coalesceSegmentsOfUser,
+  type SegmentsContext,
+  segmentsContext,
+} from './features/memberships/read/segments-of-user.ts';
 import { createLedger, removeOverridesOfErased } from './features/memberships/write/ledger.ts';
 import { createStreamLinks } from './features/ofrep/links.ts';
 import { FlagStreams } from './features/ofrep/streams.ts';
 import { recordErasure } from './features/outbox/outbox.ts';
 import type { Questions } from './features/questions/questions.ts';
 import { reportContext } from './features/reports/reports.ts';
-import { createDefinitionCache } from './features/segments/definitions.ts';
+import { createDefinitionCache, forgetDefinitions } from './features/segments/definitions.ts';
 import type { OnErase } from './features/users/users.ts';
 import { Worker } from './jobs/worker.ts';
 import { createCursors } from './paging/cursors.ts';
 import type { Database } from './postgres/database.ts';
-import { measureDatabase } from './postgres/metrics.ts';
+import { measureDatabase, type Watch } from './postgres/metrics.ts';
+import type { Replica } from './postgres/replica.ts';
 
 export interface FeatureSettings {
   readonly config: Config & { readonly jwtSecret: string };
   readonly db: Database;
+  readonly replica: AttachedReplica | undefined;
   readonly metrics: Registry;
   /** Of PostgreSQL itself, past any pooler. Known once the service is connected. */
   readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
 }
 
+/** A replica, and the way to it. */
+export interface AttachedReplica {
+  readonly db: Database;
+  readonly replica: Replica;
+}
+
 /** What each feature works with, made once. */
 export type Features = ReturnType<typeof composeFeatures>;
 
-export function composeFeatures({ config, db, metrics, directUrl, onError }: FeatureSettings) {
+export function composeFeatures({ config, db, replica, metrics, directUrl, onError }: FeatureSettings) {
   const definitions = createDefinitionCache(db);
   const reading = { db, definitions, cursors: createCursors(config.jwtSecret) };
-  const { reads, ledger } = membershipsOf(reading, metrics);
+  db.onFailover(() => forgetDefinitions(definitions));
+  const elsewhere = replica && { replica: replica.replica, reading: readingOn(replica.db) };
+  const { reads, ledger } = membershipsOf(reading, elsewhere, metrics);
+  const readSet = readerOf<ReadContext>(reading, elsewhere?.reading, elsewhere?.replica);
   const questions: Questions = { db, answers: new Map(), onQueued: () => worker.wake() };
   const worker: Worker = new Worker({
     db,
@@ -69,6 +85,7 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
   return {
     db,
     reading,
+    readSet,
     reads,
     ledger,
     questions,
@@ -80,8 +97,8 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
     attributes: attributesContext(db),
     streams: new FlagStreams({ db, stateOf: reads.stateOf, onError }),
     streamLinks: createStreamLinks(config.jwtSecret),
-    reports: reportContext({ db, secret: config.jwtSecret }),
-    exports: exportContext(reading),
+    reports: reportContext({ db, readSet, secret: config.jwtSecret }),
+    exports: exportContext(readSet),
     feeds,
     followers,
     following: followingContext(db),
@@ -89,15 +106,45 @@ export function composeFeatures({ config, db, metrics, directUrl, onError }: Fea
   };
 }
 
+/** A replica may be behind, so it has definitions of its own. */
+function readingOn(db: Database): ReadContext {
+  const definitions = createDefinitionCache(db);
+  db.onFailover(() => forgetDefinitions(definitions));
+  return { db, definitions };
+}
+
+/** Leads a read to the replica where that may answer it, and to the primary otherwise. */
+function readerOf<Context>(
+  primary: Context,
+  other: Context | undefined,
+  replica: Replica | undefined,
+): ConsistentReader<Context> {
+  if (!replica || !other) return (_, read) => read(primary);
+  return (consistency, read) =>
+    replica.read(
+      consistency,
+      () => read(other),
+      () => read(primary),
+    );
+}
+
 /** Reads and writes of memberships share statements, whose sizes and waits are measured. */
-function membershipsOf(reading: ReadContext, metrics: Registry) {
+function membershipsOf(
+  reading: ReadContext,
+  elsewhere: { readonly replica: Replica; readonly reading: ReadContext } | undefined,
+  metrics: Registry,
+) {
   const { db, definitions } = reading;
   const { watch, follow } = measureDatabase(db, metrics);
   const fastReads = segmentsContext(reading);
+  const onPrimary = {
+    segmentsOf: coalesceSegmentsOfUser((read) => read(fastReads), watch('segments')),
+    resolve: coalesceResolve((read) => read(fastReads), watch('resolve')),
+    stateOf: coalesceStateOfUser((read) => read(reading), watch('memberships')),
+  };
   const reads = {
-    segmentsOf: coalesceSegmentsOfUser(fastReads, watch('segments')),
-    resolve: coalesceResolve(fastReads, watch('resolve')),
-    stateOf: coalesceStateOfUser(reading, watch('memberships')),
+    ...onPrimary,
+    eventual: elsewhere ? eventualReads(reading, fastReads, elsewhere, watch) : onPrimary,
     pairOf: coalescePairOf(reading, watch('flag')),
     past: { db, kept: new Map() },
     largeAnswers: largeAnswerPlaces(),
@@ -109,6 +156,21 @@ function membershipsOf(reading: ReadContext, metrics: Registry) {
   follow('flag', reads.pairOf);
   follow('overrides', ledger.applyOne);
   return { reads, ledger };
+}
+
+function eventualReads(
+  reading: ReadContext,
+  fastReads: SegmentsContext,
+  { replica, reading: other }: { readonly replica: Replica; readonly reading: ReadContext },
+  watch: Watch,
+): CoalescedReads {
+  const fast = readerOf(fastReads, segmentsContext(other), replica);
+  const plain = readerOf(reading, other, replica);
+  return {
+    segmentsOf: coalesceSegmentsOfUser((read) => fast('eventual', read), watch('segments')),
+    resolve: coalesceResolve((read) => fast('eventual', read), watch('resolve')),
+    stateOf: coalesceStateOfUser((read) => plain('eventual', read), watch('memberships')),
+  };
 }
 
 /** What every feature deletes of a user who is erased. */

@@ -89,7 +89,8 @@ function credentialsOf({ auth }: Features) {
 }
 
 function apiRoutes(router: Router, features: Features): void {
-  const { db, auth, reading, reads, ledger, attributes, questions, streams, streamLinks, onErase, onQueued } = features;
+  const { db, auth, reading, readSet, reads, ledger, attributes, questions, streams, streamLinks, onErase, onQueued } =
+    features;
   const { cursors } = reading;
   const { once, onceUploaded } = features.idempotency;
   accountRoutes(router, { db, cursors, forgetUser: (id) => forgetUser(auth, id) });
@@ -97,9 +98,9 @@ function apiRoutes(router: Router, features: Features): void {
   userRoutes(router, { db, cursors, onErase, afterErase: (id) => forgetUser(auth, id) }, once);
   segmentRoutes(router, reading, once);
   layerRoutes(router, reading, once);
-  memberRoutes(router, { ...reading, attributes, questions });
+  memberRoutes(router, { ...reading, attributes, questions, readSet });
   attributeRoutes(router, attributes);
-  sizeRoutes(router, reading);
+  sizeRoutes(router, readSet);
   membershipRoutes(router, reads, ledger, once);
   answerCrossOrigin(router.app, db);
   ofrepRoutes(router, { ...reads, definitions: reading.definitions, db, links: streamLinks, streams });

@@ -7,7 +7,8 @@ import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
 import { cancelLate, refuseDiscardedSettings, refuseUndeclaredPooler } from './pooler.ts';
 import { type OnError, Probe } from './probe.ts';
 import { queryConfig, type Sending, type Statement, tupleConfig } from './statement.ts';
-import { beginText, retrying, runTransaction, type TransactionOptions } from './transaction.ts';
+import { timelineOf } from './timeline.ts';
+import { beginText, hasChanged, retrying, runTransaction, type TransactionOptions } from './transaction.ts';
 
 /** Runs statements: the database itself or a transaction on it. */
 export interface Db {
@@ -71,15 +72,31 @@ export class Database implements Transactor {
   readonly #common = new WeakSet<pg.PoolClient>();
   #pool: pg.Pool | undefined;
   #isPooled = false;
+  #acknowledged = 0;
+  #timeline: string | undefined;
+  readonly #failoverListeners: (() => void)[] = [];
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
-    this.#probe = new Probe(options.onError);
+    this.#probe = new Probe(options.onError, (client) => this.#recognise(client));
     this.#lane = new CommonLane(Math.ceil(options.maxConnections * (1 - fastPart)), connectTimeoutMs);
   }
 
   get available(): boolean {
     return this.#pool !== undefined && !this.#probe.isAway;
+  }
+
+  /** How many changes have been committed through this. */
+  get acknowledgedWrites(): number {
+    return this.#acknowledged;
+  }
+
+  /**
+   * Calls `listener` when another server has taken over, which may lack the last changes: before anything is read from it, or
+   * behind a pooler once the probe has noticed.
+   */
+  onFailover(listener: () => void): void {
+    this.#failoverListeners.push(listener);
   }
 
   get connections(): { open: number; idle: number; waiting: number } {
@@ -112,6 +129,7 @@ export class Database implements Transactor {
       connectionTimeoutMillis: connectTimeoutMs,
       idleTimeoutMillis: idleTimeoutMs,
       maxLifetimeSeconds: connectionLifetimeSeconds,
+      verify: (client, done) => void this.#recognise(client).then(() => done(), done),
     });
     // Without listeners, one terminated backend would end the process. The pool's listener covers idle connections. Connections in
     // use report the loss with their next statement, so their event only needs a listener.
@@ -142,7 +160,9 @@ export class Database implements Transactor {
     const config = queryConfig(statement, this.#sending());
     return this.#withClient(async (client) => {
       try {
-        return (await this.#send(client, () => client.query<Row>(config))).rows;
+        const result = await this.#send(client, () => client.query<Row>(config));
+        if (hasChanged(result)) this.#acknowledged++;
+        return result.rows;
       } catch (error) {
         // A single statement commits by itself; we only know that it was sent.
         if (isConnectionLost(error)) throw new CommitUnknown('connection lost during a change', { cause: error });
@@ -156,10 +176,14 @@ export class Database implements Transactor {
    * `work` must not have effects outside the database.
    * @throws CommitUnknown when the connection was lost during the commit.
    */
-  transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+  async transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const sending = this.#sending(options.statementTimeout);
     const limited = this.#limited(options);
-    return retrying(async () => runTransaction(await this.#acquire(), this.#probe, work, sending, limited));
+    const { result, hasWritten } = await retrying(async () =>
+      runTransaction(await this.#acquire(), this.#probe, work, sending, limited),
+    );
+    if (hasWritten && !options.isBackground) this.#acknowledged++;
+    return result;
   }
 
   /** Sends lines in text format to a `COPY … FROM STDIN`. */
@@ -172,6 +196,7 @@ export class Database implements Transactor {
         copy.end(lines);
         return finished(copy);
       });
+      this.#acknowledged++;
     });
   }
 
@@ -211,6 +236,14 @@ export class Database implements Transactor {
   async close(): Promise<void> {
     await this.#probe.close();
     await this.#pool?.end();
+  }
+
+  async #recognise(client: pg.ClientBase): Promise<void> {
+    const timeline = await timelineOf(client);
+    if (timeline === undefined || timeline === this.#timeline) return;
+    const isOther = this.#timeline !== undefined;
+    this.#timeline = timeline;
+    if (isOther) for (const listener of this.#failoverListeners) listener();
   }
 
   #sending(timeoutMs = this.#options.statementTimeout): Sending {

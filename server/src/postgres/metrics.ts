@@ -1,9 +1,38 @@
-import { Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Coalesced } from './batch.ts';
 import type { Database } from './database.ts';
 
 /** Returns the observer of a coalesced statement, which is called for each statement sent. */
 export type Watch = (statement: string) => (callers: number, waitedMs: number) => void;
+
+/** Metrics of a replica; returns what counts who answered. */
+export function measureReplica(
+  replica: () => { readonly ageSeconds: number } | undefined,
+  registry: Registry,
+): (answeredBy: string) => void {
+  const registers = [registry];
+  new Gauge({
+    name: 'kohort_replica_age_seconds',
+    help: 'How far the replica is behind the primary; +Inf while that is unknown.',
+    aggregator: 'max',
+    registers,
+    collect() {
+      this.set(replica()?.ageSeconds ?? Number.POSITIVE_INFINITY);
+    },
+  });
+  const reads = new Counter({
+    name: 'kohort_replica_reads_total',
+    help: 'Reads that may go to the replica, by who answered: the replica, or the primary for the reason named.',
+    labelNames: ['answered_by', 'reason'],
+    registers,
+  });
+  return (answeredBy) =>
+    reads.inc(
+      answeredBy === 'replica'
+        ? { answered_by: 'replica', reason: '' }
+        : { answered_by: 'primary', reason: answeredBy },
+    );
+}
 
 /** Metrics of the pool and of coalescing. */
 export function measureDatabase(

@@ -71,7 +71,9 @@ describe.skipIf(!command)(`PgBouncer in transaction mode${command ? '' : ' (skip
     expect(await failure(short.query(sql`SELECT pg_sleep(30)`))).toMatchObject({ code: '57014' });
     expect(await failure(short.write(sql`SELECT pg_sleep(30)`))).toMatchObject({ code: '57014' });
     expect(
-      await db.query(sql`SELECT FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep' AND state = 'active'`),
+      await db.query(
+        sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^SELECT pg_sleep' AND state = 'active'`,
+      ),
     ).toEqual([]);
     await short.close();
   });

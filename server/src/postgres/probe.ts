@@ -14,6 +14,7 @@ export type OnError = (error: Error, what: string) => void;
  */
 export class Probe {
   readonly #onError: OnError;
+  readonly #onConnect: (client: pg.Client) => Promise<void>;
   #config: pg.ClientConfig = {};
   #client: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -22,8 +23,9 @@ export class Probe {
   /** Rejects all work that waits for the server. */
   readonly #waiting = new Set<(error: DatabaseAway) => void>();
 
-  constructor(onError: OnError) {
+  constructor(onError: OnError, onConnect: (client: pg.Client) => Promise<void> = async () => undefined) {
     this.#onError = onError;
+    this.#onConnect = onConnect;
   }
 
   get isAway(): boolean {
@@ -62,7 +64,10 @@ export class Probe {
 
   async #ask(): Promise<void> {
     try {
-      this.#client ??= await this.#connect();
+      if (!this.#client) {
+        this.#client = await this.#connect();
+        await withTimeout(this.#onConnect(this.#client), probeTimeoutMs);
+      }
       await withTimeout(this.#client.query('SELECT 1'), probeTimeoutMs);
     } catch (error) {
       this.#client?.end().catch(() => undefined);

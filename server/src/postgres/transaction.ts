@@ -26,6 +26,8 @@ export interface TransactionOptions {
   readonly lockTimeout?: number;
   /** Milliseconds that this transaction may idle before PostgreSQL ends it, where the session has no such limit. */
   readonly idleTimeout?: number;
+  /** For work that no caller learns of: reads need not see what it writes. */
+  readonly isBackground?: boolean;
   /** Planner features to switch off in this transaction. */
   readonly plannerOff?: readonly PlannerFeature[];
 }
@@ -62,18 +64,22 @@ export async function runTransaction<T>(
   work: (tx: Tx) => Promise<T>,
   sending: Sending,
   options: TransactionOptions,
-): Promise<T> {
+): Promise<{ readonly result: T; readonly hasWritten: boolean }> {
   const run = (text: string) => probe.unlessAway(client.query(queryConfig({ text, values: [] }, sending)));
   let committing = false;
+  let hasWritten = false;
+  const onWrite = () => {
+    hasWritten = true;
+  };
   try {
     await run(beginText(options));
-    const result = await work(transactionOn(client, probe, sending));
+    const result = await work(transactionOn(client, probe, sending, onWrite));
     committing = true;
     const { command } = await run('COMMIT');
     // COMMIT of a failed transaction reports ROLLBACK; acknowledging it would lose the write.
     if (command !== 'COMMIT') throw new Error('the transaction was rolled back at commit');
     client.release();
-    return result;
+    return { result, hasWritten };
   } catch (error) {
     if (isConnectionLost(error)) {
       client.release(true);
@@ -88,7 +94,12 @@ export async function runTransaction<T>(
   }
 }
 
-function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending): Tx {
+/** False only of a change that found no row: what polls in vain writes nothing that a read would have to see. */
+export function hasChanged({ command, rowCount }: pg.QueryResult): boolean {
+  return rowCount !== 0 || command === 'SELECT';
+}
+
+function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending, onWrite: () => void): Tx {
   const query: Tx['query'] = async <Row extends object>(statement: Parameters<Tx['query']>[0]) =>
     (await probe.unlessAway(client.query<Row>(queryConfig(statement, sending)))).rows;
   const tx: Tx = {
@@ -96,7 +107,11 @@ function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending): T
     transaction: (part) => part(tx),
     query,
     // The COMMIT that follows decides whether it happened.
-    write: query,
+    write: async <Row extends object>(statement: Parameters<Tx['write']>[0]) => {
+      const result = await probe.unlessAway(client.query<Row>(queryConfig(statement, sending)));
+      if (hasChanged(result)) onWrite();
+      return result.rows;
+    },
     rows: async <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
       (await probe.unlessAway(client.query<Row>(tupleConfig(statement, sending)))).rows,
   };

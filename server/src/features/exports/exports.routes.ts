@@ -1,5 +1,6 @@
 import { imports as contract } from '@kohort/contract';
 import Negotiator from 'negotiator';
+import { consistencyOf } from '../../http/consistency.ts';
 import type { Router } from '../../http/route.ts';
 import { type ExportContext, type ExportFormat, openExport } from './exports.ts';
 
@@ -18,7 +19,12 @@ export function formatFor(accept: string | undefined): ExportFormat {
 export function exportRoutes({ route }: Router, context: ExportContext): void {
   route(contract.exportMembers, async ({ params, caller, request, reply }) => {
     const format = formatFor(request.headers.accept);
-    const stream = await openExport(context, { slug: params.slug, format, caller: caller.actor });
+    const stream = await openExport(context, {
+      slug: params.slug,
+      format,
+      caller: caller.actor,
+      consistency: consistencyOf(request.headers),
+    });
     reply
       .type(types[format])
       .header('vary', 'accept')

@@ -1,19 +1,21 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
+import type { Consistency } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
-import { eachMember, type Member, type ReadContext } from '../memberships/memberships.ts';
+import { type ConsistentReader, eachMember, type Member, type ReadContext } from '../memberships/memberships.ts';
 import { quote } from '../reports/reports.ts';
 
 export type ExportFormat = 'csv' | 'ndjson';
 
-export interface ExportContext extends ReadContext {
+export interface ExportContext {
+  readonly readSet: ConsistentReader<ReadContext>;
   /** Each export holds a connection for as long as its reader takes. */
   readonly places: AtMost;
 }
 
-export function exportContext({ db, definitions }: ReadContext): ExportContext {
+export function exportContext(readSet: ConsistentReader<ReadContext>): ExportContext {
   const refusal = 'Too many exports are being read. Try again shortly.';
-  return { db, definitions, places: new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 }) };
+  return { readSet, places: new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 }) };
 }
 
 /** Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
@@ -30,33 +32,46 @@ const formats: Readonly<Record<ExportFormat, { header: string; line: (member: Me
   },
 };
 
+export interface Export {
+  readonly slug: string;
+  readonly format: ExportFormat;
+  readonly caller: string;
+  readonly consistency: Consistency;
+}
+
 /** Begins to write; rejects while there is still time for an answer that says why. */
-export async function openExport(
-  context: ExportContext,
-  { slug, format, caller }: { readonly slug: string; readonly format: ExportFormat; readonly caller: string },
-): Promise<Readable> {
-  const leave = context.places.enter(caller);
+export async function openExport({ readSet, places }: ExportContext, asked: Export): Promise<Readable> {
+  const leave = places.enter(asked.caller);
+  try {
+    return await readSet(asked.consistency, (on) => begin(on, asked, leave));
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+/** `onEnd` is called when the export that has begun is over. */
+async function begin(context: ReadContext, { slug, format }: Export, onEnd: () => void): Promise<Readable> {
   const { header, line } = formats[format];
   const out = new PassThrough();
   const begun = Promise.withResolvers<void>();
   let isFirst = true;
-  eachMember(context, slug, async (batch) => {
+  const written = eachMember(context, slug, async (batch) => {
     const text = (isFirst ? header : '') + batch.map(line).join('');
     isFirst = false;
     begun.resolve();
     if (out.destroyed) throw new Error('the reader went away');
     // A slow reader slows the export down; one that leaves ends it.
     if (!out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
-  })
-    .then(
-      () => out.end(),
-      (error) => {
-        begun.reject(error);
-        out.destroy(error);
-      },
-    )
-    .finally(leave);
+  }).then(
+    () => out.end(),
+    (error) => {
+      begun.reject(error);
+      out.destroy(error);
+    },
+  );
   out.on('error', () => undefined);
   await begun.promise;
+  void written.finally(onEnd);
   return out;
 }

@@ -99,11 +99,13 @@ export class Deriver {
   async turn(): Promise<'idle' | 'worked'> {
     const { db, definitions, onTold, ...sizes } = this.#options;
     await this.#sweep();
-    const turn = await db.transaction((tx) => takeTurn(tx, definitions.current, this.#memory, sizes), {
+    const { current } = definitions;
+    const turn = await db.transaction((tx) => takeTurn(tx, current, this.#memory, sizes), {
       isolation: 'repeatable read',
+      isBackground: true,
     });
     if (turn === 'idle') return 'idle';
-    if ('revision' in turn) await definitionsAt(definitions, turn.revision);
+    if ('revision' in turn) await definitionsAt(definitions, turn.revision, current);
     else if (turn.told > 0) {
       this.told += turn.told;
       onTold();

@@ -12,6 +12,8 @@ const { listUserSegments, addToSegment } = contract;
 
 export interface FastCallSettings {
   readonly segmentsOf: SegmentsOfUser;
+  /** For those who ask with `Consistency: eventual`. */
+  readonly eventual: { readonly segmentsOf: SegmentsOfUser };
   readonly ledger: Ledger;
   readonly known: (token: string) => Caller | undefined;
   readonly seedIsOpen: boolean;
@@ -25,6 +27,10 @@ const ONLY_SLUG = new RegExp(
   ['^', '\\{', '"slug"', ':', `"(${slugPattern.slice(1, -1)})"`, '\\}', '$'].join('[ \\t\\n\\r]*'),
 );
 
+function isPlainConsistency({ consistency }: IncomingHttpHeaders): boolean {
+  return consistency === undefined || consistency === 'eventual' || consistency === 'strong';
+}
+
 function readUser(text: string): UserRef | undefined {
   try {
     return parseUserRef(text.includes('%') ? decodeURIComponent(text) : text);
@@ -34,12 +40,19 @@ function readUser(text: string): UserRef | undefined {
 }
 
 /** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Whatever is not plainly right is left to the framework. */
-export function fastCallsOf({ segmentsOf, ledger, known, seedIsOpen, observerOf }: FastCallSettings): FastCall[] {
+export function fastCallsOf({
+  segmentsOf,
+  eventual,
+  ledger,
+  known,
+  seedIsOpen,
+  observerOf,
+}: FastCallSettings): FastCall[] {
   const admit = (endpoint: Endpoint, headers: IncomingHttpHeaders, user: string) =>
     admitAtOnce(endpoint, headers, known, { user, seedIsOpen });
 
-  async function listOf(user: UserRef): Promise<string> {
-    const body = await segmentsOf(user);
+  async function listOf(user: UserRef, { consistency }: IncomingHttpHeaders): Promise<string> {
+    const body = await (consistency === 'eventual' ? eventual.segmentsOf(user) : segmentsOf(user));
     if (body === undefined) throw unknownUser();
     return body;
   }
@@ -55,8 +68,9 @@ export function fastCallsOf({ segmentsOf, ledger, known, seedIsOpen, observerOf 
       pattern: SEGMENTS_OF_USER,
       observe: observerOf('GET', fastifyPath(listUserSegments.path)),
       answer([, text = ''], { headers }) {
+        if (!isPlainConsistency(headers)) return undefined;
         const user = admit(listUserSegments, headers, text) && readUser(text);
-        return user && listOf(user);
+        return user && listOf(user, headers);
       },
     },
     {

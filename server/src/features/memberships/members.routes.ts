@@ -1,4 +1,10 @@
-import { type Body, segments as contract, invalid, memberships as ofMemberships } from '@kohort/contract';
+import {
+  type Body,
+  type Consistency,
+  segments as contract,
+  invalid,
+  memberships as ofMemberships,
+} from '@kohort/contract';
 import type { Caller } from '../../http/caller.ts';
 import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
@@ -19,7 +25,7 @@ import { overridesPage } from './read/overrides.ts';
 import type { SampleRow } from './read/preview.sql.ts';
 import { previewOf } from './read/preview.ts';
 import { previewOfChange } from './read/preview-change.ts';
-import type { ReadContext } from './read/with-definitions.ts';
+import type { ConsistentReader, ReadContext } from './read/with-definitions.ts';
 
 type KeyTags = Caller['tags'];
 
@@ -27,6 +33,7 @@ export interface MembersContext extends ReadContext {
   readonly cursors: Cursors;
   readonly attributes: AttributesContext;
   readonly questions: Questions;
+  readonly readSet: ConsistentReader<ReadContext>;
 }
 
 /** Calls about all users. Each is answered at once or, where the caller prefers, by a job that has more time. */
@@ -41,15 +48,19 @@ function listRoutes(router: Router, context: MembersContext): void {
   const { questions } = context;
   routeQuestion(router, questions, contract.listMembers, {
     check: ({ params }) => refuseUnknown(context, [params.slug]),
-    async answer({ params, query }, timeoutMs) {
-      const { users, next_cursor } = await membersPage(within(context, timeoutMs), params.slug, query);
+    async answer({ params, query, consistency }, timeoutMs) {
+      const { users, next_cursor } = await ask(context, { consistency, timeoutMs }, (on) =>
+        membersPage(on, params.slug, query),
+      );
       return { users: users.map(shownMember), next_cursor };
     },
   });
 
   routeQuestion(router, questions, contract.countMembers, {
     check: ({ params }) => refuseUnknown(context, [params.slug]),
-    answer: async ({ params }, timeoutMs) => ({ count: await countOfMembers(within(context, timeoutMs), params.slug) }),
+    answer: async ({ params, consistency }, timeoutMs) => ({
+      count: await ask(context, { consistency, timeoutMs }, (on) => countOfMembers(on, params.slug)),
+    }),
   });
 }
 
@@ -72,9 +83,9 @@ function previewRoutes(router: Router, context: MembersContext): void {
   const { questions, attributes } = context;
   routeQuestion(router, questions, contract.previewSegment, {
     check: ({ body, tags }) => readSeen(context, body, tags),
-    async answer({ body, tags }, timeoutMs) {
+    async answer({ body, tags, consistency }, timeoutMs) {
       const { fields } = await readSeen(context, body, tags);
-      const { sample, ...counted } = await previewOf(within(context, timeoutMs), fields);
+      const { sample, ...counted } = await ask(context, { consistency, timeoutMs }, (on) => previewOf(on, fields));
       return {
         ...counted,
         sample: sample.map(shown),
@@ -88,9 +99,9 @@ function previewRoutes(router: Router, context: MembersContext): void {
       await readSeen(context, body, tags);
       await refuseUnknown(context, [params.slug]);
     },
-    async answer({ params, body, tags }, timeoutMs) {
+    async answer({ params, body, tags, consistency }, timeoutMs) {
       const change = await readSeen(context, body, tags);
-      const preview = await previewOfChange(within(context, timeoutMs), params.slug, change);
+      const preview = await ask(context, { consistency, timeoutMs }, (on) => previewOfChange(on, params.slug, change));
       const { sample_entering, sample_leaving, ...counted } = preview;
       return {
         ...counted,
@@ -109,16 +120,30 @@ function overlapRoute(router: Router, context: MembersContext): void {
       await checkSlugs(context, segments, tags);
       await refuseUnknown(context, segments);
     },
-    async answer({ body: { segments }, tags }, timeoutMs) {
+    async answer({ body: { segments }, tags, consistency }, timeoutMs) {
       await checkSlugs(context, segments, tags);
-      const { counts, pairs, all, any } = await overlapOf(within(context, timeoutMs), segments);
+      const { counts, pairs, all, any } = await ask(context, { consistency, timeoutMs }, (on) =>
+        overlapOf(on, segments),
+      );
       return { counts, pairs: [...pairs], all, any };
     },
   });
 }
 
-function within(context: MembersContext, timeoutMs: number | undefined): MembersContext {
-  return timeoutMs === undefined ? context : { ...context, timeoutMs };
+interface Terms {
+  readonly consistency: Consistency;
+  readonly timeoutMs: number | undefined;
+}
+
+/** Runs the question where it may be answered. */
+function ask<T>(
+  context: MembersContext,
+  { consistency, timeoutMs }: Terms,
+  question: (on: MembersContext) => Promise<T>,
+): Promise<T> {
+  return context.readSet(consistency, (where) =>
+    question({ ...context, ...where, ...(timeoutMs !== undefined && { timeoutMs }) }),
+  );
 }
 
 /** @throws Problem 404, before a job is made of a question about a segment that does not exist. */

@@ -1,5 +1,7 @@
 import { type Body, memberships as contract, invalid, maxListEntries, parseTime, parseUserRef } from '@kohort/contract';
+import type { FastifyRequest } from 'fastify';
 import type { AtMost } from '../../concurrency/at-most.ts';
+import { consistencyOf } from '../../http/consistency.ts';
 import { listPieces, sendJsonPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Db } from '../../postgres/database.ts';
@@ -53,13 +55,23 @@ function readMemberChanges({ add = [], remove = [] }: Body<typeof contract.chang
   return changes;
 }
 
-/** The ways to ask about users; the coalesced ones share their statements with the fast path. */
-export interface MembershipReads {
+/** The ways to ask about users as they are now; calls at the same time share statements. */
+export interface CoalescedReads {
   readonly segmentsOf: SegmentsOfUser;
   readonly resolve: Resolve;
   readonly stateOf: StateOfUser;
+}
+
+/** All ways to ask about users; the coalesced ones share their statements with the fast path. */
+export interface MembershipReads extends CoalescedReads {
+  /** For those who ask with `Consistency: eventual`. */
+  readonly eventual: CoalescedReads;
   readonly past: PastContext;
   readonly largeAnswers: AtMost;
+}
+
+function readsFor(reads: MembershipReads, { headers }: FastifyRequest): CoalescedReads {
+  return consistencyOf(headers) === 'eventual' ? reads.eventual : reads;
 }
 
 export function membershipRoutes(router: Router, reads: MembershipReads, ledger: Ledger, once: Once): void {
@@ -68,36 +80,35 @@ export function membershipRoutes(router: Router, reads: MembershipReads, ledger:
 }
 
 function readRoutes({ route }: Router, reads: MembershipReads, db: Db): void {
-  const { segmentsOf, resolve, stateOf, past } = reads;
-
-  route(contract.listUserSegments, async ({ params, query, caller }) => {
+  route(contract.listUserSegments, async ({ params, query, caller, request }) => {
     const user = parseUserRef(params.user);
     const at = query.at === undefined ? undefined : parseTime(query.at);
-    if (at) return { segments: await segmentsAt(past, user, at, caller.tags) };
-    const body = await segmentsOf(user);
+    if (at) return { segments: await segmentsAt(reads.past, user, at, caller.tags) };
+    const body = await readsFor(reads, request).segmentsOf(user);
     if (body === undefined) throw unknownUser();
     const slugs = slugsOf(body);
     const seen = await seenSlugs(db, caller.tags, slugs);
     return { segments: slugs.filter((slug) => seen.has(slug)) };
   });
 
-  route(contract.explainPair, async ({ params }) => {
+  route(contract.explainPair, async ({ params, request }) => {
+    const { stateOf } = readsFor(reads, request);
     const { expires_at, ...why } = await explain(stateOf, parseUserRef(params.user), params.slug);
     return { ...why, expires_at: expires_at?.toISOString() ?? null };
   });
 
-  route(contract.listMemberships, async ({ params, caller, reply }) => {
-    const memberships = await membershipsOf(reads, parseUserRef(params.user), {
+  route(contract.listMemberships, async ({ params, caller, request, reply }) => {
+    const memberships = await membershipsOf({ ...reads, ...readsFor(reads, request) }, parseUserRef(params.user), {
       caller: caller.actor,
       seenBy: (ids) => seenIds(db, caller.tags, ids),
     });
     return sendJsonPieces(reply, listPieces('memberships', memberships));
   });
 
-  route(contract.resolve, async ({ body, caller, reply }) => {
+  route(contract.resolve, async ({ body, caller, request, reply }) => {
     const users = body.users.map((text, i) => parseUserRef(text, `/body/users/${i}`));
     const segments = caller.tags ? await slugsWithTags(db, caller.tags, body.segments) : body.segments;
-    const bodies = await resolve({ users, segments });
+    const bodies = await readsFor(reads, request).resolve({ users, segments });
     return sendJsonPieces(reply, resolvedPieces(body.users, bodies));
   });
 }

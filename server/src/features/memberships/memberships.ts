@@ -7,7 +7,7 @@ export { isIn, type MemberSql, memberSql, nobody, ownOverride } from './read/mem
 export { countOf, countOfMembers, eachLetIn, eachMember, type Member } from './read/members-of-segment.ts';
 export { inOneMoment } from './read/one-moment.ts';
 export type { PairOf, SeenPair } from './read/pair.ts';
-export type { ReadContext } from './read/with-definitions.ts';
+export type { ConsistentReader, ReadContext, Reader } from './read/with-definitions.ts';
 export { stands } from './stands.sql.ts';
 export { completeHistory, sweepExpired, sweepSome } from './write/expiry.ts';
 export {

@@ -1,6 +1,15 @@
-import { type Answer, type Body, type Endpoint, type Params, Problem, type Query } from '@kohort/contract';
+import {
+  type Answer,
+  type Body,
+  type Consistency,
+  type Endpoint,
+  type Params,
+  Problem,
+  type Query,
+} from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '../../http/caller.ts';
+import { consistencyOf } from '../../http/consistency.ts';
 import type { Call, Router } from '../../http/route.ts';
 import { JobFailed, type JobKind, noCounts } from '../../jobs/queue.ts';
 import type { Database } from '../../postgres/database.ts';
@@ -12,6 +21,7 @@ export interface Question<E extends Endpoint> {
   readonly query: Query<E>;
   readonly body: Body<E>;
   readonly tags: Caller['tags'];
+  readonly consistency: Consistency;
 }
 
 type AnswerLater = (asked: unknown) => Promise<unknown>;
@@ -25,6 +35,8 @@ export interface Questions {
 
 /** The time limit of a question that runs as a job. */
 const jobTimeoutMs = 600_000;
+/** Of questions that an older build has queued. */
+const usual = { consistency: 'usual' } as const;
 /** Questions of one caller that wait or run. */
 const maxOpen = 20;
 
@@ -67,9 +79,9 @@ export function routeQuestion<const E extends Endpoint>(
   { check, answer }: QuestionHandlers<E>,
 ): void {
   // What is stored was validated by the schemas of this very endpoint before.
-  questions.answers.set(endpoint.id, (asked) => answer(asked as Question<E>, jobTimeoutMs));
+  questions.answers.set(endpoint.id, (asked) => answer({ ...usual, ...(asked as Question<E>) }, jobTimeoutMs));
   route(endpoint, async ({ params, query, body, caller, request, reply }: Call<E>) => {
-    const question = { params, query, body, tags: caller.tags };
+    const question = { params, query, body, tags: caller.tags, consistency: consistencyOf(request.headers) };
     if (!prefersAsync(request.headers.prefer)) return answer(question);
     await check(question);
     return accepted(reply, await queue(questions, endpoint, question, caller.actor));

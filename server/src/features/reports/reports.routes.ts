@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
 import { addressSubject } from '../../http/address.ts';
+import { consistencyOf } from '../../http/consistency.ts';
 import { baseUrlOf } from '../../http/host.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
@@ -22,7 +23,10 @@ export function reportRoutes({ route }: Router, context: ReportContext, once: On
   });
 
   route(contract.downloadReport, async ({ params, request, reply }) => {
-    const lines = linesOfReport(context, params.report, addressSubject(request.ip));
+    const lines = linesOfReport(context, params.report, {
+      address: addressSubject(request.ip),
+      consistency: consistencyOf(request.headers),
+    });
     // The first line is drawn before the answer begins: whatever is wrong by then still has a status of its own.
     const first = await lines.next();
     reply

@@ -1,9 +1,9 @@
-import { invalid, Problem, type UserRef } from '@kohort/contract';
+import { type Consistency, invalid, Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
 import { tagsOfKey } from '../keys/keys.ts';
-import { sweepExpired } from '../memberships/memberships.ts';
+import { type ConsistentReader, type ReadContext, sweepExpired } from '../memberships/memberships.ts';
 import { unknownSegment } from '../segments/segments.ts';
 import { readUser } from '../users/users.ts';
 import { csvLine } from './csv.ts';
@@ -25,15 +25,20 @@ export interface ReportRequest {
 
 export interface ReportContext {
   readonly db: Database;
+  readonly readSet: ConsistentReader<ReadContext>;
   readonly links: ReportLinks;
   /** Each report holds a connection for as long as its reader takes. */
   readonly places: AtMost;
 }
 
-export function reportContext({ db, secret }: { db: Database; secret: string }): ReportContext {
+export function reportContext({
+  db,
+  readSet,
+  secret,
+}: Pick<ReportContext, 'db' | 'readSet'> & { readonly secret: string }): ReportContext {
   const refusal = 'Too many reports are being read. Try again shortly.';
   const places = new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 });
-  return { db, links: createReportLinks(secret), places };
+  return { db, readSet, links: createReportLinks(secret), places };
 }
 
 const linkLivesMs = 60 * 60 * 1_000;
@@ -90,10 +95,10 @@ function unknownReport(): Problem {
  * @throws Problem 404 for a link that is not ours or has expired.
  */
 export async function* linesOfReport(
-  { db, links, places }: ReportContext,
+  { db, readSet, links, places }: ReportContext,
   link: string,
   /** Who reads has no name here; an address has its share. */
-  address: string,
+  { address, consistency }: { readonly address: string; readonly consistency: Consistency },
 ): AsyncGenerator<string, void, undefined> {
   const scope = links.open(link, new Date());
   if (!scope) throw unknownReport();
@@ -103,10 +108,14 @@ export async function* linesOfReport(
   const leave = places.enter(address);
   try {
     await sweepExpired(db);
-    const rows = db.stream<ReportRow>(reportQuery(scope, keyTags), {
-      batch: batchRows,
-      statementTimeout: statementTimeoutMs,
-    });
+    const rows = await readSet(consistency, (on) =>
+      begun(
+        on.db.stream<ReportRow>(reportQuery(scope, keyTags), {
+          batch: batchRows,
+          statementTimeout: statementTimeoutMs,
+        }),
+      ),
+    );
     // The header leaves with the first rows, so that a query that fails fails before anything was answered.
     let pending = csvLine(header);
     for await (const batch of rows) {
@@ -116,5 +125,22 @@ export async function* linesOfReport(
     if (pending !== '') yield pending;
   } finally {
     leave();
+  }
+}
+
+/** Resolves once the first rows are there: until then another database can be asked instead. */
+async function begun<T>(rows: AsyncGenerator<T, void, undefined>): Promise<AsyncGenerator<T, void, undefined>> {
+  const first = await rows.next();
+  return resumed(first, rows);
+}
+
+async function* resumed<T>(
+  first: IteratorResult<T, void>,
+  rest: AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  try {
+    for (let next = first; !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return();
   }
 }

@@ -14,8 +14,23 @@ export function createDefinitionCache(db: Db): DefinitionCache {
   return { db, current: definitionsOf(-1, []), refreshing: undefined };
 }
 
-/** Definitions of at least this revision. */
-export async function definitionsAt(cache: DefinitionCache, revision: number): Promise<Definitions> {
+/**
+ * Drops what is in memory. After a failover the database may lack the last changes, and count other ones by the same revisions.
+ */
+export function forgetDefinitions(cache: DefinitionCache): void {
+  cache.current = definitionsOf(-1, []);
+}
+
+/**
+ * Definitions of at least this revision, which a statement saw that was given the definitions `given`. Revisions only grow: a
+ * lower one than was given is of a database that has lost changes.
+ */
+export async function definitionsAt(
+  cache: DefinitionCache,
+  revision: number,
+  given?: Definitions,
+): Promise<Definitions> {
+  if (given && revision < given.revision && cache.current === given) forgetDefinitions(cache);
   while (cache.current.revision < revision) await (cache.refreshing ?? startRefresh(cache));
   return cache.current;
 }
@@ -36,15 +51,18 @@ function startRefresh(cache: DefinitionCache): Promise<Definitions> {
 
 async function refresh(cache: DefinitionCache): Promise<Definitions> {
   // Only what changed is read again; a fresh start reads everything, since every revision is above -1.
-  const { revision, segments } = await selectChangedSince(cache.db, cache.current.revision);
-  if (revision !== cache.current.revision) {
-    const byId = new Map(cache.current.byId);
+  const base = cache.current;
+  const { revision, segments } = await selectChangedSince(cache.db, base.revision);
+  if (revision !== base.revision) {
+    const byId = new Map(base.byId);
     const turns = new Turns();
     for (const segment of segments) {
       if (segment.deleted_at) byId.delete(segment.id);
       else byId.set(segment.id, compileDefinition(segment));
       if (turns.isOver) await turns.pause();
     }
+    // Dropped meanwhile: what changed since is not all then.
+    if (cache.current !== base) return refresh(cache);
     cache.current = definitionsOf(revision, byId.values());
   }
   return cache.current;

@@ -18,7 +18,7 @@ import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { type OverrideRow, readStanding, selectStates, type UserState } from './explain.sql.ts';
 import { answerTooLarge, largeEntries, maxAnswerBytes } from './large-answers.ts';
-import { type ReadContext, withDefinitions } from './with-definitions.ts';
+import { type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
 /** A user's state together with the definitions that were current for the same statement. */
 export interface SeenUser {
@@ -57,11 +57,11 @@ async function readStates({ db, definitions }: ReadContext, refs: readonly UserR
 }
 
 export function coalesceStateOfUser(
-  context: ReadContext,
+  read: Reader<ReadContext>,
   observe: (callers: number, waitedMs: number) => void,
 ): StateOfUser {
   return coalesce({
-    run: (refs) => readStates(context, refs),
+    run: (refs) => read((context) => readStates(context, refs)),
     maxBatch: 256,
     concurrency: 3,
     maxWaiting: 10_000,

@@ -86,7 +86,10 @@ it('equal users are looked up once, and a narrowed question asks for no more tha
     db: Object.assign(Object.create(service.db), db),
   };
   await freshDefinitions(definitions);
-  const ask = coalesceResolve(context, () => undefined);
+  const ask = coalesceResolve(
+    (read) => read(context),
+    () => undefined,
+  );
   const users = [{ id: user }, { id: 1 }, { id: user }];
   expect((await ask({ users, segments: undefined })).map((body) => body?.length)).toEqual([
     expect.any(Number),
@@ -107,7 +110,10 @@ it('equal users are looked up once, and a narrowed question asks for no more tha
 it('few large answers are built at once, and one caller has half of the places', async () => {
   const definitions = createDefinitionCache(service.db);
   const reads = {
-    stateOf: coalesceStateOfUser({ db: service.db, definitions }, () => undefined),
+    stateOf: coalesceStateOfUser(
+      (read) => read({ db: service.db, definitions }),
+      () => undefined,
+    ),
     largeAnswers: largeAnswerPlaces(),
   };
   const building = { mine: 0, theirs: 0 };
@@ -149,7 +155,10 @@ it('a user whom many ask about at once is read once', async () => {
   const definitions = createDefinitionCache(service.db);
   await freshDefinitions(definitions);
   const reading = { definitions, db: Object.assign(Object.create(service.db), db) };
-  const stateOf = coalesceStateOfUser(reading, () => undefined);
+  const stateOf = coalesceStateOfUser(
+    (read) => read(reading),
+    () => undefined,
+  );
   const externalId = 'of many lists';
   const refs = [{ externalId }, { id: user }, { externalId }, { externalId: 'none' }, { externalId }, { id: user }];
   const states = await Promise.all(refs.map((ref) => stateOf(ref)));

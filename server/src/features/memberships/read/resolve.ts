@@ -13,7 +13,7 @@ import {
   type SegmentsContext,
   segmentsOf,
 } from './segments-of-user.ts';
-import { type AtRevision, withDefinitions } from './with-definitions.ts';
+import { type AtRevision, type Reader, withDefinitions } from './with-definitions.ts';
 
 export interface ResolveAsk {
   readonly users: readonly UserRef[];
@@ -139,11 +139,11 @@ function isWhole({ segments }: ResolveAsk): boolean {
 
 /** So large that few share a statement; bounded all the same, or they would take every connection. */
 export function coalesceResolve(
-  context: SegmentsContext,
+  read: Reader<SegmentsContext>,
   observe: (callers: number, waitedMs: number) => void,
 ): Resolve {
   return coalesce({
-    run: (asks) => resolveAll(context, asks),
+    run: (asks) => read((context) => resolveAll(context, asks)),
     maxBatch: 4,
     concurrency: 2,
     maxWaiting: 500,

@@ -6,7 +6,7 @@ import type { Definitions } from '../../../segmentation/definition.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { answerTooLarge } from './large-answers.ts';
 import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
-import { type AtRevision, type ReadContext, withDefinitions } from './with-definitions.ts';
+import { type AtRevision, type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
 /**
  * The segments of a user as the body that answers the fast path, `{"segments":["A","B"]}`, sorted. One text takes half the
@@ -185,11 +185,11 @@ export async function segmentsOf(
 export type SegmentsOfUser = Coalesced<UserRef, SegmentsBody | undefined>;
 
 export function coalesceSegmentsOfUser(
-  context: SegmentsContext,
+  read: Reader<SegmentsContext>,
   observe: (callers: number, waitedMs: number) => void,
 ): SegmentsOfUser {
   return coalesce({
-    run: (refs) => segmentsOf(context, refs),
+    run: (refs) => read((context) => segmentsOf(context, refs)),
     maxBatch: 256,
     concurrency: 3,
     maxWaiting: 10_000,

@@ -1,4 +1,4 @@
-import { Problem } from '@kohort/contract';
+import { type Consistency, Problem } from '@kohort/contract';
 import type { Database } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { type DefinitionCache, definitionsAt } from '../../segments/segments.ts';
@@ -25,9 +25,19 @@ export async function withDefinitions<T>(
   read: (current: Definitions) => Promise<AtRevision<T>>,
 ): Promise<T> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const seen = await read(definitions.current);
+    const { current } = definitions;
+    const seen = await read(current);
     if ('answer' in seen) return seen.answer;
-    await definitionsAt(definitions, seen.revision);
+    await definitionsAt(definitions, seen.revision, current);
   }
   throw new Problem('overloaded', 'The definitions of segments keep changing. Try again shortly.', { retryAfter: 1 });
 }
+
+/** Runs a read on whatever database may answer it. */
+export type Reader<Context> = <T>(read: (context: Context) => Promise<T>) => Promise<T>;
+
+/** Likewise, given how much older than the last write its answer may be. */
+export type ConsistentReader<Context> = <T>(
+  consistency: Consistency,
+  read: (context: Context) => Promise<T>,
+) => Promise<T>;
