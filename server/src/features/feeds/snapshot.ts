@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
-import { Problem } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
 import type { Database } from '../../postgres/database.ts';
 import { type FeedRow, type SnapshotRow, snapshotOf } from './feeds.sql.ts';
-import { cursorOf, type FeedsContext } from './feeds.ts';
+import { cursorOf, type FeedsContext, refuseUnready } from './feeds.ts';
 
 const batchRows = 2_000;
 const statementTimeoutMs = 60_000;
@@ -42,9 +41,7 @@ export async function openSnapshot(
   feed: FeedRow,
   caller: string,
 ): Promise<Readable> {
-  if (!feed.is_ready) {
-    throw new Problem('overloaded', 'The feed is being prepared. Try again shortly.', { retryAfter: 1 });
-  }
+  refuseUnready(feed);
   const leave = places.enter(caller);
   const out = new PassThrough();
   const begun = Promise.withResolvers<void>();
