@@ -55,7 +55,7 @@ const idleTimeoutMs = 30_000;
 const idleInTransactionTimeoutMs = 30_000;
 const connectionLifetimeSeconds = 3_600;
 
-/** The fast path prepares its statements by name, and sends only so many at a time. */
+/** The fast path, and the look-ups of who calls, prepare their statements by name and send only so many at a time. */
 function isOfFastPath(statement: Sql | Statement): boolean {
   return 'name' in statement && statement.name !== undefined;
 }

@@ -2,6 +2,7 @@ import type { Role } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
+import { named } from '../../postgres/statement.ts';
 
 export interface CredentialRow {
   readonly user_id: number;
@@ -30,8 +31,13 @@ export async function insertAccount(
 }
 
 export function findCredential(db: Db, lowered: string): Promise<CredentialRow[]> {
-  return db.query<CredentialRow>(sql`
-    SELECT user_id, username, password_hash, disabled FROM accounts WHERE lower(username) = ${lowered}`);
+  return db.query<CredentialRow>(
+    named(
+      'auth-credential',
+      sql`
+    SELECT user_id, username, password_hash, disabled FROM accounts WHERE lower(username) = ${lowered}`,
+    ),
+  );
 }
 
 /** Opens a session if the password is still the one that was checked. The lock waits for a change under way. */
@@ -40,13 +46,18 @@ export function insertSession(
   { user_id, password_hash }: CredentialRow,
   ttl: number,
 ): Promise<{ id: string; expires_at: number }[]> {
-  return db.write<{ id: string; expires_at: number }>(sql`
+  return db.write<{ id: string; expires_at: number }>(
+    named(
+      'auth-open-session',
+      sql`
     INSERT INTO sessions (id, user_id, expires_at)
     SELECT gen_random_uuid(), user_id, date_trunc('second', statement_timestamp()) + make_interval(secs => ${ttl}::int)
     FROM accounts
     WHERE user_id = ${user_id} AND password_hash = ${password_hash} AND NOT disabled
     FOR SHARE
-    RETURNING id, EXTRACT(EPOCH FROM expires_at) AS expires_at`);
+    RETURNING id, EXTRACT(EPOCH FROM expires_at) AS expires_at`,
+    ),
+  );
 }
 
 export interface SessionRow {
@@ -57,10 +68,15 @@ export interface SessionRow {
 
 /** Those of the sessions that are valid now. */
 export function findSessions(db: Db, ids: readonly string[]): Promise<SessionRow[]> {
-  return db.query<SessionRow>(sql`
+  return db.query<SessionRow>(
+    named(
+      'auth-sessions',
+      sql`
     SELECT sessions.id, sessions.user_id, accounts.role
     FROM sessions JOIN accounts USING (user_id)
-    WHERE sessions.id = ANY (${ids}::uuid[]) AND sessions.expires_at > statement_timestamp() AND NOT accounts.disabled`);
+    WHERE sessions.id = ANY (${ids}::uuid[]) AND sessions.expires_at > statement_timestamp() AND NOT accounts.disabled`,
+    ),
+  );
 }
 
 export function deleteSession(db: Db, id: string): Promise<object[]> {

@@ -1,5 +1,6 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
+import { named } from '../../postgres/statement.ts';
 import { accountMemory, blocks, freeFailures } from './backoff.ts';
 
 export type ThrottleKind = 'sign_in_account' | 'sign_in_address' | 'sign_up_address';
@@ -13,13 +14,18 @@ export interface ThrottleRow {
 }
 
 export function readSignInThrottles(db: Db, account: string, address: string): Promise<ThrottleRow[]> {
-  return db.query<ThrottleRow>(sql`
+  return db.query<ThrottleRow>(
+    named(
+      'auth-throttles',
+      sql`
     SELECT kind, attempts,
       EXTRACT(EPOCH FROM blocked_until - statement_timestamp()) AS blocked_for,
       EXTRACT(EPOCH FROM window_ends_at - statement_timestamp()) AS window_left
     FROM throttles
     WHERE (kind, subject) IN (('sign_in_account', ${account}), ('sign_in_address', ${address}))
-      AND window_ends_at > statement_timestamp()`);
+      AND window_ends_at > statement_timestamp()`,
+    ),
+  );
 }
 
 /** Counts an attempt before it is made, once the free failures are used up. Of many at once, one gets a row. */

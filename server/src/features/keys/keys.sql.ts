@@ -1,5 +1,6 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
+import { named } from '../../postgres/statement.ts';
 
 export type KeyRole = 'viewer' | 'editor' | 'browser';
 
@@ -78,7 +79,12 @@ export interface KeyByHashRow {
 
 /** Those of the keys that are valid now. */
 export function findKeysByHash(db: Db, hashes: readonly Buffer[]): Promise<KeyByHashRow[]> {
-  return db.query<KeyByHashRow>(sql`
+  return db.query<KeyByHashRow>(
+    named(
+      'auth-keys',
+      sql`
     SELECT id, role, tags, origins, key_hash, expires_at FROM api_keys
-    WHERE key_hash = ANY (${hashes}::bytea[]) AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
+    WHERE key_hash = ANY (${hashes}::bytea[]) AND (expires_at IS NULL OR expires_at > statement_timestamp())`,
+    ),
+  );
 }
