@@ -4,8 +4,7 @@ CREATE TABLE feed_due (
   segment_id bigint NOT NULL,
   user_id bigint NOT NULL,
   due_at timestamptz NOT NULL,
-  CONSTRAINT feed_due_pkey PRIMARY KEY (segment_id, user_id),
-  CONSTRAINT feed_due_segment_fkey FOREIGN KEY (segment_id) REFERENCES feed_segments ON DELETE CASCADE
+  CONSTRAINT feed_due_pkey PRIMARY KEY (segment_id, user_id)
 );
 CREATE INDEX feed_due_moment ON feed_due (due_at);
 ALTER TABLE feed_due SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
@@ -27,6 +26,9 @@ CREATE TABLE feed_rechecks (
 
 -- Up to which moment starts and ends have been seen to.
 ALTER TABLE feed_segments ADD COLUMN bounds_seen_to timestamptz NOT NULL DEFAULT clock_timestamp();
+
+CREATE INDEX feed_events_definition ON feed_events (seq) WHERE kind = 'definition';
+CREATE INDEX feed_events_single_user ON feed_events (user_id) WHERE NOT bulk;
 
 -- One row, changed by each turn of the one who tells: a turn whose snapshot is older than the end of the one before fails on it.
 CREATE TABLE feed_turns (

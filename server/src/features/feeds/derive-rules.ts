@@ -6,7 +6,7 @@ import { type Due, type DueRow, selectDue } from './due.sql.ts';
 import type { Moment } from './moment.ts';
 import type { FollowedRule, FollowedRules } from './rules.ts';
 import { courseOf, type Stage } from './stages.ts';
-import { type PastMoment, selectPastSubjects, selectSubjects } from './subjects.sql.ts';
+import { type PastMoment, type Subject, selectPastSubjects, selectSubjects } from './subjects.sql.ts';
 
 export interface OrderedStanding extends Standing {
   /** The place of the event that it belongs to. */
@@ -54,9 +54,9 @@ function concernedBy(events: readonly FeedEvent[], rules: FollowedRules): Concer
 
 /** The subjects of one turn. Of the past only those moments are read that matter. */
 class Subjects {
-  readonly #past = new Map<string, TimedSubject | undefined>();
+  readonly #past = new Map<string, Subject | undefined>();
   readonly #moments = new Map<string, PastMoment>();
-  #current: ReadonlyMap<number, TimedSubject> = new Map();
+  #current: ReadonlyMap<number, Subject> = new Map();
 
   wantPast(userId: number, at: number): void {
     this.#moments.set(`${userId} ${at}`, { userId, at: new Date(at) });
@@ -74,11 +74,11 @@ class Subjects {
   }
 
   current(userId: number): TimedSubject | undefined {
-    return this.#current.get(userId);
+    return this.#current.get(userId)?.();
   }
 
   past(userId: number, at: number): TimedSubject | undefined {
-    return this.#past.get(`${userId} ${at}`);
+    return this.#past.get(`${userId} ${at}`)?.();
   }
 }
 
@@ -181,7 +181,7 @@ export async function deriveFromTime(tx: Tx, moment: Moment, rows: readonly DueR
   );
   const derived: Derived = { standings: [], due: [] };
   for (const [order, { row, rule }] of concerned.entries()) {
-    const subject = subjects.get(row.user_id);
+    const subject = subjects.get(row.user_id)?.();
     if (!subject) continue;
     const stage: Stage = { order, at: row.due_at.getTime(), subject, cause: undefined, actor: 'system' };
     await addCourse(derived, moment, { rule, userId: row.user_id }, [stage]);

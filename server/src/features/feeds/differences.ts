@@ -95,7 +95,7 @@ async function compareOneByOne(
   const found: Difference[] = [];
   const due: Due[] = [];
   for (const [userId, subject] of subjects) {
-    const stage = { order: 0, at: now, subject, cause: undefined, actor: 'system' };
+    const stage = { order: 0, at: now, subject: subject(), cause: undefined, actor: 'system' };
     const { looks, due: at } = await turns.take(courseOf(rules.definitions, rule, [stage], now));
     const isIn = looks.at(-1)?.isIn ?? false;
     if (isIn !== told.has(userId)) found.push({ userId, isIn });

@@ -1,5 +1,6 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
+import { isSettled } from './told.sql.ts';
 
 /** When a user is to be looked at again in a segment; null for never. */
 export interface Due {
@@ -19,7 +20,7 @@ export function takeDue(tx: Tx, now: number, limit: number): Promise<DueRow[]> {
   return tx.write<DueRow>(sql`
     WITH due AS MATERIALIZED (
       SELECT d.segment_id, d.user_id FROM feed_due d
-      WHERE d.due_at <= ${new Date(now)}
+      WHERE d.due_at <= ${new Date(now)} AND ${isSettled}
       ORDER BY d.due_at
       LIMIT ${limit}
     ), taken AS (
@@ -42,6 +43,17 @@ export function selectDue(
     FROM feed_due d
     WHERE d.due_at <= ${new Date(now)}
       AND d.segment_id = ANY(${segmentIds}::bigint[]) AND d.user_id = ANY(${userIds}::bigint[])`);
+}
+
+/** Removes some of what was noted of a segment. Returns how many. */
+export async function forgetDue(tx: Tx, segmentId: number, limit: number): Promise<number> {
+  const rows = await tx.write(sql`
+    DELETE FROM feed_due d
+    WHERE d.segment_id = ${segmentId} AND d.user_id = ANY(ARRAY(
+      SELECT n.user_id FROM feed_due n WHERE n.segment_id = ${segmentId} ORDER BY n.user_id LIMIT ${limit}
+    ))
+    RETURNING 1 AS one`);
+  return rows.length;
 }
 
 /** Notes when to look again, in place of what was noted before. */

@@ -1,6 +1,7 @@
 import type { Tx } from '../../postgres/database.ts';
 import type { FeedEvent } from '../outbox/outbox.ts';
 import { markFollowed, unmarkFollowed } from '../segments/segments.ts';
+import { forgetDue } from './due.sql.ts';
 import { keepDefinitions } from './feeds.sql.ts';
 import {
   advanceMove,
@@ -63,7 +64,7 @@ export async function forgetSlice(tx: Tx, rows: number): Promise<boolean> {
     await keepDefinitions(tx);
     await beginForgetting(tx, segment_id);
     await unmarkFollowed(tx);
-  } else if ((await forgetMembers(tx, segment_id, rows)) < rows) {
+  } else if ((await forgetMembers(tx, segment_id, rows)) < rows && (await forgetDue(tx, segment_id, rows)) < rows) {
     await deleteSegmentTold(tx, segment_id);
   }
   return true;

@@ -15,7 +15,18 @@ interface SubjectRow {
   readonly overrides: readonly StoredOverride[] | null;
 }
 
-function subjectOf(row: SubjectRow): TimedSubject {
+/** A user who was read, and is parsed when they are looked at: to parse all of a statement at once would take long. */
+export type Subject = () => TimedSubject;
+
+function subjectOf(row: SubjectRow): Subject {
+  let parsed: TimedSubject | undefined;
+  return () => {
+    parsed ??= parse(row);
+    return parsed;
+  };
+}
+
+function parse(row: SubjectRow): TimedSubject {
   const overrides = (row.overrides ?? []).map(([segment, mode, expiresAt]): [number, TimedOverride] => [
     segment,
     { mode, expiresAt: expiresAt ?? Number.POSITIVE_INFINITY },
@@ -41,7 +52,7 @@ export async function selectSubjects(
   db: Db,
   userIds: readonly number[],
   segmentIds: readonly number[],
-): Promise<Map<number, TimedSubject>> {
+): Promise<Map<number, Subject>> {
   const rows = await db.query<SubjectRow>(sql`
     SELECT u.id, u.external_id, u.attributes::text AS attributes, ${overridesIn(segmentIds)} AS overrides
     FROM users u
@@ -54,7 +65,7 @@ export async function selectSubjectsAfter(
   db: Db,
   segmentIds: readonly number[],
   { after, limit }: { readonly after: number; readonly limit: number },
-): Promise<Map<number, TimedSubject>> {
+): Promise<Map<number, Subject>> {
   const rows = await db.query<SubjectRow>(sql`
     SELECT u.id, u.external_id, u.attributes::text AS attributes, ${overridesIn(segmentIds)} AS overrides
     FROM users u
@@ -74,7 +85,7 @@ export async function selectPastSubjects(
   db: Db,
   moments: readonly PastMoment[],
   segmentIds: readonly number[],
-): Promise<(TimedSubject | undefined)[]> {
+): Promise<(Subject | undefined)[]> {
   if (moments.length === 0) return [];
   const rows = await db.query<SubjectRow & { ord: number }>(sql`
     SELECT p.ord, u.id, u.external_id,

@@ -4,6 +4,9 @@ import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { stands } from '../memberships/memberships.ts';
 
+/** No single event of the user `d.user_id` waits: with one, what is due before it is told by its turn. */
+export const isSettled = sql`NOT EXISTS (SELECT FROM feed_events p WHERE NOT p.bulk AND p.user_id = d.user_id)`;
+
 /** What there is to do, as of the snapshot of the transaction. */
 export interface TurnState {
   /** False when another instance has the turn. */
@@ -12,6 +15,7 @@ export interface TurnState {
   /** In milliseconds since 1970. Not after the snapshot: whatever happened up to then is in it. */
   readonly now: number;
   readonly has_events: boolean;
+  readonly has_definitions: boolean;
   readonly has_bulk_events: boolean;
   readonly has_due: boolean;
   readonly has_unfilled: boolean;
@@ -35,8 +39,9 @@ export async function selectTurnState(tx: Tx): Promise<TurnState> {
   const rows = await tx.query<TurnState>(sql`
     SELECT pg_try_advisory_xact_lock(${advisoryLocks.telling}) AS is_ours, d.revision, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now,
       EXISTS (SELECT FROM feed_events e WHERE NOT e.bulk) AS has_events,
+      EXISTS (SELECT FROM feed_events e WHERE e.kind = 'definition') AS has_definitions,
       EXISTS (SELECT FROM feed_events e WHERE e.bulk) AS has_bulk_events,
-      EXISTS (SELECT FROM feed_due f WHERE f.due_at <= statement_timestamp()) AS has_due,
+      EXISTS (SELECT FROM feed_due d WHERE d.due_at <= statement_timestamp() AND ${isSettled}) AS has_due,
       EXISTS (SELECT FROM feed_segments s WHERE s.filled_to < ${lastUserId} AND NOT s.is_forgotten) AS has_unfilled,
       EXISTS (SELECT FROM feed_rechecks) AS has_rechecks,
       EXISTS (SELECT FROM feed_follows w WHERE w.until_id IS NULL AND w.move IS NOT NULL) AS has_moves,

@@ -26,8 +26,8 @@ export class RulesInMemory {
   #of = '';
   #rules: FollowedRules | undefined;
 
-  /** Single events were told last: however many of those come, larger work goes on in between. */
-  isTurnOfSlices = false;
+  /** Single events were told last: however many of those come, time and larger work go on in between. */
+  isTurnOfOthers = false;
   /** Whether anything was followed when it was asked last. */
   isAny = false;
 
@@ -43,6 +43,9 @@ export class RulesInMemory {
     return this.#rules;
   }
 }
+
+/** Few enough for any number of rules, enough to keep up. */
+const minEvents = 20;
 
 /**
  * One turn of telling, on one snapshot: so the state that users are looked at in is the one that the events lead to. Events come
@@ -61,15 +64,23 @@ export async function takeTurn(
     return 'idle';
   if (state.revision !== definitions.revision) return { revision: state.revision };
   const moment: Moment = { rules: memory.at(definitions, state), now: state.now, turns: new Turns() };
-  if (memory.isTurnOfSlices) {
-    memory.isTurnOfSlices = false;
-    const slice = await takeSlice(tx, moment, state, sizes);
-    if (slice !== 'idle') return slice;
+  // A rename is told before anything that is told under the new slug.
+  if (memory.isTurnOfOthers && !state.has_definitions) {
+    memory.isTurnOfOthers = false;
+    const turn = await takeOther(tx, moment, state, sizes);
+    if (turn !== 'idle') return turn;
   }
   if (state.has_events) {
-    memory.isTurnOfSlices = true;
-    return { told: await tellEvents(tx, moment, state, { bulk: false, limit: sizes.eventsAtOnce }) };
+    memory.isTurnOfOthers = true;
+    return {
+      told: await tellEvents(tx, moment, state, { bulk: false, limit: boundOf(moment, sizes.eventsAtOnce, sizes) }),
+    };
   }
+  return takeOther(tx, moment, state, sizes);
+}
+
+/** What time has brought about, else a slice of something large. */
+async function takeOther(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSizes): Promise<Turn> {
   if (state.has_due) return { told: await tellDue(tx, moment, sizes.eventsAtOnce) };
   if (await seeToBounds(tx, moment, state.followed)) return { told: 0 };
   return takeSlice(tx, moment, state, sizes);
@@ -78,7 +89,7 @@ export async function takeTurn(
 /** Some of the first large piece of work that there is. */
 async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSizes): Promise<Turn> {
   if (state.has_unfilled && (await fillSlice(tx, moment, sizes))) return { told: 0 };
-  if (state.has_bulk_events) return { told: await tellBulk(tx, moment, state, sizes.bulkEventsAtOnce) };
+  if (state.has_bulk_events) return { told: await tellBulk(tx, moment, state, sizes) };
   const told = state.has_rechecks ? await recheckNext(tx, moment, sizes) : undefined;
   if (told !== undefined) return { told };
   if (!state.has_moves && !state.has_unfollowed) return 'idle';
@@ -89,12 +100,20 @@ async function takeSlice(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSi
   return (await forgetSlice(tx, sliceRows)) ? { told: 0 } : 'idle';
 }
 
-async function tellBulk(tx: Tx, moment: Moment, state: TurnState, limit: number): Promise<number> {
+async function tellBulk(tx: Tx, moment: Moment, state: TurnState, sizes: TurnSizes): Promise<number> {
   await beginTurn(tx);
   const named = new Set([...moment.rules.byId.values()].flatMap(({ involved }) => [...involved]));
   const lists = state.followed.map(({ id }) => id).filter((id) => !named.has(id));
-  const { taken, told } = await tellBulkOfLists(tx, lists, limit);
-  return taken > 0 ? told : tellEvents(tx, moment, state, { bulk: true, limit });
+  const { taken, told } = await tellBulkOfLists(tx, lists, sizes.bulkEventsAtOnce);
+  return taken > 0
+    ? told
+    : tellEvents(tx, moment, state, { bulk: true, limit: boundOf(moment, sizes.bulkEventsAtOnce, sizes) });
+}
+
+/** How many events a turn takes: each may take a look at its user for every followed rule. */
+function boundOf({ rules }: Moment, limit: number, { usersAtOnce }: TurnSizes): number {
+  const count = rules.byId.size;
+  return count === 0 ? limit : Math.max(minEvents, Math.floor(Math.min(limit, usersAtOnce) / count));
 }
 
 async function tellEvents(

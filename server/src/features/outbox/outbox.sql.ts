@@ -112,7 +112,7 @@ export async function recordErasure(tx: Tx, userId: number, actor: string): Prom
 
 /**
  * Takes the first events there are, single ones or those of many. One that is committed late, under an earlier number, is
- * taken late: until then whoever wrote it has the lock on what it is about.
+ * taken late: until then whoever wrote it has the lock on what it is about. With single ones come all definitions.
  */
 export function takeEvents(tx: Tx, { bulk, limit }: { bulk: boolean; limit: number }): Promise<FeedEvent[]> {
   return tx.write<FeedEvent>(sql`
@@ -120,7 +120,7 @@ export function takeEvents(tx: Tx, { bulk, limit }: { bulk: boolean; limit: numb
       DELETE FROM feed_events e
       WHERE e.seq = ANY(ARRAY(
         SELECT f.seq FROM feed_events f WHERE ${bulk ? sql`f.bulk` : sql`NOT f.bulk`} ORDER BY f.seq LIMIT ${limit}
-      ))
+      )) OR ${lane(!bulk)} AND e.kind = 'definition'
       RETURNING e.seq, e.kind, e.segment_id, e.user_id, e.mode, e.at, e.cause, e.actor, e.bulk, e.external_id, e.details
     )
     SELECT t.kind, t.segment_id, t.user_id, t.mode, t.at, t.cause, t.actor, t.bulk, t.external_id, t.details
