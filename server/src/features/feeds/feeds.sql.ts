@@ -109,6 +109,10 @@ export async function selectFeed(db: Db, id: number): Promise<FeedRow | undefine
   return rows[0];
 }
 
+export function selectFeedsById(db: Db, ids: readonly number[]): Promise<FeedRow[]> {
+  return db.query<FeedRow>(sql`SELECT ${columns} FROM feeds f WHERE f.id = ANY(${ids}::bigint[])`);
+}
+
 export function selectFeeds(db: Db, { after, limit }: { after: number; limit: number }): Promise<FeedRow[]> {
   return db.query<FeedRow>(sql`SELECT ${columns} FROM feeds f WHERE f.id > ${after} ORDER BY f.id LIMIT ${limit}`);
 }

@@ -11,19 +11,22 @@ export { type ChangeRow, type FeedRow, selectLast as lastChange, tellsAfter } fr
 export { changeOnWire, type WireChange } from './on-wire.ts';
 export type { Position } from './positions.ts';
 
-/** Whether a key with these tags sees all that a feed follows. */
-export async function isSeen(db: Db, { tags, segments }: FeedRow, keyTags: KeyTags): Promise<boolean> {
-  if (!keyTags) return true;
-  if (tags) return tags.every((tag) => keyTags.includes(tag));
-  const seen = new Set(await slugsWithTags(db, keyTags, segments));
-  return segments.length > 0 && segments.every((slug) => seen.has(slug));
+/** Those of the feeds of which a key with these tags sees all that they follow. */
+export async function seenFeeds(db: Db, feeds: readonly FeedRow[], keyTags: KeyTags): Promise<FeedRow[]> {
+  if (!keyTags) return [...feeds];
+  const slugs = [...new Set(feeds.flatMap(({ tags, segments }) => (tags ? [] : segments)))];
+  const seen = new Set(await slugsWithTags(db, keyTags, slugs));
+  return feeds.filter(({ tags, segments }) =>
+    tags ? tags.every((tag) => keyTags.includes(tag)) : segments.length > 0 && segments.every((slug) => seen.has(slug)),
+  );
 }
 
 /** @throws Problem 404 also for a feed that the caller's key does not see. */
 export async function readFeed(db: Db, id: number, keyTags: KeyTags): Promise<FeedRow> {
   const feed = await selectFeed(db, id);
-  if (!feed || !(await isSeen(db, feed, keyTags))) throw unknownFeed();
-  return feed;
+  const [seen] = feed ? await seenFeeds(db, [feed], keyTags) : [];
+  if (!seen) throw unknownFeed();
+  return seen;
 }
 
 export async function listFeeds(
@@ -33,8 +36,7 @@ export async function listFeeds(
   const [after] = cursor === undefined ? [0] : cursors.decode('feeds', cursor);
   const found = await selectFeeds(db, { after: Number(after), limit: limit + 1 });
   const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('feeds', [last.id]));
-  const seen = await Promise.all(rows.map((feed) => isSeen(db, feed, keyTags)));
-  return { feeds: rows.filter((_, i) => seen[i]), next_cursor };
+  return { feeds: await seenFeeds(db, rows, keyTags), next_cursor };
 }
 
 export async function deleteFeed(db: Database, id: number): Promise<void> {

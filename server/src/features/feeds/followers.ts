@@ -4,8 +4,8 @@ import { AtMost } from '../../concurrency/at-most.ts';
 import { validReaders } from '../auth/auth.ts';
 import { validKeys } from '../keys/keys.ts';
 import type { KeyTags } from '../segments/segments.ts';
-import { selectFeed } from './feeds.sql.ts';
-import { cursorOf, type FeedRow, type FeedsContext, isSeen, type Position } from './feeds.ts';
+import { selectFeedsById } from './feeds.sql.ts';
+import { cursorOf, type FeedRow, type FeedsContext, type Position, seenFeeds } from './feeds.ts';
 import { SharedReading } from './reading.ts';
 
 /** Who follows, and by which credential. */
@@ -136,12 +136,15 @@ export class Followers {
         distinct(({ sessionId }) => sessionId),
       ),
     ]);
-    for (const [id, those] of Map.groupBy(followers, ({ feed }) => feed.id)) {
-      const feed = await selectFeed(db, id);
+    const isValid = ({ by: { keyId, sessionId } }: Follower) =>
+      keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
+    // Followers with the same tags see the same feeds: one statement for all of them.
+    for (const those of Map.groupBy(followers, ({ by }) => JSON.stringify(by.tags)).values()) {
+      const feeds = await selectFeedsById(db, [...new Set(those.map(({ feed }) => feed.id))]);
+      const seen = new Map((await seenFeeds(db, feeds, those[0]?.by.tags)).map((feed) => [feed.id, feed]));
       for (const follower of those) {
-        const { keyId, sessionId, tags } = follower.by;
-        const isValid = keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
-        if (feed && isValid && (await isSeen(db, feed, tags))) follower.feed = feed;
+        const feed = seen.get(follower.feed.id);
+        if (feed && isValid(follower)) follower.feed = feed;
         else follower.end.abort();
       }
     }
