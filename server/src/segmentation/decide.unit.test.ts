@@ -45,12 +45,15 @@ test('what was matched ahead decides', () => {
   expect(decided(`${'ab'.repeat(8_000)}c40`)).toBe(0);
 });
 
-test('each segment is a step', () => {
+test.each([
+  ['each condition is a step', { condition: { k: 'a' } }, 500],
+  ['shares are steps by 64', { percentage: 50 }, 7],
+])('%s', (_, rule, expected) => {
   const definitions = Array.from({ length: 500 }, (_, i) =>
-    segment({ id: i + 1, slug: `S${i}`, salt: `salt ${i}`, percentage: 50 }),
+    segment({ id: i + 1, slug: `S${i}`, salt: `salt ${i}`, ...rule }),
   );
   let count = 0;
   const steps = decideAll(definitionsOf(1, definitions), subjectWith({}), NOW);
   while (!steps.next().done) count += 1;
-  expect(count).toBe(500);
+  expect(count).toBe(expected);
 });
