@@ -28,6 +28,12 @@ export async function workers(stage: Stage): Promise<Findings> {
           connection: { application: 'kohort', database },
           load: readLoad(stage, service, { tokens }),
         },
+        {
+          name: 'two workers, twice the connections',
+          target: () => service,
+          connection: { application: 'kohort', database },
+          load: readLoad(stage, service, { tokens, connections: options.connections * WORKERS }),
+        },
       ],
       options,
       postgres,
@@ -40,6 +46,12 @@ export async function workers(stage: Stage): Promise<Findings> {
         ...compare('read: processor time of the service, two workers against one process', pair, serverMicros, {
           atMost: 1.1,
         }),
+        ...compare(
+          'read: the same, with as many connections for each worker',
+          [medianOf(rows, 'two workers, twice the connections'), pair[1]],
+          serverMicros,
+          {},
+        ),
         ...compare('read: requests/s, two workers against one process', pair, rate, {}),
       ],
       notes: [
