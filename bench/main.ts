@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { atEnd, endAll, isInstalled } from '@kohort/testkit/processes.ts';
+import { atEnd, endAll, endOnSignals, isInstalled } from '@kohort/testkit/processes.ts';
 import { type Dataset, prepareDataset, SEGMENTS } from './dataset.ts';
 import { describeMachine, readCommit, readNewestSchema } from './machine.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
@@ -16,7 +16,7 @@ import { createAdder, type Stage, startAnother } from './stage.ts';
 
 const DATABASE = 'kohort_bench_run';
 const RESULTS = join(import.meta.dirname, 'results');
-let stopping = false;
+const isStopping = endOnSignals();
 
 async function findPeer({ peer }: Options, folder: string): Promise<string | undefined> {
   if (peer !== undefined) return resolve(peer);
@@ -79,7 +79,7 @@ async function play(stage: Stage): Promise<Record<string, Findings>> {
     try {
       findings[name] = await scenarios[name](stage);
     } catch (error) {
-      if (stopping) throw error;
+      if (isStopping()) throw error;
       const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
       say(`[${name}] failed: ${reason}`);
       findings[name] = { rows: [], ratios: [], notes: [`${name}: FAILED: ${reason.split('\n')[0]}`] };
@@ -122,24 +122,14 @@ async function bench(options: Options): Promise<void> {
   say(`done in ${Math.round((performance.now() - began) / 1000)} s`);
 }
 
-async function stop(): Promise<never> {
-  if (stopping) process.exit(130);
-  stopping = true;
-  say('\nstopping');
-  await endAll();
-  process.exit(130);
-}
-process.on('SIGINT', stop);
-process.on('SIGTERM', stop);
-
 try {
   if (process.argv.includes('--help')) say(usage);
   else await bench(readOptions(process.argv.slice(2), process.env));
 } catch (error) {
-  if (!stopping) {
+  if (!isStopping()) {
     const isOurs = error instanceof UsageError;
     process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
     process.exitCode = isOurs ? 2 : 1;
   }
 }
-if (!stopping) await endAll();
+if (!isStopping()) await endAll();

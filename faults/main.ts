@@ -1,6 +1,6 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { endAll, say } from '@kohort/testkit/processes.ts';
+import { endAll, endOnSignals, say } from '@kohort/testkit/processes.ts';
 import { type Options, type Row, renderTable, type Scenario } from './report.ts';
 import { backup } from './scenarios/backup.ts';
 import { bare } from './scenarios/bare.ts';
@@ -69,16 +69,7 @@ function readOptions(): { options: Options; names: readonly string[] } {
   return { options: { quick: values.quick, seed, random: seededRandom(seed), minutes }, names };
 }
 
-let stopping = false;
-async function stop(): Promise<never> {
-  if (stopping) process.exit(130);
-  stopping = true;
-  say('\nstopping');
-  await endAll();
-  process.exit(130);
-}
-process.on('SIGINT', stop);
-process.on('SIGTERM', stop);
+const isStopping = endOnSignals();
 
 const { options, names } = readOptions();
 const began = performance.now();
@@ -92,7 +83,7 @@ for (const name of names) {
   try {
     rows.push(...(await scenario(options)));
   } catch (error) {
-    if (stopping) break;
+    if (isStopping()) break;
     const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
     rows.push({
       scenario: name,
@@ -103,10 +94,10 @@ for (const name of names) {
     });
   }
   // What a drill that failed has left behind must not disturb the next.
-  if (!stopping) await endAll();
+  if (!isStopping()) await endAll();
   say(`${name} took ${Math.round((performance.now() - started) / 1000)} s`);
 }
-if (!stopping) {
+if (!isStopping()) {
   process.stdout.write(`\n${renderTable(rows)}\n\n`);
   const broken = rows.filter(({ held }) => held === false).length;
   say(

@@ -42,6 +42,20 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** At the first signal everything is ended in order, at the second at once. Returns whether there has been one. */
+export function endOnSignals(): () => boolean {
+  let isStopping = false;
+  const stop = async () => {
+    if (isStopping) process.exit(130);
+    isStopping = true;
+    say('\nstopping');
+    await endAll();
+    process.exit(130);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  return () => isStopping;
+}
+
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
