@@ -15,6 +15,7 @@ import * as reports from './reports.ts';
 import * as segments from './segments.ts';
 import { placeOf } from './tags.ts';
 import * as users from './users.ts';
+import * as webhooks from './webhooks.ts';
 
 export * from './common.ts';
 export * from './consistency.ts';
@@ -42,6 +43,7 @@ export {
   reports,
   segments,
   users,
+  webhooks,
 };
 
 /** Every call of the service, in the order of the documentation: by tag, then as the features declare them. */

@@ -7,6 +7,7 @@ export const tags: Readonly<Record<string, string>> = {
   users: 'Whom segments are about: external ids, names and attributes.',
   layers: 'Segments that exclude one another: each takes a range of the users of its layer.',
   feeds: 'Who enters and leaves the segments that are followed: all who are in, and every change after that.',
+  webhooks: 'Receivers that the changes of a feed are posted to, signed as Standard Webhooks.',
   history: 'What happened to a user, or in a segment.',
   reports: 'What happened within a time, as CSV behind a link.',
   imports: 'Many users at once, from and to files.',

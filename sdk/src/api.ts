@@ -20,6 +20,8 @@ export type ProblemCode =
   | 'report_unknown'
   | 'job_unknown'
   | 'feed_unknown'
+  | 'webhook_unknown'
+  | 'delivery_unknown'
   | 'stream_unknown'
   | 'method_not_allowed'
   | 'request_timeout'
@@ -35,6 +37,8 @@ export type ProblemCode =
   | 'last_admin'
   | 'conditions_exhausted'
   | 'feeds_exhausted'
+  | 'webhooks_exhausted'
+  | 'delivery_pending'
   | 'resync'
   | 'version_stale'
   | 'too_large'
@@ -161,6 +165,43 @@ export interface Definition {
   active_from: string | null;
   /** Nobody is in from then on, whatever else says so. */
   active_until: string | null;
+}
+
+/** A message to a webhook, with what came of it. */
+export interface Delivery {
+  /** Our id of the delivery. */
+  id: number;
+  /** The header `webhook-id`: the same for each attempt, and for each replay of the message. */
+  message_id: string;
+  /** What the message is. */
+  type: 'changes' | 'resync' | 'test';
+  /** The delivery whose message is sent again. */
+  replay_of: number | null;
+  /** `pending` until it was answered with a status of 200 to 299. Tests and replays are sent once. */
+  state: 'pending' | 'succeeded' | 'failed';
+  /** How many changes the message has. */
+  changes: number;
+  attempts: number;
+  /** Of the last answer; null when there was none. */
+  status: number | null;
+  /** Why the last attempt failed. */
+  error: string | null;
+  /** The beginning of the last answer, up to 1 KiB. */
+  response: string | null;
+  /** How long the last attempt took. */
+  duration_ms: number | null;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  attempted_at: string | null;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  finished_at: string | null;
+}
+
+export interface DeliveryPage {
+  deliveries: Delivery[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
 }
 
 export interface Done {
@@ -463,6 +504,42 @@ export interface NewKey {
   key: string;
 }
 
+export interface NewSecret {
+  /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+  secret: string;
+  /** Until then messages are also signed with the secret before the last rotation. */
+  previous_secret_until: string | null;
+}
+
+export interface NewWebhook {
+  /** Our id of the webhook. */
+  id: number;
+  /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+  url: string;
+  /** The id of the feed whose changes it gets. */
+  feed: number;
+  /** False: nothing is sent but tests and replays. */
+  enabled: boolean;
+  /** `paused` by a call. `gone`: the receiver answered 410. `failing`: for three days. */
+  disabled_reason: 'paused' | 'gone' | 'failing' | null;
+  /** Attempts that have failed since the last success. */
+  failures: number;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  failing_since: string | null;
+  /** While it fails: when the batch is sent again. */
+  next_attempt_at: string | null;
+  /** The age of the oldest change in the batch that has not been delivered; 0 when there is none. */
+  lag_seconds: number;
+  /** Until then messages are also signed with the secret before the last rotation. */
+  previous_secret_until: string | null;
+  /** `user:<id>` or `key:<id>`. */
+  created_by: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+  /** Shown this once; stored encrypted. */
+  secret: string;
+}
+
 export interface Overlap {
   /** The members of each. */
   counts: Record<string, number>;
@@ -679,6 +756,40 @@ export interface UserPage {
 
 export interface UserSegments {
   segments: string[];
+}
+
+/** A receiver of the changes of a feed. */
+export interface Webhook {
+  /** Our id of the webhook. */
+  id: number;
+  /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+  url: string;
+  /** The id of the feed whose changes it gets. */
+  feed: number;
+  /** False: nothing is sent but tests and replays. */
+  enabled: boolean;
+  /** `paused` by a call. `gone`: the receiver answered 410. `failing`: for three days. */
+  disabled_reason: 'paused' | 'gone' | 'failing' | null;
+  /** Attempts that have failed since the last success. */
+  failures: number;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  failing_since: string | null;
+  /** While it fails: when the batch is sent again. */
+  next_attempt_at: string | null;
+  /** The age of the oldest change in the batch that has not been delivered; 0 when there is none. */
+  lag_seconds: number;
+  /** Until then messages are also signed with the secret before the last rotation. */
+  previous_secret_until: string | null;
+  /** `user:<id>` or `key:<id>`. */
+  created_by: string;
+  /** RFC 3339; answers are in UTC with milliseconds. */
+  created_at: string;
+}
+
+export interface WebhookPage {
+  webhooks: Webhook[];
+  /** For the next page; null on the last one. */
+  next_cursor: string | null;
 }
 
 /** Every call of the service, grouped as the documentation groups them. */
@@ -1432,6 +1543,127 @@ export interface Api {
       },
     ): Promise<Changes>;
   };
+  readonly webhooks: {
+    /** Have the changes of a feed posted to a URL; the secret is shown this once. `POST /api/webhooks` */
+    createWebhook(
+      input: CallOptions & {
+        readonly body: {
+          /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+          readonly url: string;
+          /** The id of the feed whose changes it gets. */
+          readonly feed: number;
+          /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+          readonly secret?: string | undefined;
+          /** A cursor of the feed to begin after. */
+          readonly after?: string | undefined;
+        };
+      },
+    ): Promise<NewWebhook>;
+    /** Webhooks without their secrets, ordered by id. `GET /api/webhooks` */
+    readonly listWebhooks: Paged<
+      [
+        input?: CallOptions & {
+          readonly query?:
+            | {
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      WebhookPage,
+      'webhooks'
+    >;
+    /** One webhook, without its secret. `GET /api/webhooks/{id}` */
+    readWebhook(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+        };
+      },
+    ): Promise<Webhook>;
+    /** Change the URL; pause, or enable again. `PATCH /api/webhooks/{id}` */
+    changeWebhook(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+        };
+        readonly body: {
+          /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+          readonly url?: string | undefined;
+          /** False: nothing is sent but tests and replays. */
+          readonly enabled?: boolean | undefined;
+        };
+      },
+    ): Promise<Webhook>;
+    /** Delete a webhook, with its deliveries. `DELETE /api/webhooks/{id}` */
+    deleteWebhook(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+        };
+      },
+    ): Promise<void>;
+    /** What was sent to a webhook, newest first, and what came of it. `GET /api/webhooks/{id}/deliveries` */
+    readonly listDeliveries: Paged<
+      [
+        input: CallOptions & {
+          readonly params: {
+            /** The id of the webhook. */
+            readonly id: string;
+          };
+          readonly query?:
+            | {
+                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                readonly limit?: number | undefined;
+                /** The `next_cursor` of the page before; left out for the first page. */
+                readonly cursor?: string | undefined;
+              }
+            | undefined;
+        },
+      ],
+      DeliveryPage,
+      'deliveries'
+    >;
+    /** Send a message once more, under the same id. `POST /api/webhooks/{id}/deliveries/{delivery}/replay` */
+    replayDelivery(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+          /** The id of the delivery. */
+          readonly delivery: string;
+        };
+      },
+    ): Promise<Delivery>;
+    /** Send a message of the type `test`, once; its deliveries show what came of it. `POST /api/webhooks/{id}/test` */
+    testWebhook(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+        };
+      },
+    ): Promise<Delivery>;
+    /** Give a webhook a new secret, drawn or given; it is shown this once. `POST /api/webhooks/{id}/secret` */
+    rotateSecret(
+      input: CallOptions & {
+        readonly params: {
+          /** The id of the webhook. */
+          readonly id: string;
+        };
+        readonly body: {
+          /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+          readonly secret?: string | undefined;
+        } | null;
+      },
+    ): Promise<NewSecret>;
+  };
   readonly history: {
     /** Every change of the overrides of a user, newest first; `from` is included, `to` is not. `GET /api/users/{user}/history` */
     readonly userHistory: Paged<
@@ -1964,6 +2196,42 @@ export const calls = {
       answers: 'json',
       repeatable: true,
     },
+  },
+  webhooks: {
+    createWebhook: { id: 'createWebhook', method: 'POST', path: '/api/webhooks', answers: 'json', creates: true },
+    listWebhooks: {
+      id: 'listWebhooks',
+      method: 'GET',
+      path: '/api/webhooks',
+      answers: 'json',
+      repeatable: true,
+      entries: 'webhooks',
+    },
+    readWebhook: { id: 'readWebhook', method: 'GET', path: '/api/webhooks/{id}', answers: 'json', repeatable: true },
+    changeWebhook: { id: 'changeWebhook', method: 'PATCH', path: '/api/webhooks/{id}', answers: 'json' },
+    deleteWebhook: {
+      id: 'deleteWebhook',
+      method: 'DELETE',
+      path: '/api/webhooks/{id}',
+      answers: 'nothing',
+      repeatable: true,
+    },
+    listDeliveries: {
+      id: 'listDeliveries',
+      method: 'GET',
+      path: '/api/webhooks/{id}/deliveries',
+      answers: 'json',
+      repeatable: true,
+      entries: 'deliveries',
+    },
+    replayDelivery: {
+      id: 'replayDelivery',
+      method: 'POST',
+      path: '/api/webhooks/{id}/deliveries/{delivery}/replay',
+      answers: 'json',
+    },
+    testWebhook: { id: 'testWebhook', method: 'POST', path: '/api/webhooks/{id}/test', answers: 'json' },
+    rotateSecret: { id: 'rotateSecret', method: 'POST', path: '/api/webhooks/{id}/secret', answers: 'json' },
   },
   history: {
     userHistory: {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { ensureAdmin } from './features/auth/auth.ts';
 import { keepSwept } from './features/imports/imports.ts';
 import { endFollowing } from './features/jobs/jobs.ts';
+import type { SenderLimits } from './features/webhooks/webhooks.ts';
 import { type AttachedReplica, composeFeatures } from './features.ts';
 import type { Tracker } from './http/connections/tracker.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
@@ -31,6 +32,8 @@ export interface ServiceOptions {
   /** Where several processes serve as one, their metrics are reported as one. */
   readonly renderMetrics?: ((registry: Registry) => () => Promise<string>) | undefined;
   readonly limits?: Partial<ServerLimits>;
+  /** Of the sender of webhooks. */
+  readonly sender?: SenderLimits;
   /** Where the console was built into. */
   readonly consoleFolder?: string;
 }
@@ -46,6 +49,7 @@ export async function createService(
   {
     renderMetrics = (registry) => () => registry.metrics(),
     limits = {},
+    sender: senderLimits = {},
     consoleFolder = builtConsole,
   }: ServiceOptions = {},
 ): Promise<Service> {
@@ -61,8 +65,16 @@ export async function createService(
   let adminPassword: string | undefined;
   let directUrl = '';
   const replica = config.readDatabaseUrl === undefined ? undefined : attachReplica(config, db, metrics, onError);
-  const features = composeFeatures({ config, db, replica, metrics, directUrl: () => directUrl, onError });
-  const { worker, following, streams, feeds } = features;
+  const features = composeFeatures({
+    config,
+    db,
+    replica,
+    metrics,
+    directUrl: () => directUrl,
+    onError,
+    sender: senderLimits,
+  });
+  const { worker, following, streams, feeds, sender } = features;
   const isReady = () => serving && !draining && db.available;
   await registerRoutes(web, features, { config, observerOf, isReady, consoleFolder });
   let stopWorker = async () => {};
@@ -81,6 +93,7 @@ export async function createService(
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
       worker.start();
       feeds.deriver.start();
+      sender.start();
       const stopSweeping = keepSwept(db, onError);
       stopWorker = async () => {
         stopSweeping();
@@ -91,8 +104,11 @@ export async function createService(
     },
     async stop() {
       draining = true;
+      // Other instances send on from here.
+      const sent = sender.stop().catch((error) => onError(error, 'webhook sender did not stop'));
       // Load balancers are given time to see that /readyz says 503; calls are taken meanwhile.
       if (serving) await sleep(config.drainDelay * 1000);
+      await sent;
       endFollowing(following);
       streams.close();
       feeds.tail.close();

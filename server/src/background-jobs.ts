@@ -8,6 +8,7 @@ import { purgeSegment } from './features/memberships/write/purge.ts';
 import { type Questions, questionKind } from './features/questions/questions.ts';
 import type { DefinitionCache } from './features/segments/segments.ts';
 import { measureSizes } from './features/sizes/measure.ts';
+import { sweepDeliveries } from './features/webhooks/webhooks.ts';
 import { enqueue, type Schedule } from './jobs/queue.ts';
 import type { JobKind } from './jobs/worker.ts';
 import type { Database } from './postgres/database.ts';
@@ -33,6 +34,7 @@ export const schedules: readonly Schedule[] = [
   { kind: 'sweep_idempotency', everySeconds: 600 },
   { kind: 'sweep_jobs', everySeconds: 600 },
   { kind: 'sweep_feeds', everySeconds: 600 },
+  { kind: 'sweep_webhooks', everySeconds: 600 },
 ];
 
 /** Every kind of job that a worker of this service runs. */
@@ -49,6 +51,7 @@ export function jobKinds(work: BackgroundWork): Readonly<Record<string, JobKind>
     sweep_idempotency: alone(() => sweepIdempotency(db)),
     sweep_jobs: alone(() => sweepJobs(db, jobRetention)),
     sweep_feeds: alone(() => sweepChanges(db, feedRetention)),
+    sweep_webhooks: alone(() => sweepDeliveries(db, feedRetention)),
   };
 }
 

@@ -5,7 +5,7 @@ import { eraseAccount } from './features/accounts/accounts.ts';
 import { attributesContext } from './features/attributes/attributes.ts';
 import { authContext } from './features/auth/auth.ts';
 import { exportContext } from './features/exports/exports.ts';
-import { feedsContext } from './features/feeds/feeds.ts';
+import { type FeedsContext, feedsContext } from './features/feeds/feeds.ts';
 import { Followers } from './features/feeds/followers.ts';
 import { measureFeeds } from './features/feeds/metrics.ts';
 import { refuseErasureOfFenced } from './features/fences/fences.ts';
@@ -31,8 +31,15 @@ import type { Questions } from './features/questions/questions.ts';
 import { reportContext } from './features/reports/reports.ts';
 import { createDefinitionCache, forgetDefinitions } from './features/segments/definitions.ts';
 import type { OnErase } from './features/users/users.ts';
+import {
+  measureWebhooks,
+  type SenderLimits,
+  WebhookSender,
+  type WebhooksContext,
+  webhookSettings,
+} from './features/webhooks/webhooks.ts';
 import { Worker } from './jobs/worker.ts';
-import { createCursors } from './paging/cursors.ts';
+import { type Cursors, createCursors } from './paging/cursors.ts';
 import type { Database } from './postgres/database.ts';
 import { measureDatabase, type Watch } from './postgres/metrics.ts';
 import type { Replica } from './postgres/replica.ts';
@@ -45,6 +52,8 @@ export interface FeatureSettings {
   /** Of PostgreSQL itself, past any pooler. Known once the service is connected. */
   readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
+  /** Of the webhooks. */
+  readonly sender?: SenderLimits;
 }
 
 /** A replica, and the way to it. */
@@ -56,7 +65,7 @@ export interface AttachedReplica {
 /** What each feature works with, made once. */
 export type Features = ReturnType<typeof composeFeatures>;
 
-export function composeFeatures({ config, db, replica, metrics, directUrl, onError }: FeatureSettings) {
+export function composeFeatures({ config, db, replica, metrics, directUrl, onError, sender }: FeatureSettings) {
   const definitions = createDefinitionCache(db);
   const reading = { db, definitions, cursors: createCursors(config.jwtSecret) };
   db.onFailover(() => forgetDefinitions(definitions));
@@ -101,6 +110,7 @@ export function composeFeatures({ config, db, replica, metrics, directUrl, onErr
     exports: exportContext(readSet),
     feeds,
     followers,
+    ...webhooksOf({ config, db, metrics, onError, sender }, reading.cursors, feeds),
     following: followingContext(db),
     imports: importsContext({ db, definitions, owner: worker.owner, onQueued }),
   };
@@ -126,6 +136,19 @@ function readerOf<Context>(
       () => read(other),
       () => read(primary),
     );
+}
+
+type WebhookParts = Omit<FeatureSettings, 'directUrl' | 'replica' | 'sender'> & { readonly sender: SenderLimits | undefined };
+
+function webhooksOf(
+  { config, db, metrics, onError, sender: limits = {} }: WebhookParts,
+  cursors: Cursors,
+  feeds: FeedsContext,
+): { webhooks: WebhooksContext; sender: WebhookSender } {
+  const settings = webhookSettings(config);
+  const onAttempt = measureWebhooks(db, metrics);
+  const sender = new WebhookSender({ ...settings, db, feeds, onError, onAttempt, ...limits });
+  return { sender, webhooks: { ...settings, db, cursors, feeds, wake: () => sender.wake() } };
 }
 
 /** Reads and writes of memberships share statements, whose sizes and waits are measured. */

@@ -23,6 +23,7 @@ import { segmentRoutes } from './features/segments/segments.routes.ts';
 import { refuseUnseen } from './features/segments/segments.ts';
 import { sizeRoutes } from './features/sizes/sizes.routes.ts';
 import { userRoutes } from './features/users/users.routes.ts';
+import { webhookRoutes } from './features/webhooks/webhooks.routes.ts';
 import type { Features } from './features.ts';
 import { answerConsole } from './http/console.ts';
 import { answerDocs } from './http/docs.ts';
@@ -105,6 +106,7 @@ function apiRoutes(router: Router, features: Features): void {
   answerCrossOrigin(router.app, db);
   ofrepRoutes(router, { ...reads, definitions: reading.definitions, db, links: streamLinks, streams });
   feedRoutes(router, { context: features.feeds, followers: features.followers, once });
+  webhookRoutes(router, features.webhooks, once);
   historyRoutes(router, { db, cursors });
   reportRoutes(router, features.reports, once);
   importRoutes(router, features.imports, onceUploaded);

@@ -2,7 +2,7 @@ import { type Endpoint, endpoints } from '@kohort/contract';
 import { createDatabase } from '@kohort/testkit/database.ts';
 import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { Compile } from 'typebox/compile';
-import { createService } from '../src/app.ts';
+import { type ServiceOptions as AppOptions, createService } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Database } from '../src/postgres/database.ts';
 
@@ -39,6 +39,7 @@ export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The database of another service; otherwise one of its own, dropped at the end. */
   readonly database?: string;
+  readonly sender?: AppOptions['sender'];
 }
 
 export const ADMIN_PASSWORD = 'correct horse battery';
@@ -97,7 +98,12 @@ function checkAnswer(method: string, path: string, answer: Answer): void {
 }
 
 /** A whole service on a real database; calls go through all of it but the socket. */
-export async function startService({ mode = 'evaluation', env = {}, database }: ServiceOptions = {}): Promise<Service> {
+export async function startService({
+  mode = 'evaluation',
+  env = {},
+  database,
+  sender = {},
+}: ServiceOptions = {}): Promise<Service> {
   const own = database === undefined ? await createDatabase() : undefined;
   const url = database ?? own?.url ?? '';
   const config = readConfig({
@@ -109,7 +115,7 @@ export async function startService({ mode = 'evaluation', env = {}, database }: 
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ...env,
   });
-  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET });
+  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, { sender });
   await service.connect(config.databaseUrl ?? url);
 
   const call: Service['call'] = async (method, path, { token, body, headers = {} } = {}) => {

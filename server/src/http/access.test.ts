@@ -69,6 +69,15 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['DELETE', '/api/feeds/{id}', 'editor'],
   ['GET', '/api/feeds/{id}/snapshot', 'viewer'],
   ['GET', '/api/feeds/{id}/changes', 'viewer'],
+  ['POST', '/api/webhooks', 'editor'],
+  ['GET', '/api/webhooks', 'viewer'],
+  ['GET', '/api/webhooks/{id}', 'viewer'],
+  ['PATCH', '/api/webhooks/{id}', 'editor'],
+  ['DELETE', '/api/webhooks/{id}', 'editor'],
+  ['GET', '/api/webhooks/{id}/deliveries', 'viewer'],
+  ['POST', '/api/webhooks/{id}/deliveries/{delivery}/replay', 'editor'],
+  ['POST', '/api/webhooks/{id}/test', 'editor'],
+  ['POST', '/api/webhooks/{id}/secret', 'editor'],
   ['POST', '/api/reports', 'editor'],
   ['GET', '/api/jobs', 'viewer'],
   ['GET', '/api/jobs/{id}', 'viewer'],
@@ -207,7 +216,8 @@ function fill(path: string, user: number | undefined): string {
     .replace('{user}', String(user ?? other))
     .replace('{slug}', 'Unknown')
     .replace('{flag}', 'Unknown')
-    .replace('{id}', '999999');
+    .replace('{id}', '999999')
+    .replace('{delivery}', '999999');
 }
 
 describe.each(MODES)('in %s', (mode) => {

@@ -98,7 +98,11 @@ const whole =
   (what: string, change: (text: string) => string | Buffer, statuses = REFUSED): Break =>
   ({ body }, draft) => {
     if (!body) return undefined;
-    draft.raw = change(JSON.stringify(draft.body));
+    // Some calls take no body at all for one without fields.
+    const text = JSON.stringify(draft.body ?? {});
+    const changed = change(text);
+    if (changed === 'null' && accepts(body, null)) return undefined;
+    draft.raw = changed;
     return { what, statuses };
   };
 

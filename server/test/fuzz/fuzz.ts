@@ -25,7 +25,8 @@ const FILES = [
 
 /** Most calls add and remove segments; one, users. Most slugs are those of segments; some, of layers. */
 function knownFor({ id, path }: Operation, { known }: World): Known {
-  const { user = [], layer = [], feed = [] } = known;
+  const { user = [], layer = [], feed = [], webhook = [] } = known;
+  if (path.startsWith('/api/webhooks/')) return { ...known, id: webhook };
   if (path.startsWith('/api/layers')) return { ...known, slug: layer };
   if (path.startsWith('/api/feeds/')) return { ...known, id: feed };
   return id === 'changeMembers' ? { ...known, add: user, remove: user } : known;

@@ -53,8 +53,11 @@ export function arbitraryOf(schema: Schema, known: Known, name = ''): fc.Arbitra
     case 'boolean':
       return fc.boolean();
     case 'integer':
-    case 'number':
-      return numberOf(schema, schema.type === 'integer');
+    case 'number': {
+      const there = (known[name] ?? []).map(Number);
+      const drawn = numberOf(schema, schema.type === 'integer');
+      return there.length === 0 ? drawn : fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...there) }, drawn);
+    }
     case 'string':
       return stringOf(schema, name, known);
     case 'array': {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Draft } from './breaks.ts';
 import { knownLayer } from './rules.ts';
 import type { Known } from './values.ts';
@@ -9,6 +10,9 @@ export interface Sent {
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: string | Buffer | undefined;
 }
+/** Of a host that does not exist: nothing is sent anywhere. */
+const hookUrl = 'https://receiver.invalid/hook';
+
 /** How a request gets to the service that is tried; nothing else is known of it. */
 export type Send = (request: Sent) => Promise<Heard>;
 
@@ -77,11 +81,26 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
     add: slugs,
     layer: [knownLayer],
     layers: [knownLayer],
+    url: [hookUrl],
+    secret: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
   };
 
   async function isGone(path: string): Promise<boolean> {
     const headers = { authorization: `Bearer ${admin}` };
     return (await send({ method: 'GET', path, headers, payload: undefined })).status === 404;
+  }
+
+  /** Ids of a webhook, which sends to nobody, and of its delivery, which has ended. */
+  async function someWebhooks(feed: number): Promise<string[]> {
+    const { id } = await demand('POST', '/api/webhooks', admin, { url: hookUrl, feed });
+    const { id: test } = await demand('POST', `/api/webhooks/${id}/test`, admin);
+    // Paused, since it would fail each time that somebody enters or leaves; tests are sent all the same.
+    await demand('PATCH', `/api/webhooks/${id}`, admin, { enabled: false });
+    const isPending = async () =>
+      (await demand('GET', `/api/webhooks/${id}/deliveries`, admin)).deliveries[0].state === 'pending';
+    for (let looks = 0; looks < 250 && (await isPending()); looks++) await sleep(20);
+    known.delivery = [String(test), '999999'];
+    return [String(id), '999999'];
   }
 
   /** What is named above is there again, whatever has been deleted since. */
@@ -112,6 +131,7 @@ export async function makeWorld(send: Send, adminPassword: string): Promise<Worl
     known.after = [String(feed.cursor)];
     known.user = known.users = users;
     known.id = [String(job), String(spare), String(doomedAccount), '999999'];
+    known.webhook = await someWebhooks(feed.id);
     known.report = [String(url).split('/').at(-1) ?? ''];
   }
   await restore();

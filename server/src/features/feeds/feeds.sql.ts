@@ -121,9 +121,11 @@ export async function deleteFeedRow(tx: Tx, id: number): Promise<boolean> {
   return (await tx.write(sql`DELETE FROM feeds f WHERE f.id = ${id} RETURNING f.id`)).length > 0;
 }
 
-/** The last change of all. There is always one. */
+/** The last change of all, as a table of one row: `id`, `nonce`. There is always one. */
+export const lastChangeSql = sql`(SELECT c.id, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1)`;
+
 export async function selectLast(db: Db): Promise<Position> {
-  const rows = await db.query<Position>(sql`SELECT c.id, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1`);
+  const rows = await db.query<Position>(sql`SELECT l.id, l.nonce FROM ${lastChangeSql} l`);
   if (!rows[0]) throw new Error('there is no change at all');
   return rows[0];
 }

@@ -7,7 +7,7 @@ import { deleteFeedRow, type FeedRow, selectFeed, selectFeeds } from './feeds.sq
 export { begun, changeFeed, createFeed, unknownFeed } from './change-feed.ts';
 export { awaitChanges, type Changes, changesAfter, cursorOf, placeIn, refuseUnready, resync } from './changes.ts';
 export { type FeedsContext, feedsContext } from './context.ts';
-export { type ChangeRow, type FeedRow, selectLast as lastChange, tellsAfter } from './feeds.sql.ts';
+export { type ChangeRow, type FeedRow, lastChangeSql, selectLast as lastChange, tellsAfter } from './feeds.sql.ts';
 export { changeOnWire, type WireChange } from './on-wire.ts';
 export type { Position } from './positions.ts';
 

@@ -13,6 +13,8 @@ beforeAll(async () => {
   service = await startService();
   editor = await service.account('the.editor', 'editor');
   await service.call('POST', '/api/segments', { token: service.admin, body: { slug: 'Target' } });
+  const feed = { name: 'followed', segments: ['Target'] };
+  await service.call('POST', '/api/feeds', { token: service.admin, body: feed });
 });
 afterAll(() => service.stop());
 
@@ -60,6 +62,12 @@ const CALLS: Creating[] = [
     path: '/api/feeds',
     body: (word) => ({ name: word, segments: ['Target'] }),
     effects: sql`SELECT count(*) AS n FROM feeds`,
+  },
+  {
+    id: 'createWebhook',
+    path: '/api/webhooks',
+    body: (word) => ({ url: `https://receiver.invalid/${word}`, feed: 1 }),
+    effects: sql`SELECT count(*) AS n FROM webhooks`,
   },
   // Its effect is the link alone, which is another one each millisecond.
   { id: 'createReport', path: '/api/reports', body: () => ({ month: '2026-11' }), effects: sql`SELECT 0 AS n` },

@@ -1,4 +1,4 @@
-import { lookup, Resolver } from 'node:dns/promises';
+import { lookup, NOTFOUND, Resolver } from 'node:dns/promises';
 import { AtMost } from '../../concurrency/at-most.ts';
 
 /** The addresses of a host name now. Rejects when there are none. */
@@ -18,6 +18,9 @@ const systemLookups = new AtMost({
 export const resolveName: ResolveName = async (host, signal) => {
   const name = host.replace(/\.$/, '');
   if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1'];
+  // No name of it exists, by its purpose, so nobody need be asked.
+  if (name === 'invalid' || name.endsWith('.invalid'))
+    throw Object.assign(new Error('no such name'), { code: NOTFOUND });
   const resolver = new Resolver({ timeout: serverTimeoutMs, tries });
   const cancel = () => resolver.cancel();
   signal.addEventListener('abort', cancel, { once: true });
