@@ -138,7 +138,9 @@ function readerOf<Context>(
     );
 }
 
-type WebhookParts = Omit<FeatureSettings, 'directUrl' | 'replica' | 'sender'> & { readonly sender: SenderLimits | undefined };
+type WebhookParts = Omit<FeatureSettings, 'directUrl' | 'replica' | 'sender'> & {
+  readonly sender: SenderLimits | undefined;
+};
 
 function webhooksOf(
   { config, db, metrics, onError, sender: limits = {} }: WebhookParts,
