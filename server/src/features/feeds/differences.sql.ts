@@ -17,20 +17,48 @@ export async function selectEndOfUsers(db: Db, after: number, limit: number): Pr
   return rows[0]?.id;
 }
 
-/** Who is in and was not told to be, or the other way round, in order of their ids. */
+/** Who is in and was not told to be, or the other way round. */
+const differing = (segmentId: number, member: MemberSql, range: UserRange) => sql`
+  SELECT u.id AS user_id, d.is_in
+  FROM users u ${ownOverride(segmentId, range.after)} ${member.joins(range.after)}
+    CROSS JOIN LATERAL (SELECT ${isIn(member.rule)} AS is_in OFFSET 0) d
+    LEFT JOIN feed_members t ON t.segment_id = ${segmentId} AND t.user_id = u.id AND ${within(sql`t.user_id`, range)}
+  WHERE ${within(sql`u.id`, range)} AND d.is_in <> (t.user_id IS NOT NULL)`;
+
+/** In order of their ids. */
 export async function selectDifferences(
   db: Db,
   segmentId: number,
   member: MemberSql,
   range: UserRange,
 ): Promise<{ user_id: number; is_in: boolean }[]> {
-  return db.query<{ user_id: number; is_in: boolean }>(sql`
-    SELECT u.id AS user_id, d.is_in
-    FROM users u ${ownOverride(segmentId, range.after)} ${member.joins(range.after)}
-      CROSS JOIN LATERAL (SELECT ${isIn(member.rule)} AS is_in OFFSET 0) d
-      LEFT JOIN feed_members t ON t.segment_id = ${segmentId} AND t.user_id = u.id AND ${within(sql`t.user_id`, range)}
-    WHERE ${within(sql`u.id`, range)} AND d.is_in <> (t.user_id IS NOT NULL)
-    ORDER BY u.id`);
+  return db.query<{ user_id: number; is_in: boolean }>(sql`${differing(segmentId, member, range)} ORDER BY u.id`);
+}
+
+/** Tells all differences within a range, and remembers them. Returns how many there were. */
+export async function tellDifferences(
+  tx: Tx,
+  segmentId: number,
+  member: MemberSql,
+  range: UserRange,
+  { at, cause, actor }: { readonly at: Date; readonly cause: string; readonly actor: string },
+): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH moved AS MATERIALIZED (${differing(segmentId, member, range)}), entered AS (
+      INSERT INTO feed_members (segment_id, user_id)
+      SELECT ${segmentId}::bigint, g.user_id FROM moved g WHERE g.is_in
+    ), gone AS (
+      DELETE FROM feed_members t USING moved g
+      WHERE t.segment_id = ${segmentId} AND t.user_id = g.user_id AND NOT g.is_in AND ${within(sql`t.user_id`, range)}
+    ), told AS (
+      INSERT INTO feed_changes (type, segment_id, slug, user_id, external_id, at, cause, actor)
+      SELECT CASE WHEN g.is_in THEN 'entered' ELSE 'left' END, s.id, s.slug, g.user_id, u.external_id,
+        ${at}::timestamptz, ${cause}::text, ${actor}::text
+      FROM moved g JOIN segments s ON s.id = ${segmentId} LEFT JOIN users u ON u.id = g.user_id
+      ORDER BY g.user_id
+    )
+    SELECT count(*) AS count FROM moved`);
+  return rows[0]?.count ?? 0;
 }
 
 /** The next who were told to be in, in order of their ids. */

@@ -1,3 +1,4 @@
+import type { ChangeCause } from '@kohort/contract';
 import type { Tx } from '../../postgres/database.ts';
 import { type Definitions, isActive, isList, isPlainList } from '../../segmentation/definition.ts';
 import { type MemberSql, memberSql, nobody } from '../memberships/memberships.ts';
@@ -7,6 +8,7 @@ import {
   selectEndOfUsers,
   selectToldAfter,
   selectToldWithin,
+  tellDifferences,
   type UserRange,
 } from './differences.sql.ts';
 import { type Due, replaceDue } from './due.sql.ts';
@@ -59,17 +61,8 @@ function sqlOf(definitions: Definitions, { definition }: FollowedRule, now: numb
   return isList(definition) || !isActive(definition, now) ? nobody : memberSql(definitions, definition, now);
 }
 
-async function compareInSets(
-  tx: Tx,
-  { now }: Moment,
-  rule: FollowedRule,
-  member: MemberSql,
-  range: UserRange,
-): Promise<Difference[]> {
+async function noteExpiries(tx: Tx, now: number, rule: FollowedRule, range: UserRange): Promise<void> {
   const { definition, involved } = rule;
-  const found = isActive(definition, now)
-    ? await selectDifferences(tx, definition.id, member, range)
-    : [...(await selectToldWithin(tx, definition.id, range))].map((user_id) => ({ user_id, is_in: false }));
   const bound = nextBound(rule, now);
   await replaceExpiries(tx, definition.id, range, {
     // In a plain list what is swept is recorded, and told.
@@ -77,6 +70,43 @@ async function compareInSets(
     from: new Date(now),
     before: Number.isFinite(bound) ? new Date(bound) : null,
   });
+}
+
+/**
+ * Tells the next users after one in one statement, where SQL can say who is in; undefined where it cannot. Of a segment that has
+ * been filled.
+ */
+export async function tellInSets(
+  tx: Tx,
+  { rules, now }: Moment,
+  rule: FollowedRule,
+  after: number,
+  { sliceRows }: TurnSizes,
+  by: { readonly at: Date; readonly cause: ChangeCause; readonly actor: string },
+): Promise<{ readonly told: number; readonly last: number | undefined } | undefined> {
+  const { definition } = rule;
+  if (rule.readsClock || !isActive(definition, now)) return undefined;
+  const member = sqlOf(rules.definitions, rule, now);
+  if (!member) return undefined;
+  const last = await selectEndOfUsers(tx, after, sliceRows);
+  const range = { after, to: last ?? lastUserId };
+  const told = await tellDifferences(tx, definition.id, member, range, by);
+  await noteExpiries(tx, now, rule, range);
+  return { told, last };
+}
+
+async function compareInSets(
+  tx: Tx,
+  { now }: Moment,
+  rule: FollowedRule,
+  member: MemberSql,
+  range: UserRange,
+): Promise<Difference[]> {
+  const { definition } = rule;
+  const found = isActive(definition, now)
+    ? await selectDifferences(tx, definition.id, member, range)
+    : [...(await selectToldWithin(tx, definition.id, range))].map((user_id) => ({ user_id, is_in: false }));
+  await noteExpiries(tx, now, rule, range);
   return found.map(({ user_id, is_in }) => ({ userId: user_id, isIn: is_in }));
 }
 

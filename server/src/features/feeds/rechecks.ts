@@ -1,6 +1,6 @@
 import type { Tx } from '../../postgres/database.ts';
 import type { Definitions } from '../../segmentation/definition.ts';
-import { allOut, differencesAfter } from './differences.ts';
+import { allOut, differencesAfter, tellInSets } from './differences.ts';
 import type { Moment, TurnSizes } from './moment.ts';
 import {
   advanceRecheck,
@@ -61,12 +61,21 @@ async function recheckSlice(tx: Tx, moment: Moment, recheck: Recheck, sizes: Tur
   const { definitions, byId } = moment.rules;
   const definition = definitions.byId.get(segmentId);
   const rule = byId.get(segmentId) ?? (definition && followedRule(definitions, definition));
+  const inSets = rule && (await tellInSets(tx, moment, rule, after, sizes, { at, cause, actor }));
+  if (inSets) {
+    await goOn(tx, segmentId, inSets.last);
+    return inSets.told;
+  }
   const { found, last } = rule
     ? await differencesAfter(tx, moment, rule, after, sizes)
     : await allOut(tx, segmentId, after, sizes.sliceRows);
-  await (last === undefined ? endRecheck(tx, segmentId) : advanceRecheck(tx, segmentId, last));
+  await goOn(tx, segmentId, last);
   return tell(
     tx,
     found.map((one) => ({ ...one, segmentId, at, cause, actor })),
   );
+}
+
+async function goOn(tx: Tx, segmentId: number, last: number | undefined): Promise<void> {
+  await (last === undefined ? endRecheck(tx, segmentId) : advanceRecheck(tx, segmentId, last));
 }
