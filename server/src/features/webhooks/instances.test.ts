@@ -1,0 +1,87 @@
+import { eventually } from '@kohort/testkit/eventually.ts';
+import sql from 'sql-template-tag';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { type Client, clientOf } from '../../../test/client.ts';
+import { type Answering, type Receiver, startReceiver } from '../../../test/receiver.ts';
+import { type Service, startService } from '../../../test/service.ts';
+
+const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
+const plan = { pausesMs: [1], maxAskedMs: 50, giveUpMs: 3_600_000, random: () => 0.5 };
+const sender = { plan, pollMs: 50, heartbeatMs: 100, leaseMs: 500, graceMs: 50 };
+
+let first: Service;
+let client: Client;
+beforeAll(async () => {
+  first = await startService({ env, sender });
+  client = clientOf(first);
+});
+afterAll(() => first.stop());
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+async function followed(slug: string, answer?: Answering): Promise<{ target: Receiver; id: number }> {
+  const target = await startReceiver(answer);
+  stops.push(() => target.stop());
+  await client.segment(slug);
+  const feed = (await client.call('POST', '/api/feeds', { name: slug, segments: [slug] })).body.id;
+  const { id } = (await client.call('POST', '/api/webhooks', { url: target.url, feed })).body;
+  return { target, id };
+}
+const idsOf = ({ received }: Receiver) => received.map(({ headers }) => headers['webhook-id']);
+const namesOf = ({ received }: Receiver) =>
+  received.flatMap(({ body }) => body.changes.map((change: { external_id: string }) => change.external_id));
+
+it('of two instances one sends at a time, and each message arrives once', async () => {
+  const second = await startService({ env, sender, database: first.url });
+  stops.push(() => second.stop());
+  let underWay = 0;
+  let most = 0;
+  const { target } = await followed('Two', (response) => {
+    most = Math.max(most, ++underWay);
+    setImmediate(() => {
+      underWay--;
+      response.writeHead(204).end();
+    });
+  });
+  const users = Array.from({ length: 40 }, (_, n) => `u${n}`);
+  for (const user of users) await client.add(`ext:${user}`, 'Two');
+  await eventually(() => namesOf(target).length >= users.length);
+  expect(namesOf(target)).toEqual(users);
+  expect(new Set(idsOf(target)).size).toBe(target.received.length);
+  expect(most).toBe(1);
+});
+
+it('an instance that stops in the middle leaves its message to another, under the same id', async () => {
+  const second = await startService({ env, sender, database: first.url });
+  let isHanging = true;
+  const { target } = await followed('Stopped', (response) => {
+    if (!isHanging) response.writeHead(204).end();
+  });
+  await client.add('ext:a', 'Stopped');
+  await eventually(() => target.received.length === 1);
+  isHanging = false;
+  // Whichever of the two was sending: its message is cut off at the end of its grace, or when it stops being heard of.
+  await second.stop();
+  await first.db.write(sql`UPDATE webhooks SET lease_owner = gen_random_uuid() WHERE lease_owner IS NOT NULL`);
+  await eventually(() => target.received.length === 2);
+  expect(new Set(idsOf(target)).size).toBe(1);
+  expect(target.received[1]?.text).toBe(target.received[0]?.text);
+});
+
+it('a batch that a killed process left is sent when its lease has run out, under the same id', async () => {
+  const { target, id } = await followed('Killed', (response) => response.writeHead(500).end());
+  await client.add('ext:a', 'Killed');
+  await eventually(() => target.received.length > 1);
+  // What a process leaves behind that was killed: a lease, and a batch that is under way.
+  await first.db.write(sql`
+    UPDATE webhooks SET lease_owner = gen_random_uuid(), leased_until = statement_timestamp() + interval '300 milliseconds'
+    WHERE id = ${id}`);
+  await client.add('ext:b', 'Killed');
+  const before = target.received.length;
+  await eventually(() => target.received.length > before + 2);
+  expect(new Set(idsOf(target)).size).toBe(1);
+  expect(namesOf(target).every((name) => name === 'a')).toBe(true);
+});
