@@ -15,7 +15,7 @@ let folder: string;
 let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
   database = await createDatabase();
-  service = await listen(database.url);
+  service = await listen(database.url, { env: { WEBHOOK_ALLOW: '127.0.0.0/8' } });
   folder = await mkdtemp(join(tmpdir(), 'kohort-command-'));
   const url = `http://127.0.0.1:${service.port}`;
   const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: ADMIN_PASSWORD } });
@@ -155,6 +155,30 @@ describe('kohort', () => {
     await done('segments', 'delete', 'FED');
   });
 
+  it('keeps webhooks', async () => {
+    await done('segments', 'create', 'HOOKED');
+    const [, feed = ''] = /feed (\d+)/.exec(await done('feeds', 'create', 'hooked', '--segment', 'HOOKED')) ?? [];
+    const made = await done('webhooks', 'create', feed, 'http://127.0.0.1:9/');
+    const [, id = ''] = /^created webhook (\d+)\nsecret \(shown this once\): whsec_\S+\n$/.exec(made) ?? [];
+    expect(await done('webhooks', 'pause', id)).toBe(`webhook ${id} is paused\n`);
+    expect(await done('webhooks', 'list')).toMatch(
+      new RegExp(`^WEBHOOK .*\\n${id} +${feed} +paused +0 s +http://127.0.0.1:9/\\n$`),
+    );
+    expect(await done('webhooks', 'test', id)).toMatch(/^DELIVERY .*\n\d+ +test +pending/);
+    let deliveries = '';
+    await eventually(async () => {
+      deliveries = await done('webhooks', 'deliveries', id);
+      return deliveries.includes('failed');
+    });
+    const [, delivery = ''] = /^(\d+) +test +failed/m.exec(deliveries) ?? [];
+    expect(await done('webhooks', 'replay', id, delivery)).toContain(`test of ${delivery}`);
+    expect(await done('webhooks', 'secret', id)).toMatch(/^secret .*whsec_.*\nthe one before is good until \d{4}-/);
+    expect(await done('webhooks', 'resume', id)).toMatch(/^webhook \d+ is /);
+    expect(await done('webhooks', 'delete', id)).toBe(`deleted webhook ${id}\n`);
+    await done('feeds', 'delete', feed);
+    await done('segments', 'delete', 'HOOKED');
+  });
+
   it.each([
     [2, ['nonsense']],
     [2, ['segments', 'create']],
@@ -170,6 +194,7 @@ describe('kohort', () => {
     [2, ['jobs', 'list', '--state', 'nonsense']],
     [2, ['jobs', 'list', '--limit', '0']],
     [2, ['feeds', 'create', 'x']],
+    [2, ['webhooks', 'create', 'x', 'https://receiver.example']],
     [2, ['feeds', 'follow', '987654', '--once']],
     [2, ['segments', 'create', 'S', '--ramp', '0-50']],
     [2, ['segments', 'create', 'S', '--layer', 'L']],

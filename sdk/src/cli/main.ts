@@ -11,6 +11,7 @@ import { addJobs } from './jobs-command.ts';
 import { type Act, outputOn } from './output.ts';
 import { addSegments } from './segments-command.ts';
 import { addUsers } from './users-command.ts';
+import { addWebhooks } from './webhooks-command.ts';
 
 const ABOUT = `
 KOHORT_URL (http://localhost:8000) says where the service is, KOHORT_TOKEN who asks: a session token or an API key.
@@ -48,6 +49,7 @@ addFileCommand('import', 'a file of users into a segment, or of users; --help sa
 addFileCommand('export', 'the users of a segment into a file; --help says more', exportFile);
 addJobs(program, act);
 addFeeds(program, act);
+addWebhooks(program, act);
 addConfiguration(program, act);
 program
   .command('completion <shell>')
