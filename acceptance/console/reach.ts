@@ -40,6 +40,7 @@ const pages = [
   '/jobs',
   '/feeds',
   '/feeds/1',
+  '/webhooks/1',
   '/accounts',
   '/keys',
   '/account',

@@ -43,7 +43,8 @@ async function createWorld(): Promise<World> {
   const [database, browser] = await Promise.all([createDatabase(), startBrowser(), ensureBuilt()]);
   const client = new pg.Client(database.url);
   await client.connect();
-  let service = await launch(production(database.url, { LOG_LEVEL: 'fatal' }));
+  const env = { LOG_LEVEL: 'fatal', WEBHOOK_ALLOW: '127.0.0.0/8' };
+  let service = await launch(production(database.url, env));
   const { port } = service;
   const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
   const complaints: string[] = [];
@@ -98,7 +99,7 @@ async function createWorld(): Promise<World> {
       await service.kill('SIGKILL');
     },
     async startService() {
-      service = await launch(production(database.url, { LOG_LEVEL: 'fatal', PORT: String(port) }));
+      service = await launch(production(database.url, { ...env, PORT: String(port) }));
     },
     async close() {
       await Promise.all(browser.contexts().map((one) => one.close()));

@@ -90,6 +90,10 @@ const feed = createRoute({
   ...at('/feeds/$id'),
   component: lazyRouteComponent(() => import('./features/feeds/feed.tsx'), 'FeedPage'),
 });
+const webhook = createRoute({
+  ...at('/webhooks/$id'),
+  component: lazyRouteComponent(() => import('./features/webhooks/webhook.tsx'), 'WebhookPage'),
+});
 const accounts = createRoute({
   ...at('/accounts'),
   component: lazyRouteComponent(() => import('./features/accounts/accounts.tsx'), 'AccountsPage'),
@@ -117,6 +121,7 @@ export const router = createRouter({
     job,
     feeds,
     feed,
+    webhook,
     accounts,
     keys,
     account,

@@ -12,6 +12,7 @@ import type {
   reports,
   segments,
   users,
+  webhooks,
 } from '@kohort/contract';
 import { endpoint } from './call.ts';
 
@@ -71,6 +72,15 @@ export const api = {
   readFeed: endpoint<typeof feeds.readFeed>('GET', '/api/feeds/{id}'),
   deleteFeed: endpoint<typeof feeds.deleteFeed>('DELETE', '/api/feeds/{id}'),
   feedChanges: endpoint<typeof feeds.feedChanges>('GET', '/api/feeds/{id}/changes'),
+  listWebhooks: endpoint<typeof webhooks.listWebhooks>('GET', '/api/webhooks'),
+  createWebhook: endpoint<typeof webhooks.createWebhook>('POST', '/api/webhooks'),
+  readWebhook: endpoint<typeof webhooks.readWebhook>('GET', '/api/webhooks/{id}'),
+  changeWebhook: endpoint<typeof webhooks.changeWebhook>('PATCH', '/api/webhooks/{id}'),
+  deleteWebhook: endpoint<typeof webhooks.deleteWebhook>('DELETE', '/api/webhooks/{id}'),
+  testWebhook: endpoint<typeof webhooks.testWebhook>('POST', '/api/webhooks/{id}/test'),
+  rotateSecret: endpoint<typeof webhooks.rotateSecret>('POST', '/api/webhooks/{id}/secret'),
+  listDeliveries: endpoint<typeof webhooks.listDeliveries>('GET', '/api/webhooks/{id}/deliveries'),
+  replayDelivery: endpoint<typeof webhooks.replayDelivery>('POST', '/api/webhooks/{id}/deliveries/{delivery}/replay'),
 
   listJobs: endpoint<typeof jobs.listJobs>('GET', '/api/jobs'),
   readJob: endpoint<typeof jobs.readJob>('GET', '/api/jobs/{id}'),

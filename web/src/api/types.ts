@@ -11,6 +11,7 @@ import type {
   memberships,
   segments,
   users,
+  webhooks,
 } from '@kohort/contract';
 
 /** The parts of the contract's answers that the console names. */
@@ -41,6 +42,8 @@ export type Override = Answer<typeof memberships.listOverrides>['overrides'][num
 export type SegmentChange = Answer<typeof history.segmentChanges>['changes'][number];
 export type Feed = Answer<typeof feeds.readFeed>;
 export type FeedChange = Answer<typeof feeds.feedChanges>['changes'][number];
+export type Webhook = Answer<typeof webhooks.readWebhook>;
+export type Delivery = Answer<typeof webhooks.listDeliveries>['deliveries'][number];
 export type UserEvent = Answer<typeof history.userHistory>['events'][number];
 
 type RuleField = 'percentage' | 'condition' | 'bucket_by' | 'ramp' | 'layer' | 'active_from' | 'active_until';

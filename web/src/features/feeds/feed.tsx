@@ -11,6 +11,7 @@ import { Confirm } from '../../ui/confirm.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { layout, Page } from '../../ui/layout.tsx';
+import { WebhooksCard } from '../webhooks/webhooks-card.tsx';
 import { ChangesCard } from './changes-card.tsx';
 import { FeedState, Followed } from './feed-parts.tsx';
 import { feedQuery } from './queries.ts';
@@ -67,6 +68,7 @@ export function FeedPage() {
       actions={feed && mayEdit && <DeleteFeed feed={feed} />}
     >
       {error && <Failure error={error} onRetry={() => refetch()} />}
+      {feed && <WebhooksCard feed={feed.id} />}
       {feed && <ChangesCard id={id} />}
       {!feed && !error && <div className={layout.loading}>{text('loading')}</div>}
       <RoleNote needs="editor" />

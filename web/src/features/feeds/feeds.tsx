@@ -10,9 +10,27 @@ import { Failure } from '../../ui/failure.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Empty, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
+import { webhooksQuery } from '../webhooks/queries.ts';
+import { WebhookState } from '../webhooks/webhook-state.tsx';
 import { FeedState, Followed } from './feed-parts.tsx';
 import { NewFeed } from './new-feed.tsx';
 import { feedsQuery } from './queries.ts';
+
+/** The webhooks that a feed has, each with how it does. */
+function Webhooks({ feed }: { readonly feed: Feed }) {
+  const { data } = useQuery(webhooksQuery);
+  const own = data?.webhooks.filter((webhook) => webhook.feed === feed.id) ?? [];
+  if (own.length === 0) return <span className={layout.soft}>–</span>;
+  return (
+    <span className={layout.row}>
+      {own.map((webhook) => (
+        <Link key={webhook.id} to="/webhooks/$id" params={{ id: String(webhook.id) }} title={webhook.url}>
+          <WebhookState webhook={webhook} />
+        </Link>
+      ))}
+    </span>
+  );
+}
 
 function useColumns(): readonly Column<Feed>[] {
   const { text, date } = useSpeech();
@@ -28,6 +46,7 @@ function useColumns(): readonly Column<Feed>[] {
     },
     { title: text('feeds.follows'), width: 'minmax(0, 2.4fr)', render: (feed) => <Followed feed={feed} /> },
     { title: text('jobs.state'), width: 'minmax(0, 1fr)', render: (feed) => <FeedState feed={feed} /> },
+    { title: text('hooks.title'), width: 'minmax(0, 1.4fr)', render: (feed) => <Webhooks feed={feed} /> },
     {
       title: text('accounts.since'),
       width: '130px',
