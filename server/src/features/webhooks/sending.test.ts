@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { type Answering, type Received, type Receiver, startReceiver } from '../../../test/receiver.ts';
 import { type Service, startService } from '../../../test/service.ts';
+import { movePositions } from './sending.sql.ts';
 
 const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
 /** Failures are followed by the next attempt at once, nearly. */
@@ -142,6 +143,19 @@ describe('changes', () => {
     await has(target, 1);
     await settled(id);
     expect(await deliveries(id)).toHaveLength(1);
+    // A webhook that has everything is moved to the last change of all, and one that is behind stays.
+    const positions = () =>
+      service.db.query<{ id: number; at_end: boolean }>(sql`
+        SELECT w.id, w.position_id = (SELECT max(c.id) FROM feed_changes c) AS at_end FROM webhooks w ORDER BY w.id`);
+    const { id: behind } = await hook(others.feed, 'https://receiver.invalid/');
+    await call('PATCH', `/api/webhooks/${behind}`, { enabled: false });
+    await client.add('ext:c', others.slug);
+    await eventually(async () => (await positions()).every(({ at_end }) => !at_end));
+    await movePositions(service.db, { rows: 0, minutes: 0 });
+    expect(await positions()).toEqual([
+      { id, at_end: true },
+      { id: behind, at_end: false },
+    ]);
   });
 });
 
