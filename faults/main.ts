@@ -13,6 +13,7 @@ import { kill } from './scenarios/kill.ts';
 import { load } from './scenarios/load.ts';
 import { loss } from './scenarios/loss.ts';
 import { network } from './scenarios/network.ts';
+import { replica } from './scenarios/replica.ts';
 import { rolling } from './scenarios/rolling.ts';
 import { soak } from './scenarios/soak.ts';
 import { seededRandom } from './stage.ts';
@@ -23,6 +24,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   disk,
   network,
   load,
+  replica,
   rolling,
   embedded,
   backup,

@@ -149,6 +149,20 @@ describe('a transaction', () => {
     expect(await works()).toBe(true);
   });
 
+  it('that only reads is failed when its connection is lost at commit: nothing is unknown about it', async () => {
+    const error = await failure(
+      db.transaction(
+        async (tx) => {
+          const [row] = await tx.query<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+          await direct.query('SELECT pg_terminate_backend($1)', [row?.pid]);
+        },
+        { readOnly: true },
+      ),
+    );
+    expect(error).not.toBeInstanceOf(CommitUnknown);
+    expect(isConnectionLost(error)).toBe(true);
+  });
+
   it('whose connection is lost before is failed', async () => {
     const error = await failure(
       db.transaction(async (tx) => {

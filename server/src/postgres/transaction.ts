@@ -83,7 +83,7 @@ export async function runTransaction<T>(
   } catch (error) {
     if (isConnectionLost(error)) {
       client.release(true);
-      throw committing ? new CommitUnknown('connection lost at commit', { cause: error }) : error;
+      throw committing && !options.readOnly ? new CommitUnknown('connection lost at commit', { cause: error }) : error;
     }
     const rolledBack = await run('ROLLBACK').then(
       () => true,
