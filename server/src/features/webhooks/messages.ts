@@ -89,17 +89,17 @@ export interface MessageParts {
   readonly type: 'changes' | 'resync' | 'test';
   readonly webhook: number;
   readonly feed: number;
-  readonly createdAt: Date;
+  readonly writtenAt: Date;
   readonly changes: readonly ChangeRow[];
   /** The cursor after these changes; null for a test. */
   readonly cursor: string | null;
 }
 
 /** The same bytes at each attempt. `changes` and `cursor` are as a pull would answer them. */
-export function bodyOf({ type, webhook, feed, createdAt, changes, cursor }: MessageParts): Buffer {
+export function bodyOf({ type, webhook, feed, writtenAt, changes, cursor }: MessageParts): Buffer {
   const message = {
     type,
-    timestamp: createdAt.toISOString(),
+    timestamp: writtenAt.toISOString(),
     webhook,
     feed,
     changes: changes.map(changeOnWire),

@@ -146,7 +146,7 @@ interface Draft {
 async function messageOf({ feeds }: SendContext, webhook: number, feed: FeedRow, draft: Draft): Promise<Message> {
   const { messageId, type, until, attempt, changes, isAsked = false } = draft;
   const cursor = until ? await cursorOf(feeds, until) : null;
-  const parts = { type, webhook, feed: feed.id, createdAt: attempt.created_at, changes, cursor };
+  const parts = { type, webhook, feed: feed.id, writtenAt: attempt.message_at, changes, cursor };
   return { id: messageId, attempt, body: bodyOf(parts), isAsked, until };
 }
 

@@ -95,14 +95,13 @@ export interface PendingRow {
   readonly until_id: number | null;
   readonly until_nonce: number | null;
   readonly changes: number;
-  readonly created_at: Date;
 }
 
 /** What callers have asked for goes first, in its order. */
 export async function selectPending(db: Db, webhookId: number): Promise<PendingRow | undefined> {
   const rows = await db.query<PendingRow>(sql`
     SELECT d.id, d.message_id, d.type, ${isAsked} AS is_asked, d.after_id, d.after_nonce, d.until_id, d.until_nonce,
-      d.changes, d.created_at
+      d.changes
     FROM webhook_deliveries d
     WHERE d.webhook_id = ${webhookId} AND d.state = 'pending'
     ORDER BY is_asked DESC, d.id
@@ -113,7 +112,8 @@ export async function selectPending(db: Db, webhookId: number): Promise<PendingR
 /** How a message is sent this time. */
 export interface Attempt {
   readonly id: number;
-  readonly created_at: Date;
+  /** When the message was first written, by the database's clock as well. */
+  readonly message_at: Date;
   /** By the database's clock. */
   readonly sent_at: Date;
   readonly url: string;
@@ -124,7 +124,7 @@ export interface Attempt {
   readonly previous_secret: Buffer | null;
 }
 
-const attemptColumns = sql`d.id, d.created_at, d.attempted_at AS sent_at, w.url, w.failures, w.secret,
+const attemptColumns = sql`d.id, coalesce(d.message_at, d.created_at) AS message_at, d.attempted_at AS sent_at, w.url, w.failures, w.secret,
   CASE WHEN w.previous_secret_until > ${now} THEN w.previous_secret END AS previous_secret`;
 
 export interface NewBatch {
@@ -151,7 +151,7 @@ export async function insertBatch(
         ${until.nonce}, ${changes}, ${oldestAt ?? null}::timestamptz, 1, ${now}
       FROM webhooks w
       WHERE w.id = ${webhookId} AND w.lease_owner = ${owner}
-      RETURNING id, webhook_id, created_at, attempted_at
+      RETURNING id, webhook_id, created_at, message_at, attempted_at
     )
     SELECT ${attemptColumns} FROM d JOIN webhooks w ON w.id = d.webhook_id`);
   return rows[0];

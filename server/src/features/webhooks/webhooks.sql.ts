@@ -169,9 +169,10 @@ export async function insertReplay(
 ): Promise<DeliveryRow | undefined> {
   const rows = await db.write<DeliveryRow>(sql`
     INSERT INTO webhook_deliveries AS d
-      (webhook_id, message_id, type, replay_of, after_id, after_nonce, until_id, until_nonce, changes, oldest_at)
+      (webhook_id, message_id, type, replay_of, after_id, after_nonce, until_id, until_nonce, changes, oldest_at,
+        message_at)
     SELECT o.webhook_id, o.message_id, o.type, o.id, o.after_id, o.after_nonce, o.until_id, o.until_nonce, o.changes,
-      o.oldest_at
+      o.oldest_at, coalesce(o.message_at, o.created_at)
     FROM webhook_deliveries o
     WHERE o.id = ${id} AND o.webhook_id = ${webhookId} AND ${hasRoom(webhookId, atMost)}
     RETURNING ${deliveryColumns}`);
