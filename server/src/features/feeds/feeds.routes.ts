@@ -84,9 +84,10 @@ export function feedRoutes({ route }: Router, { context, followers, once }: Feed
   });
 
   route(contract.feedChanges, async ({ params, query, caller, request, reply }) => {
-    const cursor = (wantsEvents(request) ? lastEventId(request) : undefined) ?? query.after;
+    const lastEvent = wantsEvents(request) ? lastEventId(request) : undefined;
+    const cursor = lastEvent ?? query.after;
     // What has no form is refused before what does not exist.
-    if (cursor !== undefined) checkPosition(cursor, '/query/after');
+    if (cursor !== undefined) checkPosition(cursor, lastEvent ? '/headers/last-event-id' : '/query/after');
     const feed = await readFeed(db, idOf(params.id), caller.tags);
     const left = leaving(reply);
     reply.header('cache-control', 'no-store');

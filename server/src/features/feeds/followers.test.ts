@@ -104,7 +104,11 @@ describe('a stream of a feed', () => {
     const { id } = await feedOf('REFUSED');
     expect((await follow(id, { token: 'garbage' })).response.status).toBe(401);
     expect((await follow(9_999)).response.status).toBe(404);
-    expect((await follow(id, { lastEventId: 'x' })).response.status).toBe(400);
+    const malformed = await fetch(`${base}/api/feeds/${id}/changes`, {
+      headers: { authorization: `Bearer ${admin}`, accept: 'text/event-stream', 'last-event-id': 'x' },
+    });
+    expect(malformed.status).toBe(400);
+    expect(await malformed.json()).toMatchObject({ errors: [{ path: '/headers/last-event-id' }] });
   });
 
   it('ends with the feed, and with the credential', async () => {
