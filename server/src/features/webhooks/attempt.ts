@@ -21,6 +21,7 @@ export interface Attempted extends Outcome {
 
 const unreadableSecret = 'the secret cannot be decrypted, because JWT_SECRET has changed; give the webhook a new one';
 const noAddress = 'the name of the host does not resolve';
+const unknownIssuer = 'the certificate is not from a known authority';
 
 /** The words for what an operator can find out and change. Others are reported by their code. */
 const words: Readonly<Record<string, string>> = {
@@ -34,6 +35,13 @@ const words: Readonly<Record<string, string>> = {
   ENODATA: noAddress,
   ENOENT: noAddress,
   EAI_AGAIN: 'DNS does not answer',
+  EPROTO: 'the TLS handshake failed',
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another host',
+  DEPTH_ZERO_SELF_SIGNED_CERT: unknownIssuer,
+  SELF_SIGNED_CERT_IN_CHAIN: unknownIssuer,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownIssuer,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownIssuer,
 };
 
 /** What a webhook has open while several messages in a row are sent to it. */
@@ -108,7 +116,8 @@ function failed(error: string, durationMs: number): Attempted {
   return { status: null, error, response: null, durationMs, askedMs: undefined };
 }
 
-function wordsOf(error: unknown): string {
+/** Why no answer came, for the one who reads the deliveries. */
+export function wordsOf(error: unknown): string {
   if (error instanceof UrlRefused) return `the url ${error.message}`;
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
   return words[code] ?? `the request failed (${code})`;

@@ -203,6 +203,19 @@ describe('a failure', () => {
     void [status, error];
   });
 
+  it('a receiver without TLS is shown as one', async () => {
+    const { feed } = await followed();
+    const target = await receiver();
+    const { id } = await hook(feed, target.url.replace('http:', 'https:'));
+    await call('POST', `/api/webhooks/${id}/test`);
+    await settled(id);
+    expect((await deliveries(id))[0]).toMatchObject({
+      state: 'failed',
+      status: null,
+      error: 'the TLS handshake failed',
+    });
+  });
+
   it.each(FAULTS)('%s is shown while it lasts', async (_, fail, status, error) => {
     const { slug, feed } = await followed();
     const target = await receiver(fail);
