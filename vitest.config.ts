@@ -31,8 +31,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // No test of these keeps anything, so the modules are loaded once.
-        test: { name: 'unit', include: UNIT, isolate: false, maxWorkers: 2, sequence: { groupOrder: 0 } },
+        test: { name: 'unit', include: UNIT, maxWorkers: 2, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
