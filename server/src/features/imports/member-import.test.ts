@@ -428,7 +428,10 @@ describe('a dry run', () => {
       const dry = await files.run(`${path}?mode=${mode}&dry_run=true`, text);
       expect(await members(slug)).toEqual([users[0], users[1]]);
       expect(await client.story(`ext:${users[2]}`)).toEqual([]);
-      const { id, created_at, finished_at, ...real } = await files.run(`${path}?mode=${mode}&dry_run=false`, text);
+      const { id, created_at, finished_at, dry_run, ...real } = await files.run(
+        `${path}?mode=${mode}&dry_run=false`,
+        text,
+      );
       expect(dry).toMatchObject(real);
     },
   );
@@ -454,7 +457,7 @@ describe('a dry run', () => {
     for (const user of [stays, otherStays]) await client.add(`ext:${user}`, slug);
     const text = `external_id\n${left}\n${named}\n${out}\n${stays}\n${stays}\n`;
     const dry = await files.run(`${path}?mode=${mode}&dry_run=true`, text);
-    const { id, created_at, finished_at, ...real } = await files.run(`${path}?mode=${mode}`, text);
+    const { id, created_at, finished_at, dry_run, ...real } = await files.run(`${path}?mode=${mode}`, text);
     expect(real).toMatchObject(expected);
     expect(dry).toMatchObject(real);
   });
