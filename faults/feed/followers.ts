@@ -1,5 +1,10 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { call } from '@kohort/testkit/http.ts';
+import { call, demand } from '@kohort/testkit/http.ts';
+import { Webhook } from 'standardwebhooks';
 import { type Change, Fold } from './fold.ts';
 
 /** One of the instances, by chance, and what it takes to be let in. */
@@ -155,6 +160,68 @@ export async function followByEvents(
       isStopping = true;
       hangUp.abort();
       await following;
+    },
+  };
+}
+
+interface Message {
+  readonly type: 'changes' | 'resync' | 'test';
+  readonly changes: readonly Change[];
+}
+
+const lostAnswers = 0.01;
+
+/** Is sent the changes, checks their signatures, and hangs up at times instead of saying that it has them. */
+export async function followByWebhook(
+  access: Access,
+  feed: number,
+  { apply = applyAll, isStrict = true }: FollowOptions = {},
+): Promise<Follower> {
+  const { url, token, random } = access;
+  const fold = new Fold(isStrict);
+  const after = await beginAtSnapshot(access, feed, fold);
+  const secret = `whsec_${randomBytes(32).toString('base64')}`;
+  const verifier = new Webhook(secret);
+  let failures = 0;
+
+  async function receive(request: IncomingMessage): Promise<void> {
+    const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
+    const message = verifier.verify(await text(request), headers) as Message;
+    if (message.type !== 'changes') fold.faults.push(`was sent a message of type ${message.type}`);
+    for (const change of message.changes) apply(fold, change);
+  }
+
+  const receiver = createServer((request, response) => {
+    receive(request).then(
+      () => {
+        if (random() >= lostAnswers) return response.writeHead(204).end();
+        failures += 1;
+        return response.destroy();
+      },
+      (error: unknown) => {
+        // A sender that is killed in the middle of a message is no fault.
+        if (!request.destroyed || request.complete) fold.faults.push(`was sent what does not verify: ${error}`);
+        response.destroy();
+      },
+    );
+  });
+  receiver.listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const address = receiver.address();
+  if (typeof address !== 'object' || !address) throw new Error('no address');
+  await demand(url(), 'POST', '/api/webhooks', {
+    token,
+    body: { url: `http://127.0.0.1:${address.port}/`, feed, after, secret },
+  });
+  return {
+    name: 'webhook',
+    feed,
+    fold,
+    failures: () => failures,
+    async stop() {
+      receiver.close();
+      receiver.closeAllConnections();
+      await once(receiver, 'close');
     },
   };
 }

@@ -4,7 +4,7 @@ import { demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { type Supervised, startService } from '../service.ts';
 import { seededRandom } from '../stage.ts';
-import { type Access, type Apply, type Follower, followByEvents, followByPull } from './followers.ts';
+import { type Access, type Apply, type Follower, followByEvents, followByPull, followByWebhook } from './followers.ts';
 import { act, createWorld, deleteDoomed, followed, membersOf, tag } from './world.ts';
 
 export interface TrialOptions {
@@ -40,13 +40,15 @@ interface Stage {
 }
 
 const deedsAtOnce = 6;
+/** The follower by webhook listens on loopback. */
+const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
 
 async function prepare(options: TrialOptions): Promise<Stage> {
   const random = seededRandom(options.seed);
   const cluster = await createCluster();
   const [one, two] = [
-    await startService({ databaseUrl: cluster.url }),
-    await startService({ databaseUrl: cluster.url }),
+    await startService({ databaseUrl: cluster.url, env }),
+    await startService({ databaseUrl: cluster.url, env }),
   ];
   const token = await signIn(one.url, 'admin', ADMIN_PASSWORD);
   const access: Access = { url: () => (random() < 0.5 ? one.url : two.url), token, random };
@@ -63,6 +65,7 @@ async function prepare(options: TrialOptions): Promise<Stage> {
     await followByPull(access, bySlugs, { apply }),
     await followByPull(access, byTag, { apply, isStrict: false }),
     await followByEvents(access, bySlugs, { apply }),
+    await followByWebhook(access, bySlugs, { apply }),
   ];
   return { cluster, services: [one, two], access, followers };
 }
@@ -113,14 +116,11 @@ export async function tryFeed(options: TrialOptions): Promise<Verdict> {
     if (isKilling) kills += 1;
     await Promise.all(services.map((service) => service.ready()));
     if (round === rounds - 2) await deleteDoomed(access).catch(() => undefined);
-    for (const follower of followers) {
-      const found = await compare(stage, follower, withinMs);
-      comparisons += 1;
-      faults.push(
-        ...[...found, ...follower.fold.faults].map(
-          (fault) => `${follower.name} of ${follower.feed}, round ${round}: ${fault}`,
-        ),
-      );
+    const found = await Promise.all(followers.map((follower) => compare(stage, follower, withinMs)));
+    comparisons += found.length;
+    for (const [i, { name, feed, fold }] of followers.entries()) {
+      const wrong = [...(found[i] ?? []), ...fold.faults];
+      faults.push(...wrong.map((fault) => `${name} of ${feed}, round ${round}: ${fault}`));
     }
   }
   for (const follower of followers) await follower.stop();
