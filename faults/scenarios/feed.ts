@@ -39,7 +39,7 @@ export const feed: Scenario = async ({ quick, seed }) => {
       scenario: 'Feed: random changes on two instances, kills of them and of PostgreSQL',
       times: rounds,
       promised: 'a snapshot and everything after it is the state; the same id is the same change; in order',
-      seen: `${deeds} deeds, ${kills} kills, ${applied} changes followed by pull and events, ${comparisons} comparisons, ${faults.length} faults ${faults.slice(0, 3).join('; ')} (${kinds.join(', ')})`,
+      seen: `${deeds} deeds, ${kills} kills, ${applied} changes followed by pull, events and webhook, ${comparisons} comparisons, ${faults.length} faults ${faults.slice(0, 3).join('; ')} (${kinds.join(', ')})`,
       held: faults.length === 0,
     },
     lagRow('Feed: a single change', 'told within 2 s of its answer', lags.single),
