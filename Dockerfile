@@ -2,9 +2,8 @@
 # `embedded-postgres` are development dependencies and stay out. Needs no BuildKit.
 
 # Debian and not Alpine: node's builds for musl are experimental upstream, and everything here is tested on glibc.
-# By tag and not by digest: a digest would also pin away the security updates of Debian and of Node until we release again. Who
-# needs builds that can be repeated passes one: --build-arg NODE=docker.io/library/node@sha256:...
-ARG NODE=docker.io/library/node:26-slim
+# The tag is for readers, the digest is what is pulled (SECURITY.md says how to renew it). Another one: --build-arg NODE=...
+ARG NODE=docker.io/library/node:26.10.0-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1
 FROM ${NODE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./

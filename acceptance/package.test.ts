@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
 import { signIn } from '@kohort/testkit/http.ts';
 import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { ADMIN_PASSWORD, launch, type Running } from '@kohort/testkit/service.ts';
@@ -52,7 +52,7 @@ const run = async (command: string, args: readonly string[], env: NodeJS.Process
 beforeAll(async () => {
   database = await createDatabase();
   service = await launch({ MODE: 'evaluation', ...databaseEnv(database.url), ADMIN_PASSWORD });
-  folder = await mkdtemp(join(tmpdir(), 'kohort-package-'));
+  folder = await temporaryFolder('package');
   await run('npm', ['pack', join(ROOT, 'sdk'), '--pack-destination', folder, '--silent']);
   const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
   await writeFile(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }');

@@ -6,7 +6,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 
 const PIECE_LINES = 5_000;
 
-/** Lines for the ids from 1 to `size`, in that order, `times` over; many at once, since a stream pays by the piece. */
+/** Lines for the ids from 1 to `size`, in that order, repeated `times` times. Yields many at once, since each piece of a stream costs. */
 function* linesOf(size: number, times: number, lineOf: (id: number) => string): Generator<string> {
   for (let time = 0; time < times; time++) {
     for (let first = 1; first <= size; first += PIECE_LINES) {
@@ -16,7 +16,7 @@ function* linesOf(size: number, times: number, lineOf: (id: number) => string): 
   }
 }
 
-/** A file for an import: a header line, then an id a line. */
+/** A file for an import: a header, then one id a line. */
 export async function writeIdFile(file: string, size: number, times: number): Promise<void> {
   const lines = function* () {
     yield 'user_id\n';
@@ -25,7 +25,7 @@ export async function writeIdFile(file: string, size: number, times: number): Pr
   await pipeline(Readable.from(lines()), createWriteStream(file));
 }
 
-/** A table with the rows, indexes and constraints of the memberships, which nothing but COPY writes to. */
+/** A table with the columns, indexes and constraints of `memberships` that only COPY writes to. */
 export async function createPlainCopy(client: pg.Client): Promise<void> {
   await client.query(`
     CREATE TABLE plain_copy (LIKE memberships INCLUDING ALL);
@@ -34,7 +34,7 @@ export async function createPlainCopy(client: pg.Client): Promise<void> {
     ANALYZE plain_copy;`);
 }
 
-/** Puts users 1 to `size` into a segment by COPY. @returns how many rows that were. */
+/** Copies users 1 to `size` into a segment. @returns the number of rows. */
 export async function copyMemberships(
   client: pg.Client,
   { slug, size }: { slug: string; size: number },

@@ -1,6 +1,6 @@
 import { createClient, KohortError } from '@kohort/client';
 
-/** An application: many callers in one process, each asking about one random user after another. Started by the bench. */
+/** An application: many callers in one process, each of which reads one random user after another. Started by the bench. */
 const { env } = process;
 const [users, callers, seconds] = [Number(env.USERS), Number(env.CALLERS), Number(env.SECONDS)];
 const client = createClient({ url: env.KOHORT_URL ?? '', token: env.KOHORT_TOKEN, retries: 0 });
@@ -10,7 +10,7 @@ const read =
     ? (user: string) => client.segmentsOf(user)
     : (user: string) => client.memberships.listUserSegments({ params: { user } });
 
-/** Milliseconds of each answer, whatever it says. */
+/** Milliseconds of each answer, including refusals. */
 const times: number[] = [];
 let refused = 0;
 let broken = 0;

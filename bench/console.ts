@@ -11,12 +11,12 @@ import { ensureBuilt, startBrowser } from '../acceptance/console/browser.ts';
 import { describeMachine, readCommit } from './machine.ts';
 import { say } from './progress.ts';
 
-/** How fast the console's pages are, in a browser that has none of them yet. `node scripts/run.mjs bench/console.ts` */
+/** Measures how fast the console's pages appear in a browser with an empty cache. `node scripts/run.mjs bench/console.ts` */
 
 const users = 1_000_000;
 const segments = 10_000;
 const rounds = 5;
-/** What belongs to a page has come by then, also what is fetched when the browser is idle. */
+/** By then everything has been loaded, including what is fetched when the browser is idle. */
 const quietMs = 1_500;
 
 const pages = {
@@ -32,7 +32,7 @@ interface Figures {
   readonly fcp: number;
   readonly lcp: number;
   readonly content: number;
-  /** How long the main thread was blocked: of each long task what is beyond 50 ms. */
+  /** How long the main thread was blocked: the sum of what long tasks took beyond 50 ms. */
   readonly tbt: number;
   /** Cumulative layout shift. */
   readonly cls: number;
@@ -40,7 +40,7 @@ interface Figures {
   readonly kilobytesBefore: number;
 }
 
-/** Runs in the page before anything else does: notes when what was asked for stands there, and what browsers know of it. */
+/** Runs in the page before anything else. Records when the requested content appears, and the browser's own figures. */
 const watch = `
   const seen = (window.figures = { fcp: 0, lcp: 0, content: 0, tbt: 0, cls: 0 });
   const observe = (type, take) =>
@@ -87,7 +87,7 @@ async function signIn(context: BrowserContext): Promise<void> {
   await page.close();
 }
 
-/** The bytes of all answers as they came, headers and all. */
+/** The bytes of all answers on the wire, including headers. */
 async function countBytes(page: Page): Promise<() => number> {
   const session = await page.context().newCDPSession(page);
   let bytes = 0;

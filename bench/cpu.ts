@@ -3,7 +3,7 @@ import { queuedSecondsOf, readMachineTime, readStats, residentBytesOf, treeOf } 
 const SAMPLE_EVERY_MS = 250;
 const MEBIBYTE_BYTES = 2 ** 20;
 
-/** How many processes a process has under it, at whatever depth. */
+/** How many descendants a process has. */
 export async function countDescendants(root: number): Promise<number> {
   return treeOf(root, await readStats()).size - 1;
 }
@@ -13,7 +13,7 @@ async function mebibytesOf(pids: Iterable<number>): Promise<number> {
   return sizes.reduce<number>((sum, size = 0) => sum + size, 0) / MEBIBYTE_BYTES;
 }
 
-/** MiB that a process and all under it hold in memory. */
+/** MiB that a process and its descendants hold in memory. */
 export async function residentNow(root: number): Promise<number> {
   return mebibytesOf(treeOf(root, await readStats()));
 }
@@ -28,7 +28,7 @@ export interface Usage {
   readonly queued: { readonly server: number; readonly database: number };
   /** MiB, at the highest. */
   readonly resident: number;
-  /** Shares of the machine's time: what no process used, and what went to other machines of its host. */
+  /** Shares of the machine's time: unused, and given to other machines on the same host. */
   readonly idle: number;
   readonly stolen: number;
 }
@@ -40,7 +40,7 @@ export interface Watched {
   readonly backends: () => Promise<ReadonlySet<number>>;
 }
 
-/** Each process's time in the queue for a processor. */
+/** How long each process waited for a processor. */
 async function readQueued(pids: Iterable<number>): Promise<Map<number, number>> {
   return new Map(await Promise.all(Array.from(pids, async (pid) => [pid, await queuedSecondsOf(pid)] as const)));
 }
@@ -49,7 +49,7 @@ function queuedSince(before: ReadonlyMap<number, number>, now: ReadonlyMap<numbe
   return Array.from(now).reduce((sum, [pid, seconds]) => sum + Math.max(0, seconds - (before.get(pid) ?? 0)), 0);
 }
 
-/** Adds up what processes have used, by small steps, so that what one did before it ended is counted. */
+/** Adds up what processes use in small steps, so that processes which end meanwhile are counted. */
 class Meter {
   readonly #watched: Watched;
   readonly used = { server: 0, own: 0, background: 0 };
@@ -79,7 +79,7 @@ class Meter {
   }
 }
 
-/** Begins to count what the processes use; the returned function ends it and reports. */
+/** Starts counting what the processes use. The returned function stops it and reports. */
 export async function watch(watched: Watched): Promise<() => Promise<Usage>> {
   const { server, postmaster, backends } = watched;
   const meter = new Meter(watched, await backends(), await readStats());

@@ -6,7 +6,7 @@ export interface UserRange {
   readonly to: number;
 }
 
-// Pseudo-random, and the same every time: `k` tells the draws of one user apart.
+// Pseudo-random and the same every time: `k` distinguishes the draws of one user.
 const draw = (k: number, below: number) => `((hashint8extended(u.id, ${k}) & 1048575) % ${below})`;
 const pick = (k: number, ...values: string[]) =>
   `(ARRAY[${values.map((value) => `'${value}'`).join(', ')}])[1 + ${draw(k, values.length)}]`;
@@ -21,7 +21,7 @@ const attributes = `jsonb_build_object(
   'address', jsonb_build_object('city', ${pick(8, 'north', 'south', 'east', 'west', 'centre')}, 'zip', ${draw(9, 90000)}),
   'tags', jsonb_build_array(${pick(10, 'beta', 'vip', 'press', 'staff', 'none')}, ${pick(11, 'ios', 'android', 'web')}))`;
 
-/** Users with an external id and attributes. Those who are there already are left as they are. */
+/** Inserts users with an external id and attributes. Existing users stay as they are. */
 export async function insertUsers(client: pg.Client, { from, to }: UserRange): Promise<void> {
   await client.query(
     `WITH made AS (
@@ -60,7 +60,7 @@ export async function giveDates(client: pg.Client, { from, to }: UserRange): Pro
   );
 }
 
-/** From 5 to 15 memberships each, ten on average, in segments that lie apart by a step of the user's; each with its history row. */
+/** 5 to 15 memberships for each user, ten on average, in segments at intervals that differ by user; each with its history row. */
 export async function insertMemberships(client: pg.Client, { from, to }: UserRange): Promise<number> {
   const { rowCount } = await client.query(
     `WITH member AS (
@@ -80,19 +80,19 @@ export async function insertMemberships(client: pg.Client, { from, to }: UserRan
   return rowCount ?? 0;
 }
 
-/** Accounts that are made later get ids that no user of the dataset has. */
+/** Accounts that are created later get ids that no user of the dataset has. */
 export async function moveUserIds(client: pg.Client, next: number): Promise<void> {
   await client.query("SELECT setval(pg_get_serial_sequence('users', 'id'), $1)", [next]);
 }
 
-/** Reads once what the reads of random users read, in the order of their index, so that it is in memory as far as it fits. */
+/** Reads all rows that reads of random users need, in the order of their index, so that they are in memory as far as they fit. */
 export async function warmMemory(client: pg.Client): Promise<void> {
   await client.query('SET enable_seqscan = off; SET enable_bitmapscan = off; SET max_parallel_workers_per_gather = 0');
   await client.query('SELECT count(m.mode) FROM memberships m WHERE m.user_id > 0');
   await client.query('SELECT count(u.attributes_version) FROM users u WHERE u.id > 0');
 }
 
-/** Deleted segments whose members have yet to be taken out. */
+/** Counts deleted segments that still have members. */
 export async function countUnpurged(client: pg.Client): Promise<number> {
   const { rowCount } = await client.query(`
     SELECT FROM segments s
@@ -100,7 +100,7 @@ export async function countUnpurged(client: pg.Client): Promise<number> {
   return rowCount ?? 0;
 }
 
-/** The same memberships for the peer, with the indexes that its two calls want. */
+/** The same memberships for the peer, with the indexes that its two calls need. */
 export async function copyForPeer(client: pg.Client): Promise<void> {
   await client.query(`
     CREATE SCHEMA peer;
@@ -114,7 +114,7 @@ export async function copyForPeer(client: pg.Client): Promise<void> {
     ALTER TABLE peer.memberships ADD FOREIGN KEY (segment_id) REFERENCES peer.segments (id);`);
 }
 
-/** For a connection that only loads: what is lost in a crash is made again. Checks of foreign keys are left out where the role may. */
+/** For a connection that only loads data, which is created again after a crash. Skips the checks of foreign keys if the role may. */
 export async function prepareForLoading(client: pg.Client): Promise<void> {
   await client.query('SET synchronous_commit = off; SET jit = off');
   await client.query('SET session_replication_role = replica').catch(() => undefined);

@@ -1,4 +1,5 @@
 import { countUnfolded } from '@kohort/testkit/fold.ts';
+import { connected } from '@kohort/testkit/nodes.ts';
 import type pg from 'pg';
 import {
   copyForPeer,
@@ -14,13 +15,13 @@ import { type Service, startService } from './service.ts';
 import { formatCount } from './table.ts';
 
 export const SEGMENTS = 200;
-// Of a change to what a dataset holds: kept ones of an older number are made anew.
+// Raised with each change to the content of datasets: kept ones with an older number are created again.
 const VERSION = 1;
 const CHUNK_USERS = 20_000;
-/** Bytes on the disk that a membership takes with its history row and its share of its user, and what the log may take. */
+/** Bytes on disk for a membership with its history row and its share of the user, and for the log. */
 const MEMBERSHIP_BYTES = 400;
 const LOG_BYTES = 10 * 2 ** 30;
-/** Above every user of every dataset: the accounts' ids start here. */
+/** Above the ids of all users of all datasets: the ids of accounts start here. */
 const FIRST_ACCOUNT_ID = 1_000_000_000;
 
 export interface Dataset {
@@ -32,11 +33,11 @@ export interface Dataset {
 
 export interface Wanted {
   readonly users: number;
-  /** Also users without memberships, to be added to, and the peer's tables. */
+  /** Also creates users without memberships, for adds, and the peer's tables. */
   readonly complete: boolean;
 }
 
-/** Puts users into a database, chunk by chunk, telling how far it is. */
+/** Inserts users into a database, chunk by chunk, and reports progress. */
 export async function fill(
   client: pg.Client,
   { from, to }: UserRange,
@@ -80,7 +81,7 @@ async function countMemberships(client: pg.Client): Promise<number> {
   return Number(rows[0]?.count);
 }
 
-/** The dataset, if it was made before by this version of the bench and for the schema that `newest` tells of. */
+/** The dataset, if this version of the bench made it for the schema `newest`. */
 async function findKept(postgres: Postgres, database: string, wanted: Wanted, newest: number) {
   if (!(await postgres.exists(database))) return undefined;
   return postgres.connected(database, async (client) =>
@@ -88,9 +89,35 @@ async function findKept(postgres: Postgres, database: string, wanted: Wanted, ne
   );
 }
 
+/** Fills an empty database, whose schema the service makes first. @returns the number of memberships. */
+export async function fillDatabase(url: string, { users, complete }: Wanted): Promise<number> {
+  const service = await startService({ databaseUrl: url });
+  await createSegments(service);
+  await service.stop();
+  return connected(
+    url,
+    async (client) => {
+      await prepareForLoading(client);
+      const memberships = await fill(client, { from: 1, to: users }, { members: true, what: 'users with memberships' });
+      if (complete) {
+        await fill(client, { from: users + 1, to: 2 * users }, { members: false, what: 'users without' });
+        say('the same for the peer');
+        await copyForPeer(client);
+      }
+      await moveUserIds(client, FIRST_ACCOUNT_ID);
+      say('VACUUM ANALYZE');
+      await client.query('VACUUM ANALYZE');
+      const unfolded = await countUnfolded(client);
+      if (unfolded > 0) throw new Error(`${unfolded} memberships are not the fold of their history`);
+      return memberships;
+    },
+    { application_name: 'bench' },
+  );
+}
+
 /**
- * A database with users, segments, memberships and their history, made with SQL in the service's own schema, which the
- * service itself has set up. Kept ones are used again when they are the same.
+ * A database with users, segments, memberships and their history, filled by SQL in a schema that the service itself has set up.
+ * Kept ones are used again if they are the same.
  */
 export async function prepareDataset(
   postgres: Postgres,
@@ -113,25 +140,10 @@ export async function prepareDataset(
 
   await postgres.drop(database);
   await postgres.create(database);
-  const service = await startService({ databaseUrl: postgres.urlOf(database) });
-  await createSegments(service);
-  await service.stop();
-
-  return postgres.connected(database, async (client) => {
-    await prepareForLoading(client);
-    const memberships = await fill(client, { from: 1, to: users }, { members: true, what: 'users with memberships' });
-    if (complete) {
-      await fill(client, { from: users + 1, to: 2 * users }, { members: false, what: 'users without' });
-      say('the same for the peer');
-      await copyForPeer(client);
-    }
-    await moveUserIds(client, FIRST_ACCOUNT_ID);
-    say('VACUUM ANALYZE');
-    await client.query('VACUUM ANALYZE');
-    const unfolded = await countUnfolded(client);
-    if (unfolded > 0) throw new Error(`${unfolded} memberships are not the fold of their history`);
+  const memberships = await fillDatabase(postgres.urlOf(database), wanted);
+  await postgres.connected(database, async (client) => {
     const mark = markOf(wanted, await readSchema(client)).replaceAll("'", "''");
     await client.query(`COMMENT ON DATABASE ${database} IS '${mark}'`);
-    return { database, users, memberships };
   });
+  return { database, users, memberships };
 }

@@ -39,7 +39,7 @@ for (let at = began; at < until; ) {
 }
 const took = (performance.now() - began) / 1000;
 replica.close();
-// What letting go of it frees: other parts of the process have come and gone since it was opened.
+// Measured by what closing it frees, since other parts of the process have changed since it was opened.
 const bytes = loadedBytes - usedBytes();
 times.sort((a, b) => a - b);
 const percentile = (share: number) => times[Math.ceil(times.length * share) - 1] ?? 0;

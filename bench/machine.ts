@@ -16,7 +16,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Short, with `-dirty` behind it when the tree holds changes; `unknown` outside a clone. */
+/** The short hash, with `-dirty` appended if the tree has changes; `unknown` outside a clone. */
 export async function readCommit(): Promise<string> {
   const git = async (...args: string[]) => {
     const { code, stdout } = await runWithin(

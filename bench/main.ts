@@ -27,7 +27,7 @@ async function findPeer({ peer }: Options, folder: string): Promise<string | und
   return undefined;
 }
 
-/** A copy of the dataset, so that it stays what it is. */
+/** Copies the dataset, so that the original stays unchanged. */
 async function copyDataset(postgres: Postgres, { database }: Dataset): Promise<void> {
   await postgres.drop(DATABASE);
   await postgres.create(DATABASE, database);
@@ -100,7 +100,7 @@ async function bench(options: Options): Promise<void> {
   if (!(await isInstalled('wrk')))
     throw new UsageError('wrk, which makes the load, is not installed: apt-get install wrk');
   const began = performance.now();
-  // Now: the tree may change while we measure, but not what was started from it.
+  // Read now: the tree may change during the measurement, but the processes have been started from it.
   const commit = await readCommit();
   const stage = await setStage(options);
   const findings = await play(stage);

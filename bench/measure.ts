@@ -8,19 +8,19 @@ import { formatCount, formatDecimal } from './table.ts';
 import { meanWaits, type Waits, watchWaits } from './waits.ts';
 import type { Outcome } from './wrk.ts';
 
-/** One way to be measured; the contestants of a scenario take turns. */
+/** One thing to measure. The contestants of a scenario take turns. */
 export interface Contestant {
   readonly name: string;
-  /** Asked for anew before each run, as `before` may have started another one; undefined for what the bench does by itself. */
+  /** Called before each run, since `before` may have started another process; undefined for work of the bench itself. */
   readonly target: () => Target | undefined;
-  /** How the database knows its connections; undefined for one that uses none, the application for one that comes and goes. */
+  /** How to find its connections in the database; undefined without any. The name of the application where connections come and go. */
   readonly connection: { readonly application: string | undefined; readonly database: string } | undefined;
-  /** Loads it for so many seconds. */
+  /** Puts load on it for that many seconds. */
   readonly load: (seconds: number) => Promise<Outcome>;
-  /** In place of a short load before the first round. */
+  /** Replaces the short load before the first round. */
   readonly warmUp?: () => Promise<void>;
   readonly before?: () => Promise<void>;
-  /** Not measured: to wait for what the load has left behind. */
+  /** Not measured: waits until the work that the load has left behind is done. */
   readonly after?: () => Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export interface Sample {
   readonly database: number | undefined;
   /** The part of `database` that is no connection of the contestant: checkpoints, the log, autovacuum. */
   readonly background: number | undefined;
-  /** Cores that nobody used. */
+  /** Idle cores. */
   readonly idle: number;
   /** Threads of the server, and connections, that were ready to run but had no core; on average. */
   readonly serverQueued: number;
@@ -48,7 +48,7 @@ export interface Sample {
   readonly waits: Waits;
   /** MiB. */
   readonly resident: number;
-  /** The share of the machine's time that others had. */
+  /** The share of the processors' time that other machines had. */
   readonly stolen: number;
 }
 
@@ -90,7 +90,7 @@ export function medianSample(samples: readonly Sample[]): Sample {
   };
 }
 
-/** What of the database the contestant used; it keeps none of it busy if it has no connection, wherever it runs. */
+/** The contestant's share of the database; zero if it has no connection, wherever the database runs. */
 function databaseFigures({ connection }: Contestant, { database, seconds }: Usage, answers: number) {
   if (!connection) return { databaseMicros: 0, database: 0, background: 0 };
   if (!database) return { databaseMicros: undefined, database: undefined, background: undefined };
@@ -102,7 +102,7 @@ function databaseFigures({ connection }: Contestant, { database, seconds }: Usag
   };
 }
 
-/** Runs `work` while an eye is kept on what the contestant's statements wait for. */
+/** Runs `work`, and samples meanwhile what the contestant's statements wait for. */
 async function watchingWaits<T>(
   { connection }: Contestant,
   postgres: Postgres,
@@ -160,7 +160,7 @@ function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicro
   return `${formatCount(rate)}/s, ${latency}${micros}${errors}`;
 }
 
-/** Warms everybody up, then lets them take turns: A B C A B C, so that the moods of the machine meet all of them. */
+/** Warms up all contestants, then lets them take turns: A B C A B C, so that the machine's ups and downs affect all alike. */
 export async function takeTurns(
   scenario: string,
   contestants: readonly Contestant[],

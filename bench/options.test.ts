@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readOptions, scenarioNames, UsageError } from './options.ts';
 
 describe('readOptions', () => {
-  it('measures in full unless told otherwise', () => {
+  it('measures in full by default', () => {
     expect(readOptions([], {})).toMatchObject({
       only: scenarioNames,
       rounds: 3,

@@ -23,16 +23,16 @@ export interface Options {
   readonly rounds: number;
   /** Of one measured run. */
   readonly seconds: number;
-  /** Seconds of the run that goes before the measured ones and is thrown away. */
+  /** Seconds of the first run, which is not measured. */
   readonly warmUp: number;
   readonly connections: number;
   /** With about ten memberships each. */
   readonly users: number;
   /** Further datasets that reads are measured on, in millions of memberships. */
   readonly sizes: readonly number[];
-  /** A folder that keeps the datasets for the next time; otherwise a temporary one. */
+  /** A folder that keeps the datasets for later runs; otherwise a temporary one. */
   readonly data: string | undefined;
-  /** A PostgreSQL that is there already; otherwise one of our own is started. */
+  /** A PostgreSQL that is running already; otherwise the bench starts one. */
   readonly databaseUrl: string | undefined;
   /** A peer that is built already. */
   readonly peer: string | undefined;

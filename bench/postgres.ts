@@ -1,9 +1,10 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { startEmbedded } from '@kohort/embedded/start.ts';
+import { connected as connectedTo } from '@kohort/testkit/nodes.ts';
 import { statOf } from '@kohort/testkit/proc.ts';
 import { atEnd } from '@kohort/testkit/processes.ts';
-import pg from 'pg';
+import type pg from 'pg';
 
 export interface Postgres {
   readonly version: string;
@@ -17,11 +18,11 @@ export interface Postgres {
   exists(database: string): Promise<boolean>;
   create(database: string, template?: string): Promise<void>;
   drop(database: string): Promise<void>;
-  /** So that no run pays for the writes of the one before it. */
+  /** Makes sure that no run pays for the writes of the one before it. */
   checkpoint(): Promise<void>;
 }
 
-/** What one would set on a machine that PostgreSQL shares with the service. Durability is as PostgreSQL ships it: on. */
+/** Settings for a machine that PostgreSQL shares with the service. Durability stays on, as in PostgreSQL's defaults. */
 function settingsOf(memory: number): Record<string, string> {
   const mebibytes = Math.max(128, Math.min(8_192, Math.floor(memory / 4 / 2 ** 20)));
   return {
@@ -38,7 +39,7 @@ export async function startPostgres(folder: string, databaseUrl: string | undefi
   if (base === undefined) {
     await mkdir(folder, { recursive: true });
     const starting = startEmbedded({ folder, settings: settingsOf(totalmem()) });
-    // Also when we are told to stop while it is still starting.
+    // Even if a signal arrives while it is still starting.
     atEnd(async () => (await starting.catch(() => undefined))?.stop());
     base = (await starting).url;
   }
@@ -49,20 +50,8 @@ export async function startPostgres(folder: string, databaseUrl: string | undefi
     return url.href;
   };
 
-  async function connected<T>(database: string | undefined, work: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = new pg.Client({
-      connectionString: database === undefined ? base : urlOf(database),
-      application_name: 'bench',
-      connectionTimeoutMillis: 5_000,
-    });
-    client.on('error', () => undefined);
-    await client.connect();
-    try {
-      return await work(client);
-    } finally {
-      await client.end();
-    }
-  }
+  const connected = <T>(database: string | undefined, work: (client: pg.Client) => Promise<T>): Promise<T> =>
+    connectedTo(database === undefined ? base : urlOf(database), work, { application_name: 'bench' });
 
   const administer = (text: string) => connected(undefined, (client) => client.query(text));
 
@@ -90,7 +79,7 @@ export async function startPostgres(folder: string, databaseUrl: string | undefi
         return new Set(rows.map(({ pid }) => pid));
       }),
     async checkpoint() {
-      // Not everybody's role may.
+      // Not every role may do that.
       await administer('CHECKPOINT').catch(() => undefined);
     },
   };

@@ -12,7 +12,7 @@ export interface Ratio {
 export interface Findings {
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
-  /** What the reader should know: left out and why, and what the figures do not say themselves. */
+  /** Notes for the reader: what was left out and why, and what the figures do not say. */
   readonly notes: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export function medianOf(rows: readonly Row[], contestant: string): Sample | und
   return rows.find((row) => row.contestant === contestant)?.median;
 }
 
-/** How many times the one's figure the other's is; nothing where either was not measured. */
+/** The ratio of two figures; empty if either was not measured. */
 export function compare(
   what: string,
   [ours, theirs]: readonly [Sample | undefined, Sample | undefined],
@@ -34,7 +34,7 @@ export function compare(
   return ours && theirs ? [{ what, value: figure(ours) / figure(theirs), ...bounds }] : [];
 }
 
-/** A figure of one contestant alone; nothing where it was not measured. */
+/** A figure of one contestant; empty if it was not measured. */
 export function reach(
   what: string,
   sample: Sample | undefined,

@@ -13,7 +13,7 @@ export interface Machine {
 
 export interface Report {
   readonly at: string;
-  /** With `-dirty` behind it when the tree held changes. */
+  /** With `-dirty` appended if the tree had changes. */
   readonly commit: string;
   readonly machine: Machine;
   readonly node: string;
@@ -86,7 +86,7 @@ connections, that were ready to run but had no core. A statement under way worke
 ${table}`;
 }
 
-/** How much of the machine others had while it was measured: where that is much, figures of different runs cannot be compared. */
+/** How much of the processors other machines had during the measurement: if that is much, figures of different runs cannot be compared. */
 function stolenBy(all: readonly Findings[]): string {
   const shares = all.flatMap(({ rows }) => rows.flatMap(({ samples }) => samples.map(({ stolen }) => stolen * 100)));
   if (!shares.every(Number.isFinite) || shares.length === 0) return '';
@@ -94,7 +94,7 @@ function stolenBy(all: readonly Findings[]): string {
   return `\n- Other machines of the same host had ${usual} % of the processors' time (median of all runs; at most ${most} %).`;
 }
 
-/** The one table, the figures to reach beside those that were, and what else there is to know; as Markdown. */
+/** The table, the targets beside the figures reached, and the notes; as Markdown. */
 export function renderReport({ at, commit, machine, node, postgres, dataset, load, findings }: Report): string {
   const all = Object.entries(findings);
   const figures = renderTable({

@@ -40,11 +40,14 @@ export async function startPeer(binary: string, databaseUrl: string): Promise<Ta
   return startOn('/api/users/1/segments', (port) => ({
     command: binary,
     args: [],
-    // PGAPPNAME is for a peer of another make, which does not say who it is.
+    // PGAPPNAME names the connections of another peer, which sets no name itself.
     env: { GIN_MODE: 'release', PORT: String(port), DATABASE_URL: databaseUrl, PGAPPNAME: 'peer' },
   }));
 }
 
-export async function startBare(): Promise<Target> {
-  return startOn('/', (port) => ({ args: [BARE], env: { PORT: String(port), NODE_ENV: 'production' } }));
+export async function startBare(processes = 1): Promise<Target> {
+  return startOn('/', (port) => ({
+    args: [BARE],
+    env: { PORT: String(port), PROCESSES: String(processes), NODE_ENV: 'production' },
+  }));
 }

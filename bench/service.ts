@@ -5,7 +5,7 @@ import { call as callOnce, demand, fieldOf, signIn } from '@kohort/testkit/http.
 import type { Child } from '@kohort/testkit/processes.ts';
 import { launch, production, untilReady } from '@kohort/testkit/service.ts';
 
-// Of databases that only the bench uses; the same each time, so that kept ones can be used again.
+// For databases that only the bench uses. Always the same, so that kept ones can be used again.
 const ADMIN_PASSWORD = 'the admin of a benchmark';
 const EDITOR_PASSWORD = 'the editor of a benchmark';
 const SESSIONS = 24;
@@ -19,7 +19,7 @@ export interface Target {
 }
 
 export interface Service extends Target {
-  /** As the admin. @returns the answer's body. @throws unless it is 2xx. */
+  /** Makes a call as the admin. @returns the answer's body. @throws unless it is 2xx. */
   call(method: string, path: string, body?: object): Promise<unknown>;
   /** Streams a CSV file, as the admin. */
   upload(path: string, file: string): Promise<unknown>;
@@ -28,11 +28,11 @@ export interface Service extends Target {
 export interface ServiceOptions {
   readonly databaseUrl: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** For node itself. */
+  /** Flags for node itself. */
   readonly nodeArgs?: readonly string[];
 }
 
-/** Waits until the address answers 2xx. @throws with what the process wrote when it ends first. */
+/** Waits until the address answers 2xx. @throws with the output of the process if it ends first. */
 export async function untilAnswered(child: Child, url: string): Promise<void> {
   await eventually(async () => {
     if (child.hasEnded()) return true;
@@ -42,7 +42,7 @@ export async function untilAnswered(child: Child, url: string): Promise<void> {
   if (child.hasEnded()) throw new Error(`the process ended before it answered: ${child.stdout()}${child.stderr()}`);
 }
 
-/** Starts the service as one would in production: authentication on, on the loopback alone. */
+/** Starts the service as in production, with authentication, on the loopback only. */
 export async function startService({ databaseUrl, env = {}, nodeArgs = [] }: ServiceOptions): Promise<Service> {
   const running = await launch(production(databaseUrl, { ADMIN_PASSWORD, ...env }), nodeArgs);
   await untilReady(running);
@@ -76,7 +76,7 @@ export async function createViewerKey(service: Service): Promise<string> {
 export async function writeTokens(service: Service, file: string): Promise<string> {
   const body = JSON.stringify({ name: 'Bench', username: 'bench', password: EDITOR_PASSWORD });
   const { status, text } = await callOnce(service.url, 'POST', '/auth/sign-up', { body });
-  // Taken: the database served a bench before.
+  // The name is taken: an earlier bench used the database.
   if (status === 200) {
     await service.call('PATCH', `/api/accounts/${fieldOf(JSON.parse(text), 'id')}`, { role: 'editor' });
   }

@@ -8,14 +8,14 @@ import type { Service, Target } from './service.ts';
 import { startService, writeTokens } from './service.ts';
 import { drive, type Load, type Outcome, THREADS } from './wrk.ts';
 
-/** What stands while the scenarios run. */
+/** What exists while the scenarios run. */
 export interface Stage {
   readonly options: Options;
   readonly postgres: Postgres;
   readonly newestSchema: number;
-  /** For files of this run. */
+  /** The folder for files of this run. */
   readonly folder: string;
-  /** Where datasets are kept. */
+  /** The folder where datasets are kept. */
   readonly dataFolder: string;
   readonly dataset: Dataset;
   /** A copy of the dataset, for this run to change. */
@@ -25,7 +25,7 @@ export interface Stage {
   /** Undefined where it cannot be built. */
   readonly peer: Target | undefined;
   readonly bare: Target;
-  /** Continues where the adds before it, to the same target, have ended: no pair is added twice. */
+  /** Continues where the last adds to the same target ended, so that no pair is added twice. */
   add(target: Target, options: AddOptions): Promise<Outcome>;
 }
 
@@ -34,7 +34,7 @@ export interface AddOptions {
   readonly connections: number;
   readonly threads?: number;
   readonly tokens: string | undefined;
-  /** Adds a second; without it as many as go. */
+  /** Adds a second; without it, as many as possible. */
   readonly rate?: number;
 }
 
@@ -88,7 +88,7 @@ export interface ReadOptions {
   readonly connections?: number;
 }
 
-/** Our service as it stands on the stage, being read. */
+/** Reads of the service that runs on the stage. */
 export function plainRead(stage: Stage, name: string, connections = stage.options.connections): Contestant {
   return {
     name,
@@ -98,7 +98,7 @@ export function plainRead(stage: Stage, name: string, connections = stage.option
   };
 }
 
-/** Another process of our service, on a database of its own or the same, with tokens for it. */
+/** Starts another process of the service, on the same or another database, with tokens for it. */
 export async function startAnother(
   { postgres, folder }: Pick<Stage, 'postgres' | 'folder'>,
   database: string,

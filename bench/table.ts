@@ -5,7 +5,7 @@ export interface Table {
 
 const IS_NUMBER = /^(?:–|[-+]?[\d,]*\.?\d+)$/;
 
-/** Markdown that also reads well on a terminal: columns of one width, figures to the right. */
+/** Markdown that is readable on a terminal: aligned columns, figures on the right. */
 export function renderTable({ columns, rows }: Table): string {
   const right = columns.map((_, i) => rows.length > 0 && rows.every((row) => IS_NUMBER.test(row[i] ?? '')));
   const widths = columns.map((name, i) => Math.max(3, name.length, ...rows.map((row) => (row[i] ?? '').length)));
@@ -21,7 +21,7 @@ export function formatCount(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
-/** Three figures are all that a noisy machine can tell. */
+/** A noisy machine yields three significant figures at most. */
 export function formatDecimal(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return '–';
   return value >= 100 ? formatCount(value) : value.toFixed(value >= 10 ? 1 : 2);

@@ -3,10 +3,10 @@ import type pg from 'pg';
 
 const LOOK_EVERY_MS = 40;
 
-/** How many statements, on average, waited for what, as PostgreSQL calls it; `a processor` for those that worked or could have. */
+/** The average number of statements by wait event; `a processor` for those that ran or could have run. */
 export type Waits = Readonly<Record<string, number>>;
 
-/** Looks at an application's statements again and again; the returned function ends it and reports. */
+/** Samples an application's statements. The returned function stops it and reports. */
 export function watchWaits(
   client: pg.Client,
   { application, database }: { readonly application: string; readonly database: string },
@@ -31,7 +31,7 @@ export function watchWaits(
   const looking = (async () => {
     for (; !isOver; await sleep(LOOK_EVERY_MS)) await look();
   })();
-  // A failure is reported by the end, which waits for it.
+  // A failure is reported when sampling ends.
   looking.catch(() => undefined);
   return async () => {
     isOver = true;

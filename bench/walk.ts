@@ -4,7 +4,7 @@ import { drive, type Outcome, THREADS } from './wrk.ts';
 
 const LONGEST_WALK_S = 120;
 
-/** Users who are asked about one after the other, each once. */
+/** Users that are read one after another, each once. */
 export interface Walk {
   readonly first: number;
   readonly users: number;
@@ -31,7 +31,7 @@ export function walkLoad({ first, users }: Walk, options: Options, tokens: strin
   };
 }
 
-/** Once past every user, so that the service has seen each of them. */
+/** Reads every user once, so that the service has seen each of them. */
 export async function walkPast(target: Target, walk: Walk, options: Options, tokens: string): Promise<void> {
   const { isThrough, load } = walkLoad(walk, options, tokens);
   for (let spent = 0; !isThrough() && spent < LONGEST_WALK_S; spent += options.warmUp) {

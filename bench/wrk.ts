@@ -12,7 +12,7 @@ export interface Load {
 }
 
 export interface Outcome {
-  /** Answered, whatever with. */
+  /** Requests that got any answer. */
   readonly requests: number;
   readonly seconds: number;
   /** Milliseconds. */
@@ -22,7 +22,7 @@ export interface Outcome {
   readonly refused: number;
   /** Connections that broke or requests that were never answered. */
   readonly broken: number;
-  /** How far the thread of a walk that went furthest has come. */
+  /** How far the fastest thread of a walk has come. */
   readonly issued: number;
 }
 
@@ -30,7 +30,7 @@ const SCRIPTS = join(import.meta.dirname, 'load');
 const FIELDS = ['requests', 'seconds', 'p50', 'p99', 'refused', 'broken', 'issued'] as const;
 /** As wrk's scripts share nothing, each of its threads walks every THREADS-th step. */
 export const THREADS = 2;
-/** Beyond the length of the load, until wrk is taken to hang. */
+/** How much longer than the load wrk may take before it counts as hanging. */
 const MARGIN_S = 20;
 
 /** Of the line that our scripts and processes end with. */

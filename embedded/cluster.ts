@@ -19,11 +19,11 @@ export interface NewCluster {
   readonly folder: string;
   readonly superuser: string;
   readonly password: string;
-  /** Further arguments of `initdb`: encoding, locale, where the log written ahead goes. */
+  /** Further arguments of `initdb`: encoding, locale, the folder of the write-ahead log. */
   readonly args: readonly string[];
 }
 
-/** Creates a cluster that asks for passwords. */
+/** Creates a cluster with password authentication. */
 export async function initCluster(
   runAs: Runner,
   initdb: string,
@@ -54,7 +54,7 @@ export interface StartOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Starts PostgreSQL on 127.0.0.1 alone, and waits until it takes connections. */
+/** Starts PostgreSQL on 127.0.0.1 only, and waits until it accepts connections. */
 export async function startCluster(
   runAs: Runner,
   pgCtl: string,

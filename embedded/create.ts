@@ -6,20 +6,20 @@ import { codeOf, EmbeddedError, wordsOf } from './error.ts';
 import type { Identity, Runner } from './run-as.ts';
 
 export const SUPERUSER = 'kohort';
-/** Beside the data it opens; PostgreSQL ignores files that it does not know. */
+/** The file is in the data folder that it gives access to; PostgreSQL ignores files that it does not know. */
 const PASSWORD_FILE = 'kohort-password';
 const DRAFT_MAX_AGE_MS = 10 * 60_000;
 // The builtin locale sorts text the same on every machine, whatever locales its libc has installed.
 const LOCALE = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 
-/** The password of an embedded cluster. @throws EmbeddedError when the folder holds a cluster of another origin. */
+/** Reads the password of an embedded cluster. @throws EmbeddedError when the folder holds a cluster that Kohort did not create. */
 export async function readPassword(cluster: string): Promise<string> {
   const password = (await readIfThere(join(cluster, PASSWORD_FILE)))?.trim();
   if (password !== undefined) return password;
   throw new EmbeddedError(`${cluster} holds a PostgreSQL cluster that Kohort did not create. Set another DATA_DIR.`);
 }
 
-/** Removes what first starts that were killed half-way left behind. */
+/** Removes what is left of first starts that were killed half-way. */
 async function sweepDrafts(cluster: string): Promise<void> {
   for (const name of await readdir(dirname(cluster))) {
     if (!name.startsWith(`${basename(cluster)}.new-`)) continue;

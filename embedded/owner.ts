@@ -37,7 +37,7 @@ export async function claim(url: string, folder: string): Promise<pg.Client> {
   for (let attempt = 1; attempt <= CLAIM_ATTEMPTS; attempt++) {
     const { rows } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [OWNER_LOCK]);
     if (rows[0]?.held) return client;
-    // The backend of a service that was killed a moment ago may still have to notice.
+    // If a service was killed a moment ago, its backend may not have noticed yet.
     await sleep(CLAIM_PAUSE_MS);
   }
   await client.end().catch(() => undefined);

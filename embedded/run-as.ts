@@ -80,7 +80,7 @@ export async function runnerFor(identity: Identity | undefined, paths: readonly 
     '--clear-groups',
     '--inh-caps=+dac_override',
     '--ambient-caps=+dac_override',
-    // access(2), by which initdb looks for its programs, ignores capabilities of other users than root without this bit.
+    // Without this bit access(2), with which initdb looks for its programs, ignores the capabilities of users other than root.
     '--securebits=+no_setuid_fixup',
   ];
   return async (file, args) => {

@@ -1,6 +1,7 @@
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
+import { reap } from '@kohort/testkit/reaper.ts';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findBinaries } from './binaries.ts';
@@ -12,7 +13,8 @@ import { type EmbeddedPostgres, startEmbedded } from './start.ts';
 let folder: string;
 const running: EmbeddedPostgres[] = [];
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'kohort-embedded-'));
+  folder = await temporaryFolder('embedded');
+  reap({ cluster: join(folder, 'postgres') });
 });
 afterEach(async () => {
   await Promise.all(running.splice(0).map((one) => one.stop()));
@@ -27,7 +29,7 @@ async function ask(url: string, text: string): Promise<unknown[]> {
 }
 
 describe('the embedded PostgreSQL', () => {
-  it('is one and private, when two services start at once on an empty folder; the other is told', async () => {
+  it('is started once, privately, if two services start on an empty folder; the other gets an error', async () => {
     const both = await Promise.allSettled([startEmbedded({ folder }), startEmbedded({ folder })]);
     for (const one of both) if (one.status === 'fulfilled') running.push(one.value);
     expect(running).toHaveLength(1);

@@ -67,7 +67,7 @@ function urlOf({ password }: Context, port: number, database = 'postgres'): stri
   return `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}/${database}`;
 }
 
-/** Takes over what is running, or starts it. Retries, because what a killed postmaster leaves behind lingers for a moment. */
+/** Takes over a running PostgreSQL, or starts one. Retries, because the remains of a killed postmaster linger for a moment. */
 async function bringUp(context: Context): Promise<Running> {
   for (let attempt = 1; ; attempt++) {
     const left = await readPidFile(context.cluster);
@@ -111,7 +111,7 @@ function keepAlive(context: Context, { port, owner }: Running): () => Promise<vo
           held = await claim(urlOf(context, port), context.folder);
           return watch();
         } catch (error) {
-          // When it answers, only the connection was lost. What a dead postmaster leaves behind may still be in the way.
+          // If it answers, only the connection was lost. Otherwise the remains of a dead postmaster may still block a start.
           if (isRefused(error) && !stopping) await start(context, port).catch(() => sleep(WATCH_PAUSE_MS));
           else await sleep(WATCH_PAUSE_MS);
         }

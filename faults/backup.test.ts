@@ -15,5 +15,4 @@ it.skipIf(!tools)(
     expect(rows).toHaveLength(2);
     for (const { held, seen } of rows) expect(held, seen).toBe(true);
   },
-  120_000,
 );

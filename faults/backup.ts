@@ -5,10 +5,10 @@ import { run } from '@kohort/testkit/processes.ts';
 
 const PAGE = join(import.meta.dirname, '../docs/operations.md');
 const HEADING = '## Backup and restore';
-/** The page's name of the database that is restored into. */
+/** The page's name for the database that a dump is restored into. */
 export const RESTORED = 'kohort_restored';
 
-/** The documented commands, read from the page they are documented on: what is drilled is what is written there. */
+/** Reads the commands from the page that documents them, so that the drill runs exactly these. */
 async function documented(): Promise<{ dump: string; restore: string }> {
   const section = (await readFile(PAGE, 'utf8')).split(HEADING)[1] ?? '';
   const block = /```sh\n(.*?)```/s.exec(section)?.[1] ?? '';
@@ -26,7 +26,7 @@ export interface Drill {
   readonly folder: string;
 }
 
-/** As somebody would at a terminal; the names the page leaves open are in the environment. */
+/** Runs commands as in a terminal. The names that the page leaves open are in the environment. */
 async function inShell({ cluster, bin, folder }: Drill, commands: string): Promise<void> {
   const { PATH = '' } = process.env;
   const env = {
@@ -43,13 +43,13 @@ export async function dump(drill: Drill): Promise<void> {
   await inShell(drill, (await documented()).dump);
 }
 
-/** Restores what was dumped last into a new database, and gives that another name. */
+/** Restores the last dump into a new database, and renames that. */
 export async function restore(drill: Drill, name: string): Promise<void> {
   await inShell(drill, (await documented()).restore);
   await drill.cluster.connected((client) => client.query(`ALTER DATABASE ${RESTORED} RENAME TO ${name}`), 'postgres');
 }
 
-/** Of every table: how many rows, and a checksum of all of them. */
+/** The number of rows of every table, and a checksum of all of them. */
 export async function fingerprint(cluster: Cluster, database: string): Promise<Map<string, string>> {
   return cluster.connected(async (client) => {
     const tables = await client.query<{ name: string }>(`
@@ -67,7 +67,7 @@ export async function fingerprint(cluster: Cluster, database: string): Promise<M
   }, database);
 }
 
-/** Sequences, and identity columns, whose next value is one that is there already. */
+/** Sequences and identity columns whose next value is in use already. */
 export async function collidingSequences(cluster: Cluster, database: string): Promise<string[]> {
   return cluster.connected(async (client) => {
     const { rows } = await client.query<{ sequence: string; name: string; column: string }>(`

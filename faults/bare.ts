@@ -6,11 +6,11 @@ import { reap } from '@kohort/testkit/reaper.ts';
 
 const REPOSITORY = join(import.meta.dirname, '..');
 const SUITE = 'bookworm';
-const BOOTSTRAP_TIMEOUT_MS = 600_000;
-const COMMANDS_TIMEOUT_MS = 900_000;
+const bootstrapTimeoutMs = 600_000;
+const commandsTimeoutMs = 900_000;
 const PORT = 8123;
 
-/** What a newcomer types, in a system that holds Node, npm and nothing else of ours. */
+/** The commands that a newcomer types, in a system with Node, npm and nothing else that Kohort needs. */
 const COMMANDS = `
 set -eu
 cd /srv/kohort
@@ -34,10 +34,10 @@ node -e "$ask (async () => {
 kill -TERM $npm
 wait $npm || true
 npm test -- --project unit
-npm test -- acceptance/seed.test.ts
+npm test -- acceptance/seed
 `;
 
-/** Why there can be no minimal Debian here; undefined when there can. */
+/** Why a minimal Debian cannot be set up here; undefined if it can. */
 export async function obstacle(): Promise<string | undefined> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'only root on Linux can change the root folder';
   for (const command of ['debootstrap', 'unshare', 'npm', 'git']) {
@@ -47,7 +47,7 @@ export async function obstacle(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Where this machine's own apt gets Debian from. */
+/** The mirror that this machine's apt uses. */
 async function mirror(): Promise<string | undefined> {
   const folder = '/etc/apt/sources.list.d';
   const files = (await readdir(folder).catch((): string[] => [])).map((name) => join(folder, name));
@@ -67,14 +67,14 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** A minimal Debian with npm, the commit that is checked out, and no Node yet. */
+/** Sets up a minimal Debian with npm and the checked-out commit, without Node. */
 export async function createRoot(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'kohort-bare-'));
   await chmod(root, 0o755);
   reap({ folder: root });
   atEnd(() => rm(root, { recursive: true, force: true, maxRetries: 5 }));
   const args = ['--variant=minbase', SUITE, root, (await mirror()) ?? ''];
-  const { code, stdout } = await runWithin({ command: 'debootstrap', args, env: sbin() }, BOOTSTRAP_TIMEOUT_MS);
+  const { code, stdout } = await runWithin({ command: 'debootstrap', args, env: sbin() }, bootstrapTimeoutMs);
   if (code !== 0) throw new Error(`debootstrap ended with ${code}: ${stdout.slice(-500)}`);
   const npm = (await run('npm', ['root', '--global'])).stdout.trim();
   await mkdir(join(root, 'opt/bin'), { recursive: true });
@@ -86,7 +86,7 @@ export async function createRoot(): Promise<string> {
   return root;
 }
 
-/** Puts a Node of that version into the root, from its npm package. */
+/** Installs a Node of that version into the root folder, from its npm package. */
 async function installNode(root: string, version: string): Promise<void> {
   const folder = join(root, 'opt', `node-${version}`);
   if (!(await exists(folder))) {
@@ -111,8 +111,8 @@ export interface Tried {
 }
 
 /**
- * Runs the commands under that Node, in a root folder and with process ids of their own: when they end, so does everything that
- * they started. PATH does not name the folders of root's programs.
+ * Runs the commands under that Node, with a root folder and a process namespace of their own: everything that they started ends
+ * with them. PATH does not name the folders of root's programs.
  */
 export async function tryCommands(root: string, version: string): Promise<Tried> {
   await installNode(root, version);
@@ -139,7 +139,7 @@ export async function tryCommands(root: string, version: string): Promise<Tried>
   const args = [...own, 'sh', '-c', script, 'sh', root, cache, 'env', '-i', ...inside, '/usr/sbin/chroot', root];
   const { code, stdout, stderr } = await runWithin(
     { command: 'unshare', args: [...args, '/bin/sh', '/opt/commands.sh'], env: sbin() },
-    COMMANDS_TIMEOUT_MS,
+    commandsTimeoutMs,
   );
   return { code, output: `${stdout}\n${stderr}` };
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
 import { endAll } from '@kohort/testkit/processes.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CuttableProxy, startProxy } from './proxy.ts';
@@ -10,7 +10,7 @@ import { prepare, seededRandom, untilJobIsDone, verifyWhenSettled } from './stag
 import { startTraffic } from './traffic.ts';
 import { type Cause, rowOf, type Scene, tryCause } from './trial.ts';
 
-/** The most telling of `npm run faults`, once each: a service and a PostgreSQL of their own, and a network between them. */
+/** The most important scenarios of `npm run faults`, once each: a service, its own PostgreSQL, and a network between them. */
 let scene: Scene & { readonly cluster: Cluster; readonly service: Supervised };
 let proxy: CuttableProxy;
 let token: string;
@@ -25,31 +25,35 @@ beforeAll(async () => {
   token = prepared.token;
   const traffic = startTraffic({ ledger, port: () => service.port, token: () => token, rate: 100 });
   scene = { cluster, service, ledger, traffic, random };
-}, 120_000);
+});
 afterAll(async () => {
   await scene?.traffic.stop();
   await endAll();
-}, 60_000);
+});
+
+/** Only the drill judges how long it takes: a test may share its machine. */
+const patienceMs = 60_000;
 
 async function survives(cause: Cause): Promise<void> {
-  const row = rowOf(cause, [await tryCause(scene, cause)], { slowest: 6_000 });
+  const patient = { ...cause, recovered: patienceMs };
+  const row = rowOf(patient, [await tryCause(scene, patient)], { slowest: patienceMs });
   expect(row.held, row.seen).toBe(true);
 }
 
 describe('while 100 writes a second go on, nothing acknowledged is lost, nothing happens twice, and it recovers by itself', () => {
-  it('when the service is killed', () => survives(causesOf(scene).service), 60_000);
-  it('when all of PostgreSQL is killed', () => survives(causesOf(scene).postgres), 60_000);
-  it('when one backend is killed', () => survives(causesOf(scene).backend), 60_000);
-  it('when PostgreSQL stands still', () => survives(causesOf(scene).frozen), 60_000);
+  it('when the service is killed', () => survives(causesOf(scene).service));
+  it('when all of PostgreSQL is killed', () => survives(causesOf(scene).postgres));
+  it('when one backend is killed', () => survives(causesOf(scene).backend));
+  it('when PostgreSQL stands still', () => survives(causesOf(scene).frozen));
   it('when everything on the network vanishes, and the queue goes on as well', async () => {
     await survives(networkCauses(proxy, scene.random).halfOpen);
-    expect(await untilJobIsDone(scene.cluster, scene.service.url, token, 20_000)).toBeLessThan(20_000);
-  }, 60_000);
+    expect(await untilJobIsDone(scene.cluster, scene.service.url, token, patienceMs)).toBeLessThan(patienceMs);
+  });
   it('when connections are cut with the outcome of a COMMIT on them', async () => {
     const cuts = proxy.cuts();
     await survives(networkCauses(proxy, scene.random).afterCommit);
     expect(proxy.cuts()).toBeGreaterThan(cuts);
-  }, 60_000);
+  });
 });
 
 it('and a write that is missing, done twice or not in the history would have been seen', async () => {
@@ -84,8 +88,7 @@ it('and so would a service that does everything twice', async () => {
   );
   traffic.take();
   traffic.resume();
-  await traffic.untilAcknowledged(5_000);
-  await sleep(1_000);
+  await eventually(() => traffic.seen.acknowledged >= 100);
   await traffic.pause();
   const { wrong } = await verifyWhenSettled(cluster, ledger);
   expect(traffic.seen.unexpected).toEqual([]);

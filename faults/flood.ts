@@ -1,16 +1,16 @@
 import { connect, type Socket } from 'node:net';
 
 /**
- * A process of its own: so many connections with one request at a time on each. Without a rate each asks again as soon as it was
- * answered; with one, requests come due whatever becomes of them, and one that is due while no connection is free is not sent.
- * Who is told to wait waits as long. Its settings are one JSON argument, its findings one JSON line.
+ * Runs as a process of its own and keeps one request at a time on each of its connections. Without a rate, each connection sends the
+ * next request as soon as it has an answer. With one, requests come due at that rate, and one that comes due while no connection is
+ * free is not sent. A refused caller waits as long as `Retry-After` says. Settings are one JSON argument, findings one JSON line.
  */
 interface Settings {
   readonly port: number;
   readonly token: string;
   readonly sockets: number;
   readonly seconds: number;
-  /** Seconds before the counting begins: so many callers at once take their time to get going. */
+  /** Seconds before counting begins: that many callers take some time to connect. */
   readonly warmUp: number;
   readonly users: readonly [number, number];
   /** Slugs to add users to and remove them from; otherwise it reads. */
@@ -34,10 +34,10 @@ export interface Flooded {
   readonly p99: number;
 }
 
-/** So many connect at once, as the queue of those who wait to be let in is only so long. */
-const CONNECT_AT_ONCE = 100;
-const TICK = 5;
-const DAY = 86_400_000;
+/** How many connect at once: the backlog of the listening socket is limited. */
+const maxConnecting = 100;
+const tickMs = 5;
+const dayMs = 86_400_000;
 const END = Buffer.from('\r\n\r\n');
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
@@ -48,7 +48,7 @@ const free: Line[] = [];
 let turn = 0;
 let over = false;
 
-/** Each write changes something: all users are added with an end of their own, then all are removed, and so on. */
+/** Every write changes something: all users are added with a unique expiry, then all are removed, and so on. */
 function requestOf(): string {
   const [first, count] = settings.users;
   const round = Math.floor(turn / count);
@@ -57,7 +57,7 @@ function requestOf(): string {
   const slug = settings.slugs?.[user % settings.slugs.length];
   if (slug === undefined) return `GET /api/users/${user}/segments HTTP/1.1\r\n${head}\r\n`;
   if (round % 2) return `DELETE /api/users/${user}/segments/${slug} HTTP/1.1\r\n${head}\r\n`;
-  const body = JSON.stringify({ slug, expires_at: new Date(Date.now() + DAY).toISOString() });
+  const body = JSON.stringify({ slug, expires_at: new Date(Date.now() + dayMs).toISOString() });
   return `POST /api/users/${user}/segments HTTP/1.1\r\n${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
@@ -81,7 +81,7 @@ function rest(line: Line): void {
   } else free.push(line);
 }
 
-/** Offers what has come due since. */
+/** Offers the requests that have come due since the last tick. */
 function offer(rate: number, since: number, offered: number): number {
   const due = Math.floor(((performance.now() - since) * rate) / 1000);
   for (let i = offered; i < due; i++) {
@@ -131,7 +131,7 @@ async function call(): Promise<Line> {
 
 const lines: Line[] = [];
 while (lines.length < settings.sockets) {
-  const some = Math.min(CONNECT_AT_ONCE, settings.sockets - lines.length);
+  const some = Math.min(maxConnecting, settings.sockets - lines.length);
   lines.push(...(await Promise.all(Array.from({ length: some }, call))));
 }
 for (const line of lines) rest(line);
@@ -141,7 +141,7 @@ if (rate !== undefined) {
   let offered = 0;
   setInterval(() => {
     offered = offer(rate, since, offered);
-  }, TICK);
+  }, tickMs);
 }
 await new Promise((resolve) => setTimeout(resolve, settings.warmUp * 1000));
 Object.assign(counts, { offered: 0, sent: 0, answered: 0, shed: 0, shedWithoutRetryAfter: 0, other: 0 });

@@ -10,17 +10,17 @@ export type Outcome =
       readonly retryAfter: string | undefined;
       readonly text: string;
     }
-  /** No connection: it cannot have happened. */
+  /** No connection: the call cannot have been carried out. */
   | { readonly kind: 'refused' }
-  /** The connection broke after the call was on its way: it may have happened. */
+  /** The connection broke after the call was sent: it may have been carried out. */
   | { readonly kind: 'lost'; readonly why: string; readonly wasKept: boolean }
   | { readonly kind: 'hung' };
 
-const GIVE_UP_AFTER = 20_000;
+const giveUpAfterMs = 20_000;
 
 /**
- * As HTTP clients do: either side may end a kept connection at any time (RFC 9112, 9.3.1), so a call that met its end is sent
- * once more. What the second one is told is no proof that the first did not happen.
+ * Either side may end a kept connection at any time (RFC 9112, 9.3.1), so a call that met its end is sent once more, as HTTP
+ * clients do. The answer to the second one does not prove that the first was not carried out.
  */
 export async function callAgain(
   caller: Caller,
@@ -39,7 +39,7 @@ export interface Caller {
   close(): void;
 }
 
-/** A client with kept connections of its own, as another service would have. */
+/** A client that keeps its connections, like another service. */
 export function createCaller(token: () => string | undefined, sockets = 64): Caller {
   const agent = new Agent({ keepAlive: true, maxSockets: sockets });
 
@@ -86,7 +86,7 @@ export function createCaller(token: () => string | undefined, sockets = 64): Cal
       const timer = setTimeout(() => {
         end({ kind: 'hung' });
         sent.destroy();
-      }, GIVE_UP_AFTER);
+      }, giveUpAfterMs);
       function end(outcome: Outcome): void {
         clearTimeout(timer);
         resolve(outcome);

@@ -1,17 +1,17 @@
-/** Node's own inspector of another process of ours, over a WebSocket on the loopback. */
+/** The inspector of Node in another process, over a WebSocket on the loopback. */
 export interface Inspector {
-  /** Bytes in use on the heap after everything that nobody holds was collected. */
+  /** Bytes in use on the heap after a garbage collection. */
   heapAfterCollection(): Promise<number>;
   /** Sockets, timers and the like. */
   handles(): Promise<number>;
-  /** What an expression comes to in that process. */
+  /** The value of an expression in that process. */
   evaluate(expression: string): Promise<number>;
   close(): void;
 }
 
 const addressForm = /ws:\/\/127\.0\.0\.1:\d+\/[\w-]+/g;
 
-/** Of each process that wrote into `output`, its workers' too. */
+/** Connects to each process that wrote into `output`, including workers. */
 export async function openInspectors(output: string): Promise<Inspector[]> {
   const addresses = output.match(addressForm) ?? [];
   if (addresses.length === 0) throw new Error(`no inspector in ${output}`);
@@ -50,7 +50,7 @@ async function connectTo(address: string): Promise<Inspector> {
 
   return {
     async heapAfterCollection() {
-      // Twice: what a finalizer lets go of is collected by the next one.
+      // Twice: objects that a finalizer releases are collected by the next collection.
       await ask('HeapProfiler.collectGarbage');
       await ask('HeapProfiler.collectGarbage');
       return evaluate('process.memoryUsage().heapUsed');

@@ -13,6 +13,7 @@ import { kill } from './scenarios/kill.ts';
 import { load } from './scenarios/load.ts';
 import { loss } from './scenarios/loss.ts';
 import { network } from './scenarios/network.ts';
+import { queue } from './scenarios/queue.ts';
 import { replica } from './scenarios/replica.ts';
 import { rolling } from './scenarios/rolling.ts';
 import { soak } from './scenarios/soak.ts';
@@ -24,6 +25,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   disk,
   network,
   load,
+  queue,
   replica,
   rolling,
   embedded,
@@ -34,7 +36,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   soak,
   bare,
 };
-/** Not among those that run unless asked for. */
+/** These run only when they are named. */
 const LONG = ['soak', 'bare'];
 
 const usage = `npm run faults -- [options]
@@ -95,7 +97,7 @@ for (const name of names) {
       held: false,
     });
   }
-  // What a drill that failed has left behind must not disturb the next.
+  // The remains of a failed drill must not disturb the next one.
   if (!isStopping()) await endAll();
   say(`${name} took ${Math.round((performance.now() - started) / 1000)} s`);
 }

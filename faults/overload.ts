@@ -12,7 +12,7 @@ export interface Place {
   readonly users: readonly [number, number];
 }
 
-/** What is asked: reads, or additions and removals. */
+/** The calls: reads, or additions and removals. */
 export interface Kind {
   readonly name: 'reads' | 'writes';
   readonly slugs?: readonly string[];
@@ -22,7 +22,7 @@ export interface Offering {
   readonly sockets: number;
   readonly seconds: number;
   readonly warmUp: number;
-  /** Requests a second that come due; without it each caller asks again when it was answered. */
+  /** Requests a second that come due; without it each caller sends the next request when it has an answer. */
   readonly rate?: number;
 }
 
@@ -35,19 +35,19 @@ export async function flood({ service, token, users }: Place, { slugs }: Kind, o
 }
 
 export interface Capacity {
-  /** The most that were answered in a second. */
+  /** The most answers in a second. */
   readonly rate: number;
-  /** By so many callers at once. */
+  /** The number of concurrent callers at which that was reached. */
   readonly callers: number;
 }
 
-/** What is answered in a second when so many callers ask again and again. */
+/** Answers a second to that many callers, who send requests without a pause. */
 export async function rateOf(place: Place, kind: Kind, callers: number): Promise<number> {
   const { answered, seconds } = await flood(place, kind, { sockets: callers, warmUp: 1, seconds: 3 });
   return answered / seconds;
 }
 
-/** Adds callers until no more is answered. */
+/** Adds callers until the rate of answers no longer grows. */
 export async function measureCapacity(place: Place, kind: Kind, steps: readonly number[]): Promise<Capacity> {
   let best: Capacity = { rate: 0, callers: 0 };
   for (const callers of steps) {

@@ -5,13 +5,13 @@ import { atEnd } from '@kohort/testkit/processes.ts';
 export interface Rules {
   /** Milliseconds each piece is held back, in either direction. */
   delay?: number;
-  /** Half-open: pieces vanish, connections stay. */
+  /** Half-open: pieces vanish, connections stay open. */
   swallow?: boolean;
-  /** New connections are refused, those there are reset. */
+  /** New connections are refused, existing ones are reset. */
   refuse?: boolean;
-  /** Each connection is cut after so many bytes from the server. */
+  /** Each connection is cut after this many bytes from the server. */
   cutAfterBytes?: number;
-  /** Judges what the client sends: pass it on, or cut the connection before, or right after, it is passed on. */
+  /** Decides about each piece from the client: pass it on, or cut the connection before or right after passing it on. */
   judge?: (piece: Buffer) => 'pass' | 'cut before' | 'cut after';
 }
 
@@ -25,11 +25,11 @@ export interface CuttableProxy {
   readonly hampered: () => number;
   readonly connections: () => number;
   rule(rules: Rules): void;
-  /** Drops all rules; connections that were swallowed stay dead, as those behind a forgetful firewall do. */
+  /** Drops all rules. Connections whose packets were swallowed stay dead, as behind a firewall that has lost its state. */
   heal(): void;
   /**
-   * The next `count` connections to be used of those that said this name when they were opened go deaf in that moment, while the
-   * others are fine. Answers how many have.
+   * Of the connections that gave this name when they were opened, the next `count` that are used go deaf at that moment; the others
+   * keep working. Returns how many have gone deaf.
    */
   silence(count: number, name: string): () => number;
   close(): Promise<void>;
@@ -40,13 +40,13 @@ interface Link {
   readonly server: Socket;
   dead: boolean;
   fromServer: number;
-  /** Its first piece, in which it says who it is. */
+  /** The first piece, in which the client gives its name. */
   opening: Buffer | undefined;
   fromClient: number;
 }
 
-/** So many pieces of the client's, and it is past its sign-in: what goes deaf is a connection in use. */
-const SIGNED_IN = 5;
+/** After this many pieces a client has signed in: only connections in use go deaf. */
+const signInChunks = 5;
 
 interface State {
   readonly links: Set<Link>;
@@ -58,7 +58,7 @@ interface State {
 
 function isNextToSilence({ silencing }: State, { dead, opening, fromClient }: Link): boolean {
   const { left, parameter } = silencing;
-  if (dead || left === 0 || fromClient <= SIGNED_IN || !opening?.includes(parameter)) return false;
+  if (dead || left === 0 || fromClient <= signInChunks || !opening?.includes(parameter)) return false;
   silencing.left--;
   return true;
 }
@@ -75,7 +75,7 @@ function cut(state: State, link: Link): void {
   state.cuts++;
   links.delete(link);
   link.client.resetAndDestroy();
-  // The server's side is closed in order, so that it works off what it was sent.
+  // The server's side is closed in order, so that the server processes what it has received.
   link.server.end();
   setTimeout(() => link.server.destroy(), 2_000).unref();
 }
@@ -121,7 +121,7 @@ function follow(state: State, link: Link): void {
     if (!state.links.has(link)) return;
     state.links.delete(link);
     server.end();
-    // What vanishes on the way tells nobody that the other end is gone, either.
+    // Dropped packets do not reveal that the other end is gone, either.
     if (!link.dead) setTimeout(() => server.destroy(), 2_000).unref();
   });
   server.on('close', () => {
@@ -129,7 +129,7 @@ function follow(state: State, link: Link): void {
   });
 }
 
-/** Stands between the service and its PostgreSQL and does to their connections what networks do. */
+/** Stands between the service and its PostgreSQL and simulates the faults of networks. */
 export async function startProxy(target: string): Promise<CuttableProxy> {
   const database = new URL(target);
   const state: State = { links: new Set(), rules: {}, cuts: 0, hampered: 0, silencing: { left: 0, parameter: '' } };

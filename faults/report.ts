@@ -1,10 +1,10 @@
-/** One line of the table at the end: what was tried how often, what was promised, what was seen. */
+/** One line of the table at the end: what was tried and how often, what is promised, what was seen. */
 export interface Row {
   readonly scenario: string;
   readonly times: number;
   readonly promised: string;
   readonly seen: string;
-  /** Undefined where it could not be tried here. */
+  /** Undefined if it could not be tried here. */
   readonly held: boolean | undefined;
 }
 
@@ -35,13 +35,19 @@ function verdictOf({ held }: Row): string {
   return held === undefined ? '–' : held ? 'held' : 'BROKEN';
 }
 
-/** As Markdown, so that it can go into the docs as it is. */
+/** As Markdown, so that it can be copied into the docs. */
 export function renderTable(rows: readonly Row[]): string {
-  const cells = [
+  return markdownTable([
     ['Scenario', 'Times', 'Promised', 'Seen', ''],
     ...rows.map((row) => [row.scenario, String(row.times), row.promised, row.seen, verdictOf(row)]),
-  ].map((line) => line.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
-  const [head = [], ...body] = cells;
+  ]);
+}
+
+/** The first line is the header. */
+export function markdownTable(lines: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = lines.map((line) =>
+    line.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')),
+  );
   const line = (parts: readonly string[]) => `| ${parts.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...body.map(line)].join('\n');
 }

@@ -4,22 +4,22 @@ import { isReady } from '@kohort/testkit/http.ts';
 import { atEnd, type Child } from '@kohort/testkit/processes.ts';
 import { ADMIN_PASSWORD, production, spawnService } from '@kohort/testkit/service.ts';
 
-const RESTART_AFTER_MS = 100;
-const READY_WITHIN_MS = 60_000;
+const restartAfterMs = 100;
+const readyWithinMs = 60_000;
 
 /** A service as its users run it: a process, kept alive by a supervisor, which is us. */
 export interface Supervised {
   readonly port: number;
   readonly url: string;
   readonly pid: () => number;
-  /** How often it had to be started again because it had ended. */
+  /** How often it was restarted because it had ended. */
   readonly restarts: () => number;
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
   readonly output: () => string;
   /** False when it had ended already. */
   signal(name: NodeJS.Signals): boolean;
-  /** Ends it gracefully and starts it anew; the exit code of the one that ended. */
+  /** Stops it gracefully and starts it again. Returns the exit code. */
   replace(): Promise<number | null>;
   ready(withinMs?: number): Promise<void>;
   stop(): Promise<void>;
@@ -55,17 +55,22 @@ export async function startService({
 
   async function spawn(): Promise<Child> {
     const started = await spawnService(settings, nodeArgs);
-    void started.exit.then(async () => {
-      if (stopping) return;
-      lastWords = outputOf(started);
-      restarts++;
-      await sleep(RESTART_AFTER_MS);
-      if (!stopping) child = await spawn();
+    restartAfter(started).catch((error) => {
+      lastWords = `it was not started again: ${error}`;
     });
     return started;
   }
 
-  async function ready(withinMs = READY_WITHIN_MS): Promise<void> {
+  async function restartAfter(started: Child): Promise<void> {
+    await started.exit;
+    if (stopping) return;
+    lastWords = outputOf(started);
+    restarts++;
+    await sleep(restartAfterMs);
+    if (!stopping) child = await spawn();
+  }
+
+  async function ready(withinMs = readyWithinMs): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!(await isReady(url))) {
       if (performance.now() > deadline)

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
-/** A crowd of clients that dawdle, each in the same way. */
+/** A crowd of slow clients, all slow in the same way. */
 export interface Crowd {
   /** How many of their connections the service has ended so far. */
   readonly ended: () => number;
@@ -8,14 +8,14 @@ export interface Crowd {
 }
 
 export interface Dawdler {
-  /** Said at once. */
+  /** Sent at once. */
   readonly opening: string;
-  /** Said a piece at a time, for ever. */
+  /** Sent piece by piece, for ever. */
   readonly drip?: string;
   readonly every?: number;
   /** Never reads. */
   readonly deaf?: boolean;
-  /** Milliseconds until what they asked for has filled the buffers on its way, and they are nothing but slow. */
+  /** Milliseconds until the answers have filled the buffers on the way, and the clients only block. */
   readonly settled?: number;
 }
 

@@ -4,8 +4,8 @@ import { demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
 import { createLedger, type Ledger, type Verdict } from '@kohort/testkit/ledger/ledger.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 
-const SEGMENTS = 5;
-const SETTLED_WITHIN = 10_000;
+const segmentCount = 5;
+const settledWithinMs = 10_000;
 
 export interface Prepared {
   readonly ledger: Ledger;
@@ -21,7 +21,7 @@ export async function prepare(
   const token = await signIn(url, 'admin', ADMIN_PASSWORD);
   const prefix = 'drill';
   const segments = [];
-  for (let i = 0; i < SEGMENTS; i++) {
+  for (let i = 0; i < segmentCount; i++) {
     const slug = `${prefix}-${i}`;
     const id = Number(fieldOf(await demand(url, 'POST', '/api/segments', { body: { slug }, token }), 'id'));
     segments.push({ id, slug });
@@ -40,11 +40,11 @@ export async function prepare(
 }
 
 /**
- * Nothing of what the service ever sent may still be under way: a statement that lay in the socket of a frozen backend is
- * carried out when that wakes, although nobody waits for it any more.
+ * Waits until no statement of the service is under way: one that was in the socket of a frozen backend is executed when the backend
+ * continues, even if its caller has given up.
  */
 export async function settled(cluster: Pick<Cluster, 'connected'>): Promise<void> {
-  const deadline = performance.now() + SETTLED_WITHIN;
+  const deadline = performance.now() + settledWithinMs;
   await cluster.connected(async (client) => {
     for (let quiet = 0; quiet < 3; ) {
       const { rows } = await client.query<{ busy: string }>(
@@ -62,7 +62,7 @@ export async function verifyWhenSettled(cluster: Pick<Cluster, 'connected'>, led
   return cluster.connected((client) => ledger.verify(client));
 }
 
-/** Milliseconds until a job that is queued now is done; infinite when it is not within the time. */
+/** Milliseconds until a job that is queued now is done; infinite if it takes too long. */
 export async function untilJobIsDone(
   cluster: Pick<Cluster, 'connected'>,
   url: string,
@@ -83,7 +83,7 @@ export async function untilJobIsDone(
   });
 }
 
-/** mulberry32: chance that can be repeated. */
+/** mulberry32: random numbers that can be repeated. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,44 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ask } from '@kohort/testkit/http.ts';
 import type { Ledger, Write } from '@kohort/testkit/ledger/ledger.ts';
-import { callAgain, createCaller, type Outcome } from './http.ts';
-
-export interface Seen {
-  /** Writes that were acknowledged. */
-  acknowledged: number;
-  /** Answered 503: they must not have happened. */
-  refused: number;
-  /** Answered "outcome unknown", or the connection broke. */
-  unknown: number;
-  /** No connection to be had. */
-  unreachable: number;
-  /** Connections that broke with a call on them. */
-  lost: number;
-  /** Calls of unknown outcome that were asked again with their Idempotency-Key, and how many of those were told in the end. */
-  repeated: number;
-  told: number;
-  /** In what ways they broke. */
-  readonly breaks: Map<string, number>;
-  /** Sent once more, since a kept connection ended under them. */
-  again: number;
-  reads: number;
-  /** Reads that did not show what was acknowledged before they were sent. */
-  stale: number;
-  /** Answers that nobody promised: a 500, a 4xx, a 503 without Retry-After, none at all. */
-  readonly unexpected: string[];
-  /** Milliseconds the slowest answer, or refusal, took. */
-  slowest: number;
-  slowestWhat: string;
-}
+import { type Caller, callAgain, createCaller, type Outcome } from './http.ts';
+import { createSeen, record, type Seen } from './seen.ts';
 
 export interface Traffic {
   readonly seen: Seen;
   /** Stops sending and waits until everything is answered. */
   pause(): Promise<void>;
   resume(): void;
-  /** Milliseconds from now until a write that was sent after now is acknowledged. */
-  untilAcknowledged(within: number): Promise<number>;
-  /** Takes the record of what was seen, and begins a new one. */
+  /** Milliseconds until a write that is sent from now on is acknowledged. */
+  untilAcknowledged(withinMs: number): Promise<number>;
+  /** Returns the record of what was seen, and begins a new one. */
   take(): Seen;
   stop(): Promise<void>;
 }
@@ -56,201 +29,184 @@ export interface TrafficOptions {
   readonly clients?: number;
   /** Connections that each of them may keep. */
   readonly sockets?: number;
-  /** Told about calls that found nobody, or were refused. */
+  /** Called after a call that was refused or got no answer. */
   readonly onFailure?: (port: number) => void;
   /** Whether a call that met the end of a kept connection is sent once more. */
   readonly retryKept?: boolean;
 }
 
-const MAX_UNDER_WAY = 2_000;
-const TICK = 10;
-const MAX_KEPT = 50;
-/** Between two askings with one Idempotency-Key, and how long it is asked once everything else has come to rest. */
-const ASK_AGAIN_AFTER = 200;
-const ASK_AGAIN_FOR = 3_000;
-
-function nothing(): Seen {
-  return {
-    acknowledged: 0,
-    refused: 0,
-    unknown: 0,
-    unreachable: 0,
-    lost: 0,
-    repeated: 0,
-    told: 0,
-    breaks: new Map(),
-    again: 0,
-    reads: 0,
-    stale: 0,
-    unexpected: [],
-    slowest: 0,
-    slowestWhat: '',
-  };
+interface State {
+  readonly options: TrafficOptions;
+  readonly nextCaller: () => Caller;
+  /** Called with the moment at which an acknowledged write was sent. */
+  readonly listeners: Set<(sentAtMs: number) => void>;
+  seen: Seen;
+  underWay: number;
+  isSending: boolean;
+  /** Calls since `sinceMs`, when sending began or was resumed. */
+  sent: number;
+  sinceMs: number;
+  restingSinceMs: number;
 }
 
-/** Sends writes, and reads where asked to, at a steady rate whatever becomes of them, and enters each outcome in the ledger. */
-export function startTraffic(options: TrafficOptions): Traffic {
-  const { ledger, rate, reads = 0, clients = 8, sockets = 64 } = options;
-  const callers = Array.from({ length: clients }, () => createCaller(options.token, sockets));
-  let seen = nothing();
-  let underWay = 0;
-  let sending = true;
-  let turn = 0;
-  let sent = 0;
-  let since = performance.now();
-  let restingSince = Number.POSITIVE_INFINITY;
-  const waiting = new Set<(sentAt: number) => void>();
+const maxUnderWay = 2_000;
+const tickMs = 10;
+/** The pause between two calls with one Idempotency-Key, and how long they are repeated once nothing else is under way. */
+const repeatAfterMs = 200;
+const repeatForMs = 3_000;
 
-  const nextCaller = () => callers[turn++ % callers.length] ?? createCaller(options.token);
-
-  function note(started: number, what: string, outcome: Outcome): void {
-    const took = performance.now() - started;
-    if (took > seen.slowest) {
-      seen.slowest = took;
-      seen.slowestWhat = `${what}: ${outcome.kind === 'answer' ? `${outcome.status} ${outcome.code ?? ''}` : outcome.kind}`;
+async function call(state: State, port: number, ask: Ask): Promise<Outcome> {
+  const { options, nextCaller } = state;
+  if (!options.retryKept) return nextCaller().call(port, ask);
+  let isFirst = true;
+  const nextPort = () => {
+    if (isFirst) {
+      isFirst = false;
+      return port;
     }
-    if (outcome.kind === 'refused') seen.unreachable++;
-    if (outcome.kind === 'lost') {
-      seen.lost++;
-      seen.breaks.set(outcome.why, (seen.breaks.get(outcome.why) ?? 0) + 1);
-    }
-    const fine =
-      outcome.kind !== 'hung' &&
-      (outcome.kind !== 'answer' ||
-        outcome.status < 300 ||
-        ((outcome.status === 503 || outcome.code === 'idempotency_in_flight') && outcome.retryAfter !== undefined));
-    if (!fine && seen.unexpected.length < MAX_KEPT) {
-      const words =
-        outcome.kind === 'answer' ? `answered ${outcome.status} ${outcome.text.slice(0, 300)}` : 'was never answered';
-      seen.unexpected.push(`${what} ${words}`);
-    }
-  }
-
-  async function call(port: number, ask: Ask): Promise<Outcome> {
-    if (!options.retryKept) return nextCaller().call(port, ask);
-    let isFirst = true;
-    const nextPort = () => {
-      if (isFirst) {
-        isFirst = false;
-        return port;
-      }
-      // Whoever ends connections is about to go: the second time the other one is asked, where there is one.
-      options.onFailure?.(port);
-      return options.port();
-    };
-    const { outcome, again } = await callAgain(nextCaller(), nextPort, ask);
-    if (again) seen.again++;
-    return outcome;
-  }
-
-  /** Asks once and says how it went. */
-  async function ask(write: Write): Promise<'done' | 'not done' | 'unknown'> {
-    const started = performance.now();
-    const port = options.port();
-    const outcome = await call(port, write.ask);
-    note(started, `${write.ask.method} ${write.ask.path}`, outcome);
-    if (outcome.kind === 'answer' && outcome.status < 300) {
-      seen.acknowledged++;
-      for (const one of waiting) one(started);
-      return 'done';
-    }
+    // An instance that ends connections is about to stop, so the second call goes to the other one, if there is one.
     options.onFailure?.(port);
-    const isRefused = outcome.kind === 'answer' && outcome.code !== 'outcome_unknown' && outcome.status !== 500;
-    if (isRefused) seen.refused++;
-    else if (outcome.kind !== 'refused') seen.unknown++;
-    return isRefused || outcome.kind === 'refused' ? 'not done' : 'unknown';
-  }
+    return options.port();
+  };
+  const { outcome, again } = await callAgain(nextCaller(), nextPort, ask);
+  if (again) state.seen.again++;
+  return outcome;
+}
 
-  async function send(write: Write): Promise<void> {
-    let outcome = await ask(write);
-    if (outcome === 'unknown' && 'name' in write && write.isKeyed) {
-      seen.repeated++;
-      // A refusal now tells nothing about the first asking: it stays unknown until there is an answer.
-      while (outcome === 'unknown' && performance.now() - restingSince < ASK_AGAIN_FOR) {
-        await sleep(ASK_AGAIN_AFTER);
-        if ((await ask(write)) === 'done') outcome = 'done';
-      }
-      if (outcome === 'done') seen.told++;
+async function writeOnce(state: State, { ask }: Write): Promise<'done' | 'not done' | 'unknown'> {
+  const { options, listeners } = state;
+  const sentAtMs = performance.now();
+  const port = options.port();
+  const outcome = await call(state, port, ask);
+  record(state.seen, performance.now() - sentAtMs, `${ask.method} ${ask.path}`, outcome);
+  if (outcome.kind === 'answer' && outcome.status < 300) {
+    state.seen.acknowledged++;
+    for (const listener of listeners) listener(sentAtMs);
+    return 'done';
+  }
+  options.onFailure?.(port);
+  const isRefused = outcome.kind === 'answer' && outcome.code !== 'outcome_unknown' && outcome.status !== 500;
+  if (isRefused) state.seen.refused++;
+  else if (outcome.kind !== 'refused') state.seen.unknown++;
+  return isRefused || outcome.kind === 'refused' ? 'not done' : 'unknown';
+}
+
+/** Writes, repeats writes of unknown outcome with their Idempotency-Key, and records the outcome in the ledger. */
+async function write(state: State, one: Write): Promise<void> {
+  let outcome = await writeOnce(state, one);
+  if (outcome === 'unknown' && 'name' in one && one.isKeyed) {
+    state.seen.repeated++;
+    // A refusal of the repetition says nothing about the first call, whose outcome stays unknown until there is an answer.
+    while (outcome === 'unknown' && performance.now() - state.restingSinceMs < repeatForMs) {
+      await sleep(repeatAfterMs);
+      if ((await writeOnce(state, one)) === 'done') outcome = 'done';
     }
-    ledger.settle(write, outcome);
+    if (outcome === 'done') state.seen.answeredLater++;
   }
+  state.options.ledger.settle(one, outcome);
+}
 
-  async function read(): Promise<void> {
-    const expected = ledger.expected();
-    if (!expected) return;
-    const { user, pairs, versions } = expected;
-    const started = performance.now();
-    const port = options.port();
-    const path = `/api/users/${user}/segments`;
-    const outcome = await call(port, { method: 'GET', path, headers: { consistency: 'strong' } });
-    note(started, `GET ${path}`, outcome);
-    if (outcome.kind !== 'answer' || outcome.status !== 200) return options.onFailure?.(port);
-    seen.reads++;
-    // Only if nobody wrote to any of them meanwhile is it certain what had to be answered.
-    if (pairs.some(({ busy, version }, i) => busy || version !== versions[i])) return;
-    const wanted = pairs.flatMap(({ slug, state }) => (state.startsWith('include') ? [slug] : [])).sort();
-    if (outcome.text !== JSON.stringify({ segments: wanted })) seen.stale++;
+async function read(state: State): Promise<void> {
+  const { options } = state;
+  const expected = options.ledger.expected();
+  if (!expected) return;
+  const { user, pairs, versions } = expected;
+  const sentAtMs = performance.now();
+  const port = options.port();
+  const path = `/api/users/${user}/segments`;
+  const outcome = await call(state, port, { method: 'GET', path, headers: { consistency: 'strong' } });
+  record(state.seen, performance.now() - sentAtMs, `GET ${path}`, outcome);
+  if (outcome.kind !== 'answer' || outcome.status !== 200) return options.onFailure?.(port);
+  state.seen.reads++;
+  // What the answer must be is certain only if no write to any of them was under way meanwhile.
+  if (pairs.some(({ busy, version }, i) => busy || version !== versions[i])) return;
+  const wanted = pairs.flatMap(({ slug, state }) => (state.startsWith('include') ? [slug] : [])).sort();
+  if (outcome.text !== JSON.stringify({ segments: wanted })) state.seen.stale++;
+}
+
+function launch(state: State): void {
+  const { ledger, reads = 0 } = state.options;
+  const isRead = (state.sent++ % 100) / 100 < reads;
+  const one = isRead ? undefined : ledger.draw();
+  if (!isRead && !one) return;
+  state.underWay++;
+  void (one ? write(state, one) : read(state)).finally(() => {
+    state.underWay--;
+  });
+}
+
+/** Launches the calls that are due by now. */
+function keepRate(state: State): void {
+  if (!state.isSending) return;
+  const { rate } = state.options;
+  const due = ((performance.now() - state.sinceMs) * rate) / 1000;
+  // On a busy machine the schedule falls behind; at most one second is made up.
+  if (due - state.sent > rate) state.sent = Math.floor(due - rate);
+  while (state.sent < due && state.underWay < maxUnderWay) launch(state);
+}
+
+async function pause(state: State): Promise<void> {
+  state.isSending = false;
+  state.restingSinceMs = performance.now();
+  while (state.underWay > 0) await sleep(10);
+}
+
+function resume(state: State): void {
+  state.sinceMs = performance.now();
+  state.sent = 0;
+  state.restingSinceMs = Number.POSITIVE_INFINITY;
+  state.isSending = true;
+}
+
+function untilAcknowledged({ listeners }: State, withinMs: number): Promise<number> {
+  const beganMs = performance.now();
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const timer = setTimeout(() => end(Number.POSITIVE_INFINITY), withinMs);
+  const listener = (sentAtMs: number) => {
+    if (sentAtMs >= beganMs) end(performance.now() - beganMs);
+  };
+  function end(tookMs: number): void {
+    clearTimeout(timer);
+    listeners.delete(listener);
+    resolve(tookMs);
   }
+  listeners.add(listener);
+  return promise;
+}
 
-  function launch(): void {
-    const isRead = (sent++ % 100) / 100 < reads;
-    const write = isRead ? undefined : ledger.draw();
-    if (!isRead && !write) return;
-    underWay++;
-    void (write ? send(write) : read()).finally(() => {
-      underWay--;
-    });
-  }
-
-  const timer = setInterval(() => {
-    if (!sending) return;
-    const due = ((performance.now() - since) * rate) / 1000;
-    // What could not be sent in time, since this machine was busy, is not made up for beyond a second.
-    if (due - sent > rate) sent = Math.floor(due - rate);
-    while (sent < due && underWay < MAX_UNDER_WAY) launch();
-  }, TICK);
-
-  async function pause(): Promise<void> {
-    sending = false;
-    restingSince = performance.now();
-    while (underWay > 0) await sleep(10);
-  }
-
+/** Sends writes and reads at a steady rate, whether or not they are answered, and records each outcome in the ledger. */
+export function startTraffic(options: TrafficOptions): Traffic {
+  const { clients = 8, sockets = 64 } = options;
+  const callers = Array.from({ length: clients }, () => createCaller(options.token, sockets));
+  let turn = 0;
+  const state: State = {
+    options,
+    nextCaller: () => callers[turn++ % callers.length] ?? createCaller(options.token),
+    listeners: new Set(),
+    seen: createSeen(),
+    underWay: 0,
+    isSending: true,
+    sent: 0,
+    sinceMs: performance.now(),
+    restingSinceMs: Number.POSITIVE_INFINITY,
+  };
+  const timer = setInterval(keepRate, tickMs, state);
   return {
     get seen() {
-      return seen;
+      return state.seen;
     },
-    pause,
-    resume() {
-      since = performance.now();
-      sent = 0;
-      restingSince = Number.POSITIVE_INFINITY;
-      sending = true;
-    },
-    untilAcknowledged(within) {
-      const began = performance.now();
-      return new Promise((resolve) => {
-        const late = setTimeout(() => end(Number.POSITIVE_INFINITY), within);
-        const hear = (sentAt: number) => {
-          if (sentAt >= began) end(performance.now() - began);
-        };
-        function end(took: number): void {
-          clearTimeout(late);
-          waiting.delete(hear);
-          resolve(took);
-        }
-        waiting.add(hear);
-      });
-    },
+    pause: () => pause(state),
+    resume: () => resume(state),
+    untilAcknowledged: (withinMs) => untilAcknowledged(state, withinMs),
     take() {
-      const taken = seen;
-      seen = nothing();
+      const taken = state.seen;
+      state.seen = createSeen();
       return taken;
     },
     async stop() {
-      await pause();
+      await pause(state);
       clearInterval(timer);
-      for (const one of callers) one.close();
+      for (const caller of callers) caller.close();
     },
   };
 }

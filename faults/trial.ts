@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '@kohort/testkit/cluster.ts';
 import type { Ledger, Verdict } from '@kohort/testkit/ledger/ledger.ts';
 import { quantile, type Row, seconds } from './report.ts';
+import type { Seen } from './seen.ts';
 import type { Supervised } from './service.ts';
 import { verifyWhenSettled } from './stage.ts';
-import type { Seen, Traffic } from './traffic.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface Scene {
   readonly cluster: Pick<Cluster, 'connected'>;
@@ -14,13 +15,13 @@ export interface Scene {
   readonly random: () => number;
 }
 
-/** What goes wrong. Resolves when the cause has ended: from then on the service has its time to recover. */
+/** Causes the fault. Resolves when it has ended: from then on the time to recover counts. */
 export interface Cause {
   readonly name: string;
   readonly strike: () => Promise<void>;
-  /** How often a supervisor has to start the service again: never, but where it is the service that is killed. */
+  /** How often a supervisor has to restart the service: never, unless the service itself is killed. */
   readonly restarts?: number;
-  /** Milliseconds it may take to recover, where that is not the usual five seconds. */
+  /** Milliseconds that the recovery may take, if not the usual five seconds. */
   readonly recovered?: number;
 }
 
@@ -32,15 +33,15 @@ export interface Trial {
   readonly restarts: number;
 }
 
-const GIVE_UP_AFTER = 30_000;
+const giveUpAfterMs = 60_000;
 
-/** Strikes while writes go on, waits for the recovery, then holds the ledger against the database. */
+/** Causes the fault while writes go on, waits for the recovery, then compares the ledger with the database. */
 export async function tryCause({ cluster, service, ledger, traffic, random }: Scene, cause: Cause): Promise<Trial> {
   traffic.take();
   const restarts = service.restarts();
   await sleep(400 + random() * 600);
   await cause.strike();
-  const recovery = await traffic.untilAcknowledged(GIVE_UP_AFTER);
+  const recovery = await traffic.untilAcknowledged(giveUpAfterMs);
   await sleep(200 + random() * 300);
   await traffic.pause();
   const verdict = await verifyWhenSettled(cluster, ledger);
@@ -49,7 +50,7 @@ export async function tryCause({ cluster, service, ledger, traffic, random }: Sc
   return trial;
 }
 
-/** Reads all of the trials of one cause as one row. */
+/** Combines all trials of one cause into one row. */
 export function rowOf(cause: Cause, trials: readonly Trial[], { slowest = 4_000 } = {}): Row {
   const { recovered = 5_000 } = cause;
   const sum = (what: (trial: Trial) => number) => trials.reduce((total, trial) => total + what(trial), 0);
@@ -77,7 +78,9 @@ export function rowOf(cause: Cause, trials: readonly Trial[], { slowest = 4_000 
   const counts = [
     `${sum(({ seen }) => seen.acknowledged)} acknowledged, ${lost.length} lost`,
     `${sum(({ seen }) => seen.refused + seen.unreachable)} refused, ${sum(({ seen }) => seen.unknown)} unknown (${sum(({ verdict }) => verdict.happened)} of them there)`,
-    ...(repeated > 0 ? [`${sum(({ seen }) => seen.told)} of ${repeated} told when asked again with their key`] : []),
+    ...(repeated > 0
+      ? [`${sum(({ seen }) => seen.answeredLater)} of ${repeated} answered when repeated with their key`]
+      : []),
     `recovery ${seconds(quantile(recoveries, 0.5))}, at most ${seconds(worst)}`,
     `slowest answer ${seconds(longest)}`,
   ];

@@ -1,4 +1,4 @@
--- One row: the revision of the definitions. Whoever changes a segment raises it first, so its row lock makes writers of
+-- One row: the revision of the definitions. Every change of a segment raises it first, so its row lock makes writers of
 -- definitions take turns and commit in the order of their revisions.
 CREATE TABLE definitions (
   singleton boolean NOT NULL DEFAULT true,
@@ -36,7 +36,7 @@ CREATE INDEX segments_revision ON segments (revision);
 CREATE INDEX segments_tags ON segments USING gin (tags) WHERE deleted_at IS NULL;
 
 -- Which conditions name which segments. The foreign key holds only live ones, so a segment that is named cannot be
--- deleted, whoever tries and however they race.
+-- deleted, by any caller and in any race.
 CREATE TABLE segment_references (
   segment_id bigint NOT NULL,
   referenced_id bigint NOT NULL,

@@ -1,4 +1,4 @@
--- Answers of calls that came with an Idempotency-Key, for a day: a row is written in the transaction of the effect it tells of.
+-- Answers of calls that came with an Idempotency-Key, for a day: a row is written in the transaction that makes its effect.
 -- Neither the key nor the answer can be read here: the key is hashed, the answer sealed with what only the caller and the
 -- service know.
 CREATE TABLE idempotent_calls (

@@ -1,9 +1,9 @@
--- Whether a change of a member is to be told: somebody follows the segment, or one whose condition names it. A column, so that
+-- Whether changes of members are recorded: a feed follows the segment, or one whose condition names it. A column, so that
 -- the statement that changes memberships reads it from the row it locks anyway.
 ALTER TABLE segments ADD COLUMN followed boolean NOT NULL DEFAULT false;
 
--- What happened that feeds may have to tell, written in the transaction that did it, and deleted by the one that tells it. A row
--- that is committed late is told late; nobody follows its numbers.
+-- The outbox: events for feeds, inserted in the transaction of the change, and deleted by the one that publishes them. A row that
+-- is committed late is published late; readers do not follow its numbers.
 CREATE TABLE feed_events (
   seq bigint GENERATED ALWAYS AS IDENTITY,
   kind text NOT NULL,
@@ -15,9 +15,9 @@ CREATE TABLE feed_events (
   -- Null for a single change, whose cause is what it does.
   cause text,
   actor text NOT NULL,
-  -- One of many that were written together: single ones are told before it.
+  -- One of many that were written together: single ones are published before it.
   bulk boolean NOT NULL DEFAULT false,
-  -- Of a user who is gone by the time that the event is told.
+  -- Of a user who may be erased when the event is published.
   external_id text COLLATE "C",
   details jsonb,
   CONSTRAINT feed_events_pkey PRIMARY KEY (seq),
@@ -51,7 +51,7 @@ CREATE TABLE feed_follows (
   until_id bigint,
   -- The feed begins once the segment has been filled; its members are in the snapshot, not among the changes.
   initial boolean NOT NULL,
-  -- The feed is being told of the members, one after another, since it began to follow the segment, or no longer does: up to
+  -- The members are being published to the feed, one after another, since it joins or leaves the segment: up to
   -- which user so far, from which change on, when and by whom.
   move text,
   moved_to bigint NOT NULL DEFAULT 0,
@@ -65,18 +65,18 @@ CREATE TABLE feed_follows (
 );
 CREATE UNIQUE INDEX feed_follows_open ON feed_follows (segment_id, feed_id) WHERE until_id IS NULL;
 
--- The segments whose members are told. Users up to `filled_to` are in `feed_members` if they are in. `writers`: the virtual ids of
+-- The followed segments. Users up to `filled_to` are in `feed_members` if they are in. `writers`: the virtual ids of
 -- transactions that may not have seen that the segment is followed; null before they were looked for.
 CREATE TABLE feed_segments (
   segment_id bigint NOT NULL,
   filled_to bigint NOT NULL DEFAULT 0,
   writers text[],
-  -- Nobody follows it any more; what was told is being removed.
+  -- No feed follows it any more; its published members are being deleted.
   is_forgotten boolean NOT NULL DEFAULT false,
   CONSTRAINT feed_segments_pkey PRIMARY KEY (segment_id)
 );
 
--- Who is in, as last told. With the changes that were told of it written in the same transaction.
+-- The published members, updated in the transaction that inserts the changes.
 CREATE TABLE feed_members (
   segment_id bigint NOT NULL,
   user_id bigint NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE feed_members (
 );
 CREATE INDEX feed_members_user ON feed_members (user_id);
 
--- What is told. Ids are drawn under the lock of the one who tells, which outlasts the commit: they are in the order of commits.
+-- The published changes. Ids are drawn under the lock of the publisher, which outlasts the commit: they are in the order of commits.
 -- The nonce shows a reader whose id was drawn a second time, after a restore, that it is not the change they know.
 CREATE TABLE feed_changes (
   id bigint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9007199254740991),

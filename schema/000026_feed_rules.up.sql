@@ -17,7 +17,7 @@ CREATE TABLE feed_rechecks (
   at timestamptz NOT NULL,
   cause text NOT NULL,
   actor text NOT NULL,
-  -- The transactions that may not know what is followed by now, and have to end first. Null: nobody has asked yet.
+  -- The transactions that may not know what is followed now, and must end first. Null: not listed yet.
   writers text[],
   CONSTRAINT feed_rechecks_pkey PRIMARY KEY (segment_id),
   CONSTRAINT feed_rechecks_segment_fkey FOREIGN KEY (segment_id) REFERENCES feed_segments ON DELETE CASCADE,
@@ -30,7 +30,7 @@ ALTER TABLE feed_segments ADD COLUMN bounds_seen_to timestamptz NOT NULL DEFAULT
 CREATE INDEX feed_events_definition ON feed_events (seq) WHERE kind = 'definition';
 CREATE INDEX feed_events_single_user ON feed_events (user_id) WHERE NOT bulk;
 
--- One row, changed by each turn of the one who tells: a turn whose snapshot is older than the end of the one before fails on it.
+-- One row, updated by each publishing turn: a turn whose snapshot is older than the end of the previous one fails on it.
 CREATE TABLE feed_turns (
   one boolean NOT NULL DEFAULT true,
   turn bigint NOT NULL,

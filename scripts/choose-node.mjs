@@ -26,7 +26,7 @@ function ownNode() {
 }
 
 /**
- * Its version, or the first line of what it says when it does not start.
+ * Returns its version, or the first line of its error if it does not start.
  * @param {string} path
  * @returns {{ version?: string, problem?: string }}
  */
@@ -62,7 +62,7 @@ export function chooseNode({ own = ownNode(), packaged = PACKAGED } = {}) {
 
 /** @param {Node} node */
 function asChosen({ path, version }) {
-  // Before it was called stable, the stripping of types announced itself on stderr at each start.
+  // Older versions print a warning about type stripping on stderr at each start.
   const isQuiet = Number(version.replace(/^v/, '').split('.')[0]) >= 25;
   return { path, flags: isQuiet ? [] : ['--disable-warning=ExperimentalWarning'] };
 }

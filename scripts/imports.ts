@@ -13,7 +13,7 @@ export interface Violation {
 }
 
 interface Rule {
-  /** Shown to whoever breaks it. */
+  /** Shown for a violation. */
   readonly says: string;
   readonly isBroken: (from: string, to: string) => boolean;
 }
@@ -32,11 +32,15 @@ const keepsOut = (room: string, says: string, ...others: readonly string[]): Rul
     inRoom(from, `server/src/${room}`) && !isTest(from) && inRoom(to, ...others.map((other) => `server/src/${other}`)),
 });
 
-/** What the pure core may use beside the contract: a hash, linear-time patterns, and the texts of SQL. */
+/** What the pure core may use besides the contract: a hash, linear-time patterns, and a template tag for SQL. */
 const CORE_MAY_USE = ['node:crypto', 're2js', 'sql-template-tag'];
 
 const COMPOSITION_ROOT = ['app', 'background-jobs', 'features', 'main', 'routes'].map(
   (name) => `server/src/${name}.ts`,
+);
+
+const BELOW_ROOT = ['concurrency', 'features', 'http', 'jobs', 'paging', 'postgres', 'sealing'].map(
+  (room) => `server/src/${room}`,
 );
 
 export const RULES: readonly Rule[] = [
@@ -57,17 +61,39 @@ export const RULES: readonly Rule[] = [
       !CORE_MAY_USE.includes(to),
   },
   {
-    says: 'Features do not know the composition root.',
+    says: 'Neither features nor the rooms below them know the composition root.',
     isBroken: (from, to) =>
-      inRoom(from, 'server/src/features') &&
+      inRoom(from, ...BELOW_ROOT) &&
       !isTest(from) &&
       (inRoom(to, 'server/src/process') || COMPOSITION_ROOT.includes(to)),
   },
   keepsOut('http', 'http/ knows neither features nor the database.', 'features', 'postgres', 'jobs'),
   keepsOut('postgres', 'postgres/ knows neither features nor HTTP.', 'features', 'http', 'jobs'),
   keepsOut('jobs', 'jobs/ knows neither features nor HTTP.', 'features', 'http'),
-  keepsOut('paging', 'paging/ knows no other room.', 'features', 'http', 'jobs', 'postgres'),
-  keepsOut('concurrency', 'concurrency/ knows no other room.', 'features', 'http', 'jobs', 'postgres'),
+  keepsOut(
+    'paging',
+    'paging/ knows neither features, HTTP, jobs nor the database.',
+    'features',
+    'http',
+    'jobs',
+    'postgres',
+  ),
+  keepsOut(
+    'concurrency',
+    'concurrency/ knows neither features, HTTP, jobs nor the database.',
+    'features',
+    'http',
+    'jobs',
+    'postgres',
+  ),
+  {
+    says: 'sealing/ is pure: it imports nothing of ours.',
+    isBroken: (from, to) =>
+      inRoom(from, 'server/src/sealing') &&
+      !isTest(from) &&
+      (inRoom(to, ...WORKSPACES) || to.startsWith('server/')) &&
+      !inRoom(to, 'server/src/sealing'),
+  },
   {
     says: 'The contract imports nothing of ours.',
     isBroken: (from, to) => inRoom(from, 'contract/src') && inRoom(to, 'embedded', 'sdk', 'server', 'testkit', 'web'),

@@ -11,7 +11,7 @@ const rulesBrokenBy = (...files: SourceFile[]) => violationsIn(files).map(({ rul
 const PLANTED: [rule: RegExp, from: string, to: string][] = [
   [/door/, 'server/src/features/exports/exports.ts', '../memberships/read/explain.ts'],
   [/door/, 'server/src/features/exports/exports.ts', '../memberships/memberships.routes.ts'],
-  [/door/, 'server/src/features/memberships/write/ledger.sql.ts', '../../users/users.sql.ts'],
+  [/door/, 'server/src/features/memberships/write/apply.sql.ts', '../../users/users.sql.ts'],
   [/pure core/, 'server/src/segmentation/decide.ts', '../postgres/database.ts'],
   [/pure core/, 'server/src/segmentation/conditions/parse.ts', '../../features/segments/segments.ts'],
   [/pure core/, 'server/src/segmentation/bucket.ts', '../config.ts'],
@@ -19,6 +19,8 @@ const PLANTED: [rule: RegExp, from: string, to: string][] = [
   [/pure core/, 'server/src/segmentation/bucket.ts', 'pg'],
   [/composition root/, 'server/src/features/users/users.ts', '../../app.ts'],
   [/composition root/, 'server/src/features/users/users.ts', '../../process/serve.ts'],
+  [/composition root/, 'server/src/http/metrics.ts', '../app.ts'],
+  [/composition root/, 'server/src/jobs/worker.ts', '../background-jobs.ts'],
   [/^http/, 'server/src/http/route.ts', '../features/segments/segments.ts'],
   [/^http/, 'server/src/http/health.ts', '../postgres/database.ts'],
   [/^http/, 'server/src/http/connections/drain.ts', '../../jobs/queue.ts'],
@@ -27,6 +29,10 @@ const PLANTED: [rule: RegExp, from: string, to: string][] = [
   [/^jobs/, 'server/src/jobs/worker.ts', '../features/imports/imports.ts'],
   [/^paging/, 'server/src/paging/cursors.ts', '../postgres/database.ts'],
   [/^concurrency/, 'server/src/concurrency/at-most.ts', '../http/caller.ts'],
+  [/^concurrency/, 'server/src/concurrency/turns.ts', '../features/feeds/feeds.ts'],
+  [/^sealing/, 'server/src/sealing/seal.ts', '../postgres/database.ts'],
+  [/^sealing/, 'server/src/sealing/seal.ts', '../config.ts'],
+  [/^sealing/, 'server/src/sealing/seal.ts', '@kohort/contract'],
   [/contract imports/, 'contract/src/users.ts', '../../server/src/config.ts'],
   [/contract imports/, 'contract/src/users.ts', '@kohort/server'],
   [/contract alone/, 'web/src/main.tsx', '@kohort/server'],
@@ -67,6 +73,9 @@ describe('a planted violation', () => {
 
 it.each([
   ['server/src/features/exports/exports.ts', '../memberships/memberships.ts'],
+  ['server/src/features/idempotency/idempotency.ts', '../../sealing/seal.ts'],
+  ['server/src/sealing/seal.ts', 'node:crypto'],
+  ['server/src/process/serve.ts', '../app.ts'],
   ['server/src/features/memberships/read/at.ts', './at.sql.ts'],
   ['server/src/features/imports/imports.test.ts', '../fences/fences.sql.ts'],
   ['server/src/segmentation/decide.ts', '@kohort/contract'],

@@ -42,7 +42,7 @@ function resolve(packages, from, name) {
 }
 
 /**
- * Packages that npm treats as optional, but that are made for this machine and are not there: npm drops one in silence when its
+ * Packages for this machine that npm treats as optional and that are missing: npm silently drops one when its
  * install script fails. A package counts only when a package that asks for it is installed.
  * @param {string} root @param {Machine} machine @returns {string[]}
  */

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { chooseNode, runsTypeScript } from './choose-node.mjs';
 import { findMissing } from './missing-packages.mjs';
@@ -11,7 +11,7 @@ import { findMissing } from './missing-packages.mjs';
 const LAUNCHER = join(import.meta.dirname, 'run.mjs');
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'kohort-run-'));
+  folder = await temporaryFolder('run');
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -37,7 +37,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(10);
 }
 
-/** Says when it runs and which signals reach it, and ends at the first. */
+/** Says when it runs and which signals reach it, and ends some time after the first: the launcher has to wait for it. */
 const LISTENER = `
   for (const name of ['SIGTERM', 'SIGINT'] as const)
     process.on(name, () => { console.log(name); setTimeout(() => process.exit(3), 50); });

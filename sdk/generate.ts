@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type Endpoint, endpoints, problems } from '@kohort/contract';
 
 /**
- * Writes `src/api.ts`, the types and the table of all calls, from the contract; with `--check`, fails when the committed one is
- * not what the contract says. The package that is published knows the contract by this file alone.
+ * Generates `src/api.ts`, the types and the table of all calls, from the contract. With `--check` it fails if the committed file
+ * differs. The published package knows the contract only through this file.
  */
 interface Schema {
   readonly type?: string;
@@ -20,7 +20,7 @@ interface Schema {
   readonly required?: readonly string[];
 }
 
-/** What callers give may be read-only and may say undefined for what they leave out; what they get is theirs. */
+/** Input may be read-only, and may have undefined for omitted fields; output may be changed by callers. */
 type Direction = 'given' | 'got';
 
 const named = new Map<string, string>();
@@ -32,7 +32,7 @@ function commentOf(text: string | undefined): string {
 function memberOf(name: string, schema: Schema, isRequired: boolean, direction: Direction): string {
   const key = /^[A-Za-z_]\w*$/.test(name) ? name : `'${name}'`;
   const type = typeOf(schema, direction);
-  // Of what may be null, the words stand on the other branch.
+  // Where null is allowed, the description is on the other branch.
   const described = schema.description === undefined ? schema.anyOf?.find((one) => one.type !== 'null') : schema;
   const description = described?.title === undefined ? described?.description : undefined;
   if (direction === 'got') return `${commentOf(description)}${key}${isRequired ? '' : '?'}: ${type};\n`;

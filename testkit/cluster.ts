@@ -7,46 +7,47 @@ import { type Binaries, findBinaries } from '@kohort/embedded/binaries.ts';
 import { initCluster, readPidFile, startCluster, stopCluster } from '@kohort/embedded/cluster.ts';
 import { freePort } from '@kohort/embedded/free-port.ts';
 import { runnerFor, systemUser } from '@kohort/embedded/run-as.ts';
-import pg from 'pg';
+import type pg from 'pg';
+import { connected as connectedTo } from './nodes.ts';
 import { atEnd, childrenOf, run, signalPid } from './processes.ts';
 import { reap } from './reaper.ts';
 
 export interface Cluster {
-  /** Of the database `kohort`, as its owner, the service's role, which is no superuser. */
+  /** The URL of the database `kohort`, as the service's role: its owner, but no superuser. */
   readonly url: string;
   readonly port: number;
   readonly folder: string;
-  /** Of another database, as the same role. */
+  /** The URL of another database, as the same role. */
   urlOf(database: string): string;
-  /** What tells PostgreSQL's own clients where it is and who its superuser is. */
+  /** The environment for PostgreSQL's own clients: address and superuser. */
   readonly environment: Readonly<Record<string, string>>;
-  /** As the superuser. */
+  /** Runs `work` as the superuser. */
   connected<T>(work: (client: pg.Client) => Promise<T>, database?: string): Promise<T>;
-  /** Starts it again after whatever happened to it; resolves when it takes connections. */
+  /** Starts it again after any failure; resolves when it accepts connections. */
   start(): Promise<void>;
   isRunning(): Promise<boolean>;
   /** SIGKILL to all its processes at once: what a crash of the machine's PostgreSQL looks like. */
   kill(): Promise<void>;
-  /** SIGSTOP to all its processes: it answers nobody, and its sockets stay open. */
+  /** SIGSTOP to all its processes: it stops answering, and its sockets stay open. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
   stop(): Promise<void>;
-  /** A streaming replica of it, made while it is stopped for a moment. */
+  /** Creates a streaming replica; stops this server for a moment to copy it. */
   createStandby(): Promise<Cluster>;
-  /** Of a standby: makes a primary of it. */
+  /** Promotes a standby. */
   promote(): Promise<void>;
 }
 
 export interface ClusterOptions {
   readonly tools?: Binaries;
-  /** Of the cluster's templates; `SQL_ASCII` is what `initdb` chooses under LC_ALL=C. The database is in UTF-8 always. */
+  /** The encoding of the cluster's templates; `initdb` chooses `SQL_ASCII` under LC_ALL=C. The database is always in UTF-8. */
   readonly encoding?: 'UTF8' | 'SQL_ASCII';
   readonly settings?: Readonly<Record<string, string>>;
-  /** The size of a memory file system for the data, or for the log that is written ahead; the rest is on disk. */
+  /** Puts the data, or the write-ahead log, on a memory file system of this size; the rest is on disk. */
   readonly small?: { readonly what: 'data' | 'wal'; readonly mebibytes: number };
 }
 
-const MAX_STARTS = 40;
+const maxStarts = 40;
 const TOOLS = ['initdb', 'pg_ctl', 'pg_dump', 'createdb', 'pg_restore'];
 const SUPERUSER = 'postgres';
 /** Role of the service, and its database. */
@@ -114,21 +115,7 @@ async function initialise({ tools, encoding = 'UTF8', settings = {}, small }: Cl
   return { pg_ctl, runAs, identity, password, wal, options };
 }
 
-async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString,
-    application_name: 'faults',
-    connectionTimeoutMillis: 3_000,
-    query_timeout: 60_000,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
+const clientOptions = { application_name: 'faults', connectionTimeoutMillis: 3_000, query_timeout: 60_000 };
 
 async function killAll(pids: readonly number[]): Promise<void> {
   const [postmasterPid] = pids;
@@ -139,7 +126,7 @@ async function killAll(pids: readonly number[]): Promise<void> {
 
 async function freezeAll(pid: number | undefined): Promise<number[]> {
   if (pid === undefined) throw new Error('there is nothing to freeze');
-  // The postmaster first, so that it cannot start one that we would not see.
+  // The postmaster first, so that it cannot start a process that would be missed.
   if (!signalPid(pid, 'SIGSTOP')) throw new Error('there is nothing to freeze');
   const frozen = [pid, ...(await childrenOf(pid))];
   for (const one of frozen) signalPid(one, 'SIGSTOP');
@@ -181,6 +168,20 @@ async function copyAsStandby(primary: Initialised): Promise<Initialised> {
   return { ...primary, wal: folder, options: { ...options, folder, port, logFile: join(base, 'postgres.log') } };
 }
 
+async function startUntilAnswers(made: Initialised, answers: () => Promise<boolean>): Promise<void> {
+  const { runAs, pg_ctl, options } = made;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await startCluster(runAs, pg_ctl, options);
+    } catch (error) {
+      // The remains of a killed server block a start for a moment.
+      if (!(await answers()) && attempt >= maxStarts) throw error;
+    }
+    if (await answers()) return;
+    await sleep(100);
+  }
+}
+
 function control(made: Initialised, shownFolder: string): Cluster {
   const { pg_ctl, runAs, password, options } = made;
   const { folder, port } = options;
@@ -190,7 +191,7 @@ function control(made: Initialised, shownFolder: string): Cluster {
   let frozen: number[] = [];
 
   const connected = <T>(work: (client: pg.Client) => Promise<T>, database = SERVICE) =>
-    withClient(urlAs(SUPERUSER, database), work);
+    connectedTo(urlAs(SUPERUSER, database), work, clientOptions);
 
   const answers = () =>
     connected(async (client) => void (await client.query('SELECT 1')), 'postgres').then(
@@ -205,18 +206,7 @@ function control(made: Initialised, shownFolder: string): Cluster {
     return pid === undefined ? [] : [pid, ...(await childrenOf(pid))];
   }
 
-  async function start(): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await startCluster(runAs, pg_ctl, options);
-      } catch (error) {
-        // What a killed one leaves behind is in the way for a moment.
-        if (!(await answers()) && attempt >= MAX_STARTS) throw error;
-      }
-      if (await answers()) return;
-      await sleep(100);
-    }
-  }
+  const start = () => startUntilAnswers(made, answers);
 
   async function thaw(): Promise<void> {
     for (const pid of frozen.splice(0).reverse()) signalPid(pid, 'SIGCONT');

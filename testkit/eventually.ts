@@ -1,25 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const LOOK_EVERY_MS = 25;
-const WITHIN_MS = 60_000;
+const pollEveryMs = 25;
+/** Generous, since it only ends tests that hang. How long something takes on a busy machine says nothing about the code. */
+const withinMs = 60_000;
 
-/**
- * Waits until `check` holds; one that throws does not hold yet. The limit only ends a test that waits in vain, so it is wide: how
- * long something takes on a busy machine says nothing about the code.
- */
-export async function eventually(check: () => boolean | Promise<boolean>, withinMs = WITHIN_MS): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  let failure: unknown;
-  const holds = async () => {
+/** Waits until `check` holds; one that throws does not hold yet. */
+export async function eventually(check: () => boolean | Promise<boolean>, limitMs = withinMs): Promise<void> {
+  await untilPasses(async () => {
+    if (!(await check())) throw new Error(`does not hold: ${check}`);
+  }, limitMs);
+}
+
+/** Waits until `look` no longer throws. @returns what it found. */
+export async function untilPasses<Found>(look: () => Found | Promise<Found>, limitMs = withinMs): Promise<Found> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
     try {
-      return await check();
-    } catch (error) {
-      failure = error;
-      return false;
+      return await look();
+    } catch (cause) {
+      if (performance.now() > deadline) throw new Error(`not within ${limitMs} ms: ${look}`, { cause });
     }
-  };
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${check}`, { cause: failure });
-    await sleep(LOOK_EVERY_MS);
+    await sleep(pollEveryMs);
   }
 }

@@ -4,13 +4,13 @@ export type Ask = (text: string) => Promise<readonly object[]>;
 const LAST = 'SELECT DISTINCT ON (user_id, segment_id) * FROM history ORDER BY user_id, segment_id, seq DESC';
 
 const CHECKS = {
-  /** Pairs for which the memberships are not what their history comes to. */
+  /** Pairs whose membership is not the fold of their history. */
   'the state is the fold of the history': `
     WITH last AS (${LAST})
     SELECT user_id, segment_id
     FROM memberships m FULL JOIN (SELECT * FROM last WHERE op IN ('add', 'update')) l USING (user_id, segment_id)
     WHERE m.user_id IS NULL OR l.op IS NULL OR (m.mode, m.expires_at) IS DISTINCT FROM (l.mode, l.expires_at)`,
-  /** An `add` of what is there, anything else of what is not, or an earlier time. */
+  /** Rows that cannot follow the one before: an `add` of an existing override, anything else without one, or an earlier time. */
   'each row can follow the one before it': `
     SELECT user_id, segment_id, seq, before_op, op, before_at, at
     FROM (
@@ -21,7 +21,7 @@ const CHECKS = {
     WHERE (op = 'add') <> (before_op IS NULL OR before_op IN ('remove', 'expire')) OR at < before_at`,
   'no membership outlives its user': `
     SELECT m.user_id, m.segment_id FROM memberships m WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = m.user_id)`,
-  /** Times that would be shown as another than the one that is kept. */
+  /** Times with a fraction of a millisecond, which answers would not show as stored. */
   'times are whole milliseconds': `
     SELECT t.source, t.at
     FROM (
@@ -37,7 +37,7 @@ const CHECKS = {
     WHERE t.at <> date_trunc('milliseconds', t.at)`,
 } as const;
 
-/** What must hold whatever was done: the state is the fold of the history, and the history is one that can have happened. */
+/** The invariant that holds after any operations: the state is the fold of the history, and the history is possible. */
 export async function foldViolations(
   ask: Ask,
 ): Promise<{ readonly promise: string; readonly rows: readonly object[] }[]> {

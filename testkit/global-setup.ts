@@ -10,9 +10,13 @@ import { reap } from './reaper.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** A PostgreSQL whose database `kohort_template` has the schema; test files clone it. */
+    /** The URL of the PostgreSQL, or of Citus's coordinator. */
     postgresUrl: string;
-    /** Of the PgBouncer that services are led through; 0 without one. */
+    /** The URLs of all servers that a database is created on: one, or the coordinator and the workers. */
+    nodeUrls: string[];
+    /** Databases that test files copy: with the schema, and without. */
+    templates: { migrated: string; empty: string };
+    /** The port of the PgBouncer between services and PostgreSQL; 0 without one. */
     poolerPort: number;
   }
 }
@@ -65,7 +69,7 @@ interface Shared {
 }
 
 declare global {
-  /** Each project loads this file anew, and all of them share one PostgreSQL. */
+  /** Each project loads this file again, but all of them share one PostgreSQL. */
   var kohortTestPostgres: Shared | undefined;
 }
 
@@ -81,8 +85,8 @@ function isPooled(project: TestProject): boolean {
 }
 
 /**
- * One PostgreSQL for the whole run: an embedded one, or the one that TEST_DATABASE_URL names, to check against another version. With
- * TEST_PGBOUNCER=1 a PgBouncer stands before it.
+ * Starts one PostgreSQL for the whole run, or uses the one that TEST_DATABASE_URL names, which may be of another version. With
+ * TEST_PGBOUNCER=1 a PgBouncer stands in front of it.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   globalThis.kohortTestPostgres ??= {
@@ -97,6 +101,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   shared.users++;
   const postgres = await shared.postgres;
   project.provide('postgresUrl', postgres.url);
+  project.provide('nodeUrls', [postgres.url]);
+  project.provide('templates', { migrated: TEMPLATE, empty: 'template1' });
   if (isPooled(project)) shared.pooler ??= poolerBefore(shared.postgres);
   project.provide('poolerPort', isPooled(project) ? ((await shared.pooler)?.port ?? 0) : 0);
   return async () => {

@@ -16,14 +16,14 @@ export interface Ask {
 }
 
 export interface CallOptions {
-  /** As it is, and said to be JSON unless `headers` say otherwise. */
+  /** Sent as it is, with a content type of JSON unless `headers` name another. */
   readonly body?: string | Blob;
   readonly token?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly withinMs?: number;
 }
 
-/** One call, as the seed's own examples make it: with Content-Type: application/json, whether or not there is a body. */
+/** Makes one call. Content-Type is always application/json, even without a body, as in the documented examples. */
 export async function call(
   url: string,
   method: string,

@@ -33,7 +33,7 @@ export interface Pooler {
 
 export interface PoolerOptions {
   readonly command: string;
-  /** A database of the PostgreSQL that it stands before, with user and password. */
+  /** The URL of a database of the PostgreSQL behind the pooler, with user and password. */
   readonly url: string;
   readonly settings?: Readonly<Record<string, string | number>>;
 }
@@ -51,7 +51,7 @@ async function untilUp(child: Child, port: number): Promise<void> {
   if (child.hasEnded()) throw new Error(`PgBouncer ended: ${JSON.stringify(await child.exit)}`);
 }
 
-/** A PgBouncer in transaction mode before a PostgreSQL on the loopback, for any of its databases. */
+/** Starts a PgBouncer in transaction mode in front of a PostgreSQL on the loopback, for all of its databases. */
 export async function startPooler({ command, url, settings = {} }: PoolerOptions): Promise<Pooler> {
   const target = new URL(url);
   const identity = await systemUser();
@@ -94,12 +94,12 @@ export async function startPooler({ command, url, settings = {} }: PoolerOptions
   };
 }
 
-/** From now on {@link databaseEnv} leads services through the pooler on one port instead of to PostgreSQL on the other. */
+/** From now on {@link databaseEnv} sends services to the pooler on one port instead of to PostgreSQL on the other. */
 export function leadThroughPooler(ports: { readonly postgres: number; readonly pooler: number }): void {
   process.env[variable] = `${ports.postgres}:${ports.pooler}`;
 }
 
-/** How a service reaches the database at `url`: directly, or through the pooler that this run of the tests is led through. */
+/** The environment with which a service reaches the database at `url`: directly, or through the pooler of this run. */
 export function databaseEnv(url: string): Readonly<Record<string, string>> {
   const [postgres, pooler] = process.env[variable]?.split(':') ?? [];
   if (postgres === undefined || pooler === undefined || !URL.canParse(url)) return { DATABASE_URL: url };

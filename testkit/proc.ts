@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 
 /** Linux counts processor time in hundredths of a second on every platform that node runs on. */
-const TICK_SECONDS = 1 / 100;
+const tickS = 1 / 100;
 
 /** One process as Linux lists it. */
 export interface ProcessStat {
@@ -17,10 +17,10 @@ function readOf(pid: number, file: string): Promise<string> {
 
 /** Parses `/proc/<pid>/stat`. */
 export function parseStat(line: string): ProcessStat | undefined {
-  // The name of the command, in parentheses, may hold anything; what follows its last one is regular.
+  // The name of the command, in parentheses, may hold anything; the fields after the last parenthesis are regular.
   const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
   const [parent, user, system] = [Number(fields[1]), Number(fields[11]), Number(fields[12])];
-  return Number.isInteger(parent + user + system) ? { parent, cpuSeconds: (user + system) * TICK_SECONDS } : undefined;
+  return Number.isInteger(parent + user + system) ? { parent, cpuSeconds: (user + system) * tickS } : undefined;
 }
 
 export async function statOf(pid: number): Promise<ProcessStat | undefined> {
@@ -32,7 +32,7 @@ async function numbersIn(folder: string): Promise<number[]> {
   return entries.map(Number).filter(Number.isInteger);
 }
 
-/** Every process there is. */
+/** Lists all processes. */
 export async function readStats(): Promise<Map<number, ProcessStat>> {
   const stats = new Map<number, ProcessStat>();
   await Promise.all(
@@ -44,7 +44,7 @@ export async function readStats(): Promise<Map<number, ProcessStat>> {
   return stats;
 }
 
-/** The process and all under it, at whatever depth. */
+/** The process and all its descendants. */
 export function treeOf(root: number, stats: ReadonlyMap<number, { readonly parent: number }>): Set<number> {
   const children = Map.groupBy(stats.keys(), (pid) => stats.get(pid)?.parent);
   const found = new Set<number>();
@@ -71,11 +71,11 @@ export async function residentBytesOf(pid: number): Promise<number | undefined> 
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
 }
 
-/** What all processors together have spent their time on so far, in any unit. */
+/** How all processors together have spent their time so far, in any unit. */
 export interface MachineTime {
   readonly all: number;
   readonly idle: number;
-  /** What the host gave to other machines while this one would have had use for it. */
+  /** Time that the host gave to other machines although this one could have used it. */
   readonly stolen: number;
 }
 

@@ -10,7 +10,7 @@ const GRACE_MS = 5_000;
 const LOOK_EVERY_MS = 50;
 const left = new Map<number, Left>();
 
-// A Ctrl-C at the terminal is for our parent.
+// Ctrl-C at the terminal is meant for our parent.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, left: one } = JSON.parse(line) as { id: number; left?: Left };

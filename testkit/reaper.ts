@@ -25,14 +25,16 @@ function open(): { write(line: string): void } {
     env: { PATH },
   });
   child.unref();
+  // Without it, what is left when we are killed stays; nothing else depends on it.
+  child.on('error', () => undefined);
   const { stdin } = child;
-  // It does not keep us alive, and its end is not our concern.
+  // It must not keep this process alive, and its end does not matter.
   stdin.on('error', () => undefined);
   if ('unref' in stdin && typeof stdin.unref === 'function') stdin.unref();
   return stdin;
 }
 
-/** Registers what must not outlive us. @returns the function that takes it off the list. */
+/** Registers something that must not outlive this process. @returns the function that takes it off the list. */
 export function reap(left: Left): () => void {
   pipe ??= open();
   const id = ++count;

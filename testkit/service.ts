@@ -35,7 +35,7 @@ export function production(databaseUrl: string, env: Env = {}): Env {
   };
 }
 
-/** Starts the service and waits for nothing. */
+/** Starts the service without waiting for anything. */
 export async function spawnService(env: Env, nodeArgs: readonly string[] = []): Promise<Child> {
   if (env.DATA_DIR !== undefined) reap({ cluster: join(env.DATA_DIR, 'postgres') });
   return startChild({ args: [...nodeArgs, MAIN], env });
@@ -56,7 +56,7 @@ export async function launch(env: Env, nodeArgs: readonly string[] = []): Promis
   return { ...child, url: `http://127.0.0.1:${port}`, port };
 }
 
-/** Waits until the service is ready. @throws with what it wrote when it ends first. */
+/** Waits until the service is ready. @throws with its output if it ends first. */
 export async function untilReady(service: Child & { readonly url: string }): Promise<void> {
   await eventually(async () => service.hasEnded() || (await isReady(service.url)));
   if (service.hasEnded()) throw new Error(`the service ended: ${service.stdout()} ${service.stderr()}`);
@@ -67,7 +67,7 @@ export interface DataFolder {
   remove(): Promise<void>;
 }
 
-/** A folder of its own; private, so that as root the user that PostgreSQL runs as may not walk through it, unless `open`. */
+/** A new folder. Unless `open` it is private, so that if we are root, PostgreSQL's user has no access. */
 export async function dataFolder({ open = false } = {}): Promise<DataFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'kohort-data-'));
   if (open) await chmod(folder, 0o755);

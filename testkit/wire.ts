@@ -27,9 +27,9 @@ function parseOne(bytes: Buffer, isHead: boolean): { answer: RawAnswer; rest: Bu
 export interface Wire {
   readonly socket: Socket;
   write(bytes: string | Buffer): void;
-  /** The next answer; that of a HEAD has no body. Rejects when the connection ends without one. */
+  /** The next answer; to a HEAD it has no body. Rejects if the connection ends without one. */
   next(isHead?: boolean): Promise<RawAnswer>;
-  /** When the other side has ended the connection. */
+  /** Resolves when the other side has ended the connection. */
   readonly ended: Promise<void>;
 }
 
@@ -75,7 +75,7 @@ export async function open(port: number): Promise<Wire> {
   };
 }
 
-/** Sends these bytes on a connection of their own and takes the first answer. */
+/** Sends these bytes on a new connection and returns the first answer. */
 export async function exchange(port: number, bytes: string | Buffer): Promise<RawAnswer> {
   const wire = await open(port);
   try {

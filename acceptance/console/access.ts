@@ -8,7 +8,7 @@ describe('accounts and keys', () => {
     await page.getByLabel('Name').fill('checkout');
     await page.getByRole('dialog').getByRole('button', { name: 'New key' }).click();
     expect(await page.getByLabel('Key', { exact: true }).inputValue()).not.toBe('');
-    await button(page, 'I have kept it').click();
+    await button(page, 'I have saved it').click();
     await button(page, 'Revoke checkout').click();
     await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();
     await says(page, 'No keys yet');
@@ -28,16 +28,16 @@ describe('accounts and keys', () => {
 
   it('offers nothing that a role may not do, and says who may', async () => {
     const page = await world.open('/segments/DUTCH', 'vera');
-    await says(page, 'Editors and admins may change it.');
+    await says(page, 'Editors and admins can change it.');
     for (const name of ['Save', 'Delete', 'Attribute']) expect(await button(page, name).count()).toBe(0);
     expect(await page.getByRole('link', { name: 'Accounts' }).count()).toBe(0);
     await page.goto('/ui/accounts');
-    await says(page, 'Only admins may see and change this.');
+    await says(page, 'Only admins can see and change this.');
   });
 
   it('shows a member nothing but themselves', async () => {
     const page = await world.open('/', 'mia');
     await page.getByRole('heading', { name: 'mia' }).waitFor();
-    await says(page, 'You see yourself.');
+    await says(page, 'You can see only yourself.');
   });
 });

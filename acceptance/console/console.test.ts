@@ -2,7 +2,12 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { begin, world } from './world.ts';
 
 beforeAll(begin);
-afterEach(() => world.close());
+afterEach(async ({ task }) => {
+  const hasFailed = task.result?.state === 'fail';
+  const shown = hasFailed ? await world.describe() : '';
+  await world.close(hasFailed);
+  if (hasFailed) throw new Error(shown);
+});
 afterAll(async () => {
   await world.stop();
   expect(world.complaints).toEqual([]);

@@ -1,4 +1,5 @@
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
+import type { Route } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { button, says, world } from './world.ts';
 
@@ -35,12 +36,42 @@ describe('when something is wrong', () => {
     await page.getByRole('alert').getByText('TAKEN_LAYER').waitFor();
   });
 
-  it('signs in again over the page when the session is over, and goes on where one was', async () => {
+  it('shows what was made while the list was still on its way', async () => {
+    const page = await world.open('/account');
+    const json = await world.api('GET', '/api/layers');
+    let isMade = false;
+    const made = page
+      .waitForResponse((response) => response.request().method() === 'POST' && response.ok())
+      .then((response) => {
+        isMade = true;
+        return response.finished();
+      });
+    // If nobody comes to wait for it, what failed has been said already.
+    made.catch(() => undefined);
+    // The list from before comes only once the page knows that the layer is made: its answer to a later request proves that.
+    const answerLate = async (route: Route) => {
+      if (isMade) return route.continue();
+      await made;
+      await page.evaluate('fetch("/healthz").then((answer) => answer.text())');
+      await route.fulfill({ json });
+    };
+    await page.route(/\/api\/layers\?/, answerLate);
+    await page.getByRole('link', { name: 'Layers' }).click();
+    await button(page, 'New layer').first().click();
+    await page.getByLabel('Name').fill('SLOW_LIST');
+    await page.getByRole('dialog').getByRole('button', { name: 'New layer' }).click();
+    await page.getByRole('heading', { name: 'SLOW_LIST' }).waitFor();
+    // Without waiting, a list still held would be let through here, and answering it would fail.
+    await page.unrouteAll({ behavior: 'wait' });
+    await page.getByRole('heading', { name: 'SLOW_LIST' }).waitFor();
+  });
+
+  it('signs in again over the page when the session has ended, and continues where it was', async () => {
     const page = await world.open('/segments/SHARED', 'admin');
     await page.getByLabel('Description').fill('typed before');
     await page.context().clearCookies();
     await button(page, 'Save').click();
-    await says(page, 'Your session is over');
+    await says(page, 'Your session has ended');
     await page.getByLabel('User name').fill('admin');
     await page.getByLabel('Password').fill(ADMIN_PASSWORD);
     await button(page, 'Sign in').click();
@@ -55,9 +86,9 @@ describe('when something is wrong', () => {
     await page.getByLabel('Description').fill('typed while away');
     await world.stopService();
     await button(page, 'Save').click();
-    await says(page, /The service does not answer. What you see/);
+    await says(page, /The service does not answer. This page and your input stay/);
     await world.startService();
-    await page.getByText(/The service does not answer. What you see/).waitFor({ state: 'detached' });
+    await page.getByText(/The service does not answer. This page and your input stay/).waitFor({ state: 'detached' });
     expect(await page.getByLabel('Description').inputValue()).toBe('typed while away');
     await button(page, 'Save').click();
     await says(page, 'Saved.');

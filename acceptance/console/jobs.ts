@@ -62,6 +62,6 @@ describe('jobs', () => {
     await page.waitForURL(/state=failed/);
     await page.getByRole('row').getByText('Failed').first().waitFor();
     await page.goto('/ui/jobs?state=failed&kind=user_import');
-    await says(page, 'No such jobs');
+    await says(page, 'No jobs found');
   });
 });

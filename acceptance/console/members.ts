@@ -9,7 +9,7 @@ describe('members', () => {
 
   it('are added one by one, by a pasted list, and leave with an undo', async () => {
     const page = await world.open('/segments/LIST/members');
-    await says(page, 'Nobody is in');
+    await says(page, 'No members');
     await button(page, 'Add people').click();
     await page.getByRole('combobox', { name: 'External id' }).fill('shopper-1');
     await button(page, 'Add 1 person').click();
@@ -50,7 +50,7 @@ describe('members', () => {
     expect(await world.api('GET', '/api/users/ext:shopper-3/segments/LIST')).toMatchObject({ source: 'exclude' });
   });
 
-  it('come from a file: the lines that fail are named, and a trial changes nothing', async () => {
+  it('come from a file: the lines that fail are named, and a dry run changes nothing', async () => {
     const before = await countOf('LIST');
     const page = await world.open('/segments/LIST/members');
     await button(page, 'Upload').click();
@@ -62,7 +62,7 @@ describe('members', () => {
     await says(page, 'Failed');
     await page.locator('input[type=file]').setInputFiles(file('external_id\nshopper-10\nshopper-11\n'));
     await button(page, 'Check the file').click();
-    await says(page, 'A trial: this is what would happen.');
+    await says(page, 'Dry run: this is what would happen.');
     await button(page, 'Apply it').waitFor();
     expect(await countOf('LIST')).toBe(before);
     await button(page, 'Apply it').click();
@@ -83,7 +83,7 @@ describe('members', () => {
     await page.getByRole('button', { name: /What to do/ }).click();
     await page.getByRole('option', { name: 'Make them the only members' }).click();
     await button(page, 'Check the file').click();
-    await button(page, 'Go on: take everyone out').click();
+    await button(page, 'Continue and remove everyone').click();
     await page.getByRole('definition').filter({ hasText: '2' }).waitFor();
     expect(await countOf('EMPTIED')).toBe(2);
     await button(page, 'Apply it').click();
@@ -96,7 +96,7 @@ describe('members', () => {
     await page.waitForURL(/show=excluded/);
     await button(page, 'End the exclusion of Shopper 3').click();
     await says(page, 'The rule decides about Shopper 3 again.');
-    await says(page, 'Nobody is excluded');
+    await says(page, 'No one is excluded');
     expect(await world.api('GET', '/api/users/ext:shopper-3/segments/LIST')).toMatchObject({ source: 'none' });
   });
 
@@ -113,13 +113,13 @@ describe('members', () => {
       .click();
     await page.getByRole('heading', { name: /^Job \d+$/ }).waitFor();
     await page.goto('/ui/segments/LIST/history?show=members&to=2020-01-01T00%3A00%3A00.000Z');
-    await says(page, 'No changes in this time');
+    await says(page, 'No changes in this period');
   });
 
   it('are drawn over time, with a table that says the same', async () => {
     const page = await world.open('/segments/LIST/charts?period=day');
     await page.getByRole('img', { name: new RegExp(`now ${await countOf('LIST')}`) }).waitFor();
-    await page.getByText('The same as a table').click();
+    await page.getByText('Show as a table').click();
     await page.getByRole('columnheader', { name: 'Size' }).waitFor();
     await page.getByText('Year', { exact: true }).click();
     await page.waitForURL(/period=year/);

@@ -1,4 +1,5 @@
 import { eventually } from '@kohort/testkit/eventually.ts';
+import type { Request } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { button, PEOPLE, says, world } from './world.ts';
 
@@ -60,7 +61,7 @@ describe('a segment', () => {
   it('keeps what the rows cannot draw, and takes JSON', async () => {
     await world.api('POST', '/api/segments', { slug: 'DEEP', condition: { address: { city: 'Delft' }, orders: 1 } });
     const page = await world.open('/segments/DEEP');
-    await says(page, 'The rows cannot draw this part');
+    await says(page, 'The rows cannot show this part');
     await page.getByRole('combobox', { name: 'Value', exact: true }).fill('2');
     await page.keyboard.press('Tab');
     await button(page, 'Show JSON').click();
@@ -82,7 +83,7 @@ describe('a segment', () => {
     await page.getByLabel('Percent', { exact: true }).fill('20');
     await world.api('PATCH', '/api/segments/SHARED', { description: 'from elsewhere' });
     await button(page, 'Save').click();
-    await says(page, 'Somebody saved this segment while you were editing.');
+    await says(page, 'Someone saved this segment while you were editing.');
     await page.getByRole('alert').getByText('from elsewhere').waitFor();
     await button(page, 'Keep my edits on top of it').click();
     await button(page, 'Save').click();
@@ -138,8 +139,14 @@ describe('a segment', () => {
     const page = await world.open('/layers');
     await button(page, 'New layer').first().click();
     await page.getByLabel('Name').fill('CHECKOUT');
-    await page.getByRole('dialog').getByRole('button', { name: 'New layer' }).click();
-    await says(page, 'All of it is free.');
+    const asked: string[] = [];
+    const note = (request: Request) => request.method() === 'POST' && asked.push(request.url());
+    page.on('request', note);
+    await page.getByRole('dialog').getByRole('button', { name: 'New layer' }).dblclick();
+    await says(page, 'The whole range is free.');
+    page.off('request', note);
+    // An impatient second press does not send the form again.
+    expect(asked).toHaveLength(1);
     for (const [slug, from, to] of [
       ['OLD_FLOW', '0', '50'],
       ['NEW_FLOW', '40', '60'],

@@ -4,9 +4,10 @@ import { ADMIN_PASSWORD, launch, production, type Running } from '@kohort/testki
 import pg from 'pg';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { ensureBuilt, startBrowser } from './browser.ts';
+import { describePage, forget, watch } from './sight.ts';
 
-/** A step that takes longer than this has failed: nothing here waits for the clock. */
-const stepMs = 20_000;
+/** It only ends what hangs: on a busy machine a step may take many times as long as on an idle one. */
+const stepMs = 120_000;
 
 export interface Look {
   readonly theme?: 'light' | 'dark';
@@ -23,18 +24,41 @@ export interface World {
   readonly complaints: string[];
   api(method: string, path: string, body?: object): Promise<unknown>;
   context(look?: Look): Promise<BrowserContext>;
-  /** A page that is signed in, at an address of the console. */
+  /**
+   * A page that is signed in, at an address of the console. The same account has the same window in all journeys, as a reader has:
+   * a new one would load and compile the console again.
+   */
   open(path: string, as?: string, look?: Look): Promise<Page>;
   /** The service is gone, and comes back at the same address. */
   stopService(): Promise<void>;
   startService(): Promise<void>;
-  /** Closes what a journey opened. */
-  close(): Promise<void>;
+  /** What the pages of a journey show, for its error. */
+  describe(): Promise<string>;
+  /** Closes what a journey opened, but for the windows that {@link World.open} keeps; after a failure those too. */
+  close(hasFailed: boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Refusals are part of the journeys; the browser writes each to its console. */
-const isRefusal = (text: string) => /Failed to load resource/.test(text);
+/** A window of its own. */
+async function openContext(browser: Browser, baseURL: string, look: Look): Promise<BrowserContext> {
+  const { theme = 'light', language = 'en', width = 1280 } = look;
+  const made = await browser.newContext({
+    baseURL,
+    colorScheme: theme,
+    locale: language,
+    viewport: { width, height: 900 },
+    timezoneId: 'UTC',
+    reducedMotion: 'reduce',
+  });
+  made.setDefaultTimeout(stepMs);
+  return made;
+}
+
+async function signInAs(page: Page, username: string): Promise<void> {
+  await page.locator('input[name=username]').fill(username);
+  await page.locator('input[name=password]').fill(ADMIN_PASSWORD);
+  await page.locator('button[type=submit]').click();
+}
 
 /** The world of the journeys, once {@link begin} has made it. */
 export let world: World;
@@ -48,27 +72,23 @@ async function createWorld(): Promise<World> {
   const { port } = service;
   const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
   const complaints: string[] = [];
-  const states = new Map<string, Awaited<ReturnType<BrowserContext['storageState']>>>();
+  const kept = new Map<string, Page>();
+  const used = new Set<Page>();
 
-  async function context({ theme = 'light', language = 'en', width = 1280 }: Look = {}) {
-    const made = await browser.newContext({
-      baseURL: service.url,
-      colorScheme: theme,
-      locale: language,
-      viewport: { width, height: 900 },
-      timezoneId: 'UTC',
-      reducedMotion: 'reduce',
-    });
-    made.setDefaultTimeout(stepMs);
+  const context = async (look: Look = {}) => {
+    const made = await openContext(browser, service.url, look);
     made.on('page', (page) => {
-      page.on('pageerror', (error) => complaints.push(error.message));
-      page.on('console', (message) => {
-        const isBad = message.type() === 'error' || message.type() === 'warning';
-        if (isBad && !isRefusal(message.text())) complaints.push(message.text());
-      });
+      watch(page, complaints);
+      used.add(page);
     });
     return made;
-  }
+  };
+  const pageOf = async (as: string, look: Look) => {
+    const key = JSON.stringify([as, look]);
+    const page = kept.get(key) ?? (await (await context(look)).newPage());
+    kept.set(key, page);
+    return page;
+  };
 
   return {
     get service() {
@@ -80,19 +100,15 @@ async function createWorld(): Promise<World> {
     api: (method, path, body) => demand(service.url, method, path, { token, body }),
     context,
     async open(path, as = 'admin', look = {}) {
-      const made = await context(look);
-      const known = states.get(as);
-      if (known) await made.addCookies(known.cookies);
-      const page = await made.newPage();
+      const page = await pageOf(as, look);
+      forget(page);
+      used.add(page);
       await page.goto(`/ui${path}`);
-      if (!known) {
-        await page.locator('input[name=username]').fill(as);
-        await page.locator('input[name=password]').fill(ADMIN_PASSWORD);
-        await page.locator('button[type=submit]').click();
-        await page.locator('#main h1').waitFor();
-        states.set(as, await made.storageState());
-      }
-      await page.locator('#main h1').waitFor();
+      const heading = page.locator('#main h1');
+      const username = page.locator('input[name=username]');
+      await heading.or(username).first().waitFor();
+      if (await username.isVisible()) await signInAs(page, as);
+      await heading.waitFor();
       return page;
     },
     async stopService() {
@@ -101,8 +117,12 @@ async function createWorld(): Promise<World> {
     async startService() {
       service = await launch(production(database.url, { ...env, PORT: String(port) }));
     },
-    async close() {
-      await Promise.all(browser.contexts().map((one) => one.close()));
+    describe: async () => (await Promise.all([...used].map(describePage))).join('\n\n'),
+    async close(hasFailed) {
+      used.clear();
+      if (hasFailed) kept.clear();
+      const keeps = new Set([...kept.values()].map((page) => page.context()));
+      await Promise.all(browser.contexts().flatMap((one) => (keeps.has(one) ? [] : [one.close()])));
     },
     async stop() {
       await browser.close();

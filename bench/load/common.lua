@@ -1,5 +1,5 @@
 -- What every script shares: tokens by turns, a number for each thread, and one line of JSON at the end.
--- TOKENS is a file with one bearer token a line; without it, requests go out without a credential.
+-- TOKENS is a file with one bearer token a line; without it, requests go out without a credential. CONSISTENCY is sent as that header.
 local threads = {}
 
 function setup(thread)
@@ -10,6 +10,8 @@ end
 -- The headers of a request up to its end, one text per token; the rest of a request is written around them.
 function heads(extra)
   local host = "Host: " .. (wrk.headers["Host"] or wrk.host) .. "\r\n" .. (extra or "")
+  local consistency = os.getenv("CONSISTENCY")
+  if consistency then host = host .. "Consistency: " .. consistency .. "\r\n" end
   local file = os.getenv("TOKENS")
   if not file or file == "" then return { host } end
   local list = {}

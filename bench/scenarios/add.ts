@@ -3,7 +3,7 @@ import { type Contestant, takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, micros, rate } from '../ratio.ts';
 import type { Stage } from '../stage.ts';
 
-/** New memberships, one a call: ours with its history row, the peer's without. */
+/** New memberships, one a call: the service's with a history row, the peer's without. */
 export async function add(stage: Stage): Promise<Findings> {
   const { service, peer, database, tokens, options, postgres } = stage;
   const { connections } = options;

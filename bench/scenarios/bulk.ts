@@ -16,9 +16,9 @@ import type { Outcome } from '../wrk.ts';
 const DATABASE = 'kohort_bench_bulk';
 const JOB_WITHIN_MS = 900_000;
 const LOOK_EVERY_MS = 25;
-/** Milliseconds that the load takes to get going. */
+/** Milliseconds until the load has started. */
 const HEAD_START_MS = 200;
-/** The file of the memory test names every user so many times. */
+/** How often the file of the memory test names every user. */
 const REPEATED_TIMES = 5;
 
 interface Bench {
@@ -56,7 +56,7 @@ async function importFile(service: Service, slug: string, file: string): Promise
   throw new Error('the import takes too long');
 }
 
-/** A piece of bulk work as a row of the table: rows a second in place of requests. */
+/** Bulk work as a row of the table, with rows a second instead of requests. */
 async function timed(work: () => Promise<number>): Promise<Outcome> {
   const began = performance.now();
   const requests = await work();
@@ -64,11 +64,11 @@ async function timed(work: () => Promise<number>): Promise<Outcome> {
   return { requests, seconds, p50: Number.NaN, p99: Number.NaN, refused: 0, broken: 0, issued: 0 };
 }
 
-/** The import of as many members as there are users, each with its history row, by turns with a plain COPY of the same rows. */
+/** An import that adds every user, each with a history row, in turns with a plain COPY of the same rows. */
 async function importBesideCopy({ stage, service, file, size }: Bench): Promise<Findings> {
   const { postgres, options } = stage;
   await postgres.connected(DATABASE, createPlainCopy);
-  // A first import and a first COPY warm up; those are long enough to need no others.
+  // One import and one COPY are long enough to warm up.
   const load = async () => timed(async () => importFile(service, await newSegment(service), file));
   const copy = async () => {
     const slug = await newSegment(service);
@@ -97,7 +97,7 @@ async function importBesideCopy({ stage, service, file, size }: Bench): Promise<
   };
 }
 
-/** How much the service grows while a file of many rows comes in. */
+/** How much the service's memory grows while a file of many rows is uploaded. */
 async function memoryOfImport({ stage, service, size }: Bench): Promise<Findings> {
   const file = join(stage.folder, 'repeated.csv');
   await writeIdFile(file, size, REPEATED_TIMES);
@@ -127,7 +127,7 @@ async function memoryOfImport({ stage, service, size }: Bench): Promise<Findings
   };
 }
 
-/** Waits until nobody is left in a deleted segment. */
+/** Waits until a deleted segment has no members left. */
 async function untilPurged({ postgres }: Stage): Promise<void> {
   for (const began = performance.now(); performance.now() - began < JOB_WITHIN_MS; await sleep(LOOK_EVERY_MS * 10)) {
     if ((await postgres.connected(DATABASE, countUnpurged)) === 0) return;
@@ -135,7 +135,7 @@ async function untilPurged({ postgres }: Stage): Promise<void> {
   throw new Error('the purge of a deleted segment does not end');
 }
 
-/** Reads alone, while imports follow one another, and while a deleted segment is being purged. */
+/** Reads alone, during imports, and while a deleted segment is being purged. */
 async function readsBeside({ stage, service, tokens, file, size }: Bench): Promise<Findings> {
   const { postgres, options } = stage;
   const alone: Contestant = {
@@ -158,7 +158,7 @@ async function readsBeside({ stage, service, tokens, file, size }: Bench): Promi
       importing = (async () => {
         while (!over) await importFile(service, await newSegment(service), file);
       })();
-      // A failure is told by `after`, which waits for it.
+      // `after` waits for it and reports a failure.
       importing.catch(() => undefined);
     },
     async after() {
@@ -212,7 +212,7 @@ function findingsBeside(rows: Findings['rows'], { size, slowestMs }: { size: num
   };
 }
 
-/** What analysts do: a file of many ids becomes a segment, and segments go away, while others read. */
+/** What analysts do: import a file of many ids into a segment and delete segments, while others read. */
 export async function bulk(stage: Stage): Promise<Findings> {
   const { postgres, dataset, options, folder } = stage;
   const size = options.quick ? 20_000 : 1_000_000;

@@ -8,10 +8,10 @@ import { type Outcome, parseOutcome } from '../wrk.ts';
 
 const CALLERS_SCRIPT = join(import.meta.dirname, '../callers.ts');
 const CALLERS = 64;
-/** Beyond the length of the load, until the process is taken to hang. */
+/** How much longer than the load the process may take before it counts as hanging. */
 const MARGIN_S = 20;
 
-/** Callers in one process who share a client, with its batching of one tick and with a call for each read. */
+/** Callers in one process that share a client: with the reads of one tick batched, and with a call for each read. */
 export async function client({ service, database, dataset, options, postgres }: Stage): Promise<Findings> {
   const key = await createViewerKey(service);
 

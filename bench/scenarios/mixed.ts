@@ -7,12 +7,12 @@ import type { Outcome } from '../wrk.ts';
 
 const READERS_SHARE = 0.9;
 const ADDS_PER_READ = 1 / 9;
-// So many that the schedule can be kept, whatever an add takes.
+// Enough to keep to the schedule, however long an add takes.
 const ADDING_CONNECTIONS = 32;
 
 /**
- * Reads with and without adds beside them. The readers' connections are the same in both; the adds come from a wrk of their
- * own, by schedule, one for every nine reads that the run before answered.
+ * Reads with and without adds beside them, on the same number of connections. The adds come from another wrk on a schedule: one for
+ * every nine reads that were answered in the run before.
  */
 export async function mixed(stage: Stage): Promise<Findings> {
   const { service, database, tokens, options, postgres } = stage;

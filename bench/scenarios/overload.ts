@@ -3,26 +3,26 @@ import { type Contestant, takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, rate } from '../ratio.ts';
 import { plainRead, type Stage } from '../stage.ts';
 
-/** Callers who wait for their answers keep as many requests waiting as they have connections. */
+/** Callers wait for their answers, so there are as many pending requests as connections. */
 const CONNECTION_FACTORS = [5, 50] as const;
-/** So many callers take their time to connect. */
+/** That many callers take some time to connect. */
 const SHORTEST_RUN_S = 2;
-const CALM_MS = 50;
+const CALM_ANSWER_MS = 50;
 const CALM_WITHIN_MS = 10_000;
 
-/** Waits until the service is through with what the run before has left behind. */
+/** Waits until the service has finished the work of the run before. */
 async function waitUntilCalm(url: string): Promise<void> {
-  for (const began = performance.now(); performance.now() - began < CALM_WITHIN_MS; await sleep(CALM_MS)) {
+  for (const began = performance.now(); performance.now() - began < CALM_WITHIN_MS; await sleep(CALM_ANSWER_MS)) {
     const asked = performance.now();
     const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(CALM_WITHIN_MS) }).catch(
       () => undefined,
     );
     await answer?.arrayBuffer();
-    if (answer?.ok && performance.now() - asked < CALM_MS) return;
+    if (answer?.ok && performance.now() - asked < CALM_ANSWER_MS) return;
   }
 }
 
-/** Reads by many more callers than keep the service busy: it goes on answering, and its memory stays bounded. */
+/** Reads by many more callers than the service needs to be busy: it keeps answering, and its memory stays bounded. */
 export async function overload(stage: Stage): Promise<Findings> {
   const { options, service, postgres } = stage;
   const seconds = Math.max(options.seconds, SHORTEST_RUN_S);

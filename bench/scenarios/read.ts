@@ -3,7 +3,7 @@ import { takeTurns } from '../measure.ts';
 import { compare, databaseMicros, type Findings, medianOf, micros, rate, reach, serverMicros } from '../ratio.ts';
 import { plainRead, readLoad, type Stage } from '../stage.ts';
 
-/** Which segments is a random user in: the service, the peer, and the limit of the runtime. */
+/** The segments of a random user: the service, the peer, and the limit of the runtime. */
 export async function read(stage: Stage): Promise<Findings> {
   const { peer, bare, database, options, postgres } = stage;
   const contestants: Contestant[] = [plainRead(stage, 'Kohort')];

@@ -11,11 +11,11 @@ import { formatCount } from '../table.ts';
 import { type Outcome, parseOutcome } from '../wrk.ts';
 
 const LOOKUPS_SCRIPT = join(import.meta.dirname, '../lookups.ts');
-/** Beyond the length of the load, for reading the snapshot, until the process is taken to hang. */
+/** How much longer than the load the process may take, with the snapshot, before it counts as hanging. */
 const MARGIN_S = 120;
 const MAX_BYTES_PER_MEMBER = 32;
 
-/** A feed of every segment of the dataset, once it is known who is in. */
+/** Creates a feed of all segments of the dataset, and waits until it is filled. */
 async function createFeed(service: Service): Promise<number> {
   const segments = Array.from({ length: SEGMENTS }, (_, i) => `SEGMENT_${i + 1}`);
   const id = fieldOf(await service.call('POST', '/api/feeds', { name: 'bench', segments }), 'id');

@@ -7,7 +7,7 @@ interface Rule {
 const COUNTRIES = ['AR', 'BR', 'CZ', 'DE', 'EE', 'ES', 'FR', 'GE', 'IN', 'KZ', 'PL', 'RS', 'TR', 'US', 'UZ', 'VN'];
 const CITIES = ['north', 'south', 'east', 'west', 'centre'];
 
-/** The kinds of conditions that marketing and release engineers write, each with other operands by `i`. */
+/** The kinds of conditions that marketing and release engineers write. The operands depend on `i`. */
 const KINDS: readonly ((i: number) => object)[] = [
   (i) => ({ country: COUNTRIES[i % 16], age: { $gte: 20 + i } }),
   (i) => ({ plan: { $in: ['pro', 'team'] }, orders: { $gt: i % 35 } }),

@@ -9,14 +9,14 @@ import { type Walk, walkLoad, walkPast } from '../walk.ts';
 import { ruleDefinitions } from './rules.definitions.ts';
 
 const DATABASE = 'kohort_bench_rules';
-/** More reads a second than we expect of users who were never asked about. */
+/** More than the expected reads a second of users that were never read before. */
 const NEW_USERS_PER_S = 15_000;
 
 async function defineRules(service: Service): Promise<void> {
   for (const rule of ruleDefinitions()) await service.call('POST', '/api/segments', rule);
 }
 
-/** The plain read beside reads where 50 percentages and 50 conditions have a say, of users seen before and of new ones. */
+/** The plain read beside reads with 50 percentages and 50 conditions, of users seen before and of new ones. */
 export async function rules(stage: Stage): Promise<Findings> {
   const { options, postgres, dataset } = stage;
   await postgres.drop(DATABASE);
@@ -35,7 +35,7 @@ export async function rules(stage: Stage): Promise<Findings> {
   const { service, tokens } = await startAnother(stage, DATABASE);
   await defineRules(service);
 
-  // Whoever asks about new users is started again before each round, so that nobody is known to it.
+  // The service is restarted before each round, so that no user is cached.
   let forgetful = await startService({ databaseUrl: postgres.urlOf(DATABASE) });
   const newWalk = walkLoad(strangers, options, tokens);
   const seenRead = readLoad(stage, service, { tokens });

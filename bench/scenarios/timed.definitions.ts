@@ -7,7 +7,7 @@ interface Rule {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** The kinds of conditions on dates, each with other operands by `i`; `at` is so many milliseconds from now. */
+/** The kinds of conditions on dates. The operands depend on `i`; `at` takes milliseconds from now. */
 const KINDS: readonly ((i: number, at: (ms: number) => string) => object)[] = [
   (i) => ({ last_order: { $after: `now-${1 + i}d` } }),
   (i, at) => ({ signed_up: { $before: at(-7 * i * DAY_MS).slice(0, 10) } }),
@@ -16,7 +16,7 @@ const KINDS: readonly ((i: number, at: (ms: number) => string) => object)[] = [
   (i, at) => ({ signed_up: { $after: 'now-26w' }, renews_at: { $before: at(3 * (1 + i) * DAY_MS) } }),
 ];
 
-/** 50 segments by a ramp that is on its way, of hours to weeks, and 50 by conditions on dates, absolute and relative. */
+/** 50 segments with a ramp in progress, of hours to weeks, and 50 with conditions on absolute and relative dates. */
 export function timedRules(now: number): readonly Rule[] {
   const at = (ms: number) => new Date(now + ms).toISOString();
   const fifty = Array.from({ length: 50 }, (_, i) => i);

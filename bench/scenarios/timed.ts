@@ -13,7 +13,7 @@ const SAMPLE_USERS = 1_000;
 const PLAIN = 'plain read';
 const TIMED = '50 ramps + 50 dates, users seen before';
 
-/** How many of the segments with a ramp and with a date a user is in, on average. */
+/** The number of segments with a ramp or a date that a user is in, on average. */
 async function countTimed(service: Service): Promise<number> {
   const users = Array.from({ length: SAMPLE_USERS }, (_, i) => String(1 + i));
   const segments = timedRules(0).map(({ slug }) => slug);
@@ -21,7 +21,7 @@ async function countTimed(service: Service): Promise<number> {
   return (JSON.stringify(answer).match(/"(?:RAMP|DATED)_\d+"/g) ?? []).length / SAMPLE_USERS;
 }
 
-/** The plain read beside reads where 50 ramps and 50 conditions on dates have a say; all users were seen before. */
+/** The plain read beside reads with 50 ramps and 50 conditions on dates; all users were seen before. */
 export async function timed(stage: Stage): Promise<Findings> {
   const { options, postgres, dataset } = stage;
   const everybody: Walk = { first: 1, users: dataset.users };

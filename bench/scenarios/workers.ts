@@ -1,21 +1,36 @@
 import { countDescendants } from '../cpu.ts';
-import { takeTurns } from '../measure.ts';
+import { type Contestant, takeTurns } from '../measure.ts';
 import { compare, type Findings, medianOf, rate, serverMicros } from '../ratio.ts';
+import { startBare } from '../rivals.ts';
+import type { Target } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatDecimal } from '../table.ts';
 
 const WORKERS = 2;
 
-/** Reads of one process and of two that share a port. */
+function bareRead(stage: Stage, name: string, target: Target): Contestant {
+  return {
+    name,
+    target: () => target,
+    connection: undefined,
+    load: readLoad(stage, target, { tokens: stage.tokens }),
+  };
+}
+
+/**
+ * Reads of one process and of two that share a port. Two keep more of the machine busy at once, and whatever shares its caches,
+ * or the two halves of a core, takes more processor time for the same work; bare `node:http` shows how much.
+ */
 export async function workers(stage: Stage): Promise<Findings> {
   const { database, options, postgres } = stage;
   const { service, tokens } = await startAnother(stage, database, { WORKERS: String(WORKERS) });
+  const twoBare = await startBare(WORKERS);
   try {
     if ((await countDescendants(service.pid)) < WORKERS) {
       return {
         rows: [],
         ratios: [],
-        notes: ['workers: left out, as this build of the service does not heed WORKERS.'],
+        notes: ['workers: left out, as this build of the service ignores WORKERS.'],
       };
     }
     const rows = await takeTurns(
@@ -34,6 +49,8 @@ export async function workers(stage: Stage): Promise<Findings> {
           connection: { application: 'kohort', database },
           load: readLoad(stage, service, { tokens, connections: options.connections * WORKERS }),
         },
+        bareRead(stage, 'bare node:http', stage.bare),
+        bareRead(stage, 'bare node:http, two processes', twoBare),
       ],
       options,
       postgres,
@@ -52,6 +69,12 @@ export async function workers(stage: Stage): Promise<Findings> {
           serverMicros,
           {},
         ),
+        ...compare(
+          'the same of bare node:http, two processes against one',
+          [medianOf(rows, 'bare node:http, two processes'), medianOf(rows, 'bare node:http')],
+          serverMicros,
+          {},
+        ),
         ...compare('read: requests/s, two workers against one process', pair, rate, {}),
       ],
       notes: [
@@ -59,6 +82,6 @@ export async function workers(stage: Stage): Promise<Findings> {
       ],
     };
   } finally {
-    await service.stop();
+    await Promise.all([service.stop(), twoBare.stop()]);
   }
 }

@@ -9,10 +9,10 @@ export const Account = strict(
     username: Type.String(),
     name: nullable(Type.String()),
     role: RoleName,
-    disabled: Type.Boolean({ description: 'Whether it is kept from signing in.' }),
+    disabled: Type.Boolean({ description: 'Whether it is barred from signing in.' }),
     created_at: Time,
   },
-  { title: 'Account', description: 'Someone who signs in. Its id is the id of its user.' },
+  { title: 'Account', description: 'The sign-in of a user, and its role. Its id is the id of the user.' },
 );
 
 export const listAccounts = endpoint({

@@ -9,7 +9,7 @@ export const listAttributes = endpoint({
   path: '/api/attributes',
   id: 'listAttributes',
   tag: 'users',
-  summary: 'The attributes that users have, with types and examples, as of a sample; the most common first',
+  summary: 'The attributes of users, with types and examples, from a sample; most common first',
   access: 'viewer',
   taggedKeys: 'free',
   success: {
@@ -18,7 +18,7 @@ export const listAttributes = endpoint({
       {
         attributes: Type.Array(
           strict({
-            name: Type.String({ description: 'As conditions ask for it: a name, or a dotted path.' }),
+            name: Type.String({ description: 'As used in conditions: a name, or a dotted path.' }),
             types: Type.Record(Type.String(), Count, {
               description: 'How many of the sampled users have a value of each type, by the names of `$type`.',
             }),
@@ -28,8 +28,8 @@ export const listAttributes = endpoint({
           { maxItems: 1000 },
         ),
         sampled_at: Time,
-        sampled_users: Type.Integer({ minimum: 0, description: 'How many users the sample holds.' }),
-        is_complete: Type.Boolean({ description: 'Whether the sample holds every user.' }),
+        sampled_users: Type.Integer({ minimum: 0, description: 'The number of users in the sample.' }),
+        is_complete: Type.Boolean({ description: 'Whether the sample contains every user.' }),
       },
       { title: 'Attributes' },
     ),

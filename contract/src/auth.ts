@@ -4,14 +4,14 @@ import { endpoint, roles } from './endpoint.ts';
 
 export const usernamePattern = '^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,49}$';
 export const RoleName = Type.Enum(roles, {
-  description: 'What the account may do; each role may do what the ones before it may: member, viewer, editor, admin.',
+  description: 'The permissions of the account. Each role includes the ones before it: member, viewer, editor, admin.',
 });
 const Password = Type.String({
   minLength: 1,
   maxLength: 128,
-  description: 'Taken verbatim. In production 8–128 characters and not among the commonest, in evaluation 1–128.',
+  description: 'Taken verbatim. In production 8–128 characters and not a common password, in evaluation mode 1–128.',
 });
-/** What is only compared has no form: anything wrong is the same 401. */
+/** A password that is only compared has no form: anything wrong is the same 401. */
 const Claimed = Type.String();
 
 export const signIn = endpoint({

@@ -16,12 +16,12 @@ export function nullable<S extends Type.TSchema>(schema: S) {
   return Type.Union([schema, Type.Null()]);
 }
 
-/** The same schema with words of its own for one place. */
+/** The same schema with another description. */
 export function described<S extends Type.TSchema>(schema: S, description: string): S {
   return { ...schema, description };
 }
 
-/** A filter of a query string: left empty, as in `?tag=`, it filters nothing. */
+/** A filter of a query string; an empty one, as in `?tag=`, has no effect. */
 export function emptyIsAbsent<S extends Type.TSchema>(schema: S): S {
   return { ...schema, 'x-empty-is-absent': true };
 }
@@ -29,15 +29,15 @@ export function emptyIsAbsent<S extends Type.TSchema>(schema: S): S {
 export const maxUserId = Number.MAX_SAFE_INTEGER;
 export const maxExternalIdBytes = 255;
 export const maxListEntries = 1000;
-/** Errors a job tells; those after them are left out. */
+/** The most errors that a job reports; the rest is omitted. */
 export const maxJobErrors = 100;
 export const maxAttributesBytes = 16 * 1024;
 
 export const Time = Type.String({
   format: 'date-time',
-  description: 'RFC 3339; answers are in UTC with milliseconds.',
+  description: 'RFC 3339; answers use UTC with milliseconds.',
 });
-export const UserId = Type.Integer({ minimum: 1, maximum: maxUserId, description: 'Our id of a user.' });
+export const UserId = Type.Integer({ minimum: 1, maximum: maxUserId, description: 'The id of a user.' });
 export const ExternalId = Type.String({
   minLength: 1,
   maxLength: maxExternalIdBytes,
@@ -45,7 +45,7 @@ export const ExternalId = Type.String({
 });
 export const UserRefText = Type.String({
   description:
-    'A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path.',
+    'A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path.',
 });
 export const slugPattern = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$';
 export const Slug = Type.String({
@@ -65,12 +65,12 @@ export const Limit = Type.Integer({
   maximum: 1000,
   default: 100,
   description:
-    'How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`.',
+    'The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`.',
 });
 export const Cursor = Type.String({
   minLength: 1,
   maxLength: 2048,
-  description: 'The `next_cursor` of the page before; left out for the first page.',
+  description: 'The `next_cursor` of the previous page; omitted for the first page.',
 });
 export const NextCursor = nullable(Type.String({ description: 'For the next page; null on the last one.' }));
 export const page = { limit: Type.Optional(Limit), cursor: Type.Optional(Cursor) };
@@ -78,27 +78,28 @@ export const page = { limit: Type.Optional(Limit), cursor: Type.Optional(Cursor)
 export const userParams = strict({ user: UserRefText });
 export const slugParams = strict({ slug: Slug });
 export const pairParams = strict({ user: UserRefText, slug: Slug });
-/** An id of ours in a path: digits only, no leading zero; the range is checked where it is parsed. */
+/** An id in a path: digits only, no leading zero. The range is checked when it is parsed. */
 export function idParams(description: string) {
   return strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description }) });
 }
 
-/** Of calls that create: a key the client draws for one effect, so that it may ask again without making two. */
+/** For calls that create: a random key of the client for one effect, so that a repeated call has no second one. */
 export const idempotent = {
   headers: Type.Object({
     'idempotency-key': Type.Optional(
       Type.String({
         pattern: '^[ -~]{1,255}$',
         description:
-          'The same call under the same key is done once, and answered alike for 24 h. See [idempotency](docs/idempotency.md).',
+          'Repeated calls with the same key take effect once and get the same answer for 24 h. See [idempotency](docs/idempotency.md).',
       }),
     ),
   }),
   problems: ['idempotency_in_flight', 'idempotency_key_reused'],
 } as const;
 
-/** Of calls whose answer may take long. */
+/** For calls whose answer may take long. */
 export const deferrable = {
+  consistent: true,
   deferrable: true,
   headers: Type.Object({
     prefer: Type.Optional(

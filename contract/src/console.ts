@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { nothing, strict } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-/** What is only compared has no form: anything wrong is the same 401. */
+/** A password that is only compared has no form: anything wrong is the same 401. */
 const Claimed = Type.String();
 
 export const openSession = endpoint({

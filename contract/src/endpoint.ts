@@ -2,38 +2,38 @@ import type { Static, TObject, TSchema } from 'typebox';
 import type { ProblemCode } from './problem.ts';
 
 export const roles = ['member', 'viewer', 'editor', 'admin'] as const;
-/** Ordered: each role may do what the ones before it may. */
+/** Ordered: each role includes the ones before it. */
 export type Role = (typeof roles)[number];
 
 /**
- * Who may call. `public`: anyone. `self`: a member for their own user, everybody else from `viewer` up.
+ * The callers that are allowed. `public`: anyone. `self`: members for their own user, others from `viewer` up.
  * `session`: any account that signed in, but no API key. A role: that role or a higher one.
- * `browser`: a browser key from one of its origins, and everybody from `viewer` up. No other call takes browser keys.
+ * `browser`: a browser key from one of its origins, and others from `viewer` up. No other call accepts browser keys.
  */
 export type Access = 'public' | 'self' | 'session' | 'browser' | Role;
 
 /**
- * How a key with tags is kept to the segments that carry one of them. `segment`: the one in the path must. `handled`: the
- * handler sees to it. `free`: the call is not about segments.
+ * How a key with tags is limited to segments that carry one of them. `segment`: the segment in the path must. `handled`: the
+ * handler checks it. `free`: the call does not concern segments.
  */
 export type TaggedKeys = 'segment' | 'handled' | 'free';
 
 /**
- * One request and its answer, as the documentation shows them. A test sends it to a running service. Times, tokens and
- * other values that differ with each run are compared by their form alone.
+ * One request and its answer, as shown in the documentation. A test sends it to a running service. Times, tokens and other
+ * values that differ with each run are compared by form only.
  */
 export interface Example {
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Readonly<Record<string, string | number>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  /** The text of a file, of the first media type that the call takes. */
+  /** The text of a file, of the first media type that the call accepts. */
   readonly upload?: string;
-  /** JSON, or the text of a stream; absent where there is none. */
+  /** JSON, or the text of a stream; absent if there is none. */
   readonly answer?: unknown;
 }
 
-/** One call: what the server validates, the handler is typed by, and the OpenAPI document and the clients are made of. */
+/** One call: it types the handler, validates requests, and generates the OpenAPI document and the clients. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** RFC 6570 level 1: `/api/users/{user}`. */
@@ -41,22 +41,24 @@ export interface Endpoint {
   readonly id: string;
   readonly tag: string;
   readonly summary: string;
-  /** Markdown; what the summary has no room for. */
+  /** Details in Markdown. */
   readonly description?: string;
   readonly access: Access;
   /** Absent: keys with tags may not make the call. */
   readonly taggedKeys?: TaggedKeys;
-  /** One of the seed's seven calls: needs no token in evaluation mode, and any good token will do there. */
+  /** One of the seed's seven calls: in evaluation mode it needs no token and accepts any valid one. */
   readonly seed?: true;
   readonly params?: TObject;
   readonly query?: TObject;
   readonly body?: TSchema;
-  /** The media types of a body that is streamed and of any size, instead of `body`. */
+  /** The media types of a streamed body of any size, instead of `body`. */
   readonly uploads?: readonly string[];
   readonly headers?: TObject;
-  /** Answers 304 to an `If-None-Match` that names what the caller has. */
+  /** Answers 304 to an `If-None-Match` with the current tag. */
   readonly conditional?: true;
-  /** With `Prefer: respond-async` it is answered by a job: 202 and its id. */
+  /** Takes the header `Consistency`, whose value is read without regard to case. */
+  readonly consistent?: true;
+  /** With `Prefer: respond-async` a job answers it: 202 and its id. */
   readonly deferrable?: true;
   /**
    * The one success status and its JSON; `null` where there is none: nothing at all, or a stream of `media`. Where there are both,

@@ -35,26 +35,26 @@ export const changeCauses = [
 ] as const;
 export type ChangeCause = (typeof changeCauses)[number];
 
-const FeedId = Type.Integer({ minimum: 1, description: 'Our id of the feed.' });
+const FeedId = Type.Integer({ minimum: 1, description: 'The id of the feed.' });
 const Segments = Type.Array(Slug, {
   minItems: 1,
   maxItems: maxFollowedSegments,
-  description: 'The segments that are followed. One that is renamed is followed under its new slug.',
+  description: 'The followed segments. A renamed segment stays followed under its new slug.',
 });
 const Tags = Type.Array(Tag, {
   minItems: 1,
   maxItems: 50,
-  description: 'In place of `segments`: whatever carries one of these is followed, from when to until when it does.',
+  description: 'Instead of `segments`: follows every segment for as long as it carries one of these.',
 });
 const Types = Type.Array(Type.Enum([...changeTypes]), {
   minItems: 1,
   maxItems: changeTypes.length,
-  description: 'Which changes are told: of members, of definitions. Default all.',
+  description: 'The kinds of changes in the feed: of members, of definitions. Default all.',
 });
 const FeedCursor = Type.String({
   minLength: 1,
   maxLength: 255,
-  description: 'A place among the changes. Opaque; changes after it are those that are not known yet.',
+  description: 'An opaque position in the feed; the changes after it are those not read yet.',
 });
 const feedParams = idParams('The id of the feed.');
 
@@ -62,21 +62,21 @@ export const Feed = strict(
   {
     id: FeedId,
     name: Name,
-    segments: nullable(Type.Array(Slug, { description: 'In order of their slugs; null for a feed by tags.' })),
+    segments: nullable(Type.Array(Slug, { description: 'Sorted by slug; null for a feed by tags.' })),
     tags: nullable(Tags),
     types: Types,
     state: Type.Enum(['preparing', 'ready'], {
-      description: '`preparing` until it is known who is in the segments that nobody followed before.',
+      description: '`preparing` until the members of segments that no feed followed before are known.',
     }),
     created_at: Time,
     created_by: Type.String({ description: '`user:<id>` or `key:<id>`.' }),
   },
-  { title: 'Feed', description: 'Some segments that are followed.' },
+  { title: 'Feed', description: 'A subscription to the members of some segments.' },
 );
 
 export const Change = strict(
   {
-    id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description: 'The same each time that the change is told.' }),
+    id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description: 'The same each time that the change is delivered.' }),
     at: Type.String({ format: 'date-time', description: 'When it happened.' }),
     type: Type.Enum([...changeTypes], {
       description: '`entered` or `left`: a user. `segment`: the definition was changed.',
@@ -92,7 +92,7 @@ export const Change = strict(
     before: Type.Optional(nullable(Definition)),
     after: Type.Optional(nullable(Definition)),
   },
-  { title: 'Change', description: '`before` and `after` come with the type `segment` alone.' },
+  { title: 'Change', description: '`before` and `after` are only in changes of the type `segment`.' },
 );
 
 /** The feed of the examples. */
@@ -113,7 +113,7 @@ export const createFeed = endpoint({
   id: 'createFeed',
   tag: 'feeds',
   summary: 'Follow segments, by their slugs or by tags; a feed begins at its creation',
-  description: 'See [feeds](docs/feeds.md). A key with tags follows what it sees: segments that carry one of them.',
+  description: 'See [feeds](docs/feeds.md). A key with tags can follow segments that carry one of them.',
   access: 'editor',
   taggedKeys: 'handled',
   body: strict({
@@ -169,9 +169,9 @@ export const changeFeed = endpoint({
   path: '/api/feeds/{id}',
   id: 'changeFeed',
   tag: 'feeds',
-  summary: 'Change the name of a feed, what it follows, or which changes it tells',
+  summary: 'Change the name of a feed, what it follows, or which kinds of changes it contains',
   description:
-    'The members of a segment that is followed from now on are told as entered, those of one that is not as left, with the cause `definition`. A feed by segments stays one, and so does one by tags.',
+    'The members of a newly followed segment are published as entered, those of one that is no longer followed as left, with the cause `definition`. A feed by segments cannot become one by tags, nor the reverse.',
   access: 'editor',
   taggedKeys: 'handled',
   params: feedParams,
@@ -198,7 +198,7 @@ export const deleteFeed = endpoint({
   path: '/api/feeds/{id}',
   id: 'deleteFeed',
   tag: 'feeds',
-  summary: 'Follow no more',
+  summary: 'Delete a feed, with its webhooks',
   access: 'editor',
   taggedKeys: 'handled',
   params: feedParams,
@@ -212,8 +212,8 @@ export const feedSnapshot = endpoint({
   path: '/api/feeds/{id}/snapshot',
   id: 'feedSnapshot',
   tag: 'feeds',
-  summary: 'Who is in the followed segments, as of one moment; the last line is the cursor from which changes go on',
-  description: 'A stream that ends without a line `{"cursor": …}` was cut off: begin again.',
+  summary: 'The members of the followed segments as of one moment; the last line is the cursor to continue from',
+  description: 'A stream that ends without a line `{"cursor": …}` was cut off: start again.',
   access: 'viewer',
   taggedKeys: 'handled',
   params: feedParams,
@@ -232,14 +232,17 @@ export const feedChanges = endpoint({
   path: '/api/feeds/{id}/changes',
   id: 'feedChanges',
   tag: 'feeds',
-  summary: 'What changed after a cursor, in order',
+  summary: 'The changes after a cursor, in order',
   description:
-    'At least once, with the same `id` each time; per user in the order in which it happened. Ask again with the new `cursor`. With `Accept: text/event-stream` each change is an event whose id is the cursor after it.',
+    'At least once, with the same `id` each time; per user in the order in which it happened. Continue with the new `cursor`. With `Accept: text/event-stream` each change is an event whose id is the cursor after it.',
   access: 'viewer',
   taggedKeys: 'handled',
   params: feedParams,
   query: strict({
-    after: Type.Optional({ ...FeedCursor, description: 'The `cursor` of the answer before; else the beginning.' }),
+    after: Type.Optional({
+      ...FeedCursor,
+      description: 'The `cursor` of the previous answer; by default the beginning.',
+    }),
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'How many changes an answer has at most.' }),
     ),
@@ -248,13 +251,13 @@ export const feedChanges = endpoint({
         minimum: 0,
         maximum: 30,
         default: 0,
-        description: 'Seconds to wait for a change when there is none.',
+        description: 'Seconds to wait if there is no change.',
       }),
     ),
   }),
   headers: Type.Object({
     'last-event-id': Type.Optional(
-      Type.String({ description: 'Of a stream that goes on: the id of the last event, in place of `after`.' }),
+      Type.String({ description: 'For a resumed stream: the id of the last event, instead of `after`.' }),
     ),
   }),
   success: {

@@ -17,7 +17,7 @@ import { endpoint } from './endpoint.ts';
 
 const change = {
   action: Type.Enum(['add', 'update', 'remove', 'expire'], {
-    description: '`update` is another expiry; `expire` is dated with the moment it ended.',
+    description: '`update` is another expiry or mode; `expire` is dated with the expiry.',
   }),
   source: Type.String({ description: '`include` or `exclude`; `import:<job>` for a bulk change.' }),
   expires_at: nullable(Time),
@@ -43,7 +43,7 @@ export const SegmentChange = strict(
   },
   {
     title: 'SegmentChange',
-    description: 'One change of an override in a segment. Of a user who was erased only the id is left.',
+    description: 'One change of an override in a segment. Of an erased user only the id is left.',
   },
 );
 

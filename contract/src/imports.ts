@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { described, idempotent, slugParams, strict, Time } from './common.ts';
 import { endpoint } from './endpoint.ts';
 
-/** The first ones are what exports are written in. */
+/** The first ones are the formats of exports. */
 export const exportTypes = ['text/csv', 'application/x-ndjson'] as const;
 export const importTypes = [
   ...exportTypes,
@@ -14,10 +14,10 @@ export const importTypes = [
 
 const DryRun = Type.Enum(['true', 'false'], { description: 'Only report what would change. Default false.' });
 const Columns = Type.Enum(['reject', 'ignore'], {
-  description: 'What becomes of columns, or fields, that are not known. Default reject.',
+  description: 'How to treat unknown columns or fields. Default reject.',
 });
 const Accepted = strict(
-  { job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) },
+  { job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` reports its progress.' }) },
   { title: 'JobAccepted' },
 );
 
@@ -26,23 +26,23 @@ export const importMembers = endpoint({
   path: '/api/segments/{slug}/import',
   id: 'importMembers',
   tag: 'imports',
-  summary: 'Put the users of a file into a segment, take them out, or make them its only members; all or nothing',
+  summary: 'Add the users of a file to a segment, remove them, or make them its only members; all or nothing',
   access: 'editor',
   taggedKeys: 'segment',
   params: slugParams,
   query: strict({
     mode: Type.Optional(
-      Type.Enum(['add', 'remove', 'replace'], { description: 'What becomes of the users of the file. Default add.' }),
+      Type.Enum(['add', 'remove', 'replace'], { description: 'What to do with the users of the file. Default add.' }),
     ),
     unknown: Type.Optional(
       Type.Enum(['create', 'reject', 'skip'], {
-        description: 'What becomes of users who do not exist. Default reject. Only external ids can be created.',
+        description: 'How to treat users who do not exist. Default reject. Only external ids can be created.',
       }),
     ),
     columns: Type.Optional(Columns),
     dry_run: Type.Optional(DryRun),
     confirm: Type.Optional(
-      Type.Enum(['empty'], { description: 'With mode=replace and a file without rows: that nobody is to be in.' }),
+      Type.Enum(['empty'], { description: 'Confirms that mode=replace with a file without rows empties the segment.' }),
     ),
     expires_at: Type.Optional(described(Time, 'For rows that name no time of their own (RFC 3339).')),
   }),
@@ -69,7 +69,7 @@ export const importUsers = endpoint({
   query: strict({
     unknown: Type.Optional(
       Type.Enum(['create', 'reject', 'skip'], {
-        description: 'What becomes of users who do not exist. Default create.',
+        description: 'How to treat users who do not exist. Default create.',
       }),
     ),
     columns: Type.Optional(Columns),
@@ -90,9 +90,9 @@ export const exportMembers = endpoint({
   method: 'GET',
   path: '/api/segments/{slug}/export',
   id: 'exportMembers',
+  consistent: true,
   tag: 'imports',
-  summary:
-    'Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted',
+  summary: 'All members of a segment now, by id, as a file that can be imported again; CSV unless NDJSON is accepted',
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,

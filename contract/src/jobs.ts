@@ -15,31 +15,37 @@ import { endpoint } from './endpoint.ts';
 
 export const JobState = Type.Enum(['receiving', 'queued', 'running', 'done', 'failed', 'cancelled']);
 
-/** What a job is, and how far. */
+/** The description and progress of a job. */
 const progress = {
   id: Type.String({ pattern: '^[1-9][0-9]{0,15}$' }),
   kind: Type.String({
-    description: 'segment_import, user_import, one of them with _undo, or question; others may come.',
+    description: 'segment_import, user_import, one of them with _undo, or question; more may be added.',
   }),
   state: JobState,
   segment: nullable({
     ...Slug,
-    description:
-      'The segment that it is about, under its slug of today or its last one; null where it is not about one.',
+    description: 'The segment that it concerns, by its current or last slug; null if there is none.',
   }),
   dry_run: Type.Boolean({ description: 'Whether it only counts what would change.' }),
-  actor: Type.String({ description: 'Who began it: `user:<id>`, `key:<id>` or `anonymous`.' }),
-  rows: Type.Integer({ minimum: 0, description: 'Rows of data received.' }),
-  processed: Type.Integer({ minimum: 0, description: 'Rows applied so far; visible to readers when all are.' }),
-  added: Type.Integer({ minimum: 0, description: 'Who were out and are in.' }),
-  updated: Type.Integer({ minimum: 0, description: 'Who got another expiry, name or attributes.' }),
-  removed: Type.Integer({ minimum: 0, description: 'Who were in and are out.' }),
-  unchanged: Type.Integer({ minimum: 0, description: 'Who were already as the file says.' }),
+  actor: Type.String({ description: 'The caller who started it: `user:<id>`, `key:<id>` or `anonymous`.' }),
+  rows: Type.Integer({
+    minimum: 0,
+    description: 'Rows of data received. For a question, the id of the last user, once it is known.',
+  }),
+  processed: Type.Integer({
+    minimum: 0,
+    description:
+      'Rows applied so far; readers see them once all are applied. For a question, the id of the last user it has looked at.',
+  }),
+  added: Type.Integer({ minimum: 0, description: 'Users who were out and are in.' }),
+  updated: Type.Integer({ minimum: 0, description: 'Users who got another expiry, name or attributes.' }),
+  removed: Type.Integer({ minimum: 0, description: 'Users who were in and are out.' }),
+  unchanged: Type.Integer({ minimum: 0, description: 'Users who already were as in the file.' }),
   skipped: Type.Integer({ minimum: 0, description: 'Rows about users who do not exist.' }),
-  lapsed: Type.Integer({ minimum: 0, description: 'Who were put in until a time that has passed.' }),
+  lapsed: Type.Integer({ minimum: 0, description: 'Users whose expiry passed before the file was applied.' }),
   kept: Type.Integer({
     minimum: 0,
-    description: 'Whom an undo left alone, since they were changed after the import.',
+    description: 'Users that an undo skipped, since they were changed after the import.',
   }),
 };
 const times = { created_at: Time, finished_at: nullable(Time) };
@@ -50,21 +56,24 @@ export const Job = strict(
     errors: Type.Array(
       strict({
         line: nullable(
-          Type.Integer({ minimum: 1, description: 'In the file, from 1; null where it is no line that is wrong.' }),
+          Type.Integer({
+            minimum: 1,
+            description: 'The line of the file, from 1; null if the error does not concern one line.',
+          }),
         ),
         message: Type.String(),
         level: Type.Optional(
-          Type.Enum(['warning'], { description: 'Of a row that did not fail the job; absent for an error.' }),
+          Type.Enum(['warning'], { description: 'For a row that did not fail the job; absent for an error.' }),
         ),
       }),
       { maxItems: maxJobErrors },
     ),
     result: Type.Optional(
-      Type.Unknown({ description: 'Of a question that is done: the answer its call would have had.' }),
+      Type.Unknown({ description: 'For a finished question: the answer that the call would have had.' }),
     ),
     ...times,
   },
-  { title: 'Job', description: 'What takes longer than a call: an import, its undo, a large question.' },
+  { title: 'Job', description: 'Work that takes longer than a call: an import, its undo, a large question.' },
 );
 
 export const JobEntry = strict(
@@ -73,7 +82,7 @@ export const JobEntry = strict(
     error: nullable(Type.String({ description: 'Why it failed: the first of its `errors`.' })),
     ...times,
   },
-  { title: 'JobEntry', description: 'A job as the list shows it: without `errors` and `result`.' },
+  { title: 'JobEntry', description: 'A job in lists, without `errors` and `result`.' },
 );
 
 const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, skipped: 0, lapsed: 0, kept: 0 };
@@ -107,7 +116,7 @@ it sees, and of the others those that it began itself. What ended more than \`JO
       emptyIsAbsent(Type.String({ pattern: '^[a-z_]{1,64}$', description: 'Only jobs of this kind.' })),
     ),
     segment: Type.Optional(
-      emptyIsAbsent({ ...Slug, description: 'Only jobs about this segment; of a deleted one, by its last slug.' }),
+      emptyIsAbsent({ ...Slug, description: 'Only jobs that concern this segment; for a deleted one, its last slug.' }),
     ),
     ...page,
   }),
@@ -129,7 +138,7 @@ export const readJob = endpoint({
   path: '/api/jobs/{id}',
   id: 'readJob',
   tag: 'jobs',
-  summary: 'How far a job is, and what came of it',
+  summary: 'The progress and outcome of a job',
   access: 'viewer',
   taggedKeys: 'handled',
   params: idParams('The id of the job.'),
@@ -166,7 +175,7 @@ export const cancelJob = endpoint({
   path: '/api/jobs/{id}',
   id: 'cancelJob',
   tag: 'jobs',
-  summary: 'Cancel a job that has not ended: nothing of it happens',
+  summary: 'Cancel a job that has not ended: it has no effect',
   access: 'editor',
   taggedKeys: 'handled',
   params: idParams('The id of the job.'),
@@ -196,7 +205,7 @@ export const undoJob = endpoint({
   path: '/api/jobs/{id}/undo',
   id: 'undoJob',
   tag: 'jobs',
-  summary: 'Give each user that an import changed the state they had before, unless changed since; as a job of its own',
+  summary: 'Undo an import: restore the previous state of each user it changed, unless changed since; as another job',
   access: 'editor',
   taggedKeys: 'handled',
   params: idParams('The id of the import.'),
@@ -208,7 +217,7 @@ export const undoJob = endpoint({
   headers: idempotent.headers,
   success: {
     status: 202,
-    body: strict({ job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` says how far it is.' }) }),
+    body: strict({ job: Type.String({ description: 'Its id: `GET /api/jobs/{id}` reports its progress.' }) }),
   },
   problems: ['job_unknown', 'job_not_undoable', ...idempotent.problems],
   example: { params: { id: '1' }, query: { dry_run: 'true' }, answer: { job: '4' } },

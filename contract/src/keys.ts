@@ -4,20 +4,20 @@ import { endpoint } from './endpoint.ts';
 import { Tag } from './segments.ts';
 
 const KeyRole = Type.Enum(['viewer', 'editor', 'browser'], {
-  description: 'What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else.',
+  description: 'The permissions of the key. `browser` can only evaluate flags over OFREP.',
 });
 const KeyTags = Type.Array(Tag, {
   minItems: 1,
   maxItems: 50,
-  description: 'The key sees and changes only segments that carry one of these. A browser key must have some.',
+  description: 'The key sees and changes only segments that carry one of these. Required for a browser key.',
 });
 const Origins = Type.Array(Type.String({ maxLength: 255 }), {
   minItems: 1,
   maxItems: 50,
-  description: 'Of a browser key: the only web pages it is accepted from, such as `https://shop.example`.',
+  description: 'For a browser key: the only origins it is accepted from, such as `https://shop.example`.',
 });
 const key = {
-  id: Type.Integer({ minimum: 1, description: 'Our id of the key.' }),
+  id: Type.Integer({ minimum: 1, description: 'The id of the key.' }),
   name: Name,
   role: KeyRole,
   tags: nullable(KeyTags),
@@ -31,7 +31,7 @@ const key = {
 
 export const Key = strict(key, { title: 'Key', description: 'A credential for programs.' });
 export const NewKey = strict(
-  { ...key, key: Type.String({ description: 'The secret: shown this once, stored hashed.' }) },
+  { ...key, key: Type.String({ description: 'The secret, shown only once and stored hashed.' }) },
   { title: 'NewKey' },
 );
 
@@ -40,7 +40,7 @@ export const createKey = endpoint({
   path: '/api/keys',
   id: 'createKey',
   tag: 'keys',
-  summary: 'Create an API key; the key itself is shown this once',
+  summary: 'Create an API key, which is shown only once',
   access: 'admin',
   body: strict({
     name: Name,

@@ -7,12 +7,12 @@ export const Layer = strict(
     id: Type.Integer({ minimum: 1 }),
     slug: described(Slug, 'Unique among live layers; never changes.'),
     segments: Type.Array(strict({ slug: Slug, from: Type.Number(), to: Type.Number() }), {
-      description: 'The segments that take a range of it, in the order of their ranges.',
+      description: 'The segments that have a range of it, in the order of their ranges.',
     }),
   },
   {
     title: 'Layer',
-    description: 'Divides the users by a salt of its own: the segments of a layer take ranges that never overlap.',
+    description: 'Divides users by its own salt: the segments of a layer have ranges that never overlap.',
   },
 );
 
@@ -53,7 +53,7 @@ export const readLayer = endpoint({
   path: '/api/layers/{slug}',
   id: 'readLayer',
   tag: 'layers',
-  summary: 'One layer, with the segments that take a range of it',
+  summary: 'One layer, with the segments that have a range of it',
   access: 'viewer',
   params: slugParams,
   success: { status: 200, body: Layer },

@@ -25,7 +25,7 @@ import { endpoint } from './endpoint.ts';
 
 /** Why a user is in (or, with `exclude` and `none`, out). */
 export const Source = Type.Enum(['include', 'exclude', 'percentage', 'condition', 'percentage+condition', 'none'], {
-  description: 'What decided: an override (`include`, `exclude`), or the definition of the segment.',
+  description: 'The deciding part: an override (`include`, `exclude`), or the definition of the segment.',
 });
 
 export const Membership = strict(
@@ -45,20 +45,21 @@ export const Explanation = strict(
       Type.Number({
         minimum: 0,
         exclusiveMaximum: 100,
-        description: 'Where the user falls; in when below the percentage. See [percentages](docs/percentage.md).',
+        description:
+          'The bucket of the user, who is in if it is below the percentage. See [percentages](docs/percentage.md).',
       }),
     ),
     percentage: nullable(
-      Type.Number({ minimum: 0, maximum: 100, description: 'As it is now, where there is a percentage or a ramp.' }),
+      Type.Number({ minimum: 0, maximum: 100, description: 'The current value, if there is a percentage or a ramp.' }),
     ),
-    matched: nullable(Type.Boolean({ description: 'Whether the condition is met; null where there is none.' })),
+    matched: nullable(Type.Boolean({ description: 'Whether the condition matches; null if there is none.' })),
   },
   { title: 'Explanation', description: 'Whether a user is in a segment, and why.' },
 );
 
 export const Resolved = strict(
   {
-    user: Type.String({ description: 'As it was asked.' }),
+    user: Type.String({ description: 'As in the request.' }),
     segments: nullable(Type.Array(Slug, { description: 'Sorted by slug; null for an unknown user.' })),
   },
   { title: 'Resolved' },
@@ -71,7 +72,7 @@ export const addToSegment = endpoint({
   path: '/api/users/{user}/segments',
   id: 'addToSegment',
   tag: 'memberships',
-  summary: 'Put a user into a segment, for good or until a time; registers an unknown `ext:` id',
+  summary: 'Add a user to a segment, permanently or until a time; registers an unknown `ext:` id',
   access: 'editor',
   taggedKeys: 'handled',
   seed: true,
@@ -89,7 +90,7 @@ export const addToSegment = endpoint({
 const removal = {
   method: 'DELETE',
   tag: 'memberships',
-  summary: 'Take a user out of a segment',
+  summary: 'Remove a user from a segment',
   access: 'editor',
   taggedKeys: 'segment',
   seed: true,
@@ -170,7 +171,7 @@ export const changeMembers = endpoint({
   tag: 'memberships',
   summary: 'Add and remove up to 1,000 users of a segment, all or nothing; registers unknown `ext:` ids in `add`',
   description:
-    'Each user may be named once. The answer counts them: `updated` had another expiry or an exclude before. The 404 names every unknown user.',
+    'Each user may be named once. The answer counts them; `updated` are those who had another expiry or an exclude. The 404 names every unknown user.',
   access: 'editor',
   taggedKeys: 'segment',
   params: slugParams,
@@ -207,7 +208,7 @@ export const Override = strict(
     since: Time,
     expires_at: nullable(Time),
   },
-  { title: 'Override', description: 'Who is put into a segment or kept out of it, whatever its rule says.' },
+  { title: 'Override', description: 'Puts a user into a segment or keeps them out, regardless of its rule.' },
 );
 
 export const listOverrides = endpoint({
@@ -215,7 +216,7 @@ export const listOverrides = endpoint({
   path: '/api/segments/{slug}/overrides',
   id: 'listOverrides',
   tag: 'memberships',
-  summary: 'The overrides of a segment that have not expired, ordered by user; `mode` asks for one kind',
+  summary: 'The overrides of a segment that have not expired, by user; `mode` selects one kind',
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
@@ -223,7 +224,7 @@ export const listOverrides = endpoint({
     mode: Type.Optional(
       emptyIsAbsent(
         Type.Enum(['include', 'exclude'], {
-          description: '`include`: who is put in, the members of a list among them. `exclude`: who is kept out.',
+          description: '`include`: users put in, including members of a list. `exclude`: users kept out.',
         }),
       ),
     ),
@@ -257,8 +258,9 @@ export const listUserSegments = endpoint({
   method: 'GET',
   path: '/api/users/{user}/segments',
   id: 'listUserSegments',
+  consistent: true,
   tag: 'memberships',
-  summary: 'The segments a user is in, sorted by slug; `at` asks for a past moment',
+  summary: 'The segments a user is in, sorted by slug; `at` selects a past moment',
   access: 'self',
   taggedKeys: 'handled',
   seed: true,
@@ -276,6 +278,7 @@ export const explainPair = endpoint({
   method: 'GET',
   path: '/api/users/{user}/segments/{slug}',
   id: 'explainPair',
+  consistent: true,
   tag: 'memberships',
   summary: 'Whether a user is in a segment, and why',
   access: 'self',
@@ -303,6 +306,7 @@ export const listMemberships = endpoint({
   method: 'GET',
   path: '/api/users/{user}/memberships',
   id: 'listMemberships',
+  consistent: true,
   tag: 'memberships',
   summary: 'The segments a user is in, with the reason of each',
   access: 'self',
@@ -330,6 +334,7 @@ export const resolve = endpoint({
   method: 'POST',
   path: '/api/resolve',
   id: 'resolve',
+  consistent: true,
   tag: 'memberships',
   summary: 'The segments of many users at once, in the order asked; `segments` narrows the answer',
   access: 'viewer',
@@ -339,7 +344,7 @@ export const resolve = endpoint({
     segments: Type.Optional(
       Type.Array(Slug, {
         maxItems: maxListEntries,
-        description: 'Only these; those that do not exist are passed over.',
+        description: 'Limits the answer to these; unknown ones are ignored.',
       }),
     ),
   }),

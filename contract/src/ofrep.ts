@@ -9,25 +9,25 @@ const FlagKey = Type.String({
   pattern: '^[^\\u0000-\\u001f\\u007f]{1,1000}$',
   description: 'The key of the flag: the slug of the segment.',
 });
-/** Providers may send more than this, in the body and in the context. What else a key must be, OFREP has words of its own for. */
+/** Providers may send more members, in the body and in the context. OFREP has its own codes for an invalid key. */
 const EvaluationRequest = Type.Object(
   {
     context: Type.Optional(
       Type.Object(
         {
           targetingKey: Type.Optional(
-            nullable(Type.String({ description: 'The external id of the user; never an id of ours.' })),
+            nullable(Type.String({ description: 'The external id of the user, never the numeric id.' })),
           ),
         },
         {
           additionalProperties: true,
           description:
-            'For server credentials its other members stand over the stored attributes for this one evaluation; at most 16 KiB of them.',
+            'For server credentials its other members override the stored attributes in this evaluation; at most 16 KiB.',
         },
       ),
     ),
   },
-  { title: 'FlagEvaluationRequest', additionalProperties: true, description: 'Whom an evaluation is about.' },
+  { title: 'FlagEvaluationRequest', additionalProperties: true, description: 'The subject of an evaluation.' },
 );
 
 export const variants = ['member', 'not_member'] as const;
@@ -52,24 +52,24 @@ const EventStream = strict(
     type: Type.Literal('sse'),
     endpoint: strict({
       origin: Type.Optional(Type.String({ description: 'That of `PUBLIC_URL`; absent where it is not set.' })),
-      requestUri: Type.String({ description: 'Stays the same for an hour, and needs no header.' }),
+      requestUri: Type.String({ description: 'Stays the same for an hour; needs no header.' }),
     }),
-    inactivityDelaySec: Type.Integer({ description: 'Seconds after which an idle page may let go of the stream.' }),
+    inactivityDelaySec: Type.Integer({ description: 'Seconds after which an idle page may close the stream.' }),
   },
   { title: 'FlagEventStream' },
 );
 
-/** How every call of OFREP fails. */
+/** The form of every failure of OFREP. */
 export const FlagError = strict(
   {
-    key: Type.String({ description: 'The key of the flag; empty where it is not about one.' }),
+    key: Type.String({ description: 'The key of the flag; empty if there is none.' }),
     reason: Type.Literal('ERROR'),
     variant: Type.Literal(''),
     metadata: Type.Object({}, { description: 'Empty.' }),
     errorCode: Type.Enum(['PARSE_ERROR', 'TARGETING_KEY_MISSING', 'INVALID_CONTEXT', 'FLAG_NOT_FOUND', 'GENERAL']),
-    errorDetails: Type.String({ description: 'What is wrong, in a sentence.' }),
+    errorDetails: Type.String({ description: 'The error, in a sentence.' }),
   },
-  { title: 'FlagError', description: 'Why an evaluation was refused, as OpenFeature has it.' },
+  { title: 'FlagError', description: 'Why an evaluation was refused, in the form of OpenFeature.' },
 );
 
 export const evaluateFlag = endpoint({
@@ -78,7 +78,7 @@ export const evaluateFlag = endpoint({
   id: 'evaluateFlag',
   tag: 'ofrep',
   summary: 'Evaluate one flag: is the user in the segment?',
-  description: 'A user who is not known is evaluated from the context alone, and never registered.',
+  description: 'An unknown user is evaluated from the context alone, and is not registered.',
   access: 'browser',
   taggedKeys: 'handled',
   params: strict({ flag: FlagKey }),
@@ -99,7 +99,7 @@ export const evaluateFlags = endpoint({
   tag: 'ofrep',
   summary: 'Evaluate all flags that the credential sees',
   description:
-    'Answers with an `ETag`; a request whose `If-None-Match` names it is answered 304 without a body while nothing has changed.',
+    'Returns an `ETag`. A request with that `If-None-Match` gets 304 without a body while nothing has changed.',
   access: 'browser',
   taggedKeys: 'handled',
   conditional: true,
@@ -134,12 +134,12 @@ export const followFlags = endpoint({
   path: '/ofrep/v1/events/{stream}',
   id: 'followFlags',
   tag: 'ofrep',
-  summary: 'Server-sent events that say when to evaluate again',
+  summary: 'Server-sent events that announce when to evaluate again',
   description:
-    'The address comes from `eventStreams` of the bulk evaluation and is its own credential. An event `{"type": "refetchEvaluation"}` follows each change of definitions or of that user. An override that expires brings one, too; ramps, starts and ends do not, so clients poll beside it.',
+    'The address comes from `eventStreams` of the bulk evaluation and is its own credential. An event `{"type": "refetchEvaluation"}` follows each change of definitions or of that user. So does each moment at which time alone changes a flag: an expiry, a start, an end, a ramp, a relative date. Dates that only the context carries bring none.',
   access: 'public',
   params: strict({
-    stream: Type.String({ pattern: '^[A-Za-z0-9_-]{1,1024}$', description: 'A signed text of ours.' }),
+    stream: Type.String({ pattern: '^[A-Za-z0-9_-]{1,1024}$', description: 'A signed text.' }),
   }),
   success: { status: 200, body: null, media: 'text/event-stream' },
   problems: ['stream_unknown', 'overloaded'],
@@ -166,7 +166,7 @@ function errorCodeOf({ code, errors }: Problem): string {
 
 const flagPath = /^\/ofrep\/v1\/evaluate\/flags\/([^/?#]+)/;
 
-/** Whether a request target belongs to OFREP, whose errors have a form of their own. */
+/** Whether a request target belongs to OFREP, whose errors have their own form. */
 export function isOfrep(target: string): boolean {
   return target.startsWith('/ofrep/');
 }

@@ -1,6 +1,6 @@
 /**
- * Every way a call can fail, once: the stable word clients may branch on, the status it travels with,
- * and the title of that kind of problem. RFC 9457 is the form; see {@link Problem}.
+ * The catalogue of problems: the stable code that clients may branch on, its status and its title. The form is RFC 9457; see
+ * {@link Problem}.
  */
 export const problems = {
   malformed: [400, 'The request cannot be read'],
@@ -34,12 +34,12 @@ export const problems = {
   job_finished: [409, 'The job has ended'],
   job_not_undoable: [409, 'The job cannot be undone'],
   idempotency_in_flight: [409, 'The same call is under way'],
-  last_admin: [409, 'The last admin stays'],
+  last_admin: [409, 'The last admin cannot be removed'],
   conditions_exhausted: [409, 'Too many large conditions'],
   feeds_exhausted: [409, 'Too many feeds'],
   webhooks_exhausted: [409, 'Too many webhooks'],
   delivery_pending: [409, 'The delivery is under way'],
-  resync: [410, 'The place is gone'],
+  resync: [410, 'Resync required'],
   version_stale: [412, 'Version is stale'],
   too_large: [413, 'Too large'],
   answer_too_large: [413, 'The answer would be too large'],
@@ -47,16 +47,16 @@ export const problems = {
   idempotency_key_reused: [422, 'Idempotency key used for another request'],
   throttled: [429, 'Too many attempts'],
   header_too_large: [431, 'Header fields too large'],
-  internal: [500, 'A fault of ours'],
-  unavailable: [503, 'Not available right now'],
-  overloaded: [503, 'Too busy right now'],
-  outcome_unknown: [503, 'The outcome is not known'],
+  internal: [500, 'Internal error'],
+  unavailable: [503, 'Temporarily unavailable'],
+  overloaded: [503, 'Temporarily overloaded'],
+  outcome_unknown: [503, 'The outcome is unknown'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
 
 export type ProblemCode = keyof typeof problems;
 
 export interface FieldError {
-  /** Where: `/body/…`, `/query/…`, `/path/…`, as a JSON pointer. */
+  /** The place, as a JSON pointer: `/body/…`, `/query/…`, `/path/…`. */
   readonly path: string;
   readonly message: string;
 }
@@ -69,7 +69,7 @@ export interface ProblemOptions {
   readonly cause?: unknown;
 }
 
-/** The one error that leaves a verb on purpose. Its detail is shown to the client as it is. */
+/** The only error that verbs throw on purpose. Its detail is shown to the client unchanged. */
 export class Problem extends Error {
   override readonly name = 'Problem';
   readonly code: ProblemCode;
@@ -91,7 +91,7 @@ export class Problem extends Error {
   }
 }
 
-/** The body of a problem, for the one request it answers. `message` repeats `detail` for the seed's clients. */
+/** The body of a problem for one request. `message` repeats `detail` for the seed's clients. */
 export function problemBody(problem: Problem, requestId: string) {
   return {
     type: `urn:kohort:problem:${problem.code}`,

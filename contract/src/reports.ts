@@ -8,14 +8,14 @@ export const createReport = endpoint({
   id: 'createReport',
   tag: 'reports',
   summary:
-    'Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included)',
+    'Create a link to a CSV of all changes within a month (UTC), or from a time (inclusive) to a time (exclusive)',
   access: 'editor',
   taggedKeys: 'handled',
   body: strict({
     month: Type.Optional(
       Type.String({
         pattern: '^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$',
-        description: 'In place of `from` and `to`.',
+        description: 'Instead of `from` and `to`.',
       }),
     ),
     from: Type.Optional(Time),
@@ -42,8 +42,9 @@ export const downloadReport = endpoint({
   method: 'GET',
   path: '/api/reports/{report}',
   id: 'downloadReport',
+  consistent: true,
   tag: 'reports',
-  summary: 'The CSV behind such a link, oldest change first; the link itself is the credential',
+  summary: 'The CSV of such a link, oldest change first; the link is the credential',
   access: 'public',
   params: strict({ report: Type.String({ minLength: 1, maxLength: 512, description: 'The last part of the link.' }) }),
   success: { status: 200, body: null, media: 'text/csv' },

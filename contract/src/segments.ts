@@ -29,7 +29,7 @@ export const Condition = Type.Record(Type.String(), Type.Unknown(), {
   description: 'A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md).',
 });
 const Description = Type.String({ maxLength: 2000, description: 'For people to read.' });
-const Tags = Type.Array(Tag, { maxItems: 50, description: 'A tag that is named twice counts once.' });
+const Tags = Type.Array(Tag, { maxItems: 50, description: 'A repeated tag counts once.' });
 
 const RampPercentage = Type.Number({ minimum: 0, maximum: 100, description: 'At most three decimals.' });
 
@@ -43,7 +43,7 @@ export const Ramp = strict(
   {
     title: 'Ramp',
     description:
-      'A percentage that moves, in place of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md).',
+      'A percentage that changes over time, instead of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md).',
   },
 );
 
@@ -51,12 +51,12 @@ export const LayerRange = strict(
   {
     slug: described(Slug, 'The layer.'),
     from: Type.Number({ minimum: 0, maximum: 100, description: 'The first bucket; at most three decimals.' }),
-    to: Type.Number({ minimum: 0, maximum: 100, description: 'The first bucket beyond; above `from`.' }),
+    to: Type.Number({ minimum: 0, maximum: 100, description: 'The first bucket after the range; above `from`.' }),
   },
   {
     title: 'LayerRange',
     description:
-      'A range of the buckets of a layer, in place of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md).',
+      'A range of the buckets of a layer, instead of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md).',
   },
 );
 
@@ -64,38 +64,42 @@ export const BucketBy = Type.String({
   minLength: 1,
   maxLength: 1000,
   description:
-    'A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user.',
+    'A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user.',
 });
 
 const time = {
   bucket_by: nullable(BucketBy),
   ramp: nullable(Ramp),
   layer: nullable(LayerRange),
-  active_from: nullable(described(Time, 'Nobody is in before, whatever else says so.')),
-  active_until: nullable(described(Time, 'Nobody is in from then on, whatever else says so.')),
+  active_from: nullable(
+    described(Time, 'The segment has no members before this time, regardless of overrides and rule.'),
+  ),
+  active_until: nullable(
+    described(Time, 'The segment has no members from this time on, regardless of overrides and rule.'),
+  ),
 };
 
 export const Segment = strict(
   {
-    id: Type.Integer({ minimum: 1, description: 'Our id of the segment; a rename keeps it.' }),
+    id: Type.Integer({ minimum: 1, description: 'The id of the segment, which a rename keeps.' }),
     slug: Slug,
     description: nullable(Description),
     tags: Type.Array(Tag),
     percentage: nullable(Percentage),
     condition: nullable(Condition),
     ...time,
-    salt: Type.String({ description: 'Drawn once; what buckets are computed with.' }),
-    version: Type.Integer({ minimum: 1, description: 'One more with each change; for `If-Match`.' }),
+    salt: Type.String({ description: 'A random text, generated once, from which buckets are computed.' }),
+    version: Type.Integer({ minimum: 1, description: 'Increases by one with each change; for `If-Match`.' }),
     created_at: Time,
     updated_at: Time,
   },
   {
     title: 'Segment',
-    description: 'Whom it covers: a list of users, a share, those who meet a condition, or a share of those.',
+    description: 'Covers a list of users, a share of all, those who match a condition, or a share of those.',
   },
 );
 
-/** One segment on its own also tells which segments name it in their conditions. */
+/** A single segment also reports which segments name it in their conditions. */
 export const SegmentWithUses = strict(
   { ...Segment.properties, used_by: Type.Array(Slug, { description: 'Segments whose conditions name this one.' }) },
   { title: 'SegmentWithUses' },
@@ -153,13 +157,13 @@ export const listSegments = endpoint({
   path: '/api/segments',
   id: 'listSegments',
   tag: 'segments',
-  summary: 'Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case',
+  summary: 'Segments by slug; `query` searches in slug and description, case-insensitively',
   access: 'viewer',
   taggedKeys: 'handled',
   query: strict({
     query: Type.Optional(
       emptyIsAbsent(
-        Type.String({ maxLength: 255, description: 'A part of the slug or the description, in any case.' }),
+        Type.String({ maxLength: 255, description: 'A part of the slug or the description, case-insensitive.' }),
       ),
     ),
     tag: Type.Optional(emptyIsAbsent(Type.String({ maxLength: 255, description: 'Only segments with this tag.' }))),
@@ -235,13 +239,13 @@ export const changeSegment = endpoint({
   path: '/api/segments/{slug}',
   id: 'changeSegment',
   tag: 'segments',
-  summary: 'Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against a change in between',
+  summary: 'Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against concurrent changes',
   access: 'editor',
   taggedKeys: 'segment',
   params: slugParams,
   headers: Type.Object({
     'if-match': Type.Optional(
-      Type.String({ description: 'The version the change was made from, in quotes; if it is another by now: 412.' }),
+      Type.String({ description: 'The expected version, in quotes; 412 if it is another one.' }),
     ),
   }),
   body: strict({ slug: Type.Optional(Slug), ...definition }),
@@ -276,7 +280,7 @@ export const deleteSegment = endpoint({
   path: '/api/segments/{slug}',
   id: 'deleteSegment',
   tag: 'segments',
-  summary: 'Delete a segment: at once gone for every reader',
+  summary: 'Delete a segment, at once for every reader',
   access: 'editor',
   taggedKeys: 'segment',
   seed: true,
@@ -296,16 +300,19 @@ export const applyDefinitions = endpoint({
   tag: 'segments',
   summary: 'Create, replace and delete many definitions, all or nothing',
   description:
-    'For configuration that is kept in files. Each segment is a whole definition: what is absent is cleared. It names the `version` that it replaces, null where the segment must not exist; if one is at another by now, nothing happens. Layers that are named are created.',
+    'For definitions that are kept in files. Each segment is a complete definition: absent fields are cleared. `version` is the version that it replaces, null if the segment must not exist; if any segment is at another version, nothing changes. Named layers are created.',
   access: 'editor',
   body: strict({
-    layers: Type.Optional(Type.Array(Slug, { maxItems: maxListEntries, description: 'To be created.' })),
+    layers: Type.Optional(Type.Array(Slug, { maxItems: maxListEntries, description: 'Layers to create.' })),
     segments: Type.Optional(
       Type.Array(
         strict({
           slug: Slug,
           version: nullable(
-            Type.Integer({ minimum: 1, description: 'The one that is replaced; null: there must be none.' }),
+            Type.Integer({
+              minimum: 1,
+              description: 'The version that is replaced; null: the segment must not exist.',
+            }),
           ),
           ...definition,
         }),
@@ -320,7 +327,7 @@ export const applyDefinitions = endpoint({
     status: 200,
     body: strict({
       versions: Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
-        description: 'By slug, those of the segments that were named.',
+        description: 'The new versions of the given segments, by slug.',
       }),
     }),
   },
@@ -339,7 +346,7 @@ export const listMembers = endpoint({
   path: '/api/segments/{slug}/users',
   id: 'listMembers',
   tag: 'segments',
-  summary: 'Everyone in it now, by whatever path, ordered by id',
+  summary: 'All members now, by override or by rule, ordered by id',
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
@@ -374,7 +381,7 @@ export const countMembers = endpoint({
   path: '/api/segments/{slug}/count',
   id: 'countMembers',
   tag: 'segments',
-  summary: 'How many are in it now, exactly',
+  summary: 'The exact number of members now',
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
@@ -386,11 +393,11 @@ export const countMembers = endpoint({
 
 const Warnings = Type.Array(
   strict({
-    path: Type.String({ description: 'Where in the body, as a JSON pointer.' }),
+    path: Type.String({ description: 'The place in the body, as a JSON pointer.' }),
     message: Type.String(),
   }),
   {
-    description: 'What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has.',
+    description: 'Valid input that looks like a mistake: an attribute, or a type of it, that no user has.',
   },
 );
 
@@ -399,7 +406,7 @@ export const previewSegment = endpoint({
   path: '/api/segments/preview',
   id: 'previewSegment',
   tag: 'segments',
-  summary: 'Whom a definition would cover; saves nothing',
+  summary: 'The users that a definition would cover; stores nothing',
   access: 'viewer',
   taggedKeys: 'handled',
   body: strict(rule),
@@ -444,7 +451,7 @@ export const previewChange = endpoint({
   path: '/api/segments/{slug}/preview',
   id: 'previewChange',
   tag: 'segments',
-  summary: 'Who would enter and who would leave by a change; absent keeps, null clears; saves nothing',
+  summary: 'The users who would enter and leave by a change; absent keeps, null clears; stores nothing',
   access: 'viewer',
   taggedKeys: 'segment',
   params: slugParams,
@@ -454,7 +461,7 @@ export const previewChange = endpoint({
     status: 200,
     body: strict(
       {
-        count: Type.Integer({ minimum: 0, description: 'How many users it would cover then.' }),
+        count: Type.Integer({ minimum: 0, description: 'How many users it would cover after the change.' }),
         total: Type.Integer({ minimum: 0, description: 'How many users there are.' }),
         entering: UserCount,
         leaving: UserCount,
@@ -494,7 +501,7 @@ export const overlap = endpoint({
   path: '/api/segments/overlap',
   id: 'overlap',
   tag: 'segments',
-  summary: 'How the members of two to ten segments overlap now, exactly',
+  summary: 'The exact overlap of two to ten segments now',
   access: 'viewer',
   taggedKeys: 'handled',
   body: strict({ segments: Type.Array(Slug, { minItems: 2, maxItems: 10, description: 'Distinct slugs.' }) }),
@@ -503,11 +510,11 @@ export const overlap = endpoint({
     status: 200,
     body: strict(
       {
-        counts: Type.Record(Type.String(), UserCount, { description: 'The members of each.' }),
+        counts: Type.Record(Type.String(), UserCount, { description: 'The number of members of each.' }),
         pairs: Type.Array(strict({ a: Slug, b: Slug, both: UserCount }), {
-          description: 'For each pair the users who are in both.',
+          description: 'For each pair the number of users in both.',
         }),
-        all: Type.Integer({ minimum: 0, description: 'Users in every one of them.' }),
+        all: Type.Integer({ minimum: 0, description: 'Users in all of them.' }),
         any: Type.Integer({ minimum: 0, description: 'Users in at least one.' }),
       },
       { title: 'Overlap' },
@@ -529,8 +536,9 @@ export const segmentSizes = endpoint({
   method: 'GET',
   path: '/api/segments/{slug}/sizes',
   id: 'segmentSizes',
+  consistent: true,
   tag: 'segments',
-  summary: 'How many were in it over time',
+  summary: 'The number of members over time',
   description: `Of a plain list the number at evenly spread moments, exactly, as history has it. Of a segment with a rule what was
 measured, about once an hour and once a day past a week, and the exact number for now. Nothing lies before its creation.`,
   access: 'viewer',
@@ -539,7 +547,9 @@ measured, about once an hour and once a day past a week, and the exact number fo
   query: strict({
     from: Type.Optional(Time),
     to: Type.Optional(Time),
-    points: Type.Optional(Type.Integer({ minimum: 2, maximum: 500, default: 60, description: 'At most so many.' })),
+    points: Type.Optional(
+      Type.Integer({ minimum: 2, maximum: 500, default: 60, description: 'The maximum number of points.' }),
+    ),
   }),
   success: {
     status: 200,
@@ -561,7 +571,7 @@ measured, about once an hour and once a day past a week, and the exact number fo
   },
 });
 
-/** What a change of a segment is about: the state of its definition on one side of the change. */
+/** The definition of a segment before or after a change. */
 export const Definition = strict(
   {
     slug: Slug,
@@ -571,7 +581,7 @@ export const Definition = strict(
     condition: nullable(Condition),
     ...time,
   },
-  { title: 'Definition', description: 'The definition of a segment on one side of a change.' },
+  { title: 'Definition', description: 'The definition of a segment before or after a change.' },
 );
 
 export const SegmentEvent = strict(

@@ -19,7 +19,7 @@ export const tags: Readonly<Record<string, string>> = {
 
 const names = Object.keys(tags);
 
-/** Where a chapter stands; those that are not listed come last. */
+/** The position of a chapter; unlisted ones come last. */
 export function placeOf(tag: string): number {
   const place = names.indexOf(tag);
   return place === -1 ? names.length : place;

@@ -1,9 +1,8 @@
 const FORM = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:([Zz])|([+-])(\d{2}):(\d{2}))$/;
 
 /**
- * Reads a time as RFC 3339 writes it, offset required, years 1970–9999. Finer fractions than a
- * millisecond are cut off. Returns undefined for everything else, which includes what looser
- * parsers take or bend: `infinity`, a missing zone, a leap second, 30 February, 24:00.
+ * Parses a time in RFC 3339 form with an offset, years 1970–9999, truncated to milliseconds. Returns undefined for everything
+ * else, including input that lenient parsers accept: `infinity`, a missing zone, a leap second, 30 February, 24:00.
  */
 export function parseTime(text: string): Date | undefined {
   const match = FORM.exec(text);

@@ -1,7 +1,7 @@
 import { maxExternalIdBytes, maxUserId } from './common.ts';
 import { invalid } from './problem.ts';
 
-/** A user as callers name them: by our id, or by theirs. */
+/** A reference to a user: by id, or by external id. */
 export type UserRef =
   | { readonly id: number; readonly externalId?: never }
   | { readonly externalId: string; readonly id?: never };
@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 // Control characters: C0, DEL and C1.
 const CONTROL = /\p{Cc}/u;
 
-/** Why a text cannot be an external id, or undefined when it can. */
+/** Why a text is not a valid external id; undefined if it is. */
 export function externalIdFault(text: string): string | undefined {
   if (text === '') return 'must not be empty';
   if (!text.isWellFormed()) return 'must be valid Unicode';
@@ -21,7 +21,7 @@ export function externalIdFault(text: string): string | undefined {
   return undefined;
 }
 
-/** A decimal id of ours, no leading zero, or undefined. */
+/** A decimal id without leading zeros, or undefined. */
 export function parseId(text: string): number | undefined {
   const id = /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : Number.NaN;
   return id <= maxUserId ? id : undefined;

@@ -19,12 +19,12 @@ import { endpoint } from './endpoint.ts';
 export const User = strict(
   {
     id: UserId,
-    external_id: nullable(Type.String({ description: 'Your id of the user; immutable.' })),
+    external_id: nullable(Type.String({ description: 'The id of the user in your systems; immutable.' })),
     name: nullable(Type.String()),
     attributes: Attributes,
     created_at: Time,
   },
-  { title: 'User', description: 'Whom segments are about.' },
+  { title: 'User', description: 'A user of the application.' },
 );
 
 export const createUser = endpoint({
@@ -54,13 +54,13 @@ export const listUsers = endpoint({
   path: '/api/users',
   id: 'listUsers',
   tag: 'users',
-  summary: 'Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case',
+  summary: 'Users by id; `query` searches in name and external id, case-insensitively',
   access: 'viewer',
   taggedKeys: 'free',
   query: strict({
     query: Type.Optional(
       emptyIsAbsent(
-        Type.String({ maxLength: 255, description: 'A part of the name or the external id, in any case.' }),
+        Type.String({ maxLength: 255, description: 'A part of the name or the external id, case-insensitive.' }),
       ),
     ),
     ...page,
@@ -143,7 +143,7 @@ export const eraseUser = endpoint({
   path: '/api/users/{user}',
   id: 'eraseUser',
   tag: 'users',
-  summary: 'Erase a user: attributes, name, external id, overrides and account go; history keeps the bare id',
+  summary: 'Erase a user: deletes attributes, name, external id, overrides and account; history keeps only the id',
   access: 'editor',
   params: userParams,
   success: nothing,

@@ -5,35 +5,36 @@ import { endpoint } from './endpoint.ts';
 const Url = Type.String({
   minLength: 1,
   maxLength: 2_048,
-  description: 'Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`.',
+  description:
+    'The URL that messages are posted to. It must resolve to public addresses, or to networks in `WEBHOOK_ALLOW`.',
 });
 const Secret = Type.String({
   maxLength: 100,
-  description: 'Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64.',
+  description: 'Signs the messages, in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64.',
 });
 const SecretsUntil = nullable(
   Type.String({
     format: 'date-time',
-    description: 'Until then messages are also signed with the secret before the last rotation.',
+    description: 'Until then messages are also signed with the previous secret.',
   }),
 );
 
 const webhook = {
-  id: Type.Integer({ minimum: 1, description: 'Our id of the webhook.' }),
+  id: Type.Integer({ minimum: 1, description: 'The id of the webhook.' }),
   url: Url,
-  feed: Type.Integer({ minimum: 1, description: 'The id of the feed whose changes it gets.' }),
-  enabled: Type.Boolean({ description: 'False: nothing is sent but tests and replays.' }),
+  feed: Type.Integer({ minimum: 1, description: 'The id of the feed whose changes it sends.' }),
+  enabled: Type.Boolean({ description: 'If false, only tests and replays are sent.' }),
   disabled_reason: nullable(
     Type.Enum(['paused', 'gone', 'failing'], {
-      description: '`paused` by a call. `gone`: the receiver answered 410. `failing`: for three days.',
+      description: '`paused`: by a call. `gone`: the receiver answered 410. `failing`: it failed for three days.',
     }),
   ),
   failures: Type.Integer({ minimum: 0, description: 'Attempts that have failed since the last success.' }),
   failing_since: nullable(Time),
-  next_attempt_at: nullable({ ...Time, description: 'While it fails: when the batch is sent again.' }),
+  next_attempt_at: nullable({ ...Time, description: 'While it fails: when the batch is retried.' }),
   lag_seconds: Type.Number({
     minimum: 0,
-    description: 'The age of the oldest change in the batch that has not been delivered; 0 when there is none.',
+    description: 'The age of the oldest change in the batch that is not delivered yet; 0 if there is none.',
   }),
   previous_secret_until: SecretsUntil,
   created_by: Type.String({ description: '`user:<id>` or `key:<id>`.' }),
@@ -42,32 +43,33 @@ const webhook = {
 
 export const Webhook = strict(webhook, { title: 'Webhook', description: 'A receiver of the changes of a feed.' });
 export const NewWebhook = strict(
-  { ...webhook, secret: { ...Secret, description: 'Shown this once; stored encrypted.' } },
+  { ...webhook, secret: { ...Secret, description: 'Shown only once; stored encrypted.' } },
   { title: 'NewWebhook' },
 );
 
 export const Delivery = strict(
   {
-    id: Type.Integer({ minimum: 1, description: 'Our id of the delivery.' }),
+    id: Type.Integer({ minimum: 1, description: 'The id of the delivery.' }),
     message_id: Type.String({
       description: 'The header `webhook-id`: the same for each attempt, and for each replay of the message.',
     }),
-    type: Type.Enum(['changes', 'resync', 'test'], { description: 'What the message is.' }),
+    type: Type.Enum(['changes', 'resync', 'test'], { description: 'The kind of message.' }),
     replay_of: nullable(Type.Integer({ minimum: 1, description: 'The delivery whose message is sent again.' })),
     state: Type.Enum(['pending', 'succeeded', 'failed'], {
-      description: '`pending` until it was answered with a status of 200 to 299. Tests and replays are sent once.',
+      description:
+        '`pending` until the receiver responds with a status from 200 to 299. Tests and replays are sent once.',
     }),
-    changes: Type.Integer({ minimum: 0, description: 'How many changes the message has.' }),
+    changes: Type.Integer({ minimum: 0, description: 'The number of changes in the message.' }),
     attempts: Type.Integer({ minimum: 0 }),
-    status: nullable(Type.Integer({ description: 'Of the last answer; null when there was none.' })),
+    status: nullable(Type.Integer({ description: 'The status of the last response; null if there was none.' })),
     error: nullable(Type.String({ description: 'Why the last attempt failed.' })),
-    response: nullable(Type.String({ description: 'The beginning of the last answer, up to 1 KiB.' })),
-    duration_ms: nullable(Type.Integer({ minimum: 0, description: 'How long the last attempt took.' })),
+    response: nullable(Type.String({ description: 'The beginning of the last response, up to 1 KiB.' })),
+    duration_ms: nullable(Type.Integer({ minimum: 0, description: 'The duration of the last attempt.' })),
     created_at: Time,
     attempted_at: nullable(Time),
     finished_at: nullable(Time),
   },
-  { title: 'Delivery', description: 'A message to a webhook, with what came of it.' },
+  { title: 'Delivery', description: 'A message to a webhook, with its outcome.' },
 );
 
 const webhookParams = idParams('The id of the webhook.');
@@ -113,7 +115,7 @@ export const createWebhook = endpoint({
   path: '/api/webhooks',
   id: 'createWebhook',
   tag: 'webhooks',
-  summary: 'Have the changes of a feed posted to a URL; the secret is shown this once',
+  summary: 'Create a webhook that posts the changes of a feed to a URL; the secret is shown only once',
   description: 'See [webhooks](docs/webhooks.md). It begins with the changes after its creation, or after `after`.',
   access: 'editor',
   taggedKeys: 'handled',
@@ -170,7 +172,7 @@ export const changeWebhook = endpoint({
   id: 'changeWebhook',
   tag: 'webhooks',
   summary: 'Change the URL; pause, or enable again',
-  description: 'Either has a webhook that fails tried again at once. It goes on after what was delivered last.',
+  description: 'Either retries a failing webhook at once. It continues after the last delivered change.',
   access: 'editor',
   taggedKeys: 'handled',
   params: webhookParams,
@@ -203,7 +205,7 @@ export const listDeliveries = endpoint({
   path: '/api/webhooks/{id}/deliveries',
   id: 'listDeliveries',
   tag: 'webhooks',
-  summary: 'What was sent to a webhook, newest first, and what came of it',
+  summary: 'The messages sent to a webhook with their outcomes, newest first',
   access: 'viewer',
   taggedKeys: 'handled',
   params: webhookParams,
@@ -242,7 +244,7 @@ export const replayDelivery = endpoint({
   id: 'replayDelivery',
   tag: 'webhooks',
   summary: 'Send a message once more, under the same id',
-  description: 'Also to a webhook that is disabled. Its changes have to be kept still (`FEED_RETENTION`).',
+  description: 'Works for a disabled webhook too. Its changes must still be kept (`FEED_RETENTION`).',
   access: 'editor',
   taggedKeys: 'handled',
   params: deliveryParams,
@@ -259,8 +261,8 @@ export const testWebhook = endpoint({
   path: '/api/webhooks/{id}/test',
   id: 'testWebhook',
   tag: 'webhooks',
-  summary: 'Send a message of the type `test`, once; its deliveries show what came of it',
-  description: 'Also to a webhook that is disabled. One that fails is tried again at once after a test that succeeds.',
+  summary: 'Send a message of the type `test`, once; its deliveries show the outcome',
+  description: 'Works for a disabled webhook too. After a successful test a failing webhook is retried at once.',
   access: 'editor',
   taggedKeys: 'handled',
   params: webhookParams,
@@ -274,8 +276,8 @@ export const rotateSecret = endpoint({
   path: '/api/webhooks/{id}/secret',
   id: 'rotateSecret',
   tag: 'webhooks',
-  summary: 'Give a webhook a new secret, drawn or given; it is shown this once',
-  description: 'For a day messages are signed with both, so that the receiver can change over in its own time.',
+  summary: 'Set a new secret, random or given; it is shown only once',
+  description: 'For a day messages are signed with both, so that the receiver has time to switch.',
   access: 'editor',
   taggedKeys: 'handled',
   params: webhookParams,

@@ -1,18 +1,6 @@
-/** A change as a feed tells it. */
-export interface Change {
-  readonly id: string;
-  readonly at: string;
-  readonly type: 'entered' | 'left' | 'segment';
-  readonly slug: string;
-  readonly user_id: number | null;
-  readonly external_id: string | null;
-  readonly cause: string;
-  readonly actor: string;
-  readonly before?: { readonly slug: string } | null;
-  readonly after?: { readonly slug: string } | null;
-}
+import type { PublishedChange } from '@kohort/testkit/published-change.ts';
 
-/** What a follower knows: a snapshot, and every change after it applied in order. Finds fault with whatever does not fit. */
+/** The state of a follower: a snapshot with every later change applied in order. Records every inconsistency as a fault. */
 export class Fold {
   readonly members = new Map<string, Set<number>>();
   readonly causes = new Map<string, number>();
@@ -24,8 +12,8 @@ export class Fold {
   readonly #isStrict: boolean;
 
   /**
-   * @param isStrict whether every change moves a user. To a feed by tags that has just begun to follow a segment it may be told that
-   * someone left of whom it had not heard.
+   * @param isStrict whether every change must move a user. A feed by tags that has just joined a segment may receive a `left` of
+   * a user who never entered for it.
    */
   constructor(isStrict = true) {
     this.#isStrict = isStrict;
@@ -38,8 +26,8 @@ export class Fold {
     }
   }
 
-  /** Changes may come again, and are then the same. */
-  apply(change: Change): void {
+  /** Changes may be repeated, with the same content. */
+  apply(change: PublishedChange): void {
     const text = JSON.stringify(change);
     const known = this.#seen.get(change.id);
     if (known !== undefined) {
@@ -56,7 +44,7 @@ export class Fold {
     this.#take(change, text);
   }
 
-  #take({ type, slug, user_id, before, after }: Change, text: string): void {
+  #take({ type, slug, user_id, before, after }: PublishedChange, text: string): void {
     if (type === 'segment') {
       if (before && after && before.slug !== after.slug) this.#rename(before.slug, after.slug);
       return;
@@ -87,13 +75,13 @@ export class Fold {
     return members;
   }
 
-  /** In what this differs from who is in each segment. */
+  /** The differences from the actual members. */
   differences(expected: ReadonlyMap<string, ReadonlySet<number>>): string[] {
     const found: string[] = [];
     for (const slug of new Set([...expected.keys(), ...this.members.keys()])) {
       const is = expected.get(slug) ?? new Set<number>();
       const has = this.members.get(slug) ?? new Set<number>();
-      for (const id of is) if (!has.has(id)) found.push(`${id} is in ${slug}, and the feed did not tell it`);
+      for (const id of is) if (!has.has(id)) found.push(`${id} is in ${slug}, but not according to the feed`);
       for (const id of has) if (!is.has(id)) found.push(`${id} is not in ${slug}, and the feed says so`);
     }
     return found;

@@ -4,10 +4,11 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { call, demand } from '@kohort/testkit/http.ts';
+import type { PublishedChange } from '@kohort/testkit/published-change.ts';
 import { Webhook } from 'standardwebhooks';
-import { type Change, Fold } from './fold.ts';
+import { Fold } from './fold.ts';
 
-/** One of the instances, by chance, and what it takes to be let in. */
+/** A random instance, and the credentials for it. */
 export interface Access {
   readonly url: () => string;
   readonly token: string;
@@ -18,7 +19,7 @@ export interface Follower {
   readonly name: string;
   readonly feed: number;
   readonly fold: Fold;
-  /** Answers other than 200 and connections that broke. */
+  /** Counts answers other than 200 and broken connections. */
   readonly failures: () => number;
   stop(): Promise<void>;
 }
@@ -26,7 +27,7 @@ export interface Follower {
 const retryAfterMs = 50;
 const callWithinMs = 10_000;
 
-/** @returns the cursor that goes on from a snapshot which `fold` begins with. */
+/** Starts `fold` with a snapshot. Returns the cursor after it. */
 export async function beginAtSnapshot({ url, token }: Access, feed: number, fold: Fold): Promise<string> {
   for (;;) {
     const answer = await call(url(), 'GET', `/api/feeds/${feed}/snapshot`, { token }).catch(() => undefined);
@@ -40,8 +41,8 @@ export async function beginAtSnapshot({ url, token }: Access, feed: number, fold
   }
 }
 
-/** What a follower does with a change: usually it applies it. */
-export type Apply = (fold: Fold, change: Change) => void;
+/** How a follower handles a change: usually it applies it. */
+export type Apply = (fold: Fold, change: PublishedChange) => void;
 export interface FollowOptions {
   readonly apply?: Apply | undefined;
   readonly isStrict?: boolean;
@@ -49,7 +50,28 @@ export interface FollowOptions {
 
 const applyAll: Apply = (fold, change) => fold.apply(change);
 
-/** Asks again and again, sometimes from a cursor that it has had before: as one does who lost the answer. */
+/** Repeats a step until it is stopped. Counts the steps that fail, except those that were aborted on purpose. */
+function repeating(step: () => Promise<void>, wasAborted = () => false): Pick<Follower, 'failures' | 'stop'> {
+  let [failures, isStopping] = [0, false];
+  async function repeat(): Promise<void> {
+    while (!isStopping) {
+      await step().catch(() => {
+        if (!wasAborted()) failures += 1;
+        return sleep(retryAfterMs);
+      });
+    }
+  }
+  const repeated = repeat();
+  return {
+    failures: () => failures,
+    async stop() {
+      isStopping = true;
+      await repeated;
+    },
+  };
+}
+
+/** Polls, and now and then from an earlier cursor, like a follower that lost an answer. */
 export async function followByPull(
   access: Access,
   feed: number,
@@ -58,9 +80,9 @@ export async function followByPull(
   const { url, token, random } = access;
   const fold = new Fold(isStrict);
   let cursor = await beginAtSnapshot(access, feed, fold);
-  let [before, failures, isStopping] = [cursor, 0, false];
+  let before = cursor;
 
-  async function once(): Promise<void> {
+  async function poll(): Promise<void> {
     const after = random() < 0.1 ? before : cursor;
     const query = new URLSearchParams({ after, limit: String(1 + Math.floor(random() * 40)), wait: '1' });
     const { status, text } = await call(url(), 'GET', `/api/feeds/${feed}/changes?${query}`, {
@@ -69,33 +91,15 @@ export async function followByPull(
     });
     if (status !== 200 && status < 500) fold.faults.push(`pulling was answered ${text}`);
     if (status !== 200) throw new Error(text);
-    const page = JSON.parse(text) as { changes: Change[]; cursor: string };
+    const page = JSON.parse(text) as { changes: PublishedChange[]; cursor: string };
     for (const change of page.changes) apply(fold, change);
     if (after === cursor) [before, cursor] = [cursor, page.cursor];
   }
 
-  async function follow(): Promise<void> {
-    while (!isStopping) {
-      await once().catch(() => {
-        failures += 1;
-        return sleep(retryAfterMs);
-      });
-    }
-  }
-  const following = follow();
-  return {
-    name: 'pull',
-    feed,
-    fold,
-    failures: () => failures,
-    async stop() {
-      isStopping = true;
-      await following;
-    },
-  };
+  return { name: 'pull', feed, fold, ...repeating(poll) };
 }
 
-/** Listens to the stream of events, hangs up at times, and goes on after the last event that it has had. */
+/** Reads the stream of events, disconnects at times, and resumes after the last event received. */
 export async function followByEvents(
   access: Access,
   feed: number,
@@ -104,7 +108,6 @@ export async function followByEvents(
   const { url, token, random } = access;
   const fold = new Fold(isStrict);
   let cursor = await beginAtSnapshot(access, feed, fold);
-  let [failures, isStopping] = [0, false];
   let hangUp = new AbortController();
 
   function take(event: string): void {
@@ -115,7 +118,7 @@ export async function followByEvents(
     );
     const [id, data] = [fields.get('id'), fields.get('data')];
     if (data !== undefined && data !== '') {
-      const found = JSON.parse(data) as Change | { readonly changes: readonly Change[] };
+      const found = JSON.parse(data) as PublishedChange | { readonly changes: readonly PublishedChange[] };
       for (const change of 'changes' in found ? found.changes : [found]) apply(fold, change);
     }
     if (id !== undefined && id !== '') cursor = id;
@@ -142,36 +145,28 @@ export async function followByEvents(
     }
   }
 
-  async function follow(): Promise<void> {
-    while (!isStopping) {
-      await listen().catch(() => {
-        if (!hangUp.signal.aborted) failures += 1;
-        return sleep(retryAfterMs);
-      });
-    }
-  }
-  const following = follow();
+  const listening = repeating(listen, () => hangUp.signal.aborted);
   return {
     name: 'events',
     feed,
     fold,
-    failures: () => failures,
+    failures: listening.failures,
     async stop() {
-      isStopping = true;
+      const stopped = listening.stop();
       hangUp.abort();
-      await following;
+      await stopped;
     },
   };
 }
 
 interface Message {
   readonly type: 'changes' | 'resync' | 'test';
-  readonly changes: readonly Change[];
+  readonly changes: readonly PublishedChange[];
 }
 
 const lostAnswers = 0.01;
 
-/** Is sent the changes, checks their signatures, and hangs up at times instead of saying that it has them. */
+/** Receives webhooks, checks their signatures, and at times disconnects instead of acknowledging. */
 export async function followByWebhook(
   access: Access,
   feed: number,
@@ -199,7 +194,7 @@ export async function followByWebhook(
         return response.destroy();
       },
       (error: unknown) => {
-        // A sender that is killed in the middle of a message is no fault.
+        // A sender killed in the middle of a message is not a fault.
         if (!request.destroyed || request.complete) fold.faults.push(`was sent what does not verify: ${error}`);
         response.destroy();
       },

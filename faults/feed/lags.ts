@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
 import { call, demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
+import type { PublishedChange } from '@kohort/testkit/published-change.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { startService } from '../service.ts';
-import type { Change } from './fold.ts';
 
 export interface Lags {
   readonly users: number;
-  /** Milliseconds from the answer to a change until a follower has heard of it. */
+  /** Milliseconds from the answer to a change until a follower receives it. */
   readonly single: readonly number[];
-  /** From the moment on at which an override ended. */
+  /** From the expiry of an override. */
   readonly expiry: readonly number[];
-  /** From the answer, or the end of the job, until all was told; and lags of single changes meanwhile. */
+  /** From the answer, or the end of the job, until everything is received; with the lags of single changes meanwhile. */
   readonly definition: LargeChange;
   readonly import: LargeChange;
 }
@@ -26,7 +26,7 @@ interface Stage {
   readonly cluster: Cluster;
   readonly url: string;
   readonly token: string;
-  /** Resolves with the moment at which a follower heard of the next change of a user. */
+  /** Resolves with the time at which a follower receives the next change of a user. */
   readonly heard: (user: number) => Promise<number>;
 }
 
@@ -47,14 +47,14 @@ async function insertUsers(cluster: Cluster, count: number): Promise<void> {
   });
 }
 
-/** Follows by long polls, and notes when each change was heard. */
+/** Follows by long polls, and records when each change is received. */
 function listen(url: string, token: string, feed: number, cursor: string) {
   const waiting = new Map<number, (at: number) => void>();
   let isStopping = false;
   const follow = async () => {
     for (let after = cursor; !isStopping; ) {
       const path = `/api/feeds/${feed}/changes?${new URLSearchParams({ after, limit: '1000', wait: '5' })}`;
-      const page = (await demand(url, 'GET', path, { token })) as { changes: Change[]; cursor: string };
+      const page = (await demand(url, 'GET', path, { token })) as { changes: PublishedChange[]; cursor: string };
       after = page.cursor;
       for (const { user_id } of page.changes) if (user_id !== null) waiting.get(user_id)?.(Date.now());
     }
@@ -72,15 +72,15 @@ function listen(url: string, token: string, feed: number, cursor: string) {
   };
 }
 
-/** One change by a call, and how long after its answer a follower heard of it. */
+/** Makes one change by a call. Returns how long after its answer a follower receives it. */
 async function measureSingle({ url, token, heard }: Stage, user: number): Promise<number> {
-  const told = heard(user);
+  const received = heard(user);
   await demand(url, 'POST', `/api/users/${user}/segments`, { token, body: { slug: singles } });
   const answered = Date.now();
-  return Math.max(0, (await told) - answered);
+  return Math.max(0, (await received) - answered);
 }
 
-/** One override that ends in a second, and how long after its end a follower heard of that. */
+/** Adds an override that expires in a second. Returns how long after its expiry a follower receives that. */
 async function measureExpiry({ url, token, heard }: Stage, user: number): Promise<number> {
   const entered = heard(user);
   await demand(url, 'POST', `/api/users/${user}/segments`, { token, body: { slug: singles, ttl: 1 } });
@@ -90,7 +90,7 @@ async function measureExpiry({ url, token, heard }: Stage, user: number): Promis
   return (await left) - Date.parse(String(fieldOf(why, 'expires_at')));
 }
 
-/** Waits until all of a large change was told, with single changes in between. */
+/** Waits until a large change is received completely, with single changes in between. */
 async function measureLarge(
   stage: Stage,
   slug: string,
@@ -123,7 +123,7 @@ async function isEmpty(cluster: Cluster, ...tables: readonly string[]): Promise<
   });
 }
 
-/** How far behind followers are, for a single change and for the largest ones. */
+/** Measures the lag of followers, for single changes and for the largest ones. */
 export async function measureLags(users: number): Promise<Lags> {
   const cluster = await createCluster({ settings: { shared_buffers: '256MB', max_wal_size: '2GB' } });
   const service = await startService({ databaseUrl: cluster.url });

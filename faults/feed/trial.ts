@@ -2,20 +2,32 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
 import { demand, fieldOf, signIn } from '@kohort/testkit/http.ts';
 import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
-import { type Supervised, startService } from '../service.ts';
+import { startService } from '../service.ts';
 import { seededRandom } from '../stage.ts';
 import { type Access, type Apply, type Follower, followByEvents, followByPull, followByWebhook } from './followers.ts';
 import { act, createWorld, deleteDoomed, followed, membersOf, tag } from './world.ts';
 
+/** A running service, as far as a trial needs it. */
+export interface Instance {
+  readonly url: string;
+  signal(name: NodeJS.Signals): boolean;
+  ready(): Promise<void>;
+  stop(): Promise<void>;
+}
+
 export interface TrialOptions {
   readonly seed: number;
-  /** Stretches of changes; after each of them what followers know is compared. */
+  /** Rounds of changes, each followed by a comparison. */
   readonly rounds: number;
   readonly deedsPerRound: number;
-  /** Whether services and PostgreSQL are killed meanwhile. */
+  /** Whether to kill services and PostgreSQL meanwhile. */
   readonly kills: boolean;
-  /** How long a follower may take to know all, in milliseconds. */
+  /** How long a follower may take to catch up, in milliseconds. */
   readonly withinMs?: number;
+  /** A database to use, where PostgreSQL is not killed; otherwise a cluster is made. */
+  readonly database?: Pick<Cluster, 'url' | 'connected'>;
+  /** Starts one of the two instances. Without it each is a process of its own, which can be killed. */
+  readonly start?: (databaseUrl: string, env: Readonly<Record<string, string>>) => Promise<Instance>;
   /** Breaks the service on purpose. */
   readonly sabotage?: string;
   /** A follower that is broken on purpose. */
@@ -33,8 +45,8 @@ export interface Verdict {
 }
 
 interface Stage {
-  readonly cluster: Cluster;
-  readonly services: readonly Supervised[];
+  readonly cluster: Cluster | undefined;
+  readonly services: readonly Instance[];
   readonly access: Access;
   readonly followers: readonly Follower[];
 }
@@ -45,11 +57,11 @@ const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
 
 async function prepare(options: TrialOptions): Promise<Stage> {
   const random = seededRandom(options.seed);
-  const cluster = await createCluster();
-  const [one, two] = [
-    await startService({ databaseUrl: cluster.url, env }),
-    await startService({ databaseUrl: cluster.url, env }),
-  ];
+  const cluster = options.database === undefined ? await createCluster() : undefined;
+  const database = options.database ?? cluster;
+  if (!database) throw new Error('no database');
+  const start = options.start ?? ((databaseUrl: string) => startService({ databaseUrl, env }));
+  const [one, two] = [await start(database.url, env), await start(database.url, env)];
   const token = await signIn(one.url, 'admin', ADMIN_PASSWORD);
   const access: Access = { url: () => (random() < 0.5 ? one.url : two.url), token, random };
   await createWorld(access);
@@ -58,7 +70,7 @@ async function prepare(options: TrialOptions): Promise<Stage> {
   const [bySlugs, byTag] = [await create({ segments: followed }), await create({ tags: [tag] })];
   if (options.sabotage !== undefined) {
     const { sabotage } = options;
-    await cluster.connected((client) => client.query(sabotage));
+    await database.connected((client) => client.query(sabotage));
   }
   const { apply } = options;
   const followers = [
@@ -70,7 +82,7 @@ async function prepare(options: TrialOptions): Promise<Stage> {
   return { cluster, services: [one, two], access, followers };
 }
 
-/** Some deeds at once, and the next as soon as one is done. */
+/** Runs some deeds concurrently, and starts the next as soon as one is done. */
 async function actFor(access: Access, deeds: number): Promise<void> {
   let left = deeds;
   const one = async () => {
@@ -81,7 +93,7 @@ async function actFor(access: Access, deeds: number): Promise<void> {
 
 async function strike({ cluster, services, access: { random } }: Stage): Promise<void> {
   await sleep(random() * 500);
-  if (random() < 0.3) {
+  if (cluster && random() < 0.3) {
     await cluster.kill();
     await cluster.start();
     return;
@@ -89,7 +101,7 @@ async function strike({ cluster, services, access: { random } }: Stage): Promise
   services[random() < 0.5 ? 0 : 1]?.signal('SIGKILL');
 }
 
-/** Waits until a follower knows who is in each segment; what it has wrong by then where it never does. */
+/** Waits until a follower has caught up. Returns its differences if it never does. */
 async function compare({ access }: Stage, { feed, fold }: Follower, withinMs: number): Promise<string[]> {
   const deadline = performance.now() + withinMs;
   for (;;) {
@@ -101,8 +113,8 @@ async function compare({ access }: Stage, { feed, fold }: Follower, withinMs: nu
 }
 
 /**
- * Has changes of every cause made on two instances, some of which are killed, and PostgreSQL too, and compares what
- * followers know with what the service answers.
+ * Makes changes of every cause on two instances, kills instances and PostgreSQL meanwhile, and compares the state of followers
+ * with the answers of the service.
  */
 export async function tryFeed(options: TrialOptions): Promise<Verdict> {
   const { rounds, deedsPerRound, withinMs = 20_000 } = options;
@@ -125,7 +137,7 @@ export async function tryFeed(options: TrialOptions): Promise<Verdict> {
   }
   for (const follower of followers) await follower.stop();
   for (const service of services) await service.stop();
-  await cluster.stop();
+  await cluster?.stop();
   const sum = (of: (follower: Follower) => number) => followers.reduce((total, one) => total + of(one), 0);
   const causes = new Map<string, number>();
   for (const { fold } of followers) {

@@ -1,13 +1,13 @@
 import { call } from '@kohort/testkit/http.ts';
 import type { Access } from './followers.ts';
 
-/** Followed, one of each kind. */
+/** Followed segments, one of each kind. */
 export const followed = ['list', 'dated', 'vip', 'share', 'ramp', 'recent', 'nested', 'either', 'layered', 'doomed'];
-/** Names that some of them have at times. */
+/** Slugs that some of them get by renames. */
 const renamed = ['dated', 'share'];
-/** Carried, at times, by segments that a feed follows by it. */
+/** The tag of a feed by tags, which segments carry at times. */
 export const tag = 'followed';
-/** Not followed, but named by the conditions of those. */
+/** Segments that are not followed, but named by conditions of followed ones. */
 const hidden = ['hidden', 'inner'];
 const all = [...followed, ...hidden];
 const userCount = 40;
@@ -39,7 +39,7 @@ function attributesOf(pick: Pick): object {
   ]);
 }
 
-/** Definitions that a segment may be given. None makes a circle: `either` names all, `nested` the hidden ones. */
+/** The possible definitions of a segment. None makes a cycle: `either` names all, `nested` the hidden ones. */
 function definitionOf(pick: Pick, slug: string): object {
   const { random } = pick;
   const percent = Math.floor(random() * 100_001) / 1_000;
@@ -91,7 +91,7 @@ function definitionOf(pick: Pick, slug: string): object {
   }
 }
 
-/** Something that a caller does. An answer of 409 or 404 is one too: what came of it is asked of the service. */
+/** A call of a caller. 404 and 409 are valid answers: the comparison reads the result from the service. */
 interface Deed {
   readonly method: string;
   readonly path: string;
@@ -200,12 +200,12 @@ async function send({ url, token }: Access, { method, path, body, type }: Deed):
   return status;
 }
 
-/** Sends one deed drawn by chance. 0 where the connection broke: whether it was done is not known. */
+/** Sends a random deed. Returns 0 if the connection broke, so that the outcome is unknown. */
 export function act(access: Access): Promise<number> {
   return send(access, drawn(access)).catch(() => 0);
 }
 
-/** Deletes a followed segment, where it is there. */
+/** Deletes a followed segment if it exists. */
 export function deleteDoomed(access: Access): Promise<number> {
   return send(access, { method: 'DELETE', path: '/api/segments/doomed' });
 }
@@ -235,7 +235,7 @@ async function tagged(access: Access): Promise<string[]> {
   return segments.map(({ slug }) => slug);
 }
 
-/** Who is in each of the segments that a feed follows now. */
+/** The members of each segment that a feed follows now. */
 export async function membersOf(access: Access, feed: number): Promise<Map<string, Set<number>>> {
   const members = new Map<string, Set<number>>();
   const { segments } = await read<{ segments: string[] | null }>(access, `/api/feeds/${feed}`);

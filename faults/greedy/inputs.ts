@@ -11,10 +11,10 @@ export interface Input {
   readonly body: string | Blob | undefined;
 }
 
-const mebibyte = 1024 * 1024;
+const mebibyteBytes = 1024 * 1024;
 const times = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 /** As much of a text as fits into a body. */
-const fill = (piece: (i: number) => string, bytes = mebibyte - 4_096): string => {
+const fill = (piece: (i: number) => string, bytes = mebibyteBytes - 4_096): string => {
   const pieces: string[] = [];
   for (let length = 0, i = 0; length < bytes; i++) {
     const next = piece(i);
@@ -24,7 +24,7 @@ const fill = (piece: (i: number) => string, bytes = mebibyte - 4_096): string =>
   return pieces.join();
 };
 
-/** Bodies that no call takes, whatever it is. */
+/** Bodies that no call accepts. */
 const invalidBodies: readonly (readonly [string, string])[] = [
   ['unknown fields, 1 MiB of them', `{${fill((i) => `"f${i.toString(36)}":1`)}}`],
   ['4,900 unknown fields', `{${times(4_900, (i) => `"f${i}":1`).join()}}`],
@@ -36,7 +36,7 @@ const invalidBodies: readonly (readonly [string, string])[] = [
   ['small objects in lists, 1 MiB of them', `{"a":[${times(120, () => `[${'{"a":1},'.repeat(999)}{}]`).join()}]}`],
   ['a list of half a million entries', `{"a":[${'1,'.repeat(500_000)}1]}`],
   ['nesting half a million deep', `${'['.repeat(500_000)}${']'.repeat(500_000)}`],
-  ['one text of 1 MiB', `{"slug":"${'x'.repeat(mebibyte - 100)}"}`],
+  ['one text of 1 MiB', `{"slug":"${'x'.repeat(mebibyteBytes - 100)}"}`],
   ['escapes, 1 MiB of them', `{"name":"${'\\u0041'.repeat(174_000)}"}`],
   ['no JSON, 1 MiB of it', '{"a":'.repeat(200_000)],
 ];
@@ -56,13 +56,17 @@ function condition(world: World): object {
   return { $and: times(80, () => ({ lists: { $in: times(Math.min(world.users, 1_000), (k) => [k]) } })) };
 }
 
-/** The largest bodies that calls take, by operation. */
+/** The largest bodies that calls accept, by operation. */
 function validBodies(world: World): Readonly<Record<string, readonly (readonly [string, unknown])[]>> {
   const ranges = { $or: times(990, (i) => ({ numbers: { $gt: 9_973 + i } })) };
   const patterns = { $or: times(300, (i) => ({ 'company.id': { $regex: `^(a|b)*c{1,9}${i}$`, $options: 'i' } })) };
+  const longPaths = { $and: times(970, () => ({ [['a', ...times(15, String)].join('.')]: { $in: [null, [1]] } })) };
   const conditions = [
     ['80 lists of 1,000 lists', condition(world)],
     ['990 ranges', ranges],
+    // The pattern is too large for PostgreSQL, so each user is decided in process.
+    ['990 ranges and a pattern', { $or: [{ 'company.id': { $regex: '^(a|b){100}c$' } }, ...ranges.$or] }],
+    ['970 long paths', longPaths],
     ['300 patterns', patterns],
     ['1 MiB of operands', { n: { $in: times(1_000, (i) => `${i}`.padStart(1_000, 'x')) } }],
   ] as const;
@@ -70,7 +74,7 @@ function validBodies(world: World): Readonly<Record<string, readonly (readonly [
   const users = times(1_000, (i) => `ext:u${i % world.users}`);
   const attributes = Object.fromEntries(times(1_400, (i) => [`a${i}`, i]));
   const somePatterns = (n: number) => times(30, (i) => ({ 'company.id': { $regex: `^(a|b)*c{1,9}${n}x${i}$` } }));
-  // The last one names what there is not, so that each attempt reads all of them, and none stays.
+  // The last one names a segment that does not exist, so that each attempt reads all of them and stores none.
   const applied = times(60, (n) => ({ slug: `Applied${n}`, version: null, condition: { $or: somePatterns(n) } }));
   return {
     previewSegment: previews,
@@ -100,6 +104,17 @@ function validBodies(world: World): Readonly<Record<string, readonly (readonly [
     ],
     evaluateFlags: [['a context of 16 KiB', { context: { targetingKey: 'u0', ...attributes } }]],
     evaluateFlag: [['a context of 16 KiB', { context: { targetingKey: 'u0', ...attributes } }]],
+    createFeed: [
+      ['1,000 segments', { name: 'all', segments: world.lists.slice(0, 1_000) }],
+      ['1,000 unknown segments', { name: 'none', segments: times(1_000, (i) => `No${i}`) }],
+      ['50 tags', { name: 'tags', tags: times(50, (i) => `tag${i}`) }],
+    ],
+    changeFeed: [
+      ['1,000 segments', { segments: ['FED', ...world.lists.slice(0, 999)] }],
+      ['1,000 unknown segments', { segments: times(1_000, (i) => `No${i}`) }],
+    ],
+    createWebhook: [['a long url', { url: `http://127.0.0.1:9/${'x'.repeat(2_000)}`, feed: Number(world.fed.feed) }]],
+    changeWebhook: [['a long url', { url: `http://127.0.0.1:9/${'x'.repeat(2_000)}` }]],
     createUser: [['attributes of 16 KiB', { attributes }]],
     changeUser: [['attributes of 16 KiB', { attributes }]],
   };
@@ -111,10 +126,14 @@ function files(world: World): readonly (readonly [string, string, string])[] {
   return [
     ['a header of 150,000 columns', csv, header(150_000)],
     ['20,000 rows', csv, ['external_id', ...times(20_000, (i) => `u${i % world.users}`)].join('\n')],
-    ['a row of 1 MiB', csv, `external_id\n${'x'.repeat(mebibyte)}`],
+    ['a row of 1 MiB', csv, `external_id\n${'x'.repeat(mebibyteBytes)}`],
     ['half a million empty rows', csv, `external_id\n${'\n'.repeat(500_000)}`],
     ['half a million cells in quotes', csv, `external_id\n${'"",'.repeat(500_000)}`],
-    ['a line of 1 MiB', 'application/x-ndjson', `{"external_id":"a","attributes":{"a":"${'x'.repeat(mebibyte)}"}}`],
+    [
+      'a line of 1 MiB',
+      'application/x-ndjson',
+      `{"external_id":"a","attributes":{"a":"${'x'.repeat(mebibyteBytes)}"}}`,
+    ],
     [
       'a line of 95,000 fields',
       'application/x-ndjson',
@@ -125,11 +144,20 @@ function files(world: World): readonly (readonly [string, string, string])[] {
 }
 
 function pathOf(endpoint: Endpoint, world: World): string {
-  const known: Readonly<Record<string, string>> = { user: 'ext:u0', slug: world.lists[0] ?? 'A', id: '1', report: 'x' };
+  const { feed, webhook, delivery } = world.fed;
+  const ids: Readonly<Record<string, string>> = { feeds: feed, webhooks: webhook };
+  const id = ids[endpoint.tag] ?? '1';
+  const known: Readonly<Record<string, string>> = {
+    user: 'ext:u0',
+    slug: world.lists[0] ?? 'A',
+    id,
+    delivery,
+    report: 'x',
+  };
   return endpoint.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => known[name] ?? 'x');
 }
 
-/** Everything that is tried with one operation. */
+/** All inputs that are tried with one operation. */
 export function inputsOf(endpoint: Endpoint, world: World): Input[] {
   const { method, id: operation } = endpoint;
   const path = pathOf(endpoint, world);
@@ -151,4 +179,10 @@ export function inputsOf(endpoint: Endpoint, world: World): Input[] {
       ? files(world).map(([what, type, body]) => ({ ...plain, what, headers: { 'Content-Type': type }, body }))
       : []),
   ];
+}
+
+/** Inputs that fail alike for every call are tried with some calls only. */
+export function isWorthTrying({ operation, what, method }: Input): boolean {
+  const isSame = method === 'GET' ? /query|ranges|cookies|hops/.test(what) : /MiB|fields|million|JSON/.test(what);
+  return !isSame || ['createSegment', 'listSegments', 'importUsers', 'previewSegment'].includes(operation);
 }

@@ -16,8 +16,8 @@ it('a long turn is seen, a wait is not', async () => {
     const [inspector] = await openInspectors(String(line));
     const worked = await turns.longestDuring(async () => inspector?.evaluate(work(400)));
     const waited = await turns.longestDuring(() => new Promise((resolve) => setTimeout(resolve, 100)));
-    expect(worked).toBeGreaterThan(50);
-    expect(waited).toBeLessThan(worked / 4);
+    // No figure is expected: both are scaled by what the machine does at the moment.
+    expect(worked).toBeGreaterThan(4 * waited);
     turns.close();
     inspector?.close();
   } finally {

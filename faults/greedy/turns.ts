@@ -1,15 +1,15 @@
 import { openInspectors } from '../inspector.ts';
 
-/** Looks at the event loops of a service, from within: how long their longest turn was. */
+/** Watches the event loops of a service from within, and reports their longest turn. */
 export interface Turns {
-  /** Processor milliseconds of the longest turn while `work` was under way, as this machine takes them when it is at its best. */
+  /** Processor milliseconds of the longest turn while `work` was under way, scaled to this machine at its best. */
   longestDuring(work: () => Promise<unknown>): Promise<number>;
   close(): void;
 }
 
 /**
- * The time that a thread was on a processor, not the time that passed: a busy neighbour takes the processor away, and that is
- * not the doing of a call. A timer sees each turn end; what it takes for two short turns is within its own millisecond.
+ * Processor time of the thread, not the time that passed, which grows when a busy neighbour takes the processor away. A timer
+ * notices the end of each turn; short turns that it takes for one are within its own millisecond.
  */
 const start = `(() => {
   const used = () => {
@@ -29,7 +29,7 @@ const start = `(() => {
 const reset = '(turns.longest = 0, turns.last = usedMs(), 0)';
 const longest = 'turns.longest';
 /**
- * Work of the kind that calls are made of, the best of five: a processor that is shared, or runs hot, takes longer for it.
+ * Does work like that of calls, and returns the best time of five: a processor that is shared or hot takes longer for it.
  */
 const calibrate = `(() => {
   const text = JSON.stringify(Array.from({ length: 20000 }, (_, i) => ({ slug: 'S' + i, n: [i, i + 1] })));
@@ -44,14 +44,14 @@ const calibrate = `(() => {
 const calibrationsAtStart = 10;
 const settleMs = 30;
 
-/** `output`: what a service has written that was started with `--inspect`. */
+/** `output` is the output of a service that was started with `--inspect`. */
 export async function watchTurns(output: string): Promise<Turns> {
   const inspectors = await openInspectors(output);
   const worst = async (expression: string) =>
     Math.max(...(await Promise.all(inspectors.map((inspector) => inspector.evaluate(expression)))));
   const settle = () => new Promise((resolve) => setTimeout(resolve, settleMs));
   await worst(start);
-  /** The least that the calibration ever took: the machine at its best. */
+  /** The shortest calibration so far: the machine at its best. */
   let bestMs = Number.POSITIVE_INFINITY;
   const calibrated = async () => {
     const milliseconds = (await inspectors[0]?.evaluate(calibrate)) ?? 0;

@@ -1,48 +1,51 @@
-import { call } from '@kohort/testkit/http.ts';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { quantile } from '../report.ts';
-import type { World } from './world.ts';
 
 export interface Witnessed {
   readonly calls: number;
   readonly failed: number;
-  /** Milliseconds that passed, so they include whatever else runs on the machine. */
-  readonly p50: number;
+  /** Elapsed milliseconds, so they include other load on the machine. */
   readonly p99: number;
+  /** The longest that a health check took. */
   readonly healthMost: number;
 }
 
-const everyMs = 10;
+/** What the thread measured: milliseconds of each call. */
+export interface Seen {
+  readonly reads: readonly number[];
+  readonly checks: readonly number[];
+  readonly failed: number;
+}
 
-/** Another caller, with a usual read and a health check in turn, one after the other, for as long as `work` takes. */
-export async function witness({ url, token }: World, work: () => Promise<unknown>): Promise<Witnessed> {
-  const reads: number[] = [];
-  const checks: number[] = [];
-  let failed = 0;
-  let isOver = false;
-  const ask = async (path: string, into: number[]) => {
-    const began = performance.now();
-    const answer = await call(url, 'GET', path, { token }).catch(() => undefined);
-    into.push(performance.now() - began);
-    if (answer?.status !== 200) failed++;
-  };
-  const watching = (async () => {
-    while (!isOver) {
-      await ask('/api/users/1/segments', reads);
-      await ask('/healthz', checks);
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
-  })();
-  try {
-    await work();
-  } finally {
-    isOver = true;
-    await watching;
-  }
+export interface WitnessSettings {
+  /** The URLs of the instances, which are asked in turn. */
+  readonly urls: readonly string[];
+  /** Of another caller than the one that is watched. */
+  readonly token: string;
+}
+
+/** Another caller, who makes an ordinary read and a health check in turn. */
+export interface Witness {
+  beside(work: () => Promise<unknown>): Promise<Witnessed>;
+  close(): Promise<void>;
+}
+
+/** Runs in a thread of its own. Otherwise building and reading large inputs would delay it, and count as the service's delay. */
+export async function callWitness(settings: WitnessSettings): Promise<Witness> {
+  const thread = new Worker(new URL('./witness-thread.ts', import.meta.url), { workerData: settings });
+  await once(thread, 'message');
   return {
-    calls: reads.length,
-    failed,
-    p50: quantile(reads, 0.5),
-    p99: quantile(reads, 0.99),
-    healthMost: Math.max(0, ...checks),
+    async beside(work) {
+      thread.postMessage('begin');
+      try {
+        await work();
+      } finally {
+        thread.postMessage('end');
+      }
+      const [{ reads, checks, failed }] = (await once(thread, 'message')) as [Seen];
+      return { calls: reads.length, failed, p99: quantile(reads, 0.99), healthMost: Math.max(0, ...checks) };
+    },
+    close: async () => void (await thread.terminate()),
   };
 }

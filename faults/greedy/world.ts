@@ -1,34 +1,41 @@
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { call, demand, fieldOf } from '@kohort/testkit/http.ts';
+import { type Fed, type FedSize, makeFed } from './fed.ts';
 
-/** What the inputs are about: as much of everything as a caller can make. */
+/** The data that the inputs refer to: as much of everything as a caller can create. */
 export interface World {
   readonly url: string;
+  /** The URLs of all instances, including that one. */
+  readonly urls: readonly string[];
   readonly token: string;
-  /** Users whose attributes are as large as may be, each in all lists. */
+  /** The key of another caller, who reads. */
+  readonly otherKey: string;
+  /** Users with the largest attributes allowed, each in all lists. */
   readonly users: number;
   readonly lists: readonly string[];
-  /** A user in very many more lists, as an id. */
+  /** The id of a user who is in many more lists. */
   readonly crowded: string;
+  readonly fed: Fed;
 }
 
 export interface WorldSize {
   readonly users: number;
   readonly lists: number;
   readonly dynamic: number;
-  /** Lists of the one user. */
+  /** The lists of that user. */
   readonly crowdedLists: number;
+  readonly fed: FedSize;
 }
 
 const ndjson = { 'Content-Type': 'application/x-ndjson' };
-/** What one call takes. */
+/** The most that one call accepts. */
 const maxEntries = 1_000;
 const externalId = (i: number) => `u${i}`;
 
 /** Nearly 16 KiB, in the shape that makes conditions work hardest: one list of many lists, and one of many numbers. */
 function largeAttributes(i: number): object {
   const usual = { n: i, company: { id: `c${i}` } };
-  // Of many fields, each of its own, every fourth: they are what takes longest to write out.
+  // Every fourth has many distinct fields, which take longest to serialise.
   if (i % 4 === 3)
     return { ...usual, ...Object.fromEntries(Array.from({ length: 1_200 }, (_, k) => [`f${k}`, i + k])) };
   return {
@@ -72,5 +79,9 @@ export async function makeWorld(url: string, token: string, size: WorldSize): Pr
     await demand(url, 'PATCH', `/api/users/ext:${externalId(i)}/segments`, { token, body: { add: lists } });
   }
   const crowded = await makeCrowded(url, token, size.crowdedLists);
-  return { url, token, users: size.users, lists, crowded };
+  const fed = await makeFed(url, token, size.fed, size.users);
+  const otherKey = String(
+    fieldOf(await demand(url, 'POST', '/api/keys', { token, body: { name: 'other', role: 'viewer' } }), 'key'),
+  );
+  return { url, urls: [url], token, otherKey, users: size.users, lists, crowded, fed };
 }

@@ -16,7 +16,7 @@ import { startTraffic } from '../traffic.ts';
 const QUIET = 'Backup and restore by the very commands of docs/operations.md';
 const BUSY = 'Backup under 200 writes/s, restore';
 
-/** One of everything that has a table of its own. */
+/** Creates one of everything that has a table. */
 async function furnish(url: string, token: string): Promise<void> {
   const make = (path: string, body: object) => demand(url, 'POST', path, { body, token });
   await make('/api/segments', { slug: 'half', percentage: 50, tags: ['a', 'b'], description: 'Ünï' });
@@ -35,7 +35,7 @@ async function furnish(url: string, token: string): Promise<void> {
   await demand(url, 'DELETE', '/api/segments/gone', { token });
 }
 
-/** What a restored database has to be good for: a service serves on it, and makes new things without colliding. */
+/** Checks that a service runs on a restored database and creates new rows without collisions. */
 async function useAgain(cluster: Cluster, database: string): Promise<string[]> {
   const service = await startService({ databaseUrl: cluster.urlOf(database) });
   const faults: string[] = [];
@@ -108,7 +108,7 @@ export const backup: Scenario = async ({ random, quick }) => {
     held: dumped >= before && unfolded === 0,
   });
 
-  // Quiet: everything is the same. The queue's own clockwork is stopped with the service.
+  // Without writes everything must be equal. The queue stops with the service.
   await traffic.stop();
   await service.stop();
   const source = await fingerprint(cluster, 'kohort');

@@ -2,7 +2,7 @@ import { say } from '@kohort/testkit/processes.ts';
 import { createRoot, obstacle, tryCommands } from '../bare.ts';
 import { type Row, type Scenario, skipped } from '../report.ts';
 
-// 26 needs libatomic1, which a minimal Debian lacks: who runs it has that.
+// Not 26: it needs libatomic1, which a minimal Debian lacks. Users of 26 have installed that.
 const VERSIONS = ['20.20.2', '22.23.3', '24.21.0'];
 const NAME = 'The two commands of the README on a minimal Debian';
 

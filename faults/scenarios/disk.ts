@@ -9,13 +9,13 @@ import { prepare } from '../stage.ts';
 import { startTraffic, type Traffic } from '../traffic.ts';
 import { rowOf, tryCause } from '../trial.ts';
 
-const BLOCK = Buffer.alloc(1024 * 1024, 1);
+const mebibyte = Buffer.alloc(1024 * 1024, 1);
 
-/** Writes until nothing fits any more, not even a small piece. */
+/** Fills the disk until not even a small piece fits. */
 async function fill(file: string): Promise<void> {
   const handle = await open(file, 'a');
   try {
-    for (let piece = BLOCK; piece.length >= 1024; ) {
+    for (let piece = mebibyte; piece.length >= 1024; ) {
       try {
         await handle.write(piece);
       } catch (error) {
@@ -70,7 +70,7 @@ async function fullDisk(what: 'data' | 'wal', name: string, random: () => number
       clearInterval(again);
       await sleep(300);
       await rm(filler);
-      // Without room for its log PostgreSQL ends itself; whoever supervises it starts it again.
+      // PostgreSQL shuts down when there is no room for its log; its supervisor restarts it.
       if (!(await cluster.isRunning())) await cluster.start();
     },
   };

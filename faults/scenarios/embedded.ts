@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '@kohort/testkit/cluster.ts';
+import { connected } from '@kohort/testkit/nodes.ts';
 import { atEnd, childrenOf, signalPid } from '@kohort/testkit/processes.ts';
-import pg from 'pg';
 import type { Row, Scenario } from '../report.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
@@ -21,19 +21,12 @@ function connectedTo(folder: string): Pick<Cluster, 'connected'> {
     async connected(work) {
       const { port } = await postmasterOf(folder);
       const password = (await readFile(join(folder, 'postgres/kohort-password'), 'utf8')).trim();
-      const client = new pg.Client({ connectionString: `postgres://kohort:${password}@127.0.0.1:${port}/kohort` });
-      client.on('error', () => undefined);
-      await client.connect();
-      try {
-        return await work(client);
-      } finally {
-        await client.end().catch(() => undefined);
-      }
+      return connected(`postgres://kohort:${password}@127.0.0.1:${port}/kohort`, work);
     },
   };
 }
 
-/** Evaluation mode: nobody but the service looks after its PostgreSQL; and its documented backup is a copy of the folder. */
+/** Evaluation mode: the service supervises its own PostgreSQL, and the documented backup is a copy of the folder. */
 export const embedded: Scenario = async ({ quick, random }) => {
   const folder = await mkdtemp(join(tmpdir(), 'kohort-faults-data-'));
   atEnd(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -73,7 +66,7 @@ export const embedded: Scenario = async ({ quick, random }) => {
   return rows;
 };
 
-/** As `cp -a` would have it: the files belong to whom they belonged. */
+/** Like `cp -a`, which keeps the owners of files. */
 async function giveToOwner(from: string, to: string): Promise<void> {
   if (process.getuid?.() !== 0) return;
   for (const name of ['', ...(await readdir(from, { recursive: true }))]) {

@@ -8,21 +8,21 @@ import { prepare } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 import { type Cause, rowOf, type Scene, type Trial, tryCause } from '../trial.ts';
 
-const RATE = 200;
-const HIT_WITHIN = 10_000;
+const writesPerS = 200;
+const hitWithinMs = 10_000;
 
 interface KillScene extends Scene {
   readonly cluster: Cluster;
 }
 
-/** Asks again until `find` has met a backend that is at work on a write; strikes that hit nobody at work prove nothing. */
+/** Repeats until `find` has met a backend that is executing a write: killing an idle backend proves nothing. */
 async function untilHit(
   { cluster }: Scene,
   find: (client: pg.Client, atWork: string) => Promise<boolean>,
 ): Promise<void> {
   await cluster.connected(async (client) => {
-    for (const began = performance.now(); performance.now() - began < HIT_WITHIN; await sleep(1)) {
-      // One that writes has a number for its transaction.
+    for (const began = performance.now(); performance.now() - began < hitWithinMs; await sleep(1)) {
+      // Only a backend that writes has a transaction id.
       if (await find(client, `application_name = 'kohort' AND state = 'active' AND backend_xid IS NOT NULL`)) return;
     }
     throw new Error('no backend was met at work');
@@ -43,7 +43,7 @@ export function causesOf(scene: KillScene) {
     service: {
       name: `SIGKILL of the service (a start takes ${seconds(service.startTook)} here)`,
       restarts: 1,
-      // A start is all there is to it; where others use the machine as well, it takes as long as it takes.
+      // The recovery is nothing but a start, so its limit grows with the time that a start takes on this machine.
       recovered: Math.max(5_000, 2 * service.startTook),
       async strike() {
         if (!service.signal('SIGKILL')) throw new Error('the service was not there to be killed');
@@ -100,8 +100,8 @@ const QUICK: readonly [Kind, number][] = [
   ['frozen', 1],
 ];
 
-/** All that the causes of a scenario need: a cluster, a service on it, and 200 writes a second. */
-export async function setScene(random: () => number, rate = RATE): Promise<KillScene> {
+/** What the causes of a scenario need: a cluster, a service on it, and 200 writes a second. */
+export async function setScene(random: () => number, rate = writesPerS): Promise<KillScene> {
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url });
   const { ledger, token } = await prepare(cluster, service.url, { users: 400, random });
@@ -119,7 +119,7 @@ export const kill: Scenario = async ({ quick, random }) => {
   const scene = await setScene(random);
   const causes = causesOf(scene);
   const plan = (quick ? QUICK : FULL).flatMap(([kind, times]) => Array<Kind>(times).fill(kind));
-  // Shuffled, so that no kill always follows the same other.
+  // Shuffled, so that a kill does not always follow the same one.
   for (let i = plan.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     const [a, b] = [plan[i], plan[j]];

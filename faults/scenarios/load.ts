@@ -9,21 +9,21 @@ import { startService } from '../service.ts';
 import { type Dawdler, sendCrowd } from '../slow.ts';
 import { prepare } from '../stage.ts';
 
-const CROWD = 200;
-const MAX_ROUNDS = 3;
-const STEPS = [64, 128, 256, 512];
-const QUICK_STEPS = [128, 512];
-/** Connections of those who offer more than that: more than are let in at once. */
-const SOCKETS = 5_000;
-/** More than there are calls at once, so that writers seldom meet. */
-const USERS = 20_000;
-/** A p99 below this is as good as any; on a shared machine the double of a few milliseconds is noise. */
-const FLOOR = 25;
+const crowdConnections = 200;
+const maxRounds = 3;
+const connectionSteps = [64, 128, 256, 512];
+const quickConnectionSteps = [128, 512];
+/** The connections of the overload: more than are admitted at once. */
+const overloadConnections = 5_000;
+/** More users than concurrent calls, so that writers seldom meet. */
+const userCount = 20_000;
+/** A p99 below this is good enough: on a shared machine, twice a few milliseconds is noise. */
+const goodP99Ms = 25;
 
 interface Served {
   /** Milliseconds, of those that were answered. */
   readonly p99: number;
-  /** Answered anything but 200, or not at all. */
+  /** Calls with another answer than 200, or with none. */
   readonly refused: number;
 }
 
@@ -54,18 +54,18 @@ async function serve(place: Place, rate: number, seconds: number): Promise<Serve
   return { p99: quantile(times, 0.99), refused };
 }
 
-/** With and without the crowd in turns, so that a machine that others use too treats both alike. */
+/** Measures with and without the crowd in turns, so that other load on the machine affects both alike. */
 async function withCrowd(name: string, place: Place, dawdler: Dawdler): Promise<Row> {
   const [seconds, rate] = [4, 100];
   const calm: number[] = [];
   const crowded: number[] = [];
   let ended = 0;
   let refused = 0;
-  const isGood = () => quantile(crowded, 0.5) <= Math.max(2 * quantile(calm, 0.5), FLOOR);
-  // A machine that others use as well gets another chance.
-  for (let round = 0; round === 0 || (!isGood() && round < MAX_ROUNDS); round++) {
+  const isGood = () => quantile(crowded, 0.5) <= Math.max(2 * quantile(calm, 0.5), goodP99Ms);
+  // Other load on the machine may be the reason, so there is a second chance.
+  for (let round = 0; round === 0 || (!isGood() && round < maxRounds); round++) {
     calm.push((await serve(place, rate, seconds)).p99);
-    const crowd = sendCrowd(place.service.port, CROWD, dawdler);
+    const crowd = sendCrowd(place.service.port, crowdConnections, dawdler);
     await sleep(dawdler.settled ?? 500);
     const beside = await serve(place, rate, seconds);
     crowded.push(beside.p99);
@@ -76,16 +76,16 @@ async function withCrowd(name: string, place: Place, dawdler: Dawdler): Promise<
   }
   const [before, during] = [quantile(calm, 0.5), quantile(crowded, 0.5)];
   return {
-    scenario: `${CROWD} ${name}`,
+    scenario: `${crowdConnections} ${name}`,
     times: calm.length,
-    promised: `p99 of the others within 2 × (or ${FLOOR} ms), none of them refused`,
+    promised: `p99 of the others within 2 × (or ${goodP99Ms} ms), none of them refused`,
     seen: `p99 ${before.toFixed(1)} ms alone, ${during.toFixed(1)} ms beside them (${(during / before).toFixed(1)} ×), ${refused} of them refused; ${ended} of the slow were sent away`,
     held: isGood() && refused === 0,
   };
 }
 
 async function reportLink(cluster: Cluster, place: Place): Promise<string> {
-  // Long enough that it does not fit into the buffers of the sockets.
+  // Too long for the buffers of the sockets.
   await cluster.connected((client) =>
     client.query(`
       INSERT INTO history (user_id, segment_id, op, mode, at, actor)
@@ -130,11 +130,11 @@ async function slow(cluster: Cluster, place: Place): Promise<Row[]> {
 interface Overload {
   /** Of the capacity. */
   readonly times: number;
-  /** Share of the capacity that has to be answered, and that should be. */
+  /** The share of the capacity that must be answered, and the share that should be. */
   readonly least: number;
   readonly aim: number;
   readonly seconds: number;
-  /** Callers at once by which the capacity is looked for. */
+  /** The numbers of concurrent callers that are tried to find the capacity. */
   readonly steps: readonly number[];
 }
 
@@ -147,11 +147,16 @@ async function overload(place: Place, kind: Kind, { times, least, aim, seconds, 
   const watch = setInterval(async () => {
     most = Math.max(most, (await residentBytes(service.pid())) ?? 0);
   }, 500);
-  const over = await flood(place, kind, { sockets: SOCKETS, warmUp: 3, seconds, rate: times * capacity.rate });
+  const over = await flood(place, kind, {
+    sockets: overloadConnections,
+    warmUp: 3,
+    seconds,
+    rate: times * capacity.rate,
+  });
   clearInterval(watch);
   await sleep(2_000);
   const after = await serve(place, 50, 2);
-  // Others use the machine as well: what it could do is taken from before and after.
+  // The machine may have other load, so the capacity is measured before and after.
   const rateAfter = await rateOf(place, kind, capacity.callers);
   before = Math.round(before / 2 ** 20);
   most = Math.round(most / 2 ** 20);
@@ -167,7 +172,7 @@ async function overload(place: Place, kind: Kind, { times, least, aim, seconds, 
     ...(after.p99 > 250 || after.refused > 0 ? ['SLOW AFTERWARDS'] : []),
   ];
   return {
-    scenario: `${times} times the capacity offered for ${seconds} s over ${SOCKETS} connections, ${kind.name}`,
+    scenario: `${times} times the capacity offered for ${seconds} s over ${overloadConnections} connections, ${kind.name}`,
     times: over.offered,
     promised: `${least * 100} % of the capacity answered (${aim * 100} % is the aim), the rest refused with 503 and Retry-After, memory bounded, calm 2 s later`,
     seen: [
@@ -185,22 +190,22 @@ async function overload(place: Place, kind: Kind, { times, least, aim, seconds, 
 export const load: Scenario = async ({ quick, random }) => {
   const cluster = await createCluster();
   const service = await startService({ databaseUrl: cluster.url });
-  const { ledger, token } = await prepare(cluster, service.url, { users: USERS, random });
-  const place: Place = { service, token, users: [2, USERS] };
+  const { ledger, token } = await prepare(cluster, service.url, { users: userCount, random });
+  const place: Place = { service, token, users: [2, userCount] };
   const rows = await slow(cluster, place);
   await service.stop();
-  // A fresh one, so that its memory is its own.
+  // A fresh process, so that its memory does not include what came before.
   const fresh = await startService({ databaseUrl: cluster.url });
   const kinds: readonly Kind[] = [{ name: 'reads' }, { name: 'writes', slugs: ledger.slugs }];
   for (const kind of kinds) {
-    // With 4,000 calls under way at once each of them costs more; so many connections are kept, and the flood takes its share
+    // Each of 4,000 concurrent calls costs more, since so many connections are kept, and the flood itself takes its share
     // of the same processors.
     const asked = {
       times: 5,
       least: 0.5,
       aim: 0.8,
       seconds: quick ? 5 : 30,
-      steps: quick ? QUICK_STEPS : STEPS,
+      steps: quick ? quickConnectionSteps : connectionSteps,
     };
     rows.push(await overload({ ...place, service: fresh }, kind, asked));
   }

@@ -5,10 +5,10 @@ import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 
-/** The same as a kill of PostgreSQL, but PostgreSQL was told to acknowledge before it has written: a harness that sees no loss now is blind. */
+/** A kill of PostgreSQL, configured to acknowledge before it has written: a harness that sees no loss here is blind. */
 export const loss: Scenario = async ({ random }) => {
   const cluster = await createCluster({
-    // Long pauses of the one process that writes the log behind the commits.
+    // Long pauses of the process that writes the log after commits.
     settings: {
       synchronous_commit: 'off',
       wal_writer_delay: '10s',

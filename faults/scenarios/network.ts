@@ -9,17 +9,17 @@ import { startTraffic } from '../traffic.ts';
 import { type Cause, rowOf, tryCause } from '../trial.ts';
 
 const COMMIT = 'COMMIT\0';
-const HIT_WITHIN = 10_000;
-const DEAF = 3;
+const hitWithinMs = 10_000;
+const deafConnections = 3;
 
 interface During {
   readonly proxy: CuttableProxy;
   readonly rules: () => Rules;
-  /** What the rule is to raise. */
+  /** The counter that the rule raises. */
   readonly hits: () => number;
 }
 
-/** At least so long, and until something was hit: a rule that met no connection has tried nothing. */
+/** Lasts at least this long, and until a connection was hit: otherwise the rule has tested nothing. */
 function during(name: string, milliseconds: number, { proxy, rules, hits }: During): Cause {
   return {
     name,
@@ -28,7 +28,7 @@ function during(name: string, milliseconds: number, { proxy, rules, hits }: Duri
       const began = performance.now();
       proxy.rule(rules());
       await sleep(milliseconds);
-      while (hits() === before && performance.now() - began < milliseconds + HIT_WITHIN) await sleep(50);
+      while (hits() === before && performance.now() - began < milliseconds + hitWithinMs) await sleep(50);
       proxy.heal();
       if (hits() === before) throw new Error(`${name}: no connection was hit`);
     },
@@ -61,14 +61,15 @@ export function networkCauses(proxy: CuttableProxy, random: () => number) {
   } satisfies Record<string, Cause>;
 }
 
-/** A few connections go deaf while the others, the probe's among them, are fine: nobody can tell but by waiting. */
+/** A few connections hang while the others, including the probe's, work: only a timeout can detect that. */
 function deaf(proxy: CuttableProxy): Cause {
   return {
-    name: `Network: ${DEAF} of the pool’s connections deaf, the others fine`,
+    name: `Network: ${deafConnections} of the pool’s connections deaf, the others fine`,
     async strike() {
-      const hit = proxy.silence(DEAF, 'kohort');
+      const hit = proxy.silence(deafConnections, 'kohort');
       await sleep(13_000);
-      if (hit() < DEAF) throw new Error(`only ${hit()} of ${DEAF} connections were used, and went deaf`);
+      if (hit() < deafConnections)
+        throw new Error(`only ${hit()} of ${deafConnections} connections were used, and went deaf`);
     },
   };
 }

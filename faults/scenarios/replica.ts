@@ -21,7 +21,7 @@ interface Stage {
 
 const eventual = { consistency: 'eventual' };
 
-/** Writes, and asks at once in each way that a replica may answer, until told to stop. */
+/** Writes, and at once reads in each way that a replica may answer, until it is stopped. */
 async function writeAndRead({ url, token, user }: Stage, isOver: () => boolean): Promise<Seen> {
   const seen: Seen = { reads: 0, stale: 0, failures: [], slowestMs: 0 };
   const read = async (path: string, headers: Record<string, string>, expected: string) => {

@@ -6,10 +6,10 @@ import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
 import { startTraffic } from '../traffic.ts';
 
-/** How long a client leaves an instance alone that refused it. */
-const AVOID = 100;
+/** How long a client avoids an instance that refused it. */
+const avoidMs = 100;
 
-/** Two instances are replaced in turn while clients, who know both, go on. */
+/** Two instances are replaced in turn while clients, which know both, keep calling. */
 export const rolling: Scenario = async ({ quick, random }) => {
   const [rate, rounds] = quick ? [200, 1] : [500, 2];
   const cluster = await createCluster();
@@ -17,7 +17,7 @@ export const rolling: Scenario = async ({ quick, random }) => {
     await startService({ databaseUrl: cluster.url }),
     await startService({ databaseUrl: cluster.url }),
   ] as const;
-  // These clients send again what met the end of a kept connection; to do so with what is not idempotent takes a key.
+  // These clients repeat calls that met the end of a kept connection. Calls that are not idempotent need a key for that.
   const { ledger, token } = await prepare(cluster, instances[0].url, { users: 600, random, keyed: 1 });
   const avoided = new Map<number, number>();
   let turn = 0;
@@ -27,7 +27,7 @@ export const rolling: Scenario = async ({ quick, random }) => {
     const other = instances[turn % 2] ?? instances[1];
     return (avoided.get(first.port) ?? 0) > now ? other.port : first.port;
   };
-  const onFailure = (failed: number) => void avoided.set(failed, performance.now() + AVOID);
+  const onFailure = (failed: number) => void avoided.set(failed, performance.now() + avoidMs);
   const traffic = startTraffic({ ledger, port, token: () => token, rate, reads: 0.5, onFailure, retryKept: true });
   await sleep(1_000);
   const codes = [];

@@ -7,9 +7,10 @@ import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { createCaller } from '../http.ts';
 import { openInspectors } from '../inspector.ts';
 import { quantile, type Row, type Scenario } from '../report.ts';
+import type { Seen } from '../seen.ts';
 import { startService } from '../service.ts';
 import { prepare, verifyWhenSettled } from '../stage.ts';
-import { type Seen, startTraffic } from '../traffic.ts';
+import { startTraffic } from '../traffic.ts';
 
 interface Sample {
   readonly heap: number;
@@ -18,15 +19,15 @@ interface Sample {
   readonly connections: number;
 }
 
-const MEBIBYTE = 2 ** 20;
+const mebibyteBytes = 2 ** 20;
 
-/** The middle of the first third against that of the last: what creeps shows, what only wobbles does not. */
+/** Compares the median of the first third with that of the last: it shows creeping growth and ignores fluctuation. */
 function growthOf(values: readonly number[]): { first: number; last: number } {
   const third = Math.max(1, Math.floor(values.length / 3));
   return { first: quantile(values.slice(0, third), 0.5), last: quantile(values.slice(-third), 0.5) };
 }
 
-/** The rest of what there is: lists, counts, errors, reports, sign-ins, definitions that come and go. */
+/** The other calls: lists, counts, errors, reports, sign-ins, definitions that come and go. */
 function restOf(i: number): Ask[] {
   const slug = `soak-${i}`;
   return [
@@ -57,8 +58,8 @@ interface Soaked {
 }
 
 function rowOf({ length, samples, seen, verdict: { lost, wrong, unfolded }, calls }: Soaked): Row {
-  const heap = growthOf(samples.map((one) => one.heap / MEBIBYTE));
-  const resident = growthOf(samples.map((one) => one.resident / MEBIBYTE));
+  const heap = growthOf(samples.map((one) => one.heap / mebibyteBytes));
+  const resident = growthOf(samples.map((one) => one.resident / mebibyteBytes));
   const handles = growthOf(samples.map((one) => one.handles));
   const connections = Math.max(...samples.map((one) => one.connections));
   const faults = [
@@ -83,7 +84,7 @@ function rowOf({ length, samples, seen, verdict: { lost, wrong, unfolded }, call
   };
 }
 
-/** Everything at once for minutes on end: nothing may creep. */
+/** Runs everything at once for minutes; nothing may grow. */
 export const soak: Scenario = async ({ random, minutes, quick }) => {
   const length = (quick ? Math.min(minutes, 1) : minutes) * 60_000;
   const cluster = await createCluster();
@@ -128,13 +129,13 @@ export const soak: Scenario = async ({ random, minutes, quick }) => {
 
   const samples: Sample[] = [];
   const began = performance.now();
-  // What is remembered on purpose fills up first.
+  // Caches fill up first.
   await sleep(length / 5);
   while (performance.now() - began < length) {
     samples.push(await sample());
     const last = samples.at(-1);
     say(
-      `  heap ${Math.round((last?.heap ?? 0) / MEBIBYTE)} MiB, ${last?.handles} handles, ${last?.connections} connections`,
+      `  heap ${Math.round((last?.heap ?? 0) / mebibyteBytes)} MiB, ${last?.handles} handles, ${last?.connections} connections`,
     );
     await sleep(length / 30);
   }

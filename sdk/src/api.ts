@@ -52,17 +52,17 @@ export type ProblemCode =
   | 'overloaded'
   | 'outcome_unknown';
 
-/** Someone who signs in. Its id is the id of its user. */
+/** The sign-in of a user, and its role. Its id is the id of the user. */
 export interface Account {
-  /** Our id of a user. */
+  /** The id of a user. */
   id: number;
   username: string;
   name: string | null;
-  /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+  /** The permissions of the account. Each role includes the ones before it: member, viewer, editor, admin. */
   role: 'member' | 'viewer' | 'editor' | 'admin';
-  /** Whether it is kept from signing in. */
+  /** Whether it is barred from signing in. */
   disabled: boolean;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
 }
 
@@ -74,7 +74,7 @@ export interface AccountPage {
 
 export interface Attributes {
   attributes: {
-    /** As conditions ask for it: a name, or a dotted path. */
+    /** As used in conditions: a name, or a dotted path. */
     name: string;
     /** How many of the sampled users have a value of each type, by the names of `$type`. */
     types: Record<string, number>;
@@ -82,17 +82,17 @@ export interface Attributes {
     /** How many of the sampled users have it. */
     users: number;
   }[];
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   sampled_at: string;
-  /** How many users the sample holds. */
+  /** The number of users in the sample. */
   sampled_users: number;
-  /** Whether the sample holds every user. */
+  /** Whether the sample contains every user. */
   is_complete: boolean;
 }
 
-/** `before` and `after` come with the type `segment` alone. */
+/** `before` and `after` are only in changes of the type `segment`. */
 export interface Change {
-  /** The same each time that the change is told. */
+  /** The same each time that the change is delivered. */
   id: string;
   /** When it happened. */
   at: string;
@@ -100,7 +100,7 @@ export interface Change {
   type: 'entered' | 'left' | 'segment';
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
-  /** Our id of a user. */
+  /** The id of a user. */
   user_id: number | null;
   /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
   external_id: string | null;
@@ -124,7 +124,7 @@ export interface Change {
 }
 
 export interface ChangePreview {
-  /** How many users it would cover then. */
+  /** How many users it would cover after the change. */
   count: number;
   /** How many users there are. */
   total: number;
@@ -132,9 +132,9 @@ export interface ChangePreview {
   leaving: number;
   sample_entering: User[];
   sample_leaving: User[];
-  /** What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has. */
+  /** Valid input that looks like a mistake: an attribute, or a type of it, that no user has. */
   warnings: {
-    /** Where in the body, as a JSON pointer. */
+    /** The place in the body, as a JSON pointer. */
     path: string;
     message: string;
   }[];
@@ -142,11 +142,11 @@ export interface ChangePreview {
 
 export interface Changes {
   changes: Change[];
-  /** A place among the changes. Opaque; changes after it are those that are not known yet. */
+  /** An opaque position in the feed; the changes after it are those not read yet. */
   cursor: string;
 }
 
-/** The definition of a segment on one side of a change. */
+/** The definition of a segment before or after a change. */
 export interface Definition {
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
@@ -157,44 +157,44 @@ export interface Definition {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
-  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
   bucket_by: string | null;
   ramp: Ramp | null;
   layer: LayerRange | null;
-  /** Nobody is in before, whatever else says so. */
+  /** The segment has no members before this time, regardless of overrides and rule. */
   active_from: string | null;
-  /** Nobody is in from then on, whatever else says so. */
+  /** The segment has no members from this time on, regardless of overrides and rule. */
   active_until: string | null;
 }
 
-/** A message to a webhook, with what came of it. */
+/** A message to a webhook, with its outcome. */
 export interface Delivery {
-  /** Our id of the delivery. */
+  /** The id of the delivery. */
   id: number;
   /** The header `webhook-id`: the same for each attempt, and for each replay of the message. */
   message_id: string;
-  /** What the message is. */
+  /** The kind of message. */
   type: 'changes' | 'resync' | 'test';
   /** The delivery whose message is sent again. */
   replay_of: number | null;
-  /** `pending` until it was answered with a status of 200 to 299. Tests and replays are sent once. */
+  /** `pending` until the receiver responds with a status from 200 to 299. Tests and replays are sent once. */
   state: 'pending' | 'succeeded' | 'failed';
-  /** How many changes the message has. */
+  /** The number of changes in the message. */
   changes: number;
   attempts: number;
-  /** Of the last answer; null when there was none. */
+  /** The status of the last response; null if there was none. */
   status: number | null;
   /** Why the last attempt failed. */
   error: string | null;
-  /** The beginning of the last answer, up to 1 KiB. */
+  /** The beginning of the last response, up to 1 KiB. */
   response: string | null;
-  /** How long the last attempt took. */
+  /** The duration of the last attempt. */
   duration_ms: number | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   attempted_at: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   finished_at: string | null;
 }
 
@@ -212,33 +212,33 @@ export interface Done {
 export interface Explanation {
   /** Whether the user is in. */
   member: boolean;
-  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  /** The deciding part: an override (`include`, `exclude`), or the definition of the segment. */
   source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
-  /** Where the user falls; in when below the percentage. See [percentages](docs/percentage.md). */
+  /** The bucket of the user, who is in if it is below the percentage. See [percentages](docs/percentage.md). */
   bucket: number | null;
-  /** As it is now, where there is a percentage or a ramp. */
+  /** The current value, if there is a percentage or a ramp. */
   percentage: number | null;
-  /** Whether the condition is met; null where there is none. */
+  /** Whether the condition matches; null if there is none. */
   matched: boolean | null;
 }
 
-/** Some segments that are followed. */
+/** A subscription to the members of some segments. */
 export interface Feed {
-  /** Our id of the feed. */
+  /** The id of the feed. */
   id: number;
   /** For people to read. */
   name: string;
-  /** In order of their slugs; null for a feed by tags. */
+  /** Sorted by slug; null for a feed by tags. */
   segments: string[] | null;
-  /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+  /** Instead of `segments`: follows every segment for as long as it carries one of these. */
   tags: string[] | null;
-  /** Which changes are told: of members, of definitions. Default all. */
+  /** The kinds of changes in the feed: of members, of definitions. Default all. */
   types: ('entered' | 'left' | 'segment')[];
-  /** `preparing` until it is known who is in the segments that nobody followed before. */
+  /** `preparing` until the members of segments that no feed followed before are known. */
   state: 'preparing' | 'ready';
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
   /** `user:<id>` or `key:<id>`. */
   created_by: string;
@@ -263,11 +263,11 @@ export interface FlagEvaluation {
   metadata: Record<string, never>;
 }
 
-/** Whom an evaluation is about. */
+/** The subject of an evaluation. */
 export interface FlagEvaluationRequest {
-  /** For server credentials its other members stand over the stored attributes for this one evaluation; at most 16 KiB of them. */
+  /** For server credentials its other members override the stored attributes in this evaluation; at most 16 KiB. */
   context?: {
-    /** The external id of the user; never an id of ours. */
+    /** The external id of the user, never the numeric id. */
     targetingKey?: string | null;
   };
 }
@@ -284,118 +284,118 @@ export interface FlagEventStream {
   endpoint: {
     /** That of `PUBLIC_URL`; absent where it is not set. */
     origin?: string;
-    /** Stays the same for an hour, and needs no header. */
+    /** Stays the same for an hour; needs no header. */
     requestUri: string;
   };
-  /** Seconds after which an idle page may let go of the stream. */
+  /** Seconds after which an idle page may close the stream. */
   inactivityDelaySec: number;
 }
 
-/** What takes longer than a call: an import, its undo, a large question. */
+/** Work that takes longer than a call: an import, its undo, a large question. */
 export interface Job {
   id: string;
-  /** segment_import, user_import, one of them with _undo, or question; others may come. */
+  /** segment_import, user_import, one of them with _undo, or question; more may be added. */
   kind: string;
   state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-  /** The segment that it is about, under its slug of today or its last one; null where it is not about one. */
+  /** The segment that it concerns, by its current or last slug; null if there is none. */
   segment: string | null;
   /** Whether it only counts what would change. */
   dry_run: boolean;
-  /** Who began it: `user:<id>`, `key:<id>` or `anonymous`. */
+  /** The caller who started it: `user:<id>`, `key:<id>` or `anonymous`. */
   actor: string;
-  /** Rows of data received. */
+  /** Rows of data received. For a question, the id of the last user, once it is known. */
   rows: number;
-  /** Rows applied so far; visible to readers when all are. */
+  /** Rows applied so far; readers see them once all are applied. For a question, the id of the last user it has looked at. */
   processed: number;
-  /** Who were out and are in. */
+  /** Users who were out and are in. */
   added: number;
-  /** Who got another expiry, name or attributes. */
+  /** Users who got another expiry, name or attributes. */
   updated: number;
-  /** Who were in and are out. */
+  /** Users who were in and are out. */
   removed: number;
-  /** Who were already as the file says. */
+  /** Users who already were as in the file. */
   unchanged: number;
   /** Rows about users who do not exist. */
   skipped: number;
-  /** Who were put in until a time that has passed. */
+  /** Users whose expiry passed before the file was applied. */
   lapsed: number;
-  /** Whom an undo left alone, since they were changed after the import. */
+  /** Users that an undo skipped, since they were changed after the import. */
   kept: number;
   errors: {
-    /** In the file, from 1; null where it is no line that is wrong. */
+    /** The line of the file, from 1; null if the error does not concern one line. */
     line: number | null;
     message: string;
-    /** Of a row that did not fail the job; absent for an error. */
+    /** For a row that did not fail the job; absent for an error. */
     level?: 'warning';
   }[];
-  /** Of a question that is done: the answer its call would have had. */
+  /** For a finished question: the answer that the call would have had. */
   result?: unknown;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   finished_at: string | null;
 }
 
 export interface JobAccepted {
-  /** Its id: `GET /api/jobs/{id}` says how far it is. */
+  /** Its id: `GET /api/jobs/{id}` reports its progress. */
   job: string;
 }
 
-/** A job as the list shows it: without `errors` and `result`. */
+/** A job in lists, without `errors` and `result`. */
 export interface JobEntry {
   id: string;
-  /** segment_import, user_import, one of them with _undo, or question; others may come. */
+  /** segment_import, user_import, one of them with _undo, or question; more may be added. */
   kind: string;
   state: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-  /** The segment that it is about, under its slug of today or its last one; null where it is not about one. */
+  /** The segment that it concerns, by its current or last slug; null if there is none. */
   segment: string | null;
   /** Whether it only counts what would change. */
   dry_run: boolean;
-  /** Who began it: `user:<id>`, `key:<id>` or `anonymous`. */
+  /** The caller who started it: `user:<id>`, `key:<id>` or `anonymous`. */
   actor: string;
-  /** Rows of data received. */
+  /** Rows of data received. For a question, the id of the last user, once it is known. */
   rows: number;
-  /** Rows applied so far; visible to readers when all are. */
+  /** Rows applied so far; readers see them once all are applied. For a question, the id of the last user it has looked at. */
   processed: number;
-  /** Who were out and are in. */
+  /** Users who were out and are in. */
   added: number;
-  /** Who got another expiry, name or attributes. */
+  /** Users who got another expiry, name or attributes. */
   updated: number;
-  /** Who were in and are out. */
+  /** Users who were in and are out. */
   removed: number;
-  /** Who were already as the file says. */
+  /** Users who already were as in the file. */
   unchanged: number;
   /** Rows about users who do not exist. */
   skipped: number;
-  /** Who were put in until a time that has passed. */
+  /** Users whose expiry passed before the file was applied. */
   lapsed: number;
-  /** Whom an undo left alone, since they were changed after the import. */
+  /** Users that an undo skipped, since they were changed after the import. */
   kept: number;
   /** Why it failed: the first of its `errors`. */
   error: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   finished_at: string | null;
 }
 
 /** A credential for programs. */
 export interface Key {
-  /** Our id of the key. */
+  /** The id of the key. */
   id: number;
   /** For people to read. */
   name: string;
-  /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+  /** The permissions of the key. `browser` can only evaluate flags over OFREP. */
   role: 'viewer' | 'editor' | 'browser';
-  /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+  /** The key sees and changes only segments that carry one of these. Required for a browser key. */
   tags: string[] | null;
-  /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+  /** For a browser key: the only origins it is accepted from, such as `https://shop.example`. */
   origins: string[] | null;
   /** Who created the key, as `user:1`; null for keys of older releases. */
   created_by: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
 }
 
@@ -405,12 +405,12 @@ export interface KeyPage {
   next_cursor: string | null;
 }
 
-/** Divides the users by a salt of its own: the segments of a layer take ranges that never overlap. */
+/** Divides users by its own salt: the segments of a layer have ranges that never overlap. */
 export interface Layer {
   id: number;
   /** Unique among live layers; never changes. */
   slug: string;
-  /** The segments that take a range of it, in the order of their ranges. */
+  /** The segments that have a range of it, in the order of their ranges. */
   segments: {
     /** The name of a segment: case-sensitive, unique among those that are not deleted. */
     slug: string;
@@ -425,36 +425,36 @@ export interface LayerPage {
   next_cursor: string | null;
 }
 
-/** A range of the buckets of a layer, in place of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md). */
+/** A range of the buckets of a layer, instead of `percentage` and `ramp`. Ranges of one layer never overlap. See [percentages](docs/percentage.md). */
 export interface LayerRange {
   /** The layer. */
   slug: string;
   /** The first bucket; at most three decimals. */
   from: number;
-  /** The first bucket beyond; above `from`. */
+  /** The first bucket after the range; above `from`. */
   to: number;
 }
 
 export interface Me {
-  /** Our id of a user. */
+  /** The id of a user. */
   id: number;
   username: string;
   name: string | null;
-  /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+  /** The permissions of the account. Each role includes the ones before it: member, viewer, editor, admin. */
   role: 'member' | 'viewer' | 'editor' | 'admin';
 }
 
 /** A user who is in a segment. `since` is null where the definition let them in. */
 export interface Member {
-  /** Our id of a user. */
+  /** The id of a user. */
   id: number;
   external_id: string | null;
   name: string | null;
-  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  /** The deciding part: an override (`include`, `exclude`), or the definition of the segment. */
   source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   since: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
 }
 
@@ -468,82 +468,82 @@ export interface MemberPage {
 export interface Membership {
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
-  /** What decided: an override (`include`, `exclude`), or the definition of the segment. */
+  /** The deciding part: an override (`include`, `exclude`), or the definition of the segment. */
   source: 'include' | 'exclude' | 'percentage' | 'condition' | 'percentage+condition' | 'none';
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   since: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
 }
 
 export interface NewFeed {
-  /** Our id of the feed. */
+  /** The id of the feed. */
   id: number;
-  /** A place among the changes. Opaque; changes after it are those that are not known yet. */
+  /** An opaque position in the feed; the changes after it are those not read yet. */
   cursor: string;
 }
 
 export interface NewKey {
-  /** Our id of the key. */
+  /** The id of the key. */
   id: number;
   /** For people to read. */
   name: string;
-  /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+  /** The permissions of the key. `browser` can only evaluate flags over OFREP. */
   role: 'viewer' | 'editor' | 'browser';
-  /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+  /** The key sees and changes only segments that carry one of these. Required for a browser key. */
   tags: string[] | null;
-  /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+  /** For a browser key: the only origins it is accepted from, such as `https://shop.example`. */
   origins: string[] | null;
   /** Who created the key, as `user:1`; null for keys of older releases. */
   created_by: string | null;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
-  /** The secret: shown this once, stored hashed. */
+  /** The secret, shown only once and stored hashed. */
   key: string;
 }
 
 export interface NewSecret {
-  /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+  /** Signs the messages, in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
   secret: string;
-  /** Until then messages are also signed with the secret before the last rotation. */
+  /** Until then messages are also signed with the previous secret. */
   previous_secret_until: string | null;
 }
 
 export interface NewWebhook {
-  /** Our id of the webhook. */
+  /** The id of the webhook. */
   id: number;
-  /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+  /** The URL that messages are posted to. It must resolve to public addresses, or to networks in `WEBHOOK_ALLOW`. */
   url: string;
-  /** The id of the feed whose changes it gets. */
+  /** The id of the feed whose changes it sends. */
   feed: number;
-  /** False: nothing is sent but tests and replays. */
+  /** If false, only tests and replays are sent. */
   enabled: boolean;
-  /** `paused` by a call. `gone`: the receiver answered 410. `failing`: for three days. */
+  /** `paused`: by a call. `gone`: the receiver answered 410. `failing`: it failed for three days. */
   disabled_reason: 'paused' | 'gone' | 'failing' | null;
   /** Attempts that have failed since the last success. */
   failures: number;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   failing_since: string | null;
-  /** While it fails: when the batch is sent again. */
+  /** While it fails: when the batch is retried. */
   next_attempt_at: string | null;
-  /** The age of the oldest change in the batch that has not been delivered; 0 when there is none. */
+  /** The age of the oldest change in the batch that is not delivered yet; 0 if there is none. */
   lag_seconds: number;
-  /** Until then messages are also signed with the secret before the last rotation. */
+  /** Until then messages are also signed with the previous secret. */
   previous_secret_until: string | null;
   /** `user:<id>` or `key:<id>`. */
   created_by: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** Shown this once; stored encrypted. */
+  /** Shown only once; stored encrypted. */
   secret: string;
 }
 
 export interface Overlap {
-  /** The members of each. */
+  /** The number of members of each. */
   counts: Record<string, number>;
-  /** For each pair the users who are in both. */
+  /** For each pair the number of users in both. */
   pairs: {
     /** The name of a segment: case-sensitive, unique among those that are not deleted. */
     a: string;
@@ -551,24 +551,24 @@ export interface Overlap {
     b: string;
     both: number;
   }[];
-  /** Users in every one of them. */
+  /** Users in all of them. */
   all: number;
   /** Users in at least one. */
   any: number;
 }
 
-/** Who is put into a segment or kept out of it, whatever its rule says. */
+/** Puts a user into a segment or keeps them out, regardless of its rule. */
 export interface Override {
-  /** Our id of a user. */
+  /** The id of a user. */
   user_id: number;
   /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
   external_id: string | null;
   /** For people to read. */
   name: string | null;
   mode: 'include' | 'exclude';
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   since: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
 }
 
@@ -579,15 +579,15 @@ export interface Preview {
   total: number;
   /** Up to ten of those covered. */
   sample: User[];
-  /** What is valid and yet looks like a mistake: an attribute that nobody has, a type that nobody’s has. */
+  /** Valid input that looks like a mistake: an attribute, or a type of it, that no user has. */
   warnings: {
-    /** Where in the body, as a JSON pointer. */
+    /** The place in the body, as a JSON pointer. */
     path: string;
     message: string;
   }[];
 }
 
-/** A percentage that moves, in place of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md). */
+/** A percentage that changes over time, instead of `percentage`: linear between the two times, rounded down to three decimals. See [percentages](docs/percentage.md). */
 export interface Ramp {
   /** At most three decimals. */
   from: number;
@@ -601,20 +601,20 @@ export interface Ramp {
 
 export interface Report {
   url: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string;
 }
 
 export interface Resolved {
-  /** As it was asked. */
+  /** As in the request. */
   user: string;
   /** Sorted by slug; null for an unknown user. */
   segments: string[] | null;
 }
 
-/** Whom it covers: a list of users, a share, those who meet a condition, or a share of those. */
+/** Covers a list of users, a share of all, those who match a condition, or a share of those. */
 export interface Segment {
-  /** Our id of the segment; a rename keeps it. */
+  /** The id of the segment, which a rename keeps. */
   id: number;
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
@@ -625,37 +625,37 @@ export interface Segment {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
-  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
   bucket_by: string | null;
   ramp: Ramp | null;
   layer: LayerRange | null;
-  /** Nobody is in before, whatever else says so. */
+  /** The segment has no members before this time, regardless of overrides and rule. */
   active_from: string | null;
-  /** Nobody is in from then on, whatever else says so. */
+  /** The segment has no members from this time on, regardless of overrides and rule. */
   active_until: string | null;
-  /** Drawn once; what buckets are computed with. */
+  /** A random text, generated once, from which buckets are computed. */
   salt: string;
-  /** One more with each change; for `If-Match`. */
+  /** Increases by one with each change; for `If-Match`. */
   version: number;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   updated_at: string;
 }
 
-/** One change of an override in a segment. Of a user who was erased only the id is left. */
+/** One change of an override in a segment. Of an erased user only the id is left. */
 export interface SegmentChange {
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   at: string;
-  /** Our id of a user. */
+  /** The id of a user. */
   user_id: number;
   /** Opaque, immutable, unique; 1–255 bytes of UTF-8 without control characters. */
   external_id: string | null;
-  /** `update` is another expiry; `expire` is dated with the moment it ended. */
+  /** `update` is another expiry or mode; `expire` is dated with the expiry. */
   action: 'add' | 'update' | 'remove' | 'expire';
   /** `include` or `exclude`; `import:<job>` for a bulk change. */
   source: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
   /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
   actor: string;
@@ -663,7 +663,7 @@ export interface SegmentChange {
 
 /** One change of a definition. */
 export interface SegmentEvent {
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   at: string;
   /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
   actor: string;
@@ -679,7 +679,7 @@ export interface SegmentPage {
 }
 
 export interface SegmentWithUses {
-  /** Our id of the segment; a rename keeps it. */
+  /** The id of the segment, which a rename keeps. */
   id: number;
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
@@ -690,21 +690,21 @@ export interface SegmentWithUses {
   percentage: number | null;
   /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
   condition: Record<string, unknown> | null;
-  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+  /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
   bucket_by: string | null;
   ramp: Ramp | null;
   layer: LayerRange | null;
-  /** Nobody is in before, whatever else says so. */
+  /** The segment has no members before this time, regardless of overrides and rule. */
   active_from: string | null;
-  /** Nobody is in from then on, whatever else says so. */
+  /** The segment has no members from this time on, regardless of overrides and rule. */
   active_until: string | null;
-  /** Drawn once; what buckets are computed with. */
+  /** A random text, generated once, from which buckets are computed. */
   salt: string;
-  /** One more with each change; for `If-Match`. */
+  /** Increases by one with each change; for `If-Match`. */
   version: number;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   updated_at: string;
   /** Segments whose conditions name this one. */
   used_by: string[];
@@ -713,36 +713,36 @@ export interface SegmentWithUses {
 export interface Sizes {
   /** In order of time. */
   points: {
-    /** RFC 3339; answers are in UTC with milliseconds. */
+    /** RFC 3339; answers use UTC with milliseconds. */
     at: string;
     count: number;
   }[];
 }
 
-/** Whom segments are about. */
+/** A user of the application. */
 export interface User {
-  /** Our id of a user. */
+  /** The id of a user. */
   id: number;
-  /** Your id of the user; immutable. */
+  /** The id of the user in your systems; immutable. */
   external_id: string | null;
   name: string | null;
   /** A JSON object of at most 16 KiB, measured as compact JSON in UTF-8. */
   attributes: Record<string, unknown>;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
 }
 
 /** One change of an override. */
 export interface UserEvent {
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   at: string;
   /** The name of a segment: case-sensitive, unique among those that are not deleted. */
   slug: string;
-  /** `update` is another expiry; `expire` is dated with the moment it ended. */
+  /** `update` is another expiry or mode; `expire` is dated with the expiry. */
   action: 'add' | 'update' | 'remove' | 'expire';
   /** `include` or `exclude`; `import:<job>` for a bulk change. */
   source: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   expires_at: string | null;
   /** `user:<id>`, `key:<id>`, `anonymous` or `system`. */
   actor: string;
@@ -760,29 +760,29 @@ export interface UserSegments {
 
 /** A receiver of the changes of a feed. */
 export interface Webhook {
-  /** Our id of the webhook. */
+  /** The id of the webhook. */
   id: number;
-  /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+  /** The URL that messages are posted to. It must resolve to public addresses, or to networks in `WEBHOOK_ALLOW`. */
   url: string;
-  /** The id of the feed whose changes it gets. */
+  /** The id of the feed whose changes it sends. */
   feed: number;
-  /** False: nothing is sent but tests and replays. */
+  /** If false, only tests and replays are sent. */
   enabled: boolean;
-  /** `paused` by a call. `gone`: the receiver answered 410. `failing`: for three days. */
+  /** `paused`: by a call. `gone`: the receiver answered 410. `failing`: it failed for three days. */
   disabled_reason: 'paused' | 'gone' | 'failing' | null;
   /** Attempts that have failed since the last success. */
   failures: number;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   failing_since: string | null;
-  /** While it fails: when the batch is sent again. */
+  /** While it fails: when the batch is retried. */
   next_attempt_at: string | null;
-  /** The age of the oldest change in the batch that has not been delivered; 0 when there is none. */
+  /** The age of the oldest change in the batch that is not delivered yet; 0 if there is none. */
   lag_seconds: number;
-  /** Until then messages are also signed with the secret before the last rotation. */
+  /** Until then messages are also signed with the previous secret. */
   previous_secret_until: string | null;
   /** `user:<id>` or `key:<id>`. */
   created_by: string;
-  /** RFC 3339; answers are in UTC with milliseconds. */
+  /** RFC 3339; answers use UTC with milliseconds. */
   created_at: string;
 }
 
@@ -815,12 +815,12 @@ export interface Api {
           readonly name: string;
           /** Unique without regard to case. */
           readonly username: string;
-          /** Taken verbatim. In production 8–128 characters and not among the commonest, in evaluation 1–128. */
+          /** Taken verbatim. In production 8–128 characters and not a common password, in evaluation mode 1–128. */
           readonly password: string;
         };
       },
     ): Promise<{
-      /** Our id of a user. */
+      /** The id of a user. */
       id: number;
     }>;
     /** End this session. `POST /auth/sign-out` */
@@ -832,7 +832,7 @@ export interface Api {
       input: CallOptions & {
         readonly body: {
           readonly current_password: string;
-          /** Taken verbatim. In production 8–128 characters and not among the commonest, in evaluation 1–128. */
+          /** Taken verbatim. In production 8–128 characters and not a common password, in evaluation mode 1–128. */
           readonly new_password: string;
         };
       },
@@ -847,38 +847,38 @@ export interface Api {
           readonly slug: string;
           /** For people to read. */
           readonly description?: string | null | undefined;
-          /** A tag that is named twice counts once. */
+          /** A repeated tag counts once. */
           readonly tags?: readonly string[] | null | undefined;
           /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
-          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
           readonly bucket_by?: string | null | undefined;
           readonly ramp?: Ramp | null | undefined;
           readonly layer?: LayerRange | null | undefined;
-          /** Nobody is in before, whatever else says so. */
+          /** The segment has no members before this time, regardless of overrides and rule. */
           readonly active_from?: string | null | undefined;
-          /** Nobody is in from then on, whatever else says so. */
+          /** The segment has no members from this time on, regardless of overrides and rule. */
           readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<{
       id: number;
     }>;
-    /** Segments, ordered by slug; `query` looks for a part of the slug or the description, without regard to case. `GET /api/segments` */
+    /** Segments by slug; `query` searches in slug and description, case-insensitively. `GET /api/segments` */
     readonly listSegments: Paged<
       [
         input?: CallOptions & {
           readonly query?:
             | {
-                /** A part of the slug or the description, in any case. */
+                /** A part of the slug or the description, case-insensitive. */
                 readonly query?: string | undefined;
                 /** Only segments with this tag. */
                 readonly tag?: string | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -896,7 +896,7 @@ export interface Api {
         };
       },
     ): Promise<SegmentWithUses>;
-    /** Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against a change in between. `PATCH /api/segments/{slug}` */
+    /** Change a segment; absent keeps, null clears; `If-Match: "<version>"` guards against concurrent changes. `PATCH /api/segments/{slug}` */
     changeSegment(
       input: CallOptions & {
         readonly params: {
@@ -908,24 +908,24 @@ export interface Api {
           readonly slug?: string | undefined;
           /** For people to read. */
           readonly description?: string | null | undefined;
-          /** A tag that is named twice counts once. */
+          /** A repeated tag counts once. */
           readonly tags?: readonly string[] | null | undefined;
           /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
-          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
           readonly bucket_by?: string | null | undefined;
           readonly ramp?: Ramp | null | undefined;
           readonly layer?: LayerRange | null | undefined;
-          /** Nobody is in before, whatever else says so. */
+          /** The segment has no members before this time, regardless of overrides and rule. */
           readonly active_from?: string | null | undefined;
-          /** Nobody is in from then on, whatever else says so. */
+          /** The segment has no members from this time on, regardless of overrides and rule. */
           readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<Segment>;
-    /** Delete a segment: at once gone for every reader. `DELETE /api/segments/{slug}` */
+    /** Delete a segment, at once for every reader. `DELETE /api/segments/{slug}` */
     deleteSegment(
       input: CallOptions & {
         readonly params: {
@@ -938,29 +938,29 @@ export interface Api {
     applyDefinitions(
       input: CallOptions & {
         readonly body: {
-          /** To be created. */
+          /** Layers to create. */
           readonly layers?: readonly string[] | undefined;
           readonly segments?:
             | readonly {
                 /** The name of a segment: case-sensitive, unique among those that are not deleted. */
                 readonly slug: string;
-                /** The one that is replaced; null: there must be none. */
+                /** The version that is replaced; null: the segment must not exist. */
                 readonly version: number | null;
                 /** For people to read. */
                 readonly description?: string | null | undefined;
-                /** A tag that is named twice counts once. */
+                /** A repeated tag counts once. */
                 readonly tags?: readonly string[] | null | undefined;
                 /** A share of the users, with at most three decimals. See [percentages](docs/percentage.md). */
                 readonly percentage?: number | null | undefined;
                 /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
                 readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
-                /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+                /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
                 readonly bucket_by?: string | null | undefined;
                 readonly ramp?: Ramp | null | undefined;
                 readonly layer?: LayerRange | null | undefined;
-                /** Nobody is in before, whatever else says so. */
+                /** The segment has no members before this time, regardless of overrides and rule. */
                 readonly active_from?: string | null | undefined;
-                /** Nobody is in from then on, whatever else says so. */
+                /** The segment has no members from this time on, regardless of overrides and rule. */
                 readonly active_until?: string | null | undefined;
               }[]
             | undefined;
@@ -974,10 +974,10 @@ export interface Api {
         };
       },
     ): Promise<{
-      /** By slug, those of the segments that were named. */
+      /** The new versions of the given segments, by slug. */
       versions: Record<string, number>;
     }>;
-    /** Everyone in it now, by whatever path, ordered by id. `GET /api/segments/{slug}/users` */
+    /** All members now, by override or by rule, ordered by id. `GET /api/segments/{slug}/users` */
     readonly listMembers: Paged<
       [
         input: CallOptions & {
@@ -987,9 +987,9 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -998,7 +998,7 @@ export interface Api {
       MemberPage,
       'users'
     >;
-    /** How many are in it now, exactly. `GET /api/segments/{slug}/count` */
+    /** The exact number of members now. `GET /api/segments/{slug}/count` */
     countMembers(
       input: CallOptions & {
         readonly params: {
@@ -1009,7 +1009,7 @@ export interface Api {
     ): Promise<{
       count: number;
     }>;
-    /** Whom a definition would cover; saves nothing. `POST /api/segments/preview` */
+    /** The users that a definition would cover; stores nothing. `POST /api/segments/preview` */
     previewSegment(
       input: CallOptions & {
         readonly body: {
@@ -1017,18 +1017,18 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
-          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
           readonly bucket_by?: string | null | undefined;
           readonly ramp?: Ramp | null | undefined;
           readonly layer?: LayerRange | null | undefined;
-          /** Nobody is in before, whatever else says so. */
+          /** The segment has no members before this time, regardless of overrides and rule. */
           readonly active_from?: string | null | undefined;
-          /** Nobody is in from then on, whatever else says so. */
+          /** The segment has no members from this time on, regardless of overrides and rule. */
           readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<Preview>;
-    /** Who would enter and who would leave by a change; absent keeps, null clears; saves nothing. `POST /api/segments/{slug}/preview` */
+    /** The users who would enter and leave by a change; absent keeps, null clears; stores nothing. `POST /api/segments/{slug}/preview` */
     previewChange(
       input: CallOptions & {
         readonly params: {
@@ -1040,18 +1040,18 @@ export interface Api {
           readonly percentage?: number | null | undefined;
           /** A MongoDB query filter on the attributes of a user. See [conditions](docs/conditions.md). */
           readonly condition?: Readonly<Record<string, unknown>> | null | undefined;
-          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Whoever has none is out. Null: the user. */
+          /** A path in the attributes, such as `company.id`: the text or number there is the key of the bucket, so all users who share it are in or out together. Users without one are out. Null: the user. */
           readonly bucket_by?: string | null | undefined;
           readonly ramp?: Ramp | null | undefined;
           readonly layer?: LayerRange | null | undefined;
-          /** Nobody is in before, whatever else says so. */
+          /** The segment has no members before this time, regardless of overrides and rule. */
           readonly active_from?: string | null | undefined;
-          /** Nobody is in from then on, whatever else says so. */
+          /** The segment has no members from this time on, regardless of overrides and rule. */
           readonly active_until?: string | null | undefined;
         };
       },
     ): Promise<ChangePreview>;
-    /** How the members of two to ten segments overlap now, exactly. `POST /api/segments/overlap` */
+    /** The exact overlap of two to ten segments now. `POST /api/segments/overlap` */
     overlap(
       input: CallOptions & {
         readonly body: {
@@ -1060,7 +1060,7 @@ export interface Api {
         };
       },
     ): Promise<Overlap>;
-    /** How many were in it over time. `GET /api/segments/{slug}/sizes` */
+    /** The number of members over time. `GET /api/segments/{slug}/sizes` */
     segmentSizes(
       input: CallOptions & {
         readonly params: {
@@ -1069,11 +1069,11 @@ export interface Api {
         };
         readonly query?:
           | {
-              /** RFC 3339; answers are in UTC with milliseconds. */
+              /** RFC 3339; answers use UTC with milliseconds. */
               readonly from?: string | undefined;
-              /** RFC 3339; answers are in UTC with milliseconds. */
+              /** RFC 3339; answers use UTC with milliseconds. */
               readonly to?: string | undefined;
-              /** At most so many. */
+              /** The maximum number of points. */
               readonly points?: number | undefined;
             }
           | undefined;
@@ -1089,9 +1089,9 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1106,39 +1106,39 @@ export interface Api {
     >;
   };
   readonly memberships: {
-    /** Put a user into a segment, for good or until a time; registers an unknown `ext:` id. `POST /api/users/{user}/segments` */
+    /** Add a user to a segment, permanently or until a time; registers an unknown `ext:` id. `POST /api/users/{user}/segments` */
     addToSegment(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
         readonly body: {
           /** The name of a segment: case-sensitive, unique among those that are not deleted. */
           readonly slug: string;
-          /** RFC 3339; answers are in UTC with milliseconds. */
+          /** RFC 3339; answers use UTC with milliseconds. */
           readonly expires_at?: string | null | undefined;
           /** Seconds from now. */
           readonly ttl?: number | undefined;
         };
       },
     ): Promise<Done>;
-    /** Take a user out of a segment. `DELETE /api/users/{user}/segments/{slug}` */
+    /** Remove a user from a segment. `DELETE /api/users/{user}/segments/{slug}` */
     removeFromSegment(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
           /** The name of a segment: case-sensitive, unique among those that are not deleted. */
           readonly slug: string;
         };
       },
     ): Promise<Done>;
-    /** Take a user out of a segment. `DELETE /api/users/{user}/{slug}` */
+    /** Remove a user from a segment. `DELETE /api/users/{user}/{slug}` */
     removeFromSegmentShort(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
           /** The name of a segment: case-sensitive, unique among those that are not deleted. */
           readonly slug: string;
@@ -1149,7 +1149,7 @@ export interface Api {
     setOverride(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
           /** The name of a segment: case-sensitive, unique among those that are not deleted. */
           readonly slug: string;
@@ -1157,7 +1157,7 @@ export interface Api {
         readonly body: {
           /** `auto` drops the override: the definition decides again. */
           readonly mode: 'include' | 'exclude' | 'auto';
-          /** RFC 3339; answers are in UTC with milliseconds. */
+          /** RFC 3339; answers use UTC with milliseconds. */
           readonly expires_at?: string | null | undefined;
           /** Seconds from now. */
           readonly ttl?: number | undefined;
@@ -1168,7 +1168,7 @@ export interface Api {
     changeSegments(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
         readonly body: {
@@ -1178,7 +1178,7 @@ export interface Api {
                 | {
                     /** The name of a segment: case-sensitive, unique among those that are not deleted. */
                     readonly slug: string;
-                    /** RFC 3339; answers are in UTC with milliseconds. */
+                    /** RFC 3339; answers use UTC with milliseconds. */
                     readonly expires_at?: string | null | undefined;
                     /** Seconds from now. */
                     readonly ttl?: number | undefined;
@@ -1201,9 +1201,9 @@ export interface Api {
             | readonly (
                 | string
                 | {
-                    /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+                    /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
                     readonly user: string;
-                    /** RFC 3339; answers are in UTC with milliseconds. */
+                    /** RFC 3339; answers use UTC with milliseconds. */
                     readonly expires_at?: string | null | undefined;
                     /** Seconds from now. */
                     readonly ttl?: number | undefined;
@@ -1219,7 +1219,7 @@ export interface Api {
       removed: number;
       unchanged: number;
     }>;
-    /** The overrides of a segment that have not expired, ordered by user; `mode` asks for one kind. `GET /api/segments/{slug}/overrides` */
+    /** The overrides of a segment that have not expired, by user; `mode` selects one kind. `GET /api/segments/{slug}/overrides` */
     readonly listOverrides: Paged<
       [
         input: CallOptions & {
@@ -1229,11 +1229,11 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** `include`: who is put in, the members of a list among them. `exclude`: who is kept out. */
+                /** `include`: users put in, including members of a list. `exclude`: users kept out. */
                 readonly mode?: 'include' | 'exclude' | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1246,11 +1246,11 @@ export interface Api {
       },
       'overrides'
     >;
-    /** The segments a user is in, sorted by slug; `at` asks for a past moment. `GET /api/users/{user}/segments` */
+    /** The segments a user is in, sorted by slug; `at` selects a past moment. `GET /api/users/{user}/segments` */
     listUserSegments(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
         readonly query?:
@@ -1265,7 +1265,7 @@ export interface Api {
     explainPair(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
           /** The name of a segment: case-sensitive, unique among those that are not deleted. */
           readonly slug: string;
@@ -1276,7 +1276,7 @@ export interface Api {
     listMemberships(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
       },
@@ -1289,7 +1289,7 @@ export interface Api {
         readonly body: {
           /** `2` or `ext:shopper-4` each. */
           readonly users: readonly string[];
-          /** Only these; those that do not exist are passed over. */
+          /** Limits the answer to these; unknown ones are ignored. */
           readonly segments?: readonly string[] | undefined;
         };
       },
@@ -1314,18 +1314,18 @@ export interface Api {
         readonly body: FlagEvaluationRequest;
       },
     ): Promise<FlagEvaluations>;
-    /** Server-sent events that say when to evaluate again. `GET /ofrep/v1/events/{stream}` */
+    /** Server-sent events that announce when to evaluate again. `GET /ofrep/v1/events/{stream}` */
     followFlags(
       input: CallOptions & {
         readonly params: {
-          /** A signed text of ours. */
+          /** A signed text. */
           readonly stream: string;
         };
       },
     ): Promise<ReadableStream<Uint8Array>>;
   };
   readonly users: {
-    /** The attributes that users have, with types and examples, as of a sample; the most common first. `GET /api/attributes` */
+    /** The attributes of users, with types and examples, from a sample; most common first. `GET /api/attributes` */
     listAttributes(input?: CallOptions): Promise<Attributes>;
     /** Register a user. `POST /api/users` */
     createUser(
@@ -1340,20 +1340,20 @@ export interface Api {
         };
       },
     ): Promise<{
-      /** Our id of a user. */
+      /** The id of a user. */
       id: number;
     }>;
-    /** Users, ordered by id; `query` looks for a part of the name or the external id, without regard to case. `GET /api/users` */
+    /** Users by id; `query` searches in name and external id, case-insensitively. `GET /api/users` */
     readonly listUsers: Paged<
       [
         input?: CallOptions & {
           readonly query?:
             | {
-                /** A part of the name or the external id, in any case. */
+                /** A part of the name or the external id, case-insensitive. */
                 readonly query?: string | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1366,7 +1366,7 @@ export interface Api {
     readUser(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
       },
@@ -1375,7 +1375,7 @@ export interface Api {
     changeUser(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
         readonly body: {
@@ -1386,11 +1386,11 @@ export interface Api {
         };
       },
     ): Promise<User>;
-    /** Erase a user: attributes, name, external id, overrides and account go; history keeps the bare id. `DELETE /api/users/{user}` */
+    /** Erase a user: deletes attributes, name, external id, overrides and account; history keeps only the id. `DELETE /api/users/{user}` */
     eraseUser(
       input: CallOptions & {
         readonly params: {
-          /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+          /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
           readonly user: string;
         };
       },
@@ -1414,9 +1414,9 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1425,7 +1425,7 @@ export interface Api {
       LayerPage,
       'layers'
     >;
-    /** One layer, with the segments that take a range of it. `GET /api/layers/{slug}` */
+    /** One layer, with the segments that have a range of it. `GET /api/layers/{slug}` */
     readLayer(
       input: CallOptions & {
         readonly params: {
@@ -1451,11 +1451,11 @@ export interface Api {
         readonly body: {
           /** For people to read. */
           readonly name: string;
-          /** The segments that are followed. One that is renamed is followed under its new slug. */
+          /** The followed segments. A renamed segment stays followed under its new slug. */
           readonly segments?: readonly string[] | undefined;
-          /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+          /** Instead of `segments`: follows every segment for as long as it carries one of these. */
           readonly tags?: readonly string[] | undefined;
-          /** Which changes are told: of members, of definitions. Default all. */
+          /** The kinds of changes in the feed: of members, of definitions. Default all. */
           readonly types?: readonly ('entered' | 'left' | 'segment')[] | undefined;
         };
       },
@@ -1466,9 +1466,9 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1486,7 +1486,7 @@ export interface Api {
         };
       },
     ): Promise<Feed>;
-    /** Change the name of a feed, what it follows, or which changes it tells. `PATCH /api/feeds/{id}` */
+    /** Change the name of a feed, what it follows, or which kinds of changes it contains. `PATCH /api/feeds/{id}` */
     changeFeed(
       input: CallOptions & {
         readonly params: {
@@ -1496,16 +1496,16 @@ export interface Api {
         readonly body: {
           /** For people to read. */
           readonly name?: string | undefined;
-          /** The segments that are followed. One that is renamed is followed under its new slug. */
+          /** The followed segments. A renamed segment stays followed under its new slug. */
           readonly segments?: readonly string[] | undefined;
-          /** In place of `segments`: whatever carries one of these is followed, from when to until when it does. */
+          /** Instead of `segments`: follows every segment for as long as it carries one of these. */
           readonly tags?: readonly string[] | undefined;
-          /** Which changes are told: of members, of definitions. Default all. */
+          /** The kinds of changes in the feed: of members, of definitions. Default all. */
           readonly types?: readonly ('entered' | 'left' | 'segment')[] | undefined;
         };
       },
     ): Promise<Feed>;
-    /** Follow no more. `DELETE /api/feeds/{id}` */
+    /** Delete a feed, with its webhooks. `DELETE /api/feeds/{id}` */
     deleteFeed(
       input: CallOptions & {
         readonly params: {
@@ -1514,7 +1514,7 @@ export interface Api {
         };
       },
     ): Promise<void>;
-    /** Who is in the followed segments, as of one moment; the last line is the cursor from which changes go on. `GET /api/feeds/{id}/snapshot` */
+    /** The members of the followed segments as of one moment; the last line is the cursor to continue from. `GET /api/feeds/{id}/snapshot` */
     feedSnapshot(
       input: CallOptions & {
         readonly params: {
@@ -1523,7 +1523,7 @@ export interface Api {
         };
       },
     ): Promise<ReadableStream<Uint8Array>>;
-    /** What changed after a cursor, in order. `GET /api/feeds/{id}/changes` */
+    /** The changes after a cursor, in order. `GET /api/feeds/{id}/changes` */
     feedChanges(
       input: CallOptions & {
         readonly params: {
@@ -1532,11 +1532,11 @@ export interface Api {
         };
         readonly query?:
           | {
-              /** The `cursor` of the answer before; else the beginning. */
+              /** The `cursor` of the previous answer; by default the beginning. */
               readonly after?: string | undefined;
               /** How many changes an answer has at most. */
               readonly limit?: number | undefined;
-              /** Seconds to wait for a change when there is none. */
+              /** Seconds to wait if there is no change. */
               readonly wait?: number | undefined;
             }
           | undefined;
@@ -1544,15 +1544,15 @@ export interface Api {
     ): Promise<Changes>;
   };
   readonly webhooks: {
-    /** Have the changes of a feed posted to a URL; the secret is shown this once. `POST /api/webhooks` */
+    /** Create a webhook that posts the changes of a feed to a URL; the secret is shown only once. `POST /api/webhooks` */
     createWebhook(
       input: CallOptions & {
         readonly body: {
-          /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+          /** The URL that messages are posted to. It must resolve to public addresses, or to networks in `WEBHOOK_ALLOW`. */
           readonly url: string;
-          /** The id of the feed whose changes it gets. */
+          /** The id of the feed whose changes it sends. */
           readonly feed: number;
-          /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+          /** Signs the messages, in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
           readonly secret?: string | undefined;
           /** A cursor of the feed to begin after. */
           readonly after?: string | undefined;
@@ -1565,9 +1565,9 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1593,9 +1593,9 @@ export interface Api {
           readonly id: string;
         };
         readonly body: {
-          /** Where messages are posted to. It must lead to public addresses, or to networks in `WEBHOOK_ALLOW`. */
+          /** The URL that messages are posted to. It must resolve to public addresses, or to networks in `WEBHOOK_ALLOW`. */
           readonly url?: string | undefined;
-          /** False: nothing is sent but tests and replays. */
+          /** If false, only tests and replays are sent. */
           readonly enabled?: boolean | undefined;
         };
       },
@@ -1609,7 +1609,7 @@ export interface Api {
         };
       },
     ): Promise<void>;
-    /** What was sent to a webhook, newest first, and what came of it. `GET /api/webhooks/{id}/deliveries` */
+    /** The messages sent to a webhook with their outcomes, newest first. `GET /api/webhooks/{id}/deliveries` */
     readonly listDeliveries: Paged<
       [
         input: CallOptions & {
@@ -1619,9 +1619,9 @@ export interface Api {
           };
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1641,7 +1641,7 @@ export interface Api {
         };
       },
     ): Promise<Delivery>;
-    /** Send a message of the type `test`, once; its deliveries show what came of it. `POST /api/webhooks/{id}/test` */
+    /** Send a message of the type `test`, once; its deliveries show the outcome. `POST /api/webhooks/{id}/test` */
     testWebhook(
       input: CallOptions & {
         readonly params: {
@@ -1650,7 +1650,7 @@ export interface Api {
         };
       },
     ): Promise<Delivery>;
-    /** Give a webhook a new secret, drawn or given; it is shown this once. `POST /api/webhooks/{id}/secret` */
+    /** Set a new secret, random or given; it is shown only once. `POST /api/webhooks/{id}/secret` */
     rotateSecret(
       input: CallOptions & {
         readonly params: {
@@ -1658,7 +1658,7 @@ export interface Api {
           readonly id: string;
         };
         readonly body: {
-          /** Signs the messages, as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+          /** Signs the messages, in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
           readonly secret?: string | undefined;
         } | null;
       },
@@ -1670,7 +1670,7 @@ export interface Api {
       [
         input: CallOptions & {
           readonly params: {
-            /** A user: our decimal id (`2`), or `ext:` and your external id (`ext:shopper-4`), percent-encoded in a path. */
+            /** A user: the decimal id (`2`), or `ext:` and the external id (`ext:shopper-4`), percent-encoded in a path. */
             readonly user: string;
           };
           readonly query?:
@@ -1681,9 +1681,9 @@ export interface Api {
                 readonly to?: string | undefined;
                 /** Only changes in this segment. */
                 readonly segment?: string | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1710,9 +1710,9 @@ export interface Api {
                 readonly from?: string | undefined;
                 /** The first moment that no longer counts (RFC 3339). */
                 readonly to?: string | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1727,15 +1727,15 @@ export interface Api {
     >;
   };
   readonly reports: {
-    /** Make a link to a CSV of all changes within a month (UTC), or from a time (included) to a time (not included). `POST /api/reports` */
+    /** Create a link to a CSV of all changes within a month (UTC), or from a time (inclusive) to a time (exclusive). `POST /api/reports` */
     createReport(
       input: CallOptions & {
         readonly body: {
-          /** In place of `from` and `to`. */
+          /** Instead of `from` and `to`. */
           readonly month?: string | undefined;
-          /** RFC 3339; answers are in UTC with milliseconds. */
+          /** RFC 3339; answers use UTC with milliseconds. */
           readonly from?: string | undefined;
-          /** RFC 3339; answers are in UTC with milliseconds. */
+          /** RFC 3339; answers use UTC with milliseconds. */
           readonly to?: string | undefined;
           /** Only changes of this user: `2` or `ext:shopper-4`. */
           readonly user?: string | undefined;
@@ -1744,7 +1744,7 @@ export interface Api {
         };
       },
     ): Promise<Report>;
-    /** The CSV behind such a link, oldest change first; the link itself is the credential. `GET /api/reports/{report}` */
+    /** The CSV of such a link, oldest change first; the link is the credential. `GET /api/reports/{report}` */
     downloadReport(
       input: CallOptions & {
         readonly params: {
@@ -1755,7 +1755,7 @@ export interface Api {
     ): Promise<ReadableStream<Uint8Array>>;
   };
   readonly imports: {
-    /** Put the users of a file into a segment, take them out, or make them its only members; all or nothing. `POST /api/segments/{slug}/import` */
+    /** Add the users of a file to a segment, remove them, or make them its only members; all or nothing. `POST /api/segments/{slug}/import` */
     importMembers(
       input: CallOptions & {
         readonly params: {
@@ -1764,15 +1764,15 @@ export interface Api {
         };
         readonly query?:
           | {
-              /** What becomes of the users of the file. Default add. */
+              /** What to do with the users of the file. Default add. */
               readonly mode?: 'add' | 'remove' | 'replace' | undefined;
-              /** What becomes of users who do not exist. Default reject. Only external ids can be created. */
+              /** How to treat users who do not exist. Default reject. Only external ids can be created. */
               readonly unknown?: 'create' | 'reject' | 'skip' | undefined;
-              /** What becomes of columns, or fields, that are not known. Default reject. */
+              /** How to treat unknown columns or fields. Default reject. */
               readonly columns?: 'reject' | 'ignore' | undefined;
               /** Only report what would change. Default false. */
               readonly dry_run?: 'true' | 'false' | undefined;
-              /** With mode=replace and a file without rows: that nobody is to be in. */
+              /** Confirms that mode=replace with a file without rows empties the segment. */
               readonly confirm?: 'empty' | undefined;
               /** For rows that name no time of their own (RFC 3339). */
               readonly expires_at?: string | undefined;
@@ -1793,9 +1793,9 @@ export interface Api {
       input: CallOptions & {
         readonly query?:
           | {
-              /** What becomes of users who do not exist. Default create. */
+              /** How to treat users who do not exist. Default create. */
               readonly unknown?: 'create' | 'reject' | 'skip' | undefined;
-              /** What becomes of columns, or fields, that are not known. Default reject. */
+              /** How to treat unknown columns or fields. Default reject. */
               readonly columns?: 'reject' | 'ignore' | undefined;
               /** Only report what would change. Default false. */
               readonly dry_run?: 'true' | 'false' | undefined;
@@ -1811,7 +1811,7 @@ export interface Api {
           | 'application/jsonl';
       },
     ): Promise<JobAccepted>;
-    /** Everyone in a segment now, ordered by id, as a file that can be imported again; CSV unless NDJSON is accepted. `GET /api/segments/{slug}/export` */
+    /** All members of a segment now, by id, as a file that can be imported again; CSV unless NDJSON is accepted. `GET /api/segments/{slug}/export` */
     exportMembers(
       input: CallOptions & {
         readonly params: {
@@ -1832,11 +1832,11 @@ export interface Api {
                 readonly state?: 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | undefined;
                 /** Only jobs of this kind. */
                 readonly kind?: string | undefined;
-                /** Only jobs about this segment; of a deleted one, by its last slug. */
+                /** Only jobs that concern this segment; for a deleted one, its last slug. */
                 readonly segment?: string | undefined;
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1849,7 +1849,7 @@ export interface Api {
       },
       'jobs'
     >;
-    /** How far a job is, and what came of it. `GET /api/jobs/{id}` */
+    /** The progress and outcome of a job. `GET /api/jobs/{id}` */
     readJob(
       input: CallOptions & {
         readonly params: {
@@ -1867,7 +1867,7 @@ export interface Api {
         };
       },
     ): Promise<ReadableStream<Uint8Array>>;
-    /** Cancel a job that has not ended: nothing of it happens. `DELETE /api/jobs/{id}` */
+    /** Cancel a job that has not ended: it has no effect. `DELETE /api/jobs/{id}` */
     cancelJob(
       input: CallOptions & {
         readonly params: {
@@ -1876,7 +1876,7 @@ export interface Api {
         };
       },
     ): Promise<Job>;
-    /** Give each user that an import changed the state they had before, unless changed since; as a job of its own. `POST /api/jobs/{id}/undo` */
+    /** Undo an import: restore the previous state of each user it changed, unless changed since; as another job. `POST /api/jobs/{id}/undo` */
     undoJob(
       input: CallOptions & {
         readonly params: {
@@ -1891,24 +1891,24 @@ export interface Api {
           | undefined;
       },
     ): Promise<{
-      /** Its id: `GET /api/jobs/{id}` says how far it is. */
+      /** Its id: `GET /api/jobs/{id}` reports its progress. */
       job: string;
     }>;
   };
   readonly keys: {
-    /** Create an API key; the key itself is shown this once. `POST /api/keys` */
+    /** Create an API key, which is shown only once. `POST /api/keys` */
     createKey(
       input: CallOptions & {
         readonly body: {
           /** For people to read. */
           readonly name: string;
-          /** What the bearer of the key may do. `browser` evaluates flags over OFREP, and nothing else. */
+          /** The permissions of the key. `browser` can only evaluate flags over OFREP. */
           readonly role: 'viewer' | 'editor' | 'browser';
-          /** The key sees and changes only segments that carry one of these. A browser key must have some. */
+          /** The key sees and changes only segments that carry one of these. Required for a browser key. */
           readonly tags?: readonly string[] | null | undefined;
-          /** Of a browser key: the only web pages it is accepted from, such as `https://shop.example`. */
+          /** For a browser key: the only origins it is accepted from, such as `https://shop.example`. */
           readonly origins?: readonly string[] | null | undefined;
-          /** RFC 3339; answers are in UTC with milliseconds. */
+          /** RFC 3339; answers use UTC with milliseconds. */
           readonly expires_at?: string | null | undefined;
         };
       },
@@ -1919,9 +1919,9 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1947,9 +1947,9 @@ export interface Api {
         input?: CallOptions & {
           readonly query?:
             | {
-                /** How many entries a page has at most. One of large entries ends earlier, past some 4 MiB, with a `next_cursor`. */
+                /** The maximum number of entries per page. A page of large entries ends earlier, after 1 to 4 MiB, with a `next_cursor`. */
                 readonly limit?: number | undefined;
-                /** The `next_cursor` of the page before; left out for the first page. */
+                /** The `next_cursor` of the previous page; omitted for the first page. */
                 readonly cursor?: string | undefined;
               }
             | undefined;
@@ -1966,7 +1966,7 @@ export interface Api {
           readonly id: string;
         };
         readonly body: {
-          /** What the account may do; each role may do what the ones before it may: member, viewer, editor, admin. */
+          /** The permissions of the account. Each role includes the ones before it: member, viewer, editor, admin. */
           readonly role?: 'member' | 'viewer' | 'editor' | 'admin' | undefined;
           readonly disabled?: boolean | undefined;
         };

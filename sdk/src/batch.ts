@@ -2,7 +2,7 @@ import { calls, type Resolved } from './api.ts';
 import type { Call } from './call.ts';
 import { KohortError } from './errors.ts';
 
-/** What one call may name. */
+/** The limits of one call. */
 export const maxUsers = 1_000;
 const MAX_SLUGS = 1_000;
 
@@ -19,7 +19,7 @@ export interface Reads {
   read(user: string, slug?: string): Promise<readonly string[]>;
 }
 
-/** After everything that this turn of the event loop has to say, not just this chain of promises. */
+/** Runs after everything of this turn of the event loop, not only after the current chain of promises. */
 function soon(task: () => void): void {
   // Node and Bun have it, Deno and browsers do not.
   const { setImmediate: immediate } = globalThis as { readonly setImmediate?: (task: () => void) => unknown };
@@ -27,13 +27,13 @@ function soon(task: () => void): void {
   else setTimeout(task, 0);
 }
 
-/** A service that does not take the question for all may well answer it for each. */
+/** Whether the service refused the combined call for a reason that single calls may not have. */
 function isOfOne(error: unknown): boolean {
   return error instanceof KohortError && [400, 403, 413].includes(error.status);
 }
 
 function unknownUser(): KohortError {
-  // The words of the single read, so that callers need not know which way they went.
+  // The text of the single read, so that callers cannot tell the difference.
   return new KohortError('There is no such user.', {
     code: 'user_unknown',
     status: 404,
@@ -46,7 +46,7 @@ function unknownUser(): KohortError {
 /** Reads of one tick become one call. Each caller gets the answer or the refusal that a call of their own would have got. */
 export function createReads(call: Call): Reads {
   let waiting: Waiting[] = [];
-  // A member's session may read its own user and nobody else's.
+  // A member's session may read only its own user.
   let mayResolve = true;
 
   async function readOne({ user, resolve, reject }: Waiting): Promise<void> {

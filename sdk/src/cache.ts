@@ -1,12 +1,12 @@
 import { DeadlineExceeded, KohortError, Unreachable } from './errors.ts';
 
-/** Off unless asked for: without it every answer is what the service says now. */
+/** Off by default: without it every answer comes from the service. */
 export interface CacheOptions {
-  /** Milliseconds for which an answer is given again. */
+  /** Milliseconds for which an answer is reused. */
   readonly maxAgeMs: number;
-  /** Users kept at most; those not asked about for longest leave first. Default 10,000. */
+  /** The most users that are kept; the least recently read are dropped first. Default 10,000. */
   readonly maxUsers?: number;
-  /** Milliseconds for which an older answer is given when the service cannot answer. Default 0. */
+  /** Milliseconds for which an older answer is used while the service cannot answer. Default 0. */
   readonly staleIfErrorMs?: number;
 }
 
@@ -45,7 +45,7 @@ export function cached(read: Read, options: CacheOptions, now: () => number): Re
       keep(user, known);
       return known.segments;
     }
-    // What is kept is as old as the question, not as the answer.
+    // The age of an answer counts from when it was requested.
     const at = now();
     try {
       const segments = await read(user);

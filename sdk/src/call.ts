@@ -3,20 +3,20 @@ import { withRetries } from './retry.ts';
 import { beginSpan, type CallSpan, tracingIsLoaded } from './tracing.ts';
 
 export interface ConnectionOptions {
-  /** Where the service is: `https://kohort.example.com`, with a path prefix if there is one. */
+  /** The address of the service: `https://kohort.example.com`, with a path prefix if it has one. */
   readonly url: string;
   /** A session token or an API key. */
   readonly token?: string | undefined;
-  /** How often a call that failed for a moment is tried again. Default 3. */
+  /** How often a call is retried after a transient failure. Default 3. */
   readonly retries?: number | undefined;
-  /** Milliseconds a call may take, all tries together; files and streams have no limit of their own. Default 10,000. */
+  /** Milliseconds that a call may take, including retries; files and streams have no such limit. Default 10,000. */
   readonly timeoutMs?: number | undefined;
   readonly fetch?: typeof fetch | undefined;
-  /** From 0 up to 1; what pauses are drawn with. */
+  /** Returns a number from 0 up to 1, which randomizes pauses. */
   readonly random?: (() => number) | undefined;
 }
 
-/** What every call takes besides its own parts. */
+/** Options of every call, besides its own parts. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -44,7 +44,7 @@ export interface CallShape {
 /** A list: one page by calling it, or all of it. */
 export interface Paged<Arguments extends unknown[], Page, Entries extends keyof Page> {
   (...input: Arguments): Promise<Page>;
-  /** Every entry, page by page, as they are asked for. */
+  /** Iterates over all entries, and reads pages as they are needed. */
   all(...input: Arguments): AsyncGenerator<Page[Entries] extends (infer Entry)[] ? Entry : never, void, undefined>;
   pages(...input: Arguments): AsyncGenerator<Page, void, undefined>;
 }
@@ -59,7 +59,7 @@ export interface CallInput extends CallOptions {
   readonly type?: string;
 }
 
-/** Makes one call and answers its JSON, its stream, or nothing. */
+/** Makes one call and returns its JSON, its stream, or nothing. */
 export type Call = (shape: CallShape, input?: CallInput) => Promise<unknown>;
 
 const DEFAULT_RETRIES = 3;
@@ -81,7 +81,7 @@ function drawKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The same upload, and what went wrong where it is read from: that is not the service's doing, though `fetch` fails of it. */
+/** The same upload, and the error of its source, if any: `fetch` then fails although the service is fine. */
 function watched(upload: UploadBody): { readonly body: RequestBody; readonly failure: () => unknown } {
   let failure: unknown;
   if (typeof upload === 'string' || upload instanceof Uint8Array) {
@@ -109,7 +109,7 @@ function watched(upload: UploadBody): { readonly body: RequestBody; readonly fai
   return { body, failure: () => failure };
 }
 
-/** By its reader: not every browser can iterate over a stream. */
+/** Uses the reader, since not every browser can iterate over a stream. */
 export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = stream.getReader();
   try {
@@ -123,7 +123,7 @@ export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenera
   }
 }
 
-/** Aborts when either does; `late` says whether it was the time. */
+/** Aborts with the signal or when the time is up; `isLate` says whether it was the time. */
 function bounded(signal: AbortSignal | undefined, deadline: number) {
   const controller = new AbortController();
   let isLate = false;
@@ -174,7 +174,7 @@ export function createCall(options: ConnectionOptions): Call {
         method: shape.method,
         headers,
         signal: bounds.signal,
-        // `half`: the body is sent before the answer is read, which is all that a streamed body can do.
+        // `half`: the body is sent before the answer is read; streamed bodies support nothing else.
         ...(body !== undefined && { body, duplex: 'half' }),
       });
       span.answered(response.status);
@@ -189,7 +189,7 @@ export function createCall(options: ConnectionOptions): Call {
       if (bounds.isLate()) throw new DeadlineExceeded(`Kohort at ${url} did not answer in time.`);
       throw new Unreachable(`Kohort cannot be reached at ${url}.`, { cause: error });
     } finally {
-      // Who reads a stream may still be cut off by the signal that was given for it.
+      // The signal of the caller still applies while a stream is being read.
       if (shape.answers === 'stream') bounds.stopWaiting();
       else bounds.release();
     }
@@ -207,7 +207,7 @@ export function createCall(options: ConnectionOptions): Call {
     span.inject(headers);
     try {
       const answer = await withRetries(() => once(shape, input, headers, deadline, span), {
-        // What has been read once cannot be sent again.
+        // A stream that has been read cannot be sent again.
         retries: isStream ? 0 : retries,
         isRepeatable: shape.repeatable === true || shape.creates === true,
         signal: input.signal,

@@ -17,24 +17,24 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Every call of the service, grouped as the documentation groups them, and the questions applications ask most. */
+/** Every call of the service, grouped as in the documentation, and the questions that applications ask most. */
 export interface Client extends Api {
   /** The segments a user is in, sorted. A user is `2` or `ext:shopper-4`; an unknown one is a `KohortError` 404. */
   segmentsOf(user: string, options?: ReadOptions): Promise<string[]>;
-  /** Whether a user is in a segment; nobody is in one that does not exist. */
+  /** Whether a user is in a segment; false for a segment that does not exist. */
   isIn(user: string, slug: string, options?: ReadOptions): Promise<boolean>;
   /** The segments of any number of users, in the order asked; `segments` is null for an unknown user. */
   resolve(users: readonly string[], segments?: readonly string[], options?: ReadOptions): Promise<Resolved[]>;
-  /** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
+  /** A job as it is now, and after each change, until it ends. Survives broken connections and restarts. */
   followJob(id: string, options?: FollowJobOptions): AsyncGenerator<Job, void, undefined>;
   /**
-   * Who enters and leaves the segments of a feed, batch by batch, for as long as they are asked for; over restarts of the service
-   * and of the network. Keep the `cursor` of a batch once it has been dealt with, and give it as `after` the next time.
+   * Who enters and leaves the segments of a feed, batch by batch, for as long as you iterate. Survives restarts of the service and
+   * failures of the network. Store the `cursor` of a batch once you have processed it, and pass it as `after` the next time.
    */
   follow(feed: FeedId, options?: FollowOptions): AsyncGenerator<ChangeBatch, void, undefined>;
-  /** Who is in the segments of a feed as of one moment, part by part; the last one has the cursor for `follow`. */
+  /** Who is in the segments of a feed at one moment, part by part. The last part has the cursor for `follow`. */
   snapshot(feed: FeedId, options?: ReadOptions): AsyncGenerator<SnapshotPart, void, undefined>;
-  /** The segments of a feed in memory, which answers without the network; resolves once the first snapshot is in. */
+  /** Holds the segments of a feed in memory and answers without the network. Resolves once the first snapshot is read. */
   replica(feed: FeedId, options?: ReplicaOptions): Promise<Replica>;
 }
 
@@ -66,7 +66,7 @@ function groupsOf(call: Call): Api {
     tag,
     Object.fromEntries(Object.entries(group).map(([id, shape]) => [id, methodOf(shape)])),
   ]);
-  // The table and the types are written from the same contract.
+  // The table and the types are generated from the same contract.
   return Object.fromEntries(groups) as unknown as Api;
 }
 

@@ -6,14 +6,14 @@ export interface FieldError {
   readonly message: string;
 }
 
-/** The service refused, and says why. Branch on `code`. */
+/** The service refused the call. Branch on `code`. */
 export class KohortError extends Error {
   override readonly name = 'KohortError';
   readonly code: ProblemCode | 'unknown';
   readonly status: number;
   readonly errors: readonly FieldError[];
   readonly request_id: string | undefined;
-  /** Seconds, where the service says when to try again. */
+  /** Seconds after which to try again, if the service says so. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, answer: Omit<KohortError, keyof Error>) {
@@ -63,17 +63,17 @@ export async function errorOf(response: Response): Promise<KohortError> {
   );
 }
 
-/** The place in a feed is gone: it is older than what is kept, or of another database. Begin again with a snapshot. */
+/** The position in a feed is gone: it is older than the changes that are kept, or from another database. Start over with a snapshot. */
 export class ResyncRequired extends Error {
   override readonly name = 'ResyncRequired';
 }
 
-/** What the replica knows is older than it may be. Its `cause` is why it hears nothing, where there is a reason. */
+/** The data of the replica is older than allowed. Its `cause` is why it receives nothing, if known. */
 export class StaleReplica extends Error {
   override readonly name = 'StaleReplica';
 }
 
-/** The feed does not follow this segment, so the replica knows nothing of it. */
+/** The feed does not follow this segment, so the replica cannot answer for it. */
 export class NotFollowed extends Error {
   override readonly name = 'NotFollowed';
 }

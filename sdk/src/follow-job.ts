@@ -5,16 +5,16 @@ import { sleep } from './sleep.ts';
 
 export interface FollowJobOptions {
   readonly signal?: AbortSignal;
-  /** Milliseconds without a word from the service after which it is given up. Default 60,000. */
+  /** Gives up after this many milliseconds without an answer of the service. Default 60,000. */
   readonly patience?: number;
-  /** Called once whenever the service is found to be away. */
+  /** Called once whenever the service becomes unreachable. */
   readonly onAway?: () => void;
 }
 
 const PATIENCE_MS = 60_000;
 const MIN_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5_000;
-/** The service is starting or too busy, or what stands before it does not reach it. */
+/** The service is starting or too busy, or a proxy cannot reach it. */
 const AWAY = new Set([502, 503, 504]);
 
 async function* eventsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Job, void, undefined> {
@@ -27,7 +27,7 @@ async function* eventsOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Job
   }
 }
 
-/** A job now, and again whenever it has changed, until it ends; also over connections that break, and restarts. */
+/** A job as it is now, and after each change, until it ends. Survives broken connections and restarts. */
 export async function* followJob(
   callOnce: Call,
   url: string,
@@ -45,7 +45,7 @@ export async function* followJob(
         if (job.finished_at) return;
       }
     } catch (error) {
-      // It broke off, or could not begin: the job itself may be fine. A refusal is meant.
+      // The stream broke off or could not start; the job itself may be fine. A refusal is final.
       if (signal?.aborted || (error instanceof KohortError && !AWAY.has(error.status))) throw error;
       failure = error;
     }
@@ -56,7 +56,7 @@ export async function* followJob(
         cause: failure,
       });
     }
-    // A connection that merely came to its end is no reason to worry anybody.
+    // A connection that ended regularly is not reported.
     if (failure !== undefined && !isTold) {
       isTold = true;
       onAway?.();

@@ -111,7 +111,7 @@ describe('the reads of an application', () => {
     expect(sent.filter((one) => one === 'POST /api/resolve')).toHaveLength(1);
   });
 
-  it('leave early when they are aborted, and nobody with them', async () => {
+  it('end early when they are aborted, without affecting others', async () => {
     const { client } = watched();
     const signal = AbortSignal.abort(new RangeError('enough'));
     const [left, stayed] = await Promise.all([
@@ -185,7 +185,7 @@ describe('the cache', () => {
 });
 
 describe('tracing', () => {
-  it('shows each call as a span, and tells the service of it', async () => {
+  it('shows each call as a span, and passes it to the service', async () => {
     const exporter = new InMemorySpanExporter();
     trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
     propagation.setGlobalPropagator({

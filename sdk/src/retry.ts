@@ -2,22 +2,22 @@ import { DeadlineExceeded, KohortError, Unreachable } from './errors.ts';
 import { sleep } from './sleep.ts';
 
 export interface RetrySettings {
-  /** How often a call is tried again at most. */
+  /** The most retries of a call. */
   readonly retries: number;
-  /** Whether a second try can do no harm, whatever became of the first one. */
+  /** Whether the call may be repeated, whatever the outcome of the first attempt. */
   readonly isRepeatable: boolean;
   readonly signal: AbortSignal | undefined;
-  /** When the call has to be over, by `performance.now()`. */
+  /** When the call must have ended, by `performance.now()`. */
   readonly deadline: number;
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to 1. */
   readonly random: () => number;
 }
 
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
-/** A proxy or the network failed: the service may have done it. */
+/** A proxy or the network failed: the service may have carried out the call. */
 const AMBIGUOUS = new Set([502, 504]);
-/** The service says that it has done nothing. */
+/** The service guarantees that it has done nothing. */
 const UNTOUCHED = new Set(['overloaded', 'unavailable', 'throttled', 'idempotency_in_flight']);
 
 function isWorthAnotherTry(error: unknown, isRepeatable: boolean): boolean {
@@ -27,14 +27,14 @@ function isWorthAnotherTry(error: unknown, isRepeatable: boolean): boolean {
   return isRepeatable && (error.status === 503 || AMBIGUOUS.has(error.status));
 }
 
-/** Longer each time and never quite alike, so that callers who failed together do not come back together. */
+/** Longer each time and randomized, so that callers that failed together do not retry together. */
 function pauseBefore(attempt: number, error: unknown, random: () => number): number {
   const backoff = Math.min(FIRST_PAUSE_MS * 2 ** attempt, MAX_PAUSE_MS);
   const asked = error instanceof KohortError ? (error.retryAfter ?? 0) * 1000 : 0;
   return asked + backoff * (0.5 + random() / 2);
 }
 
-/** Tries again what failed for a moment, as long as there is time for it. */
+/** Retries after transient failures, as long as there is time. */
 export async function withRetries<T>(attempt: () => Promise<T>, settings: RetrySettings): Promise<T> {
   const { retries, isRepeatable, signal, deadline, random } = settings;
   for (let failed = 0; ; failed++) {

@@ -1,4 +1,4 @@
-/** Rejects when the signal says so. */
+/** Rejects when the signal aborts. */
 export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -14,7 +14,7 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
   });
 }
 
-/** The same promise, left early when the signal says so: what it stands for goes on for others. */
+/** The same promise, but rejects when the signal aborts. The work behind it goes on for other callers. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {

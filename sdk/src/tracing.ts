@@ -2,7 +2,7 @@ import type * as OpenTelemetry from '@opentelemetry/api';
 
 /** One call as a span, where the application has OpenTelemetry. */
 export interface CallSpan {
-  /** Adds what lets the service join the trace. */
+  /** Adds the headers with which the service joins the trace. */
   inject(headers: Headers): void;
   answered(status: number): void;
   end(error?: unknown): void;
@@ -11,7 +11,7 @@ export interface CallSpan {
 const SILENT: CallSpan = { inject() {}, answered() {}, end() {} };
 
 let api: typeof OpenTelemetry | undefined;
-// An optional peer: few applications have it, so bundlers must not insist.
+// An optional peer dependency: few applications have it, so bundlers must not require it.
 export const tracingIsLoaded: Promise<void> = import(/* webpackIgnore: true */ '@opentelemetry/api').then(
   (found) => {
     api = found;

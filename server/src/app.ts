@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { ensureAdmin } from './features/auth/auth.ts';
 import { keepSwept } from './features/imports/imports.ts';
 import { endFollowing } from './features/jobs/jobs.ts';
 import type { SenderLimits } from './features/webhooks/webhooks.ts';
-import { type AttachedReplica, composeFeatures } from './features.ts';
+import { type AttachedReplica, composeFeatures, type Features } from './features.ts';
 import type { Tracker } from './http/connections/tracker.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { createWebServer, type ServerLimits } from './http/server.ts';
 import { Database } from './postgres/database.ts';
-import { problemOfDatabase } from './postgres/errors.ts';
+import { problemOfDatabase, WritesStopped } from './postgres/errors.ts';
 import { measureReplica } from './postgres/metrics.ts';
 import { migrate } from './postgres/migrate.ts';
 import { Replica } from './postgres/replica.ts';
@@ -22,19 +22,19 @@ export interface Service {
   readonly app: FastifyInstance;
   readonly db: Database;
   readonly tracker: Tracker;
-  /** Migrates, makes the first admin, begins to serve; answers the admin's password when one was drawn. */
+  /** Migrates, creates the first admin, starts to serve. Returns the admin's password if one was generated. */
   connect(url: string): Promise<{ adminPassword: string | undefined }>;
-  /** Stops accepting, finishes what is in flight, lets go of the database. */
+  /** Stops accepting calls, finishes those in flight, and closes the database. */
   stop(): Promise<void>;
 }
 
 export interface ServiceOptions {
-  /** Where several processes serve as one, their metrics are reported as one. */
+  /** If several processes share a port, their metrics are reported together. */
   readonly renderMetrics?: ((registry: Registry) => () => Promise<string>) | undefined;
   readonly limits?: Partial<ServerLimits>;
-  /** Of the sender of webhooks. */
+  /** Limits of the sender of webhooks. */
   readonly sender?: SenderLimits;
-  /** Where the console was built into. */
+  /** The folder of the built console. */
   readonly consoleFolder?: string;
 }
 
@@ -43,7 +43,35 @@ const builtConsole = join(import.meta.dirname, '../../web/dist');
 const maxConnections = 16;
 /** Milliseconds a statement may take; set questions over all users set their own. */
 const statementTimeoutMs = 10_000;
-/** Puts the service together. Nothing is connected yet. */
+
+type OnError = (error: unknown, what: string) => void;
+
+const reporterOn =
+  ({ log }: FastifyInstance): OnError =>
+  (error, what) => {
+    // Logged once, when writes are stopped.
+    if (!(error instanceof WritesStopped)) log.error({ err: error }, what);
+  };
+
+function createPrimary({ log }: FastifyInstance, onError: OnError): Database {
+  const onWriteStop = (isStopped: boolean) =>
+    log.warn(isStopped ? 'writes are stopped: the database is being distributed' : 'writes go on');
+  return new Database({ maxConnections, statementTimeout: statementTimeoutMs, onError, onWriteStop });
+}
+
+/** Starts jobs, feeds, webhooks and sweeping. @returns what stops all but the webhooks, which stop first. */
+function startBackground({ worker, feeds, sender }: Features, db: Database, onError: OnError): () => Promise<void> {
+  worker.start();
+  feeds.deriver.start();
+  sender.start();
+  const stopSweeping = keepSwept(db, onError);
+  return async () => {
+    stopSweeping();
+    await Promise.all([worker.stop(), feeds.deriver.stop()]);
+  };
+}
+
+/** Assembles the service. Connects to nothing yet. */
 export async function createService(
   config: Config & { readonly jwtSecret: string },
   {
@@ -56,8 +84,8 @@ export async function createService(
   const { logLevel, trustProxy, publicUrl } = config;
   const web = createWebServer({ logLevel, trustProxy, publicUrl, limits, translate: problemOfDatabase });
   const { app } = web;
-  const onError = (error: unknown, what: string) => app.log.error({ err: error }, what);
-  const db = new Database({ maxConnections, statementTimeout: statementTimeoutMs, onError });
+  const onError = reporterOn(app);
+  const db = createPrimary(app, onError);
   const metrics = createMetrics();
   const observerOf = measureRequests(web, metrics, renderMetrics(metrics));
   let draining = false;
@@ -74,10 +102,10 @@ export async function createService(
     onError,
     sender: senderLimits,
   });
-  const { worker, following, streams, feeds, sender } = features;
+  const { following, streams, feeds, sender } = features;
   const isReady = () => serving && !draining && db.available;
   await registerRoutes(web, features, { config, observerOf, isReady, consoleFolder });
-  let stopWorker = async () => {};
+  let stopBackground = async () => {};
 
   return {
     app,
@@ -88,44 +116,40 @@ export async function createService(
       await migrate(directUrl, schemaFolder);
       const isPooled = directUrl !== url;
       await db.start(url, { isPooled });
+      if (config.readDatabaseUrl !== undefined && db.isDistributed) throw uselessReplica();
       if (config.readDatabaseUrl !== undefined) replica?.replica.start(config.readDatabaseUrl, { isPooled });
-      // Kept, should what follows fail and be tried again: it is drawn once.
+      // Kept in case a later step fails and is retried: it is generated only once.
       adminPassword ??= await ensureAdmin(db, { mode: config.mode, password: config.adminPassword });
-      worker.start();
-      feeds.deriver.start();
-      sender.start();
-      const stopSweeping = keepSwept(db, onError);
-      stopWorker = async () => {
-        stopSweeping();
-        await Promise.all([worker.stop(), feeds.deriver.stop()]);
-      };
+      stopBackground = startBackground(features, db, onError);
       serving = true;
       return { adminPassword };
     },
     async stop() {
       draining = true;
-      // Other instances send on from here.
+      // Other instances continue to send.
       const sent = sender.stop().catch((error) => onError(error, 'webhook sender did not stop'));
-      // Load balancers are given time to see that /readyz says 503; calls are taken meanwhile.
+      // Gives load balancers time to see the 503 of /readyz; calls are still accepted meanwhile.
       if (serving) await sleep(config.drainDelay * 1000);
       await sent;
       endFollowing(following);
       streams.close();
       feeds.tail.close();
       await app.close();
-      await stopWorker().catch((error) => onError(error, 'job worker did not stop'));
+      await stopBackground().catch((error) => onError(error, 'job worker did not stop'));
       await replica?.replica.close();
       await db.close();
     },
   };
 }
 
-function attachReplica(
-  config: Config,
-  primary: Database,
-  metrics: Registry,
-  onError: (error: unknown, what: string) => void,
-): AttachedReplica {
+/** A replica of the coordinator has none of the rows that workers hold: they would answer in its place. */
+function uselessReplica(): ConfigError {
+  return new ConfigError(
+    'READ_DATABASE_URL is for a database on one server. On Citus the workers answer reads: start without it, and add workers for more of them.',
+  );
+}
+
+function attachReplica(config: Config, primary: Database, metrics: Registry, onError: OnError): AttachedReplica {
   const db = new Database({
     maxConnections,
     statementTimeout: statementTimeoutMs,

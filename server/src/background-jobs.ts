@@ -22,7 +22,7 @@ export interface BackgroundWork {
   readonly jobRetention: number;
   /** Days. */
   readonly feedRetention: number;
-  /** For work that needs a connection of its own. */
+  /** For work that needs its own connection. */
   readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
 }
@@ -37,7 +37,7 @@ export const schedules: readonly Schedule[] = [
   { kind: 'sweep_webhooks', everySeconds: 600 },
 ];
 
-/** Every kind of job that a worker of this service runs. */
+/** All kinds of jobs that a worker of this service runs. */
 export function jobKinds(work: BackgroundWork): Readonly<Record<string, JobKind>> {
   const { db, questions, jobRetention, feedRetention } = work;
   return {
@@ -62,7 +62,7 @@ async function purge(db: Database, segment: number, signal: AbortSignal): Promis
 
 async function rebuild({ directUrl, onError }: BackgroundWork, signal: AbortSignal): Promise<void> {
   await rebuildBloatedIndexes({ url: directUrl(), table: 'memberships', signal }).catch((error) => {
-    // A rebuild only gives space back; the next purge tries again.
+    // A rebuild only returns space; the next purge retries it.
     if (signal.aborted) throw error;
     onError(error, 'index rebuild failed');
   });

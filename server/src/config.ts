@@ -9,12 +9,12 @@ export interface Config {
   readonly port: number;
   /** Undefined: the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
-  /** PostgreSQL itself, where `databaseUrl` leads through a pooler. */
+  /** PostgreSQL itself, if `databaseUrl` goes through a pooler. */
   readonly directDatabaseUrl: string | undefined;
   /** A streaming replica. */
   readonly readDatabaseUrl: string | undefined;
   readonly dataDir: string;
-  /** Undefined only in evaluation: drawn once and kept in the data folder. */
+  /** Undefined only in evaluation mode, where it is generated once and kept in the data folder. */
   readonly jwtSecret: string | undefined;
   /** Seconds. */
   readonly tokenTtl: number;
@@ -22,23 +22,23 @@ export interface Config {
   readonly signUp: 'open' | 'closed';
   readonly signUpRole: Role;
   readonly logLevel: string;
-  /** Addresses or networks of proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed. */
+  /** Addresses or networks of proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are trusted. */
   readonly trustProxy: readonly string[];
-  /** What links begin with; undefined: what each caller reaches us by. */
+  /** The base of links; undefined: the address that each caller used. */
   readonly publicUrl: { readonly origin: string; readonly pathPrefix: string } | undefined;
-  /** Seconds that `/readyz` says 503 while calls are still taken. */
+  /** Seconds during which `/readyz` answers 503 while calls are still accepted. */
   readonly drainDelay: number;
-  /** Days for which ended jobs are kept, and with them what their undo needs. */
+  /** Days for which ended jobs are kept, with the data that their undo needs. */
   readonly jobRetention: number;
   /** Networks, in CIDR notation, that webhooks may reach although they are not public. */
   readonly webhookAllow: readonly string[];
-  /** Days for which the changes that feeds tell are kept. */
+  /** Days for which published changes of feeds are kept. */
   readonly feedRetention: number;
   /** Processes that share the port. */
   readonly workers: number;
 }
 
-/** A setting the service cannot start with. Its message is written for the person who starts it. */
+/** A setting with which the service cannot start. The message is for the operator. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -145,7 +145,7 @@ function databaseUrlOf(env: Env, name: string): string | undefined {
   return url;
 }
 
-/** Every way to the database. The others are ways to the one that `DATABASE_URL` names. */
+/** The URLs of the database. `DIRECT_DATABASE_URL` and `READ_DATABASE_URL` lead to the one that `DATABASE_URL` names. */
 function databasesOf(env: Env): Pick<Config, 'databaseUrl' | 'directDatabaseUrl' | 'readDatabaseUrl'> {
   const databaseUrl = databaseUrlOf(env, 'DATABASE_URL');
   const others = { DIRECT_DATABASE_URL: '', READ_DATABASE_URL: '' };
@@ -183,7 +183,7 @@ function jwtSecretOf(env: Env, mode: Mode): string | undefined {
 
 /**
  * Reads the environment, once. No other code reads it.
- * @throws ConfigError with a sentence that names the variable and what it takes.
+ * @throws ConfigError with a sentence that names the variable and its valid values.
  */
 export function readConfig(env: Env): Config {
   const databases = databasesOf(env);

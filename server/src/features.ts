@@ -49,10 +49,10 @@ export interface FeatureSettings {
   readonly db: Database;
   readonly replica: AttachedReplica | undefined;
   readonly metrics: Registry;
-  /** Of PostgreSQL itself, past any pooler. Known once the service is connected. */
+  /** Connects to PostgreSQL directly, bypassing any pooler. Known once the service is connected. */
   readonly directUrl: () => string;
   readonly onError: (error: unknown, what: string) => void;
-  /** Of the webhooks. */
+  /** Limits of webhooks. */
   readonly sender?: SenderLimits;
 }
 
@@ -62,7 +62,7 @@ export interface AttachedReplica {
   readonly replica: Replica;
 }
 
-/** What each feature works with, made once. */
+/** The dependencies of each feature, created once. */
 export type Features = ReturnType<typeof composeFeatures>;
 
 export function composeFeatures({ config, db, replica, metrics, directUrl, onError, sender }: FeatureSettings) {
@@ -116,14 +116,14 @@ export function composeFeatures({ config, db, replica, metrics, directUrl, onErr
   };
 }
 
-/** A replica may be behind, so it has definitions of its own. */
+/** A replica may be behind, so it has its own definitions. */
 function readingOn(db: Database): ReadContext {
   const definitions = createDefinitionCache(db);
   db.onFailover(() => forgetDefinitions(definitions));
   return { db, definitions };
 }
 
-/** Leads a read to the replica where that may answer it, and to the primary otherwise. */
+/** Sends a read to the replica if that may answer it, and to the primary otherwise. */
 function readerOf<Context>(
   primary: Context,
   other: Context | undefined,
@@ -198,7 +198,7 @@ function eventualReads(
   };
 }
 
-/** What every feature deletes of a user who is erased. */
+/** The steps of every feature to erase a user. */
 const onErase: OnErase = async (tx, userId, { actor, isAdmin }) => {
   await refuseErasureOfFenced(tx, userId);
   await removeOverridesOfErased(tx, userId, actor);

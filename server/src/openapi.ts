@@ -4,7 +4,7 @@ import { endpoints } from '@kohort/contract';
 import { openApiOf } from './http/openapi.ts';
 import { version } from './version.ts';
 
-/** Writes `openapi.json`; with `--check`, fails when the committed one is not what the endpoints say. */
+/** Writes `openapi.json`. With `--check`, fails if the committed file differs. */
 const file = join(import.meta.dirname, '../../openapi.json');
 const document = `${JSON.stringify(openApiOf(endpoints, version), undefined, 2)}\n`;
 

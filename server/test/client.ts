@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Answer, Service } from './service.ts';
 
@@ -22,12 +23,26 @@ export interface Client {
   all(path: string, field: string, limit?: number): Promise<Answer['body'][]>;
 }
 
+const patienceMs = 200;
+
+/**
+ * A call among many that wait for each other: on a busy machine, or on workers, not all of them have their turn in the time that a
+ * call may wait. One that is refused is made again, as the service asks callers to do.
+ */
+export async function patiently(call: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await call();
+    if (answer.body?.code !== 'overloaded') return answer;
+    await sleep(Math.random() * patienceMs);
+  }
+}
+
 export function clientOf(service: Service): Client {
   const call: Client['call'] = (method, path, body, headers) =>
     service.call(method, path, { token: service.admin, body, ...(headers && { headers }) });
 
   async function demand(method: string, path: string, body?: unknown): Promise<Answer['body']> {
-    const answer = await call(method, path, body);
+    const answer = await patiently(() => call(method, path, body));
     if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.text}`);
     return answer.body;
   }

@@ -1,9 +1,10 @@
 import { auth, type Endpoint, type Example, endpoints, layers, tags } from '@kohort/contract';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { Compile } from 'typebox/compile';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from './listen.ts';
 import { ADMIN_PASSWORD } from './service.ts';
 
@@ -72,7 +73,7 @@ beforeAll(async () => {
       '{"external_id":"shopper-4","attributes":{"country":"NL","orders":5}}\n' +
       '{"external_id":"shopper-5","attributes":{"country":"DE"}}\n',
   });
-  await vi.waitFor(async () => expect((await asAdmin('GET', '/api/jobs/1')).state).toBe('done'), 10_000);
+  await untilPasses(async () => expect((await asAdmin('GET', '/api/jobs/1')).state).toBe('done'));
   await asAdmin('POST', '/api/segments', { slug: 'AVITO_DISCOUNT_50' });
   await asAdmin('POST', '/api/users/ext:shopper-4/segments', { slug: 'AVITO_DISCOUNT_50' });
   await asAdmin('POST', '/api/segments', {
@@ -126,7 +127,7 @@ const prepared: Readonly<Record<string, () => Promise<Example | undefined>>> = {
       `POST /api/segments/FREE_SHIPPING/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${admin}\r\n` +
         'Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nuser_id\n\r\n',
     );
-    await vi.waitFor(async () => expect((await asAdmin('GET', '/api/jobs/5')).state).toBe('receiving'), 10_000);
+    await untilPasses(async () => expect((await asAdmin('GET', '/api/jobs/5')).state).toBe('receiving'));
     return undefined;
   },
 };

@@ -1,7 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import type { Answer, Service } from './service.ts';
 
 export type JobBody = Answer['body'];
+
+/** Only ends a test that waits in vain. */
+const withinMs = 120_000;
 
 /** Sends a file and waits for its job. */
 export interface Files {
@@ -9,7 +12,7 @@ export interface Files {
   send(path: string, text: string | Buffer, type?: string, headers?: Record<string, string>): Promise<Answer>;
   job(id: string): Promise<JobBody>;
   /** The job when it has ended. */
-  ended(id: string, within?: number): Promise<JobBody>;
+  ended(id: string): Promise<JobBody>;
   /** Sends, demands 202, and waits. */
   run(path: string, text: string | Buffer, type?: string): Promise<JobBody>;
 }
@@ -22,15 +25,12 @@ export function filesOf(service: Service): Files {
     async job(id) {
       return (await service.call('GET', `/api/jobs/${id}`, { token })).body;
     },
-    async ended(id, within = 20_000) {
-      const deadline = performance.now() + within;
-      for (;;) {
+    ended: (id) =>
+      untilPasses(async () => {
         const job = await files.job(id);
-        if (job.finished_at !== null) return job;
-        if (performance.now() > deadline) throw new Error(`job ${id} is still ${job.state}`);
-        await sleep(30);
-      }
-    },
+        if (job.finished_at === null) throw new Error(`job ${id} is still ${job.state}`);
+        return job;
+      }, withinMs),
     async run(path, text, type) {
       const { status, body } = await files.send(path, text, type);
       if (status !== 202) throw new Error(`${path} answered ${status}: ${JSON.stringify(body)}`);

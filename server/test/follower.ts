@@ -1,22 +1,11 @@
-import { expect, vi } from 'vitest';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
+import type { PublishedChange } from '@kohort/testkit/published-change.ts';
+import { expect } from 'vitest';
 import type { Service } from './service.ts';
 
 export interface FollowedFeed {
   readonly id: number;
   readonly cursor: string;
-}
-
-export interface ToldChange {
-  readonly id: string;
-  readonly at: string;
-  readonly type: 'entered' | 'left' | 'segment';
-  readonly slug: string;
-  readonly user_id: number | null;
-  readonly external_id: string | null;
-  readonly cause: string;
-  readonly actor: string;
-  readonly before?: object | null;
-  readonly after?: object | null;
 }
 
 export interface Member {
@@ -25,9 +14,7 @@ export interface Member {
   readonly external_id: string | null;
 }
 
-const withinMs = 10_000;
-
-/** Follows feeds by the calls of a service, as an admin. */
+/** Follows feeds through the API of a service, as an admin. */
 export function followerOf(service: Service) {
   const get = (path: string) => service.call('GET', path, { token: service.admin });
   return {
@@ -39,13 +26,13 @@ export function followerOf(service: Service) {
       expect([answer.status, answer.text]).toEqual([201, expect.any(String)]);
       return answer.body;
     },
-    /** The changes after a cursor, as soon as there are so many. */
-    changes({ id, cursor }: FollowedFeed, count: number): Promise<{ changes: ToldChange[]; cursor: string }> {
-      return vi.waitFor(async () => {
+    /** Waits for `count` changes after a cursor. */
+    changes({ id, cursor }: FollowedFeed, count: number): Promise<{ changes: PublishedChange[]; cursor: string }> {
+      return untilPasses(async () => {
         const { status, body } = await get(`/api/feeds/${id}/changes?limit=1000&after=${cursor}`);
         expect([status, body.changes]).toEqual([200, expect.toSatisfy((all: unknown[]) => all.length === count)]);
         return body;
-      }, withinMs);
+      });
     },
     async snapshot(id: number): Promise<{ members: Member[]; cursor: string }> {
       const { status, text } = await get(`/api/feeds/${id}/snapshot`);

@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import type { Outcome } from '../src/features/memberships/write/ledger.sql.ts';
+import type { Outcome } from '../src/features/memberships/write/override-change.ts';
 import type { coalesce as sound } from '../src/postgres/batch.ts';
 import type { listen } from './listen.ts';
 
@@ -31,10 +31,14 @@ function sharing(forMs: number): Break {
 
 const acknowledgingTooSoon: Break = (coalesce) => (options) => {
   if (!isOfWrites(options)) return coalesce(options);
+  let last: Promise<unknown> = Promise.resolve();
   return coalesce({
     ...options,
     run: async (asks) => {
-      options.run(asks).catch(() => undefined);
+      const before = last;
+      last = options.run(asks).catch(() => undefined);
+      // Too soon by one, or writes that nothing waits for would take all connections.
+      await before;
       return asks.map(() => 'added' satisfies Outcome as never);
     },
   });

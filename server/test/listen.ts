@@ -1,9 +1,7 @@
-import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { createService, type Service, type ServiceOptions } from '../src/app.ts';
-import { readConfig } from '../src/config.ts';
 import type { Tracker } from '../src/http/connections/tracker.ts';
 import type { Database } from '../src/postgres/database.ts';
-import { ADMIN_PASSWORD } from './service.ts';
+import { testConfig } from './config.ts';
 
 export const SECRET = 'what the tests of the wire sign their tokens with';
 
@@ -24,16 +22,8 @@ export async function listen(
     ...options
   }: ServiceOptions & { mode?: 'evaluation' | 'production'; env?: Record<string, string> } = {},
 ): Promise<Listening> {
-  const config = readConfig({
-    MODE: mode,
-    ...databaseEnv(url),
-    JWT_SECRET: SECRET,
-    ADMIN_PASSWORD,
-    DRAIN_DELAY: '0',
-    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
-    ...env,
-  });
-  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, options);
+  const config = testConfig(url, { secret: SECRET, mode, env });
+  const service = await createService(config, options);
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   await service.connect(config.databaseUrl ?? url);
   const address = service.app.server.address();

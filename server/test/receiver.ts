@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** A message as it came in. */
+/** A message as received. */
 export interface Received {
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
@@ -13,12 +13,12 @@ export interface Receiver {
   readonly url: string;
   readonly port: number;
   readonly received: readonly Received[];
-  /** Connections that were opened to it, ever. */
+  /** The total number of connections. */
   readonly connections: () => number;
   stop(): Promise<void>;
 }
 
-/** Answers a message; the default is 204. Whoever returns without an answer keeps the sender waiting. */
+/** Answers a message; the default is 204. Returning without an answer keeps the sender waiting. */
 export type Answering = (response: ServerResponse, message: Received, socket: Socket) => void;
 
 /** A receiver of webhooks on loopback. */

@@ -1,10 +1,9 @@
 import { type Endpoint, endpoints } from '@kohort/contract';
 import { createDatabase } from '@kohort/testkit/database.ts';
-import { databaseEnv } from '@kohort/testkit/pooler.ts';
 import { Compile } from 'typebox/compile';
 import { type ServiceOptions as AppOptions, createService } from '../src/app.ts';
-import { readConfig } from '../src/config.ts';
 import type { Database } from '../src/postgres/database.ts';
+import { ADMIN_PASSWORD, testConfig } from './config.ts';
 
 export interface Answer {
   readonly status: number;
@@ -42,7 +41,8 @@ export interface ServiceOptions {
   readonly sender?: AppOptions['sender'];
 }
 
-export const ADMIN_PASSWORD = 'correct horse battery';
+export { ADMIN_PASSWORD } from './config.ts';
+
 const SECRET = 'a secret for the tests alone, of more than 32 bytes';
 
 const checks = endpoints.map((endpoint) => ({
@@ -98,26 +98,40 @@ function checkAnswer(method: string, path: string, answer: Answer): void {
 }
 
 /** A whole service on a real database; calls go through all of it but the socket. */
-export async function startService({
-  mode = 'evaluation',
-  env = {},
-  database,
-  sender = {},
-}: ServiceOptions = {}): Promise<Service> {
-  const own = database === undefined ? await createDatabase() : undefined;
-  const url = database ?? own?.url ?? '';
-  const config = readConfig({
-    MODE: mode,
-    ...databaseEnv(url),
-    JWT_SECRET: SECRET,
-    ADMIN_PASSWORD,
-    DRAIN_DELAY: '0',
-    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
-    ...env,
-  });
-  const service = await createService({ ...config, jwtSecret: config.jwtSecret ?? SECRET }, { sender });
-  await service.connect(config.databaseUrl ?? url);
+export async function startService({ database, ...options }: ServiceOptions = {}): Promise<Service> {
+  if (database !== undefined) return startOn(database, options);
+  const own = await createDatabase();
+  try {
+    const service = await startOn(own.url, options);
+    return {
+      ...service,
+      async stop() {
+        await service.stop();
+        await own.drop();
+      },
+    };
+  } catch (error) {
+    await own.drop();
+    throw error;
+  }
+}
 
+async function startOn(
+  url: string,
+  { mode = 'evaluation', env = {}, sender = {} }: Omit<ServiceOptions, 'database'>,
+): Promise<Service> {
+  const config = testConfig(url, { secret: SECRET, mode, env });
+  const service = await createService(config, { sender });
+  try {
+    await service.connect(config.databaseUrl ?? url);
+    return await signedIn(service, url);
+  } catch (error) {
+    await service.stop();
+    throw error;
+  }
+}
+
+async function signedIn(service: Awaited<ReturnType<typeof createService>>, url: string): Promise<Service> {
   const call: Service['call'] = async (method, path, { token, body, headers = {} } = {}) => {
     const response = await service.app.inject({
       method: method as 'GET',
@@ -161,9 +175,6 @@ export async function startService({
       if (role !== 'member') await call('PATCH', `/api/accounts/${body.id}`, { token: admin, body: { role } });
       return { id: body.id, token: await signIn(username, password) };
     },
-    async stop() {
-      await service.stop();
-      await own?.drop();
-    },
+    stop: () => service.stop(),
   };
 }

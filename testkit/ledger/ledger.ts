@@ -6,7 +6,7 @@ import { createRegistrations, type Registration } from './registrations.ts';
 export type Write = Overriding | Registration;
 
 export interface Verdict {
-  /** Acknowledged writes that are not there, or states that nobody asked for. */
+  /** Acknowledged writes that are missing, or states that no write explains. */
   readonly lost: readonly string[];
   /** Writes that happened in part, or more than once, or although they were refused. */
   readonly wrong: readonly string[];
@@ -18,25 +18,25 @@ export interface Verdict {
 }
 
 /** Share of the writes that register a user. */
-const REGISTERING = 0.2;
+const registrationsShare = 0.2;
 
 export interface Ledger {
   readonly slugs: readonly string[];
-  /** A random write on pairs that nobody is writing; undefined when all are taken. Its pairs are busy until it is settled. */
+  /** A random write on idle pairs; undefined if all are busy. Its pairs are busy until it is settled. */
   draw(): Write | undefined;
   settle(write: Write, outcome: 'done' | 'not done' | 'unknown'): void;
   /** What a user's includes must be, where that is certain right now. */
   expected():
     | { readonly user: number; readonly pairs: readonly Pair[]; readonly versions: readonly number[] }
     | undefined;
-  /** Holds the ledger against the database. Nothing may be under way. What was unknown is known afterwards. */
+  /** Compares the ledger with the database, when no write is under way. Afterwards every outcome is known. */
   verify(client: pg.Client): Promise<Verdict>;
 }
 
 export interface LedgerOptions {
   readonly users: readonly { readonly id: number; readonly externalId: string }[];
   readonly segments: readonly { readonly id: number; readonly slug: string }[];
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** Share of the registrations that carry an Idempotency-Key, from 0 to 1. */
   readonly keyed?: number;
@@ -147,7 +147,7 @@ export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOpt
   const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
 
   function draw(): Write | undefined {
-    if (random() < REGISTERING) return registrations.draw();
+    if (random() < registrationsShare) return registrations.draw();
     for (let attempt = 0; attempt < 20; attempt++) {
       const pairs = pick(pairsOf) ?? [];
       const free = pairs.filter(({ busy }) => !busy);
@@ -168,7 +168,7 @@ export function createLedger({ users, segments, random, keyed = 0.5 }: LedgerOpt
 
   function settle(write: Write, outcome: 'done' | 'not done' | 'unknown'): void {
     if ('name' in write) return void registrations.settle(write, outcome);
-    // What is unknown may still happen: nobody writes to its pairs until the database was asked.
+    // An unknown write may still commit, so its pairs stay busy until the database is checked.
     if (outcome === 'unknown') return void unknown.add(write);
     if (outcome === 'done') apply(write);
     for (const { pair } of write.changes) pair.busy = false;

@@ -1,8 +1,8 @@
 import type { Ask } from '../http.ts';
 
 /**
- * What an override is: `out`, or mode and end. Each write that sets an end sets one of its own, so the state names the write
- * that made it: one that is missing, or came late, or was done by halves shows.
+ * The state of an override: `out`, or its mode and expiry. Each write that sets an expiry uses a unique one, so a state identifies
+ * the write that made it. This reveals writes that are missing, came late or happened in part.
  */
 export type State = string;
 
@@ -12,9 +12,9 @@ export interface Pair {
   readonly slug: string;
   readonly segmentId: number;
   state: State;
-  /** History rows there must be. */
+  /** The number of history rows that there must be. */
   rows: number;
-  /** Grows with each write; a read that saw no growth saw a settled pair. */
+  /** Grows with each write. If it did not grow during a read, the read saw a settled pair. */
   version: number;
   busy: boolean;
 }
@@ -25,21 +25,21 @@ export interface Change {
   readonly to: State;
 }
 
-/** What it asks, and what it makes of its pairs, all or nothing. Done twice it leaves no more than done once. */
+/** A request, and the states that it leaves its pairs in, all or nothing. It is idempotent. */
 export interface Overriding {
   readonly ask: Ask;
   readonly changes: readonly Change[];
 }
 
 export const OUT = 'out';
-const DAY = 86_400_000;
+const dayMs = 86_400_000;
 
 export function stateOf(mode: string, until: string | null): State {
   return until === null ? mode : `${mode} until ${until}`;
 }
 
 export interface Overrides {
-  /** A random write to the pair, and perhaps to one of the others, which are the same user's. */
+  /** A random write to the pair, and perhaps to one of the others, which belong to the same user. */
   draw(pair: Pair, others: readonly Pair[]): Overriding;
 }
 
@@ -47,14 +47,14 @@ export function createOverrides(random: () => number): Overrides {
   let drawn = 0;
 
   const pick = <T>(from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
-  const until = () => new Date(Date.now() + DAY + ++drawn * 7).toISOString();
+  const until = () => new Date(Date.now() + dayMs + ++drawn * 7).toISOString();
 
   function draw(pair: Pair, others: readonly Pair[]): Overriding {
     const { state, slug } = pair;
     const name = random() < 0.5 ? String(pair.user) : `ext:${pair.externalId}`;
     const path = `/api/users/${name}/segments`;
     const one = (ask: Ask, to: State): Overriding => ({ ask, changes: [{ pair, from: state, to }] });
-    // To remove somebody who is excluded changes nothing: they are out already.
+    // Removing an excluded user changes nothing: they are out already.
     const removed = state.startsWith('exclude') ? state : OUT;
     const other = pick(others);
     switch (Math.floor(random() * (other ? 8 : 7))) {

@@ -2,13 +2,13 @@ import type pg from 'pg';
 import type { Ask } from '../http.ts';
 
 /**
- * A call whose repetition is not the same as the call: without an external id each `POST /api/users` makes one more user. Its
- * name is its own, so the users of that name tell how often it was done.
+ * A call that is not idempotent: without an external id, each `POST /api/users` creates another user. Each call uses a unique name,
+ * so the number of users of that name shows how often it was carried out.
  */
 export interface Registration {
   readonly ask: Ask;
   readonly name: string;
-  /** Whether it carries an Idempotency-Key, so that it may be asked again when its outcome is unknown. */
+  /** Whether it carries an Idempotency-Key, so that it may be repeated when its outcome is unknown. */
   readonly isKeyed: boolean;
 }
 
@@ -22,14 +22,14 @@ interface Findings {
 export interface Registrations {
   draw(): Registration;
   settle(registration: Registration, outcome: 'done' | 'not done' | 'unknown'): void;
-  /** Counts the users of each name. What was unknown is known afterwards. */
+  /** Counts the users of each name. Afterwards every outcome is known. */
   verify(client: pg.Client): Promise<Findings>;
 }
 
 export function createRegistrations(random: () => number, keyed: number): Registrations {
-  // Two ledgers may share a database, and one may be held against a copy of it.
+  // Two ledgers may share a database, and one may be compared with a copy of it.
   const prefix = `drill ${Math.floor(random() * 2 ** 40).toString(36)}`;
-  /** By name, how many users there must be; undefined where it is unknown: one at most. */
+  /** How many users of each name there must be; undefined where the outcome is unknown: then one at most. */
   const wanted = new Map<string, number | undefined>();
   let drawn = 0;
 
@@ -63,7 +63,7 @@ export function createRegistrations(random: () => number, keyed: number): Regist
         else if (want === 0 && is > 0) wrong.push(`user "${name}" is there, and was refused`);
         else if (want === undefined && is === 1) happened++;
         else if (want === undefined) vanished++;
-        // Told once; afterwards it has to stay as it is.
+        // Reported once; from then on the count must not change.
         wanted.set(name, Math.min(is, 1));
       }
       for (const name of counts.keys()) wrong.push(`user "${name}" was never asked for, or not settled`);

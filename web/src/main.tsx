@@ -1,9 +1,10 @@
 import './theme/base.css';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode, useMemo, useState } from 'react';
 import { I18nProvider } from 'react-aria-components';
 import { createRoot } from 'react-dom/client';
+import { Queries } from './api/queries.ts';
 import {
   type Language,
   LanguageContext,
@@ -20,7 +21,7 @@ import { Toasts } from './ui/toast.tsx';
 
 const freshMs = 5_000;
 
-const queries = new QueryClient({
+const queries = new Queries({
   defaultOptions: { queries: { staleTime: freshMs, retry: false, refetchOnWindowFocus: true } },
 });
 
@@ -64,6 +65,6 @@ if (place) {
   );
 }
 
-// With the first page there, the others are fetched too: a service that is away or replaced then takes nothing from the reader.
+// Once the first page is shown, the others are fetched too: they then still work if the service is unreachable or was replaced.
 const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 1000));
 whenIdle(loadPages);

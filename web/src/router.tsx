@@ -5,7 +5,7 @@ import { loadSessionParts, useMay, useMe } from './session/session.tsx';
 import { NotFound } from './shell/not-found.tsx';
 import { Shell } from './shell/shell.tsx';
 
-/** A member sees themselves, everybody else begins with the segments. */
+/** Members start at their own page, all others at the segments. */
 function Start() {
   const me = useMe();
   return useMay('viewer') ? (
@@ -18,7 +18,7 @@ function Start() {
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 const at = <P extends string>(path: P) => ({ getParentRoute: () => root, path });
 
-// The first page comes with the console itself; every other one is fetched when it is asked for.
+// The first page is part of the main chunk; the others are fetched on demand.
 const start = createRoute({ ...at('/'), component: Start });
 const segments = createRoute({ ...at('/segments'), component: SegmentsPage, validateSearch: readSegments });
 const newSegment = createRoute({
@@ -127,12 +127,12 @@ export const router = createRouter({
     account,
   ]),
   basepath: new URL(document.baseURI).pathname,
-  // A page is on its way as soon as somebody points at its link.
+  // A page is fetched as soon as the pointer is over its link.
   defaultPreload: 'intent',
   scrollRestoration: true,
 });
 
-/** Fetches what every page is made of. What fails is fetched again when it is asked for. */
+/** Fetches the chunks of all pages. A chunk that fails is fetched again on demand. */
 export function loadPages(): void {
   const loads = Object.values(router.routesById).map(({ options: { component } }) =>
     component && 'preload' in component ? component.preload?.() : undefined,

@@ -1,6 +1,6 @@
 import type { Kind } from './features/conditions/words.ts';
 
-/** What the addresses of pages may say beyond their path: filters, periods, which of two lists. */
+/** The query strings of pages: filters, periods, which of two lists. */
 export const kinds = ['list', 'percentage', 'ramp', 'layer', 'condition', 'both'] as const satisfies readonly Kind[];
 
 export const periods = ['day', 'week', 'month', 'year'] as const;
@@ -23,7 +23,7 @@ export const jobKinds = [
 
 type Search = Readonly<Record<string, unknown>>;
 
-/** Whatever is in the address is only a text here; an empty one is as if it were not there. */
+/** Reads a parameter of the address as text; an empty one counts as absent. */
 export function textOf(search: Search, name: string): string | undefined {
   const value = search[name];
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);

@@ -1,10 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
+import { inheritedEnv } from '@kohort/testkit/processes.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../server/test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../server/test/service.ts';
@@ -18,7 +19,7 @@ let env: Record<string, string>;
 beforeAll(async () => {
   database = await createDatabase();
   service = await listen(database.url);
-  folder = await mkdtemp(join(tmpdir(), 'kohort-cli-'));
+  folder = await temporaryFolder('cli');
   const url = `http://127.0.0.1:${service.port}`;
   const { token } = await createClient({ url }).auth.signIn({ body: { username: 'admin', password: ADMIN_PASSWORD } });
   await createClient({ url, token }).segments.createSegment({ body: { slug: 'S' } });
@@ -36,7 +37,7 @@ function run(
   { input, over = {} }: { input?: string; over?: Record<string, string> } = {},
 ): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${command}.ts`), ...args], {
-    env: { PATH: process.env.PATH ?? '', ...env, ...over },
+    env: { ...inheritedEnv(), ...env, ...over },
     stdio: 'pipe',
   });
   const found = { out: '', err: '' };
@@ -143,7 +144,7 @@ describe('hints', () => {
 });
 
 describe('what a file may be', () => {
-  it('names one that cannot be read, and blames nobody else', async () => {
+  it('names the file that cannot be read, and no other', async () => {
     const loop = join(folder, 'loop.csv');
     await symlink(loop, loop);
     // The latter can be opened, also by root, and fails when it is being sent.
@@ -170,7 +171,7 @@ describe('what a file may be', () => {
       code: 0,
       out: expect.stringContaining('1 unchanged'),
     });
-    // Whoever writes to it may take for ever: a refusal is told at once.
+    // The writer of the pipe may take for ever, but a refusal is reported at once.
     const held = await open(pipe, 'r+');
     try {
       await held.write(input);
@@ -210,6 +211,7 @@ describe('a service that restarts while a job is followed', () => {
         request.resume().on('end', () => response.writeHead(202).end('{"job":"7"}'));
       } else if (asked++ === 0) {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
+        // A reset overtakes what was written: the client has to have read it.
         response.write(event(running), () => setTimeout(() => request.socket.resetAndDestroy(), 100));
       } else {
         later(request, response);
@@ -224,7 +226,7 @@ describe('a service that restarts while a job is followed', () => {
     }
   }
 
-  it('is waited for, and the end of the job is told', async () => {
+  it('is waited for, and the end of the job is reported', async () => {
     let times = 0;
     const answers: RequestListener[] = [
       (request) => request.socket.resetAndDestroy(),

@@ -7,7 +7,7 @@ function wordsOf(command: Command, more: Words, path = command.name()): [path: s
   return [[path, words], ...command.commands.flatMap((one) => wordsOf(one, more, `${path} ${one.name()}`))];
 }
 
-/** By the path of a command, what it takes besides what commander knows. */
+/** What commands take besides what commander knows, by the path of the command. */
 export type Words = Readonly<Record<string, readonly string[]>>;
 
 /** A script that completes commands and options, then file names; zsh reads that of bash. */

@@ -52,7 +52,7 @@ interface Effect {
   readonly leaving: number;
 }
 
-/** What decides who is in: words and tags do not. */
+/** The fields that decide who is in; descriptions and tags do not. */
 function ruleOf({ description: _, tags: __, ...rule }: Definition): Definition {
   return rule;
 }
@@ -67,7 +67,7 @@ async function effectOf(client: Client, { slug, action, before, after }: Planned
     const isList = Object.keys(rule).length === 0;
     return { entering: isList ? 0 : (await client.segments.previewSegment({ body: rule })).count, leaving: 0 };
   }
-  // What is left out of the rule is to be cleared.
+  // Parts of the rule that the file leaves out are cleared.
   const cleared = Object.fromEntries(Object.keys(ruleOf(before)).map((name) => [name, null]));
   return client.segments.previewChange({ params: { slug }, body: { ...cleared, ...rule } });
 }

@@ -2,15 +2,15 @@ import { type Document, isMap, parseDocument, stringify } from 'yaml';
 import type { Segment } from '../api.ts';
 import { UsageError } from './exits.ts';
 
-/** What the service itself keeps of a segment; the rest is its definition. */
+/** The fields of a segment that the service maintains; the rest is its definition. */
 const OWN = new Set(['id', 'slug', 'salt', 'version', 'created_at', 'updated_at', 'used_by']);
 
-/** A definition: what is not named is null, or empty. */
+/** A definition. Omitted fields are null or empty. */
 export type Definition = Readonly<Record<string, unknown>>;
 
 export interface Configured {
   readonly slug: string;
-  /** The version it was pulled at; undefined where the file names none. */
+  /** The version that was pulled; undefined if the file names none. */
   readonly version: number | undefined;
   readonly definition: Definition;
 }
@@ -18,19 +18,19 @@ export interface Configured {
 export interface Planned {
   readonly slug: string;
   readonly action: 'create' | 'change' | 'delete';
-  /** What it is changed from; null for what is to be created. */
+  /** The current definition; null for a segment to be created. */
   readonly version: number | null;
   readonly before: Definition;
   readonly after: Definition;
 }
 
 export interface Plan {
-  /** Layers that are not there yet. */
+  /** Layers to be created. */
   readonly layers: readonly string[];
   readonly steps: readonly Planned[];
-  /** In the service and not in the file. */
+  /** Segments of the service that the file does not have. */
   readonly missing: readonly string[];
-  /** Changed in the service since the file was pulled. */
+  /** Segments that were changed in the service since the file was pulled. */
   readonly stale: readonly string[];
 }
 
@@ -42,18 +42,18 @@ function isEmpty(value: unknown): boolean {
   return value === null || value === undefined || (Array.isArray(value) && value.length === 0);
 }
 
-/** A definition without what is empty, so that leaving out and clearing are one. */
+/** A definition without empty fields, so that omitting and clearing a field are the same. */
 export function definitionOf(segment: Readonly<Record<string, unknown>>): Definition {
   return Object.fromEntries(Object.entries(segment).filter(([name, value]) => !OWN.has(name) && !isEmpty(value)));
 }
 
-/** What a file says. */
+/** The content of a file. */
 export interface Configuration {
   readonly layers: readonly string[];
   readonly segments: readonly Configured[];
 }
 
-/** The database keeps members of an object by their length; a ramp reads better in the order of its time. */
+/** The database orders the fields of an object by their length; a ramp is easier to read in the order of time. */
 function inReadingOrder({ ramp, ...rest }: Segment): Segment {
   if (!ramp) return { ...rest, ramp };
   const { from, to, starts_at, ends_at } = ramp;
@@ -81,7 +81,7 @@ function entryOf(slug: string, value: unknown): Configured {
   return { slug, version, definition: definitionOf(definition) };
 }
 
-/** Reads a file of `pull`, however it was edited since. */
+/** Reads a file that `pull` wrote, also if it was edited since. */
 export function read(text: string): Configuration & { readonly document: Document } {
   const document = parseDocument(text);
   const [error] = document.errors;
@@ -102,7 +102,7 @@ export function read(text: string): Configuration & { readonly document: Documen
   return { document, layers, segments: Object.entries(segments ?? {}).map(([slug, value]) => entryOf(slug, value)) };
 }
 
-/** The same file with the versions that the service has by now; comments and order stay. */
+/** The same file with the current versions of the service; comments and order are kept. */
 export function withVersions(document: Document, versions: Readonly<Record<string, number>>): string {
   for (const [slug, version] of Object.entries(versions)) {
     if (document.hasIn(['segments', slug, 'version'])) document.setIn(['segments', slug, 'version'], version);
@@ -110,7 +110,7 @@ export function withVersions(document: Document, versions: Readonly<Record<strin
   return document.toString({ lineWidth: 120 });
 }
 
-/** Equal whatever the order of the keys. */
+/** Whether two values are equal, whatever the order of their keys. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, one: unknown) =>
     typeof one === 'object' && one !== null && !Array.isArray(one)
@@ -119,7 +119,7 @@ function canonical(value: unknown): string {
   );
 }
 
-/** What would have to happen for the service to be as the file says. */
+/** The changes that make the service match the file. */
 export function planOf(
   { layers, segments: configured }: Configuration,
   current: { readonly segments: readonly Segment[]; readonly layers: readonly string[] },
@@ -132,7 +132,7 @@ export function planOf(
   for (const { slug, version, definition: after } of configured) {
     const segment = known.get(slug);
     const before = segment ? definitionOf({ ...segment }) : {};
-    // One that was deleted elsewhere is not made again by a file that knew it.
+    // A segment that was deleted elsewhere is not created again by a file that was pulled before.
     if (version !== undefined && version !== segment?.version) stale.push(slug);
     if (!segment) steps.push({ slug, action: 'create', version: null, before, after });
     else if (canonical(before) !== canonical(after)) {
@@ -154,7 +154,7 @@ export function planOf(
   };
 }
 
-/** The fields that differ, a line each: `-` as it is, `+` as it would be. */
+/** The fields that differ, one a line: `-` now, `+` afterwards. */
 export function differences({ before, after }: Planned): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return names.flatMap((name) => {

@@ -17,7 +17,7 @@ export function clientFromEnvironment(env: Environment): Client {
   return createClient({ url, ...(token ? { token } : {}) });
 }
 
-/** What the user of a command can do about a failure, where it depends on the environment. */
+/** A hint for failures that the environment of a command may have caused. */
 export function hintFor(error: unknown, { KOHORT_URL, KOHORT_TOKEN }: Environment): string | undefined {
   if (error instanceof Unreachable && !KOHORT_URL)
     return 'If it listens elsewhere, say so: KOHORT_URL=http://HOST:PORT.';

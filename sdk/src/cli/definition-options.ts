@@ -75,10 +75,10 @@ export function takesDefinition(command: Command): Command {
     .option('--percentage <number>', 'a share of the users', percentageIn)
     .option('--condition <json>', 'a query filter on the attributes', conditionIn)
     .option('--bucket-by <path>', 'whose share: a path in the attributes, such as company.id')
-    .option('--ramp <from-to@start/end>', 'a share that moves, in place of --percentage', rampIn)
-    .option('--layer <layer:from-to>', 'a range of a layer, in place of --percentage', layerIn)
-    .option('--active-from <time>', 'nobody is in before (RFC 3339)')
-    .option('--active-until <time>', 'nobody is in from then on');
+    .option('--ramp <from-to@start/end>', 'a percentage that changes over time, instead of --percentage', rampIn)
+    .option('--layer <layer:from-to>', 'a range of a layer, instead of --percentage', layerIn)
+    .option('--active-from <time>', 'no members before this time (RFC 3339)')
+    .option('--active-until <time>', 'no members from this time on');
 }
 
 export function definitionOf(options: DefinitionOptions): DefinitionInput {

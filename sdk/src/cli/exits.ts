@@ -26,13 +26,13 @@ export function codeOf(error: unknown): number {
   return exits.failed;
 }
 
-/** What went wrong as one line, with a hint where there is one. */
+/** The failure as one line, with a hint if there is one. */
 export function explain(error: unknown, hint: string | undefined): string {
   const message = error instanceof Error ? error.message : String(error);
   return hint === undefined ? `${message}\n` : `${message}\n${hint}\n`;
 }
 
-/** Runs a command and leaves with its exit code; what goes wrong is one line on standard error. */
+/** Runs a command and exits with its code. A failure is one line on standard error. */
 export async function main(
   command: () => Promise<number>,
   usage: string,

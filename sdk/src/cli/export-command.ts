@@ -49,7 +49,7 @@ export async function exportFile(args: readonly string[], command: string): Prom
     await pipeline(counted, process.stdout, { end: false });
     return exits.done;
   }
-  // Under its own name only when it is whole.
+  // The file gets its name only when it is complete.
   const draft = `${output}.part`;
   try {
     await pipeline(counted, createWriteStream(draft));

@@ -53,7 +53,7 @@ function lineOf({ at, type, slug, user_id, external_id, cause, actor }: Change):
   return [at, type.padEnd('entered'.length), slug, user, cause, actor].filter((part) => part !== '').join('  ');
 }
 
-/** What is known by now, and no more. */
+/** Yields what is published already, and ends. */
 async function* untilNow(client: Client, id: string, begin: string | undefined): AsyncGenerator<ChangeBatch> {
   for (let after = begin; ; ) {
     const batch = await client.feeds.feedChanges({ params: { id }, query: { limit: maxBatch, after } });
@@ -72,7 +72,7 @@ async function readCursor(file: string): Promise<string | undefined> {
   }
 }
 
-/** Whole or not at all. */
+/** Replaces the file atomically. */
 async function keepCursor(file: string, cursor: string): Promise<void> {
   await writeFile(`${file}.part`, `${cursor}\n`);
   await rename(`${file}.part`, file);

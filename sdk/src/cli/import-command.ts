@@ -118,7 +118,7 @@ function summary(job: Job, isDryRun: boolean): string {
   ].join('\n');
 }
 
-/** What the arguments ask for: the job that it begins. */
+/** The job that the arguments ask for, as a function that starts it. */
 function beginning(
   values: Values,
   [file, ...more]: readonly string[],

@@ -1,6 +1,6 @@
 import type { Client } from '../client.ts';
 
-/** Where commands write to. */
+/** Where commands write. */
 export interface Output {
   readonly isJson: boolean;
   write(text: string): void;
@@ -16,7 +16,7 @@ export function print(output: Output, value: unknown, lines: readonly string[]):
   else if (lines.length > 0) output.write(`${lines.join('\n')}\n`);
 }
 
-/** Columns as wide as what stands in them. */
+/** Columns as wide as their content. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [head, ...rows];
   const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
@@ -28,5 +28,5 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   );
 }
 
-/** Runs a command on a client of the environment; a number that it answers is the exit code. */
+/** Runs a command with a client that the environment configures. A number that it returns is the exit code. */
 export type Act = (run: (client: Client, output: Output) => Promise<unknown>) => Promise<void>;

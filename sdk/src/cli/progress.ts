@@ -1,9 +1,9 @@
 import type { WriteStream } from 'node:tty';
 
 export interface Progress {
-  /** How far a stage is; `total` where it is known. */
+  /** Reports how far a stage is; `total` if it is known. */
   show(stage: string, done: number, total: number | undefined): void;
-  /** The stage is over. */
+  /** Ends the stage. */
   end(): void;
 }
 

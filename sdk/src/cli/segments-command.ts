@@ -17,7 +17,7 @@ interface EditOptions extends DefinitionOptions {
   readonly ifVersion?: string;
 }
 
-/** Whom it covers, in a few words. */
+/** What decides who is in, in a few words. */
 function ruleOf(segment: Segment): string {
   const { condition, bucket_by, active_from, active_until } = segment;
   const share = shareOf(segment);
@@ -104,7 +104,7 @@ export function addSegments(program: Command, act: Act): void {
     .description('change what is named, keep the rest')
     .option('--rename <slug>', 'a new slug; members and history stay')
     .option('--clear <field...>', `empty a field: ${CLEARABLE.join(', ')}`)
-    .option('--if-version <version>', 'only if nobody changed it since')
+    .option('--if-version <version>', 'only if it is still at this version')
     .action((slug, options) => act((client, output) => editSegment(client, output, slug, options)));
   segments
     .command('delete <slug>')

@@ -5,11 +5,11 @@ import { promisify } from 'node:util';
 import { UsageError } from './exits.ts';
 import type { Progress } from './progress.ts';
 
-/** What is to be sent. */
+/** The data to send. */
 export interface Source {
-  /** Says what cannot be read in the words of whoever named it. */
+  /** Errors name the file as it was given. */
   chunks(progress: Progress): AsyncGenerator<Uint8Array>;
-  /** Nobody wants the rest. A pipe whose other end stays open would keep us here. */
+  /** Drops the rest. A pipe whose other end stays open would keep the process running. */
   close(): void;
 }
 
@@ -23,7 +23,7 @@ async function streamOf(file: string): Promise<{ stream: Readable; size: number 
   const fd = await promisify(open)(file, 'r');
   const found = await promisify(fstat)(fd);
   if (found.isFile()) return { stream: createReadStream(file, { fd }), size: found.size };
-  // Read as a file it could not be let go of before somebody writes.
+  // Read as a file, a pipe could not be closed before its other end writes.
   if (found.isFIFO()) return { stream: new Socket({ fd, readable: true, writable: false }), size: undefined };
   throw new UsageError(`${file} is no file that can be read.`);
 }

@@ -4,7 +4,7 @@ import type { Client } from '../client.ts';
 import { countIn } from './arguments.ts';
 import { type Act, type Output, print, table } from './output.ts';
 
-/** In a word, whether it gets its changes. */
+/** Whether it gets its changes, in one word. */
 function stateOf({ enabled, disabled_reason, failures }: Webhook): string {
   if (!enabled) return disabled_reason ?? 'disabled';
   return failures > 0 ? `failing (${failures})` : 'ok';

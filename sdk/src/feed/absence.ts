@@ -4,19 +4,19 @@ import { sleep } from '../sleep.ts';
 const defaultFirstPauseMs = 250;
 const maxPauseMs = 30_000;
 
-/** Whether a call may succeed later as it is: no answer, too busy, or a fault of the service or of what stands before it. */
+/** Whether the same call may succeed later: no answer, overload, or a fault of the service or of a proxy. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof Unreachable || error instanceof DeadlineExceeded) return true;
   return error instanceof KohortError && (error.status >= 500 || error.status === 429 || error.status === 408);
 }
 
 export interface AbsenceSettings {
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to 1. */
   readonly random: () => number;
   readonly firstPauseMs?: number;
 }
 
-/** Pauses between tries: longer each time, never quite alike, and never shorter than `Retry-After` asks. */
+/** The pauses between attempts: longer each time, randomized, and never shorter than `Retry-After`. */
 export class Absence {
   readonly #random: () => number;
   readonly #firstPauseMs: number;

@@ -127,7 +127,7 @@ describe('a feed, followed by the client', () => {
     await following;
   });
 
-  it('is told of as gone when its place is', async () => {
+  it('is reported as gone when its position is', async () => {
     await segment('SHORT');
     const { id, cursor } = await create(['SHORT']);
     await add('ext:late', 'SHORT');

@@ -5,23 +5,23 @@ import { Absence, type AbsenceSettings, isPassing } from './absence.ts';
 import { type SnapshotPart, snapshotOf } from './snapshot.ts';
 
 export interface FollowOptions {
-  /** The cursor to go on from: of a snapshot, of the feed's creation, or of the last batch. Default the beginning of the feed. */
+  /** The cursor to start from: of a snapshot, of the feed's creation, or of the last batch. Default: the beginning of the feed. */
   readonly after?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Changes a batch has at most, up to 1,000, which is the default. */
+  /** The most changes in a batch, up to 1,000, which is the default. */
   readonly limit?: number | undefined;
-  /** Seconds for which the service holds a question while nothing happens, up to 30, which is the default. */
+  /** Seconds for which the service holds a call while nothing happens, up to 30, which is the default. */
   readonly waitSeconds?: number | undefined;
   /**
-   * Takes a new snapshot when the place in the feed is gone; the changes after it follow. What it was given before a snapshot
-   * that broke off comes again from the start. Without this, {@link ResyncRequired} ends the iteration.
+   * Takes a new snapshot when the position in the feed is gone; the changes after it follow. If a snapshot breaks off, it is called
+   * again from the start. Without it, {@link ResyncRequired} ends the iteration.
    */
   readonly onResync?: ((snapshot: AsyncIterable<SnapshotPart>) => Promise<void>) | undefined;
-  /** Called for each try that failed and is followed by another one. */
+  /** Called for each failed attempt that is followed by another one. */
   readonly onAway?: ((error: unknown) => void) | undefined;
 }
 
-/** Changes in order, and the place after them, to be kept once they have been dealt with. */
+/** Changes in order, and the cursor after them, to be stored once they have been processed. */
 export interface ChangeBatch {
   readonly changes: readonly Change[];
   readonly cursor: string;
@@ -31,13 +31,13 @@ export interface ChangeBatch {
 export type FeedId = number | string;
 
 export interface FeedConnection extends AbsenceSettings {
-  /** Makes one try. */
+  /** Makes one attempt. */
   readonly callOnce: Call;
 }
 
 const maxBatch = 1_000;
 const maxWaitSeconds = 30;
-/** How much longer than it may be held a question may take. */
+/** How much longer a call may take than the service may hold it. */
 const graceMs = 10_000;
 
 export interface Question {
@@ -47,7 +47,7 @@ export interface Question {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What came after a cursor, once there is something or the wait is over. @throws ResyncRequired */
+/** The changes after a cursor, as soon as there are any or the wait has ended. @throws ResyncRequired */
 export async function changesAfter(call: Call, feed: FeedId, question: Question): Promise<Changes> {
   const { after, limit, waitSeconds, signal } = question;
   try {
@@ -64,8 +64,8 @@ export async function changesAfter(call: Call, feed: FeedId, question: Question)
 }
 
 /**
- * The changes of a feed, batch by batch, for as long as they are asked for; over restarts of the service and of the network. The
- * next batch is asked for only when the last one has been dealt with.
+ * The changes of a feed, batch by batch, for as long as the caller iterates. Survives restarts of the service and failures of the
+ * network. The next batch is read only when the last one has been processed.
  */
 export async function* follow(
   connection: FeedConnection,
@@ -96,7 +96,7 @@ export async function* follow(
       return await changesAfter(callOnce, feed, { after, limit, waitSeconds, signal });
     } catch (error) {
       if (!(error instanceof ResyncRequired) || !onResync) throw error;
-      // After a restore every follower is sent here at once.
+      // After a restore all followers get here at the same time.
       await absence.waitOut(error, signal);
       after = await resync(onResync);
       return undefined;
@@ -108,7 +108,7 @@ export async function* follow(
       const batch = await ask();
       if (!batch) continue;
       absence.ended();
-      // Also without changes: a cursor that is never moved on grows too old.
+      // Also without changes: a cursor that never moves grows too old.
       if (batch.changes.length > 0 || batch.cursor !== after) yield batch;
       after = batch.cursor;
     } catch (error) {

@@ -5,7 +5,7 @@ import type { FeedId } from './follow.ts';
 const everyType = ['entered', 'left', 'segment'] as const;
 const pageRows = 1_000;
 
-/** @throws TypeError for a feed that does not say everything that a replica has to hear of. */
+/** @throws TypeError for a feed that leaves out changes that a replica needs. */
 export async function readFeed(call: Call, id: FeedId, signal: AbortSignal): Promise<Feed> {
   const feed = (await call(calls.feeds.readFeed, { params: { id }, signal })) as Feed;
   if (everyType.every((type) => feed.types.includes(type))) return feed;

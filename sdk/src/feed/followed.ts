@@ -34,13 +34,13 @@ export class Followed {
     return members && ('id' in user ? members.hasId(user.id) : members.hasExternalId(user.externalId));
   }
 
-  /** What the feed follows, also where nobody is in it. */
+  /** The followed segments, including empty ones. */
   begin(slugs: readonly string[], tags: readonly string[] | null): void {
     this.#tags = tags ? new Set(tags) : undefined;
     for (const slug of slugs) this.#membersOf(slug);
   }
 
-  /** Whether the feed follows what it did, apart from what its changes have told. */
+  /** Whether the feed follows the same segments as before, apart from what its changes reported. */
   isOf({ segments, tags }: Pick<Feed, 'segments' | 'tags'>): boolean {
     const known = this.#tags;
     if (!known || !tags) return !known && !tags && this.slugs.join() === segments?.toSorted().join();
@@ -68,7 +68,7 @@ export class Followed {
     return members;
   }
 
-  /** Renamed, deleted, or no longer with a tag of the feed. */
+  /** The segment was renamed, deleted, or lost the tag of the feed. */
   #redefine({ before, after }: Change): void {
     if (before && before.slug !== after?.slug) {
       const members = this.#members.get(before.slug);

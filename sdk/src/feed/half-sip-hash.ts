@@ -1,7 +1,7 @@
 /**
- * HalfSipHash-2-4 with 64 bits of key and of output, over the UTF-16 code units of a text. A keyed hash: who does not know the
- * key, which is drawn at random, cannot look for two texts with the same hash. In 32-bit arithmetic, which every engine is quick
- * at, and in plain code, since browsers have no hash that answers at once.
+ * HalfSipHash-2-4 with 64 bits of key and of output, over the UTF-16 code units of a text. The hash is keyed: without the
+ * key, which is random, an attacker cannot search for two texts with the same hash. It uses 32-bit arithmetic, which is fast in every
+ * engine, and plain code, since browsers offer no synchronous hash.
  */
 export class HalfSipHash {
   readonly #key0: number;

@@ -1,6 +1,6 @@
-/** How many entries a page has on average before another one is begun. */
+/** How many entries a page has on average before another page is added. */
 const defaultPageEntries = 512;
-/** A page grows by this part of itself, so that hardly any of it is empty. */
+/** A page grows by this fraction, so that little of it is empty. */
 const growthShift = 4;
 const minGrowth = 4;
 
@@ -43,7 +43,7 @@ export class KeyTable {
     return this.#search(page, key) >= 0;
   }
 
-  /** Copies an entry whole over the key that was asked with; false when there is none. */
+  /** Copies the entry with this key over the key; false if there is none. */
   get(entry: Uint32Array): boolean {
     const page = this.#pageOf(entry[0] ?? 0);
     const place = this.#search(page, entry);
@@ -113,7 +113,7 @@ export class KeyTable {
     return ~low;
   }
 
-  /** The words of a page, with the entries from a place on moved up by one. */
+  /** The words of a page, with the entries from an index on moved up by one. */
   #makeRoom(page: number, place: number): Uint32Array {
     const length = this.#lengths[page] ?? 0;
     const full = this.#pages[page] ?? noEntries;

@@ -2,10 +2,10 @@ import { HalfSipHash } from './half-sip-hash.ts';
 import { KeyTable } from './key-table.ts';
 
 const TWO_TO_32 = 2 ** 32;
-/** External ids without a member that are put up with before they are swept. */
+/** How many external ids without a member are tolerated before they are swept. */
 const defaultMinStale = 1_024;
 
-/** Spreads a word evenly, and no two words to one (the finish of MurmurHash3). */
+/** Spreads words evenly and without collisions (the finalizer of MurmurHash3). */
 function spread(word: number): number {
   let mixed = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
@@ -38,8 +38,8 @@ export interface MemberSetLimits {
 }
 
 /**
- * The members of one segment, in 28 bytes each. Ids are held as they are. Of an external id 96 bits of a keyed hash are held, with
- * the id of its user: among a million members a stranger is taken for one of them with a chance of 2^-76.
+ * The members of one segment, in 28 bytes each. Ids are stored as they are. For an external id, 96 bits of a keyed hash are stored
+ * with the id of its user: among a million members, another text is taken for one of them with a probability of 2^-76.
  */
 export class MemberSet {
   readonly #ids: KeyTable;

@@ -58,7 +58,7 @@ test('an external id that was given again belongs to the new user', () => {
   expect(members.hasExternalId('ann')).toBe(false);
   members.add(2, 'ann');
   expect(members.hasExternalId('ann')).toBe(true);
-  // Told once more, late.
+  // Delivered once more, late.
   members.remove(1, 'ann');
   expect(members.hasExternalId('ann')).toBe(true);
   members.remove(2, 'ann');

@@ -7,11 +7,11 @@ import { readFeed, slugsOf } from './followed-by.ts';
 import { snapshotOf } from './snapshot.ts';
 
 export interface ReplicaOptions {
-  /** Milliseconds: a replica that has heard nothing for longer answers nothing. Default 60,000. */
+  /** Milliseconds: a replica that has received nothing for longer refuses to answer. Default 60,000. */
   readonly maxAgeMs?: number | undefined;
   /** Closes the replica, and gives up waiting for the first snapshot. */
   readonly signal?: AbortSignal | undefined;
-  /** Called for each try to hear of changes that failed. */
+  /** Called after each failed attempt to read changes. */
   readonly onAway?: ((error: unknown) => void) | undefined;
 }
 
@@ -29,10 +29,10 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** What time it is, in milliseconds, never going back. */
+/** A monotonic clock, in milliseconds. */
 export type Clock = () => number;
 
-/** The segments of a feed in memory. It answers at once and without the network, about what it knows. */
+/** The segments of a feed in memory. It answers at once, without the network, from its current state. */
 export class Replica {
   readonly #connection: FeedConnection;
   readonly #feed: FeedId;
@@ -51,7 +51,7 @@ export class Replica {
   #failure: unknown;
   #isOver = false;
   #waiting: Waiting[] = [];
-  /** Ends a question that is held, and a pause. */
+  /** Ends a call that the service holds, and a pause. */
   #wake = new AbortController();
 
   constructor(connection: FeedConnection, feed: FeedId, options: ReplicaOptions, now: Clock) {
@@ -65,12 +65,12 @@ export class Replica {
     options.signal?.addEventListener('abort', () => this.close(), { once: true });
   }
 
-  /** Milliseconds since everything that the feed said then was known here, at most. */
+  /** The maximum age of the state, in milliseconds: everything that the feed had published by then is included. */
   get ageMs(): number {
     return this.#now() - this.#asOf;
   }
 
-  /** The place up to which changes are in; undefined while a new snapshot is being read. */
+  /** The cursor up to which changes are applied; undefined while a new snapshot is being read. */
   get cursor(): string | undefined {
     return this.#cursor;
   }
@@ -82,7 +82,7 @@ export class Replica {
 
   /**
    * Whether a user, `2` or `ext:ann`, is in a segment of the feed; a user that the service does not know is in none.
-   * @throws StaleReplica past the age that was allowed, NotFollowed for a segment that the feed does not follow.
+   * @throws StaleReplica past the maximum age, NotFollowed for a segment that the feed does not follow.
    */
   isIn(user: string, slug: string): boolean {
     this.#refuseStale();
@@ -98,7 +98,7 @@ export class Replica {
     return this.#followed.slugs.filter((slug) => this.#followed.has(key, slug));
   }
 
-  /** Asks the service now, and resolves when all that it says is in. @throws what kept it from being asked. */
+  /** Reads from the service now, and resolves when all changes are applied. @throws the error that prevented it. */
   refresh(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isOver) return reject(this.#failure);
@@ -114,7 +114,7 @@ export class Replica {
     });
   }
 
-  /** Lets go of the service; from then on the replica answers nothing. */
+  /** Stops following; from then on the replica does not answer. */
   close(): void {
     this.#failure ??= this.#options.signal?.aborted ? this.#options.signal.reason : new StaleReplica(closed);
     this.#isOver = true;
@@ -125,7 +125,7 @@ export class Replica {
     this.#refuseWaiting();
   }
 
-  /** Hears of changes until the replica is closed, or the service refuses for good. */
+  /** Applies changes until the replica is closed, or the service refuses for good. */
   async run(): Promise<void> {
     while (!this.#isOver) {
       this.#wake = new AbortController();
@@ -165,7 +165,7 @@ export class Replica {
     for (const { reject } of refused) reject(this.#failure);
   }
 
-  /** What was known before goes on answering until the new snapshot is whole. */
+  /** The old state keeps answering until the new snapshot is complete. */
   async #load(): Promise<void> {
     const askedAt = this.#now();
     const { signal } = this.#closing;
@@ -175,7 +175,7 @@ export class Replica {
       for (const member of part.members) followed.add(member);
       cursor = part.cursor ?? undefined;
     }
-    // After the snapshot: to names that are newer than it lead the changes that follow it.
+    // Read after the snapshot: the changes that follow it lead to any newer names.
     const feed = await this.#readFeed();
     followed.begin(await slugsOf(this.#connection.callOnce, feed, signal), feed.tags);
     if (this.#isOver) return;
@@ -186,7 +186,7 @@ export class Replica {
   async #catchUp(after: string): Promise<void> {
     const askedAt = this.#now();
     const isUrgent = this.#waiting.length > 0 || this.ageMs > this.#maxAgeMs;
-    // Often enough that a feed in which nothing happens does not make the replica stale.
+    // Often enough that the replica of a quiet feed does not become stale.
     const oftenMs = Math.min(this.#maxAgeMs / 3, maxWaitMs);
     const waitSeconds = isUrgent ? 0 : Math.floor(oftenMs / 1000);
     const question = { after, limit: batch, waitSeconds, signal: this.#wake.signal };
@@ -195,13 +195,13 @@ export class Replica {
     for (const change of changes) this.#followed.apply(change);
     this.#cursor = cursor;
     const heldUntil = askedAt + waitSeconds * 1000;
-    // Where nothing came until the wait was over, that is when the service looked last.
+    // If nothing came, the service looked last when the wait ended.
     if (changes.length === batch) return;
     this.#knows(changes.length === 0 && this.#now() >= heldUntil ? heldUntil : askedAt);
     await this.#checkFeed(oftenMs);
   }
 
-  /** Whether it follows something else by now, which no change tells: compared once the changes until then are in. */
+  /** Whether the feed follows other segments now, which no change reports: compared once all changes up to then are applied. */
   async #checkFeed(oftenMs: number): Promise<void> {
     if (this.#readBefore && !this.#followed.isOf(this.#readBefore)) this.#cursor = undefined;
     this.#readBefore = this.#now() - this.#readAt < oftenMs ? undefined : await this.#readFeed();
@@ -212,7 +212,7 @@ export class Replica {
     return readFeed(this.#connection.callOnce, this.#feed, this.#closing.signal);
   }
 
-  /** All that the feed said at a moment. */
+  /** Everything that the feed had published at a moment. */
   #knows(asOf: number): void {
     this.#asOf = asOf;
     const served = this.#waiting.filter(({ since }) => since <= asOf);

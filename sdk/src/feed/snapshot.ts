@@ -14,7 +14,7 @@ export interface FeedMember {
 /** Some of the members, as they arrive. */
 export interface SnapshotPart {
   readonly members: readonly FeedMember[];
-  /** From which changes go on; null until the last part. */
+  /** The cursor after which changes follow; null until the last part. */
   readonly cursor: string | null;
 }
 
@@ -32,7 +32,7 @@ function partOf(lines: readonly string[]): SnapshotPart {
   return { members, cursor };
 }
 
-/** Aborts when the signal does, or when nothing has come for too long. */
+/** Aborts with the signal, or when nothing has arrived for too long. */
 function whileHeardOf(signal: AbortSignal | undefined, idleMs: number) {
   const controller = new AbortController();
   const stop = () => controller.abort(signal?.reason);
@@ -56,7 +56,7 @@ function whileHeardOf(signal: AbortSignal | undefined, idleMs: number) {
 
 /**
  * Who is in the followed segments as of one moment, part by part.
- * @throws Unreachable when it was cut off: then what has come so far is of no use.
+ * @throws Unreachable if it was cut off: the parts so far are then useless.
  */
 export async function* snapshotOf(
   call: Call,

@@ -2,13 +2,13 @@ import { Problem } from '@kohort/contract';
 import { type Share, Shares } from './shares.ts';
 
 export interface AtMostOptions {
-  /** Most that are under way. */
+  /** The most in progress at once. */
   readonly atOnce: number;
-  /** Most that wait for their turn; the rest is refused. */
+  /** The most that wait for a place; more are refused. */
   readonly waiting?: number;
-  /** One caller gets this many times what is free; otherwise all of it. */
+  /** One caller may have this many times the free places; without it, all places. */
   readonly factor?: number;
-  /** What the refusal says, and when to come back. */
+  /** The detail of the refusal, and its `Retry-After`. */
   readonly refusal: string;
   readonly retryAfterSeconds: number;
 }
@@ -18,7 +18,7 @@ interface Waiting {
   readonly begin: (share: Share) => void;
 }
 
-/** A bound on what is under way at once, with a share for each caller. */
+/** A bound on concurrent work, with a share for each caller. */
 export class AtMost {
   readonly #options: AtMostOptions;
   readonly #shares: Shares;
@@ -55,7 +55,7 @@ export class AtMost {
     return new Promise((begin) => this.#waiting.push({ caller, begin }));
   }
 
-  /** The place passes from hand to hand, so that no newcomer overtakes those who wait. */
+  /** Hands the place over directly, so that new callers do not overtake waiting ones. */
   #leave(share: Share): void {
     this.#shares.release(share);
     for (const [i, { caller, begin }] of this.#waiting.entries()) {

@@ -1,5 +1,6 @@
-/** What one party has of a bounded number of places. */
+/** The places of one party among a bounded number. */
 export interface Share {
+  readonly of: Shares;
   readonly party: string;
   taken: number;
 }
@@ -24,9 +25,9 @@ export class Shares {
     return this.#taken;
   }
 
-  /** Undefined when there is no room. */
+  /** Undefined if there is no room. */
   take(party: string): Share | undefined {
-    const share = this.#shares.get(party) ?? { party, taken: 0 };
+    const share = this.#shares.get(party) ?? { of: this, party, taken: 0 };
     if (share.taken >= this.#factor * (this.#places - this.#taken)) return undefined;
     if (share.taken === 0) this.#shares.set(party, share);
     this.#taken++;

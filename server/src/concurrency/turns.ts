@@ -1,8 +1,8 @@
-import type { Steps } from '../segmentation/decide.ts';
+import type { Steps } from '../segmentation/steps.ts';
 
-/** Work in one turn of the event loop: enough for any usual call, short enough that nobody waits for an unusual one. */
+/** Work per turn of the event loop: enough for any usual call, short enough that an unusual one does not delay others. */
 const turnMs = 8;
-/** Of a turn, what one stretch of work gets while others wait for theirs. */
+/** The slice of a turn that one piece of work gets while others wait. */
 const sliceMs = 2;
 
 /** Resolves once everything that can run without another turn of the event loop has run. */
@@ -11,13 +11,13 @@ function settled(): Promise<void> {
 }
 
 /**
- * One turn of the event loop, shared by all work that can wait. Without it a hundred calls whose rows arrive together would
- * each take a turn's worth of time, and everybody else would wait for the sum.
+ * One turn of the event loop, shared by all work that can wait. Without it a hundred calls whose rows arrive together would each
+ * take a full turn, and all other calls would wait for the sum.
  */
 export class SharedTurn {
   readonly now: () => number;
   #endsAt: number | undefined;
-  /** Those that wait for the first time go before those that have had a slice, so that short work overtakes long work. */
+  /** Work that waits for its first slice goes before work that has had one, so that short work overtakes long work. */
   readonly #newcomers: (() => void)[] = [];
   readonly #regulars: (() => void)[] = [];
 
@@ -25,7 +25,7 @@ export class SharedTurn {
     this.now = now;
   }
 
-  /** When the turn under way has had its time. */
+  /** When the current turn ends. */
   get endsAt(): number {
     return this.#endsAt ?? this.#begin();
   }
@@ -34,7 +34,7 @@ export class SharedTurn {
     return this.#newcomers.length > 0 || this.#regulars.length > 0;
   }
 
-  /** Resolves in a later turn, when it is this caller's. */
+  /** Resolves in a later turn, when this caller gets its slice. */
   next({ isNewcomer }: { isNewcomer: boolean }): Promise<void> {
     if (this.#endsAt === undefined) this.#begin();
     return new Promise((resolve) => (isNewcomer ? this.#newcomers : this.#regulars).push(resolve));
@@ -52,7 +52,7 @@ export class SharedTurn {
   }
 
   async #serve(endsAt: number): Promise<void> {
-    // One that waits again comes first, or newcomers without end would keep it waiting.
+    // A turn starts with one piece of work that has had a slice, or a stream of new work would starve those.
     let next = this.#regulars.shift() ?? this.#newcomers.shift();
     while (next) {
       next();
@@ -66,12 +66,12 @@ export class SharedTurn {
 const eventLoop = new SharedTurn();
 
 export interface TurnsOptions {
-  /** The most in one go, where the work is of a kind that should cost the others even less. */
+  /** The most per slice, for work that should delay others even less. */
   readonly atMostMs?: number;
   readonly loop?: SharedTurn;
 }
 
-/** One stretch of work, such as all that follows from one statement: it lets others have their turn whenever its own is over. */
+/** One piece of work, such as all rows of one statement. It yields to other work whenever its slice is used up. */
 export class Turns {
   readonly #loop: SharedTurn;
   readonly #atMostMs: number;
@@ -84,7 +84,7 @@ export class Turns {
     this.#since = loop.now();
   }
 
-  /** Takes the steps of a decision; a promise only where others came in between. */
+  /** Runs the steps of a decision. Returns a promise only if it had to yield. */
   take<T>(steps: Steps<T>): T | Promise<T> {
     for (;;) {
       const { done, value } = steps.next();

@@ -5,6 +5,7 @@ import { type Authenticate, anonymous, type Caller } from './caller.ts';
 type Credentials = Pick<IncomingHttpHeaders, 'authorization'>;
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
+const usualScheme = 'Bearer ';
 
 function unauthenticated(detail: string, parameters = ''): Problem {
   return new Problem('unauthenticated', detail, {
@@ -25,14 +26,13 @@ export async function identify({ authorization }: Credentials, authenticate: Aut
   return caller;
 }
 
-/** The same from memory alone; undefined when memory cannot answer. */
+/** The same from memory alone; undefined when memory cannot answer, or the credential is written in an unusual way. */
 export function recognise(
   { authorization }: Credentials,
   known: (token: string) => Caller | undefined,
 ): Caller | undefined {
   if (authorization === undefined) return anonymous;
-  const token = BEARER.exec(authorization)?.[1];
-  return token === undefined ? undefined : known(token);
+  return authorization.startsWith(usualScheme) ? known(authorization.slice(usualScheme.length)) : undefined;
 }
 
 /**

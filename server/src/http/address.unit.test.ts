@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { addressSubject } from './address.ts';
 
 describe('what an address is counted as', () => {
-  it.each([
+  it.each<[string | undefined, string]>([
     ['203.0.113.7', '203.0.113.7'],
     ['::ffff:203.0.113.7', '203.0.113.7'],
     ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
@@ -18,6 +18,7 @@ describe('what an address is counted as', () => {
     ['0x7f.1', 'unknown'],
     ['', 'unknown'],
     ['not an address', 'unknown'],
+    [undefined, 'unknown'],
   ])('%s -> %s', (ip, subject) => {
     expect(addressSubject(ip)).toBe(subject);
   });

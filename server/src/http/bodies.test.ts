@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { processorMs } from '../../test/processor.ts';
 import { type Answer, type Service, startService } from '../../test/service.ts';
 
 let service: Service;
@@ -239,7 +240,7 @@ describe('malformed JSON', () => {
   });
 
   it('that is merely huge and wrong is refused quickly and briefly', async () => {
-    const started = performance.now();
+    const started = processorMs();
     const keys = `{${Array.from({ length: 80_000 }, (_, i) => `"k${i}":1`).join(',')}}`;
     const many = await post('/api/segments', keys);
     expectInvalid(many);
@@ -251,7 +252,7 @@ describe('malformed JSON', () => {
     const wrong = await post('/api/users/1/segments', { add: [] });
     expectInvalid(wrong);
     for (const { text } of [many, long, numbers]) expect(text.length).toBeLessThan(10_000);
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(processorMs() - started).toBeLessThan(3_000);
   });
 });
 

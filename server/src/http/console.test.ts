@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
 import { exchange, type RawAnswer } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../test/listen.ts';
@@ -19,7 +19,7 @@ let service: Listening;
 let behindProxy: Listening;
 
 beforeAll(async () => {
-  built = await mkdtemp(join(tmpdir(), 'kohort-console-'));
+  built = await temporaryFolder('console');
   await mkdir(join(built, 'assets'));
   await writeFile(join(built, 'index.html'), page);
   await writeFile(join(built, 'icon.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
@@ -121,8 +121,16 @@ describe('the console', () => {
     expect((await send('GET /ui/assets/app-old.js', [html])).status).toBe(404);
   });
 
+  it('leaves its session to the calls: with other methods it is 405', async () => {
+    for (const method of ['GET', 'HEAD', 'PUT']) {
+      const { status, headers } = await send(`${method} /ui/session`, [html]);
+      expect([method, status, headers.allow]).toEqual([method, 405, 'DELETE, POST']);
+    }
+  });
+
   it('says so where it is not built', async () => {
     const without = await listen(database.url, { consoleFolder: join(built, 'nowhere') });
+    expect((await send('GET /ui/session', [], '', without)).status).toBe(405);
     const { status, text } = await send('GET /ui/', [html], '', without);
     expect([status, JSON.parse(text).detail]).toEqual([404, expect.stringContaining('npm run build')]);
     await without.stop();
@@ -161,6 +169,13 @@ describe('a session of the console', () => {
       expect((await send('GET /auth/me', [cookie, sameOrigin])).status).toBe(200);
     },
   );
+
+  it('counts on /api and /auth alone, not on /ofrep', async () => {
+    const { cookie } = await signIn();
+    const evaluation = '{"context":{"targetingKey":"ann"}}';
+    const { status, text } = await send('POST /ofrep/v1/evaluate/flags', [cookie, sameOrigin], evaluation);
+    expect([status, JSON.parse(text).errorCode]).toEqual([401, 'GENERAL']);
+  });
 
   it.each(otherPages)('is not ended with %s', async (proof) => {
     const { cookie } = await signIn();

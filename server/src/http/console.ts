@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import { Problem } from '@kohort/contract';
+import { console as contract, Problem } from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /**
@@ -43,6 +43,8 @@ export async function answerConsole(app: FastifyInstance, folder: string, pathPr
   // All addresses on the page are relative to this base, so it carries the prefix.
   const html = page?.replace('<base href="/ui/"', `<base href="${pathPrefix}/ui/"`);
 
+  // Below /ui/, but a call and no page: with another method it is 405.
+  app.get(contract.openSession.path, async (_request, reply) => reply.callNotFound());
   app.get('/ui', async (_request, reply) => reply.redirect(`${pathPrefix}/ui/`, 308));
 
   async function sendPage(_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

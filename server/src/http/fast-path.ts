@@ -8,6 +8,7 @@ import {
 } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { isHost } from './host.ts';
+import { isCounted, takeUnsent } from './unsent.ts';
 
 export interface FastCall {
   readonly method: 'GET' | 'POST';
@@ -22,6 +23,12 @@ export interface FastCall {
   readonly headers?: readonly string[];
   /** Called with the duration of each answer, in seconds. */
   readonly observe: (seconds: number) => void;
+}
+
+export interface FastPathSettings {
+  readonly requestIdOf: (request: IncomingMessage) => string;
+  /** Whose share of the unsent answers a call takes. */
+  readonly partyOf: (request: IncomingMessage) => string;
 }
 
 export interface FastPath {
@@ -94,7 +101,7 @@ function send(response: ServerResponse, requestId: string, body: string, headers
  */
 export function createFastPath(
   options: ServerOptions,
-  requestIdOf: (request: IncomingMessage) => string,
+  { requestIdOf, partyOf }: FastPathSettings,
   guard: (handler: RequestListener) => RequestListener,
 ): FastPath {
   const calls = new Map<string, FastCall[]>();
@@ -120,17 +127,23 @@ export function createFastPath(
       if (body) request.unshift(body);
       return false;
     }
-    text.then(
-      (json) => {
-        send(response, requestIdOf(request), json, headers);
-        call.observe((performance.now() - started) / 1000);
-      },
-      (error: unknown) => {
-        failures.set(request, { error: error instanceof Error ? error : new Error(String(error)), started });
-        for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] ?? '', headers[i + 1] ?? '');
-        handler(request, response);
-      },
-    );
+    const fail = (error: unknown) => {
+      failures.set(request, { error: error instanceof Error ? error : new Error(String(error)), started });
+      for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i] ?? '', headers[i + 1] ?? '');
+      handler(request, response);
+    };
+    text.then((json) => {
+      try {
+        // What has changed something is answered in any case, and briefly.
+        if (isCounted(json.length) && call.method === 'GET') {
+          takeUnsent(response, json.length, () => partyOf(request));
+        }
+      } catch (error) {
+        return fail(error);
+      }
+      send(response, requestIdOf(request), json, headers);
+      call.observe((performance.now() - started) / 1000);
+    }, fail);
     return true;
   }
 

@@ -1,35 +1,11 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
-import { AtMost } from '../concurrency/at-most.ts';
 import { Turns } from '../concurrency/turns.ts';
+import { partyOf } from './party.ts';
+import { takeUnsent } from './unsent.ts';
 
 /** Small pieces are collected, because every write has a fixed cost. */
 const chunkChars = 64 * 1024;
-
-const placeBytes = 1024 * 1024;
-/** Large answers that are not sent yet, by the megabyte: clients that do not read cost memory, and one caller half of it at most. */
-const unsent = new AtMost({
-  atOnce: 256,
-  factor: 1,
-  refusal: 'Too many large answers are under way. Read those that were asked for, then try again.',
-  retryAfterSeconds: 1,
-});
-
-/** @throws Problem 503 when the caller, or all, have too much under way. */
-function takePlaces({ request, raw: response }: FastifyReply, bytes: number): void {
-  const left: (() => void)[] = [];
-  const leave = () => {
-    for (const one of left.splice(0)) one();
-  };
-  try {
-    for (let taken = 0; taken < bytes; taken += placeBytes) left.push(unsent.enter(request.caller?.actor));
-  } catch (error) {
-    leave();
-    throw error;
-  }
-  response.once('close', leave);
-  if (response.closed) leave();
-}
 
 /** Yields chunks and gives other calls their turn in between. */
 async function* chunksOf(pieces: Iterable<string>): AsyncGenerator<string> {
@@ -52,7 +28,7 @@ export function sendJsonPieces(
   reply: FastifyReply,
   { pieces, bytes }: { readonly pieces: Iterable<string>; readonly bytes: number },
 ): FastifyReply {
-  if (bytes > chunkChars) takePlaces(reply, bytes);
+  takeUnsent(reply.raw, bytes, () => partyOf(reply.request));
   reply.type('application/json; charset=utf-8').header('content-length', bytes);
   return reply.send(
     bytes <= chunkChars ? [...pieces].join('') : Readable.from(chunksOf(pieces), { objectMode: false }),
@@ -77,17 +53,22 @@ function* entriesOf(page: object): Generator<string> {
   yield separator === '{' ? '{}' : '}';
 }
 
-/** Sends a page of a list: a thousand of its entries may be many megabytes, so others have their turn in between. */
-export async function sendPage(reply: FastifyReply, page: object): Promise<FastifyReply> {
+/** Sends JSON of unknown size, whose pieces may take long to make: others have their turn in between. */
+export async function sendPieces(reply: FastifyReply, made: Iterable<string>): Promise<FastifyReply> {
   const turns = new Turns();
   const pieces: string[] = [];
   let bytes = 0;
-  for (const piece of entriesOf(page)) {
+  for (const piece of made) {
     pieces.push(piece);
     bytes += Buffer.byteLength(piece);
     if (turns.isOver) await turns.pause();
   }
   return sendJsonPieces(reply, { pieces, bytes });
+}
+
+/** Sends a page of a list: a thousand of its entries may be many megabytes. */
+export function sendPage(reply: FastifyReply, page: object): Promise<FastifyReply> {
+  return sendPieces(reply, entriesOf(page));
 }
 
 /** An object with one list whose items are already ASCII JSON. */

@@ -129,6 +129,6 @@ export function refuseEncoded(headers: IncomingHttpHeaders): void {
   }
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    throw new Problem('media_type', 'Content-Encoding is not supported; send the body as it is.');
+    throw new Problem('media_type', 'Content-Encoding is not supported; send the body uncompressed.');
   }
 }

@@ -71,7 +71,7 @@ export function frameworkLog(log: Logger): FastifyBaseLogger {
   return Object.assign(log.child({}), { [ofFramework]: true });
 }
 
-/** Logs one line for a fault of ours, with the call's template and the error. */
+/** Logs one line for an internal error, with the call's template and the error. */
 export function logFault(request: FastifyRequest, what: string, error: unknown, code = 'internal'): void {
   const { url: route } = request.routeOptions;
   request.server.log.error({ request_id: request.id, method: request.method, route, code, err: error }, what);

@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Durations } from './durations.ts';
 import type { WebServer } from './server.ts';
 
 /** Gauges that the library names like counters, which `promtool check metrics` rejects. */
@@ -18,13 +19,11 @@ export function measureRequests(
   registry: Registry,
   render: () => Promise<string>,
 ): (method: string, route: string) => (seconds: number) => void {
-  const durations = new Histogram({
-    name: 'kohort_http_request_duration_seconds',
-    help: 'Time from the first byte of a request to the last byte of its answer.',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [registry],
-  });
+  const durations = new Durations(
+    'kohort_http_request_duration_seconds',
+    'Time from the first byte of a request to the last byte of its answer.',
+    registry,
+  );
   new Gauge({
     name: 'kohort_http_requests_under_way',
     help: 'Requests received but not yet answered.',
@@ -42,24 +41,15 @@ export function measureRequests(
       this.inc(shedding.refused);
     },
   });
-  // Label values are few (templates, never paths, which contain external ids), so each combination is looked up once.
-  const observers = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>();
+  // Label values are few: templates, never paths, which contain external ids.
   app.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
     const route = request.routeOptions.url ?? 'unknown';
-    const key = `${method} ${reply.statusCode} ${route}`;
-    let observer = observers.get(key);
-    if (!observer) {
-      observer = durations.labels({ method, route, status: reply.statusCode });
-      observers.set(key, observer);
-    }
     const failure = fastPath.failureOf(request.raw);
-    observer.observe((failure ? performance.now() - failure.started : reply.elapsedTime) / 1000);
+    const elapsed = failure ? performance.now() - failure.started : reply.elapsedTime;
+    durations.observerOf({ method, route, status: reply.statusCode })(elapsed / 1000);
     done();
   });
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await render()));
-  return (method, route) => {
-    const observer = durations.labels({ method, route, status: 200 });
-    return (seconds) => observer.observe(seconds);
-  };
+  return (method, route) => durations.observerOf({ method, route, status: 200 });
 }

@@ -83,6 +83,15 @@ function parametersIn(
   });
 }
 
+const consistencyParameter: Json = {
+  name: 'consistency',
+  in: 'header',
+  required: false,
+  description:
+    '`strong`: the answer includes every write that was acknowledged anywhere before. `eventual`: a replica may answer, where there is one, and writes of the last five seconds may be missing. Without the header, writes that this instance acknowledged are included.',
+  schema: { type: 'string', enum: ['strong', 'eventual'] },
+};
+
 /** Problems that any call of this kind can return besides its own. */
 function commonProblems(endpoint: Endpoint): ProblemCode[] {
   return [
@@ -171,6 +180,7 @@ function operationOf(endpoint: Endpoint, lift: Lift): Json {
       ...parametersIn('path', params, example?.params),
       ...parametersIn('query', query, example?.query),
       ...parametersIn('header', headers, example?.headers),
+      ...(endpoint.consistent ? [consistencyParameter] : []),
     ],
     ...(requestBody && { requestBody }),
     responses: responsesOf(endpoint, lift),

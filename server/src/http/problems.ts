@@ -37,7 +37,7 @@ export function toProblem(error: FastifyError | Error, { translate }: ProblemSet
   }
   const translated = translate(error);
   if (translated) return translated;
-  return new Problem('internal', 'Something went wrong on our side. The request id finds it in our log.', {
+  return new Problem('internal', 'Something went wrong on our side. Our log has details under the request id.', {
     cause: error,
   });
 }
@@ -71,6 +71,22 @@ export function answerProblems(app: FastifyInstance, settings: ProblemSettings):
   app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(toProblem(error, settings), request, reply));
 }
 
+const lateCode = 'ERR_HTTP_REQUEST_TIMEOUT';
+
+/** As node reports a request whose headers have not arrived in time. */
+export function lateRequest(): Error {
+  return Object.assign(new Error('too slow'), { code: lateCode });
+}
+
+export function isLate(error: Error): boolean {
+  return 'code' in error && error.code === lateCode;
+}
+
+// Made once: the stack of an error takes long for thousands at a time.
+const tooLate = new Problem('request_timeout', 'The request did not arrive in time.');
+const tooLarge = new Problem('header_too_large', 'The headers are larger than 16 KiB.');
+const notHttp = new Problem('malformed', 'The request is not valid HTTP/1.1.');
+
 /** A request that cannot be parsed has no request object, so the same kind of answer is written by hand. */
 export function answerBrokenRequest(error: Error, socket: Socket): void {
   if (!socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
@@ -78,12 +94,7 @@ export function answerBrokenRequest(error: Error, socket: Socket): void {
     return;
   }
   const code = 'code' in error ? error.code : undefined;
-  const problem =
-    code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? new Problem('request_timeout', 'The request did not arrive in time.')
-      : code === 'HPE_HEADER_OVERFLOW'
-        ? new Problem('header_too_large', 'The headers are larger than 16 KiB.')
-        : new Problem('malformed', 'The request is not valid HTTP/1.1.');
+  const problem = code === lateCode ? tooLate : code === 'HPE_HEADER_OVERFLOW' ? tooLarge : notHttp;
   writeProblem(problem, socket);
 }
 

@@ -3,6 +3,7 @@ import {
   type Body,
   type Endpoint,
   invalid,
+  isOfrep,
   type Params,
   Problem,
   type Query,
@@ -10,12 +11,14 @@ import {
 } from '@kohort/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import { AtMost } from '../concurrency/at-most.ts';
+import { onBehalfOf } from '../concurrency/party.ts';
 import { identify, recognise, refusalOf } from './access.ts';
 import type { Authenticate, Caller } from './caller.ts';
 import type { KnownCallers } from './connections/callers.ts';
 import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
 import { sendPage } from './json-pieces.ts';
+import { partyOf } from './party.ts';
 import { withSession } from './session-cookie.ts';
 import { takeUploads } from './uploads.ts';
 
@@ -92,11 +95,16 @@ function foreignPage(): Problem {
   );
 }
 
+/** Whether a call looks at the console's cookie: the console has no use for OFREP, whose callers are services and browser keys. */
+function takesSession({ access, path }: Endpoint): boolean {
+  return access !== 'public' && !isOfrep(path);
+}
+
 /** Authenticates and authorises the caller, before the rest of the request is read. */
 function admission(endpoint: Endpoint, settings: RouteSettings): onRequestHookHandler {
   const { authenticate, known, callers, seedIsOpen, host = 'localhost' } = settings;
   return (request, _reply, done) => {
-    const headers = endpoint.access === 'public' ? request.headers : withSession(request);
+    const headers = takesSession(endpoint) ? withSession(request) : request.headers;
     const admit = (caller: Caller) => {
       request.caller = caller;
       if (headers.authorization !== undefined) callers?.learn(headers.authorization, caller);
@@ -130,6 +138,26 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
     app,
     route(endpoint, handle) {
       const { params, query = strict({}), body, uploads, headers } = endpoint;
+      const respond = async (request: FastifyRequest, reply: FastifyReply) => {
+        await refuseUntaggedSegment(endpoint, request, settings);
+        // The schemas of this endpoint have just validated the three parts, so these types are true.
+        const call: Call<typeof endpoint> = {
+          params: request.params as Params<typeof endpoint>,
+          query: request.query as Query<typeof endpoint>,
+          body: request.body as Body<typeof endpoint>,
+          caller: request.caller,
+          idempotent: idempotentCallOf(endpoint, request, reply),
+          request,
+          reply,
+        };
+        const isLarge = 'cursor' in query.properties && isLargePage(request.query);
+        const answer = isLarge ? await largePages.run(() => handle(call), request.caller.actor) : await handle(call);
+        // `sent` is false for a stream that a client left early.
+        if (answer === reply || reply.sent || reply.raw.headersSent) return reply;
+        reply.code(endpoint.success.status);
+        if ('limit' in query.properties && answer !== undefined) return sendPage(reply, answer as object);
+        return answer === undefined ? reply.send() : answer;
+      };
       const options: RouteOptions = {
         method: endpoint.method,
         url: fastifyPath(endpoint.path),
@@ -140,26 +168,7 @@ export function createRouter(app: FastifyInstance, settings: RouteSettings): Rou
           const isUnwanted = !body && !uploads && !isEmpty(request.body);
           done(isUnwanted ? invalid('/body', 'is not taken by this call') : undefined);
         },
-        handler: async (request, reply) => {
-          await refuseUntaggedSegment(endpoint, request, settings);
-          // The schemas of this endpoint have just validated the three parts, so these types are true.
-          const call: Call<typeof endpoint> = {
-            params: request.params as Params<typeof endpoint>,
-            query: request.query as Query<typeof endpoint>,
-            body: request.body as Body<typeof endpoint>,
-            caller: request.caller,
-            idempotent: idempotentCallOf(endpoint, request, reply),
-            request,
-            reply,
-          };
-          const isLarge = 'cursor' in query.properties && isLargePage(request.query);
-          const answer = isLarge ? await largePages.run(() => handle(call), request.caller.actor) : await handle(call);
-          // `sent` is false for a stream that a client left early.
-          if (answer === reply || reply.sent || reply.raw.headersSent) return reply;
-          reply.code(endpoint.success.status);
-          if ('limit' in query.properties && answer !== undefined) return sendPage(reply, answer as object);
-          return answer === undefined ? reply.send() : answer;
-        },
+        handler: (request, reply) => onBehalfOf(partyOf(request), () => respond(request, reply)),
       };
       if (!uploads) app.route(options);
       else

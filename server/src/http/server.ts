@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
+import { Readable } from 'node:stream';
 import { Problem } from '@kohort/contract';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { clientAddress, trustOf } from './address.ts';
 import { boundBodies } from './connections/body-timeout.ts';
+import { inPortions } from './connections/broken-requests.ts';
 import { KnownCallers } from './connections/callers.ts';
 import { drainGracefully } from './connections/drain.ts';
+import { boundHeaders } from './connections/late-headers.ts';
 import { type CallLimits, LoadShedding } from './connections/load-shedding.ts';
 import { boundSlowReaders } from './connections/slow-readers.ts';
 import { Tracker } from './connections/tracker.ts';
@@ -21,6 +24,7 @@ import {
   sendProblem,
   toProblem,
 } from './problems.ts';
+import { countWholeAnswers } from './unsent.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
 export interface WebServer {
@@ -89,17 +93,21 @@ function withoutPrefix(pathPrefix: string, handler: RequestListener): RequestLis
   };
 }
 
-/** Creates the Fastify instance with timeouts, body limits, JSON, validation and one format for errors. */
-export function createWebServer(settings: ServerSettings): WebServer {
-  const limits = { ...defaultLimits, ...settings.limits };
-  const tracker = new Tracker();
-  const callers = new KnownCallers();
-  const isTrusted = trustOf(settings.trustProxy);
-  const addressOf = clientAddress(isTrusted);
-  const shedding = new LoadShedding({ limits, tracker, callers, addressOf, requestIdOf });
+/**
+ * A request without a body has no stream that could end (`optimizeEmptyRequests`), which spares the fast path the events of one. What
+ * parses bodies by their type waits for an end all the same.
+ */
+function endEmptyBodies(app: FastifyInstance): void {
+  app.addHook('preParsing', ({ headers }, _reply, payload, done) => {
+    done(null, payload.readableEnded && headers['content-type'] !== undefined ? Readable.from([]) : payload);
+  });
+}
+
+/** Options of the node server that Fastify runs on. */
+function nodeOptions(limits: ServerLimits) {
   // Node would answer requests without a Host header itself, and would keep only the first of repeated header lines. Joined, they
   // are neither a valid host nor a valid credential, so we can refuse them.
-  const options = {
+  return {
     // body-timeout.ts limits bodies, because node's limit makes no exception for uploads.
     requestTimeout: 0,
     headersTimeout: limits.headersMs,
@@ -108,8 +116,21 @@ export function createWebServer(settings: ServerSettings): WebServer {
     maxHeaderSize: maxHeaderBytes,
     requireHostHeader: false,
     joinDuplicateHeaders: true,
+    optimizeEmptyRequests: true,
   };
-  const fastPath = createFastPath(options, requestIdOf, (handler) =>
+}
+
+/** Creates the Fastify instance with timeouts, body limits, JSON, validation and one format for errors. */
+export function createWebServer(settings: ServerSettings): WebServer {
+  const limits = { ...defaultLimits, ...settings.limits };
+  const tracker = new Tracker();
+  const callers = new KnownCallers();
+  const isTrusted = trustOf(settings.trustProxy);
+  const addressOf = clientAddress(isTrusted);
+  const shedding = new LoadShedding({ limits, tracker, callers, addressOf, requestIdOf });
+  const options = nodeOptions(limits);
+  const partyOf = (request: IncomingMessage) => callers.payerOf(request, addressOf).party;
+  const fastPath = createFastPath(options, { requestIdOf, partyOf }, (handler) =>
     withoutPrefix(settings.publicUrl?.pathPrefix ?? '', shedding.guard(handler)),
   );
   const log = createLog({ level: settings.logLevel, logTo: settings.logTo });
@@ -126,7 +147,15 @@ export function createWebServer(settings: ServerSettings): WebServer {
     // Requests on open connections are still answered normally while the service stops.
     return503OnClosing: false,
     routerOptions: { maxParamLength: maxPathParameterLength, querystringParser: parseQuery, caseSensitive: true },
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: boundHeaders(
+      tracker,
+      limits.headersMs,
+      inPortions((error, socket) => {
+        // It is not read while calls wait on it. Ended but not destroyed, it would keep them: its client's leaving would go unnoticed.
+        if (tracker.connections.get(socket)?.waiting?.length) socket.destroy();
+        else answerBrokenRequest(error, socket);
+      }),
+    ),
     frameworkErrors: (_error, request, reply) => {
       const unreadable = new Problem('malformed', 'The path is not valid percent-encoded UTF-8.');
       request.server
@@ -147,12 +176,14 @@ export function createWebServer(settings: ServerSettings): WebServer {
     reply.header('x-request-id', request.id);
     done(headRefusal(request.raw) ?? fastPath.failureOf(request.raw)?.error);
   });
+  endEmptyBodies(app);
   tracker.follow(app.server);
   tracker.sweepEvery(limits.sweepEveryMs);
   app.addHook('onClose', async () => tracker.stop());
   boundSlowReaders(tracker, limits.unreadMs);
   drainGracefully(app, tracker);
   acceptJson(app);
+  countWholeAnswers(app);
   validateWithTypeBox(app);
   answerProblems(app, settings);
   return { app, fastPath, shedding, tracker, callers };

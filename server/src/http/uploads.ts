@@ -36,12 +36,12 @@ function typeOf({ headers }: FastifyRequest): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** A client that disconnects aborts its upload. That is not a fault of ours and must not look like a lost database connection. */
+/** A client that disconnects aborts its upload. That is not an internal error and must not look like a lost database connection. */
 async function* toItsEnd(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body;
   } catch (error) {
-    throw new Problem('malformed', 'The upload broke off.', { cause: error });
+    throw new Problem('malformed', 'The upload was interrupted.', { cause: error });
   }
 }
 

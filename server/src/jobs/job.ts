@@ -1,10 +1,10 @@
 export type JobState = 'receiving' | 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
 export interface JobError {
-  /** Null for an error that is not in a line. */
+  /** Null for an error that does not concern one line. */
   readonly line: number | null;
   readonly message: string;
-  /** Of a row that did not fail the job. */
+  /** A warning about a row that did not fail the job. */
   readonly level?: 'warning';
 }
 
@@ -15,9 +15,9 @@ export interface JobCounts {
   readonly unchanged: number;
   /** Rows about users who do not exist. */
   readonly skipped: number;
-  /** Users whose own time has passed. */
+  /** Users whose expiry has passed. */
   readonly lapsed: number;
-  /** Users whom an undo left alone, because they were changed since. */
+  /** Users that an undo skipped, because they were changed since. */
   readonly kept: number;
 }
 
@@ -35,7 +35,7 @@ export interface JobRow extends JobCounts {
   readonly id: number;
   readonly kind: string;
   readonly state: JobState;
-  /** One of ours, which callers do not see. */
+  /** An internal job, which callers do not see. */
   readonly internal: boolean;
   readonly segment_id: number | null;
   readonly options: unknown;
@@ -44,26 +44,26 @@ export interface JobRow extends JobCounts {
   readonly rows: number;
   readonly processed: number;
   readonly errors: readonly JobError[];
-  /** Of a question that is done. */
-  readonly result: unknown;
+  /** The answer of a finished question, as JSON: up to some megabytes, which nothing here reads. */
+  readonly result: string | null;
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }
 
-/** A job as callers see it. */
+/** A job in the form that callers see. */
 export interface ShownJob extends JobRow {
   /** The slug of its segment, or the last one that a deleted segment had. */
   readonly segment: string | null;
 }
 
-/** In a list: what may be large is left out. */
+/** The form in lists, without large fields. */
 export interface JobEntry
   extends Omit<ShownJob, 'errors' | 'result' | 'internal' | 'segment_id' | 'options' | 'attempts'> {
   readonly dry_run: boolean;
   readonly error: string | null;
 }
 
-/** The job cannot be done, for reasons that its caller can change. It has no effect. */
+/** The job failed for reasons that its caller can change. It has no effect. */
 export class JobFailed extends Error {
   readonly errors: readonly JobError[];
 

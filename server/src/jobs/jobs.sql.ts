@@ -3,11 +3,23 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../postgres/database.ts';
 import type { JobCounts, JobEntry, JobError, JobState, ShownJob } from './job.ts';
 
-export const columns = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.options, j.actor, j.attempts, j.rows, j.processed,
+const columnsBesideOptions = sql`j.id, j.kind, j.state, j.internal, j.segment_id, j.actor, j.attempts, j.rows, j.processed,
   j.added, j.updated, j.removed, j.unchanged,
-  j.skipped, j.lapsed, j.kept, j.errors, j.result, j.created_at, j.finished_at`;
+  j.skipped, j.lapsed, j.kept, j.errors, j.result::text AS result, j.created_at, j.finished_at`;
+export const columns = sql`${columnsBesideOptions}, j.options`;
 
 const now = sql`date_trunc('milliseconds', clock_timestamp())`;
+
+/** A page of a thousand jobs, each with such a message, stays below 4 MiB. */
+const maxMessageChars = 500;
+
+function errorsAsJson(errors: readonly JobError[]): string {
+  const shortened = errors.map(({ message, ...error }) => ({
+    ...error,
+    message: message.length > maxMessageChars ? `${message.slice(0, maxMessageChars - 1).toWellFormed()}…` : message,
+  }));
+  return JSON.stringify(shortened);
+}
 
 export interface NewJob {
   readonly kind: string;
@@ -17,7 +29,7 @@ export interface NewJob {
   readonly actor: string;
 }
 
-/** A job whose upload begins. */
+/** Creates a job whose upload starts. */
 export async function insertReceiving(db: Db, owner: string, job: NewJob): Promise<number> {
   const rows = await db.write<{ id: number }>(sql`
     INSERT INTO jobs (kind, lane, segment_id, options, actor, owner)
@@ -27,7 +39,7 @@ export async function insertReceiving(db: Db, owner: string, job: NewJob): Promi
   return rows[0].id;
 }
 
-/** A job that needs no upload. */
+/** Creates a job that needs no upload. */
 export async function insertQueued(db: Db, job: NewJob & { readonly rows: number }): Promise<number> {
   const rows = await db.write<{ id: number }>(sql`
     INSERT INTO jobs (kind, state, lane, segment_id, options, actor, rows)
@@ -37,10 +49,10 @@ export async function insertQueued(db: Db, job: NewJob & { readonly rows: number
   return rows[0].id;
 }
 
-/** A job that callers may see. */
+/** A job that callers may see. What a question asks is left out: it may be a megabyte, and each follower reads its job all the time. */
 export async function selectJob(db: Db, id: number): Promise<ShownJob | undefined> {
   const rows = await db.query<ShownJob>(sql`
-    SELECT ${columns}, s.slug AS segment
+    SELECT ${columnsBesideOptions}, CASE WHEN j.kind = 'question' THEN '{}' ELSE j.options END AS options, s.slug AS segment
     FROM jobs j LEFT JOIN segments s ON s.id = j.segment_id
     WHERE j.id = ${id} AND NOT j.internal`);
   return rows[0];
@@ -57,7 +69,7 @@ export interface JobsQuery {
   readonly limit: number;
 }
 
-/** Newest first. Ended jobs are deleted after some days, so that a filter passes over few that it does not want. */
+/** Newest first. Ended jobs are deleted after some days, so a filter skips few rows. */
 export function selectJobs(db: Db, { state, kind, segment, key, before, limit }: JobsQuery): Promise<JobEntry[]> {
   return db.query<JobEntry>(sql`
     SELECT j.id, j.kind, j.state, s.slug AS segment, coalesce((j.options->>'dry_run')::boolean, false) AS dry_run, j.actor,
@@ -73,7 +85,7 @@ export function selectJobs(db: Db, { state, kind, segment, key, before, limit }:
     LIMIT ${limit}`);
 }
 
-/** The upload is complete. False when the job was cancelled meanwhile. */
+/** Called when the upload is complete. False if the job was cancelled meanwhile. */
 export async function markQueued(
   db: Db,
   id: number,
@@ -81,28 +93,28 @@ export async function markQueued(
 ): Promise<boolean> {
   const found = await db.write(sql`
     UPDATE jobs j SET state = 'queued', owner = NULL, rows = ${rows}, run_at = clock_timestamp(),
-      errors = ${JSON.stringify(warnings)}::jsonb
+      errors = ${errorsAsJson(warnings)}::jsonb
     WHERE j.id = ${id} AND j.state = 'receiving'
     RETURNING j.id`);
   return found.length > 0;
 }
 
-/** Ends a job that is still ours; false when it was cancelled, or taken over, before. */
+/** Ends a job that this process still leases. False if it was cancelled or taken over before. */
 export async function finish(
   db: Db,
   id: number,
   owner: string,
-  { counts, warnings }: { counts: JobCounts; warnings: readonly JobError[] },
+  { counts, warnings, rows }: { counts: JobCounts; warnings: readonly JobError[]; rows: number },
 ): Promise<boolean> {
   const { added, updated, removed, unchanged, skipped, lapsed, kept } = counts;
   const found = await db.write(sql`
     UPDATE jobs j
-    SET state = 'done', finished_at = ${now}, owner = NULL, processed = j.rows, added = ${added}, updated = ${updated},
+    SET state = 'done', finished_at = ${now}, owner = NULL, rows = ${rows}, processed = ${rows}, added = ${added}, updated = ${updated},
       removed = ${removed}, unchanged = ${unchanged}, skipped = ${skipped}, lapsed = ${lapsed}, kept = ${kept},
       errors = (
         SELECT coalesce(jsonb_agg(f.error), '[]')
         FROM (
-          SELECT e.error FROM jsonb_array_elements(j.errors || ${JSON.stringify(warnings)}::jsonb) AS e(error)
+          SELECT e.error FROM jsonb_array_elements(j.errors || ${errorsAsJson(warnings)}::jsonb) AS e(error)
           ORDER BY (e.error->>'line')::bigint
           LIMIT ${maxJobErrors}
         ) f
@@ -113,7 +125,7 @@ export async function finish(
 }
 
 function failing(errors: readonly JobError[]): Sql {
-  return sql`state = 'failed', finished_at = ${now}, owner = NULL, processed = 0, errors = ${JSON.stringify(errors)}::jsonb`;
+  return sql`state = 'failed', finished_at = ${now}, owner = NULL, processed = 0, errors = ${errorsAsJson(errors)}::jsonb`;
 }
 
 export async function fail(
@@ -130,14 +142,14 @@ export async function fail(
   return found.length > 0;
 }
 
-/** Fails all open jobs of a segment. The process that runs one notices and lets go. */
+/** Fails all open jobs of a segment. A process that runs one notices and stops. */
 export async function failAllOfSegment(db: Db, segmentId: number, message: string): Promise<void> {
   await db.write(sql`
     UPDATE jobs j SET ${failing([{ line: null, message }])}
     WHERE j.segment_id = ${segmentId} AND j.finished_at IS NULL AND j.state <> 'receiving'`);
 }
 
-/** From this moment on the job has no effect: applying it takes its row. False when it had ended. */
+/** After this the job has no effect, since applying it locks its row. False if it had ended. */
 export async function markCancelled(db: Db, id: number): Promise<boolean> {
   const rows = await db.write(sql`
     UPDATE jobs j SET state = 'cancelled', finished_at = ${now}, owner = NULL, processed = 0
@@ -146,14 +158,14 @@ export async function markCancelled(db: Db, id: number): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Uploads whose process has died: nothing is left of them. No other process can go on with one, so there is no hurry. */
+/** Deletes uploads whose process has died. No other process can continue them, so there is no hurry. */
 export async function deleteBrokenUploads(db: Db): Promise<void> {
   await db.write(sql`
     DELETE FROM jobs j
     WHERE j.finished_at IS NULL AND j.state = 'receiving' AND j.heartbeat_at < clock_timestamp() - interval '15 seconds'`);
 }
 
-/** Deletes one job that ended so many days ago, with all that is kept for its undo. False when there is none. */
+/** Deletes one job that ended at least `days` ago, with the data for its undo. False if there is none. */
 export async function deleteEnded(db: Db, days: number): Promise<boolean> {
   const rows = await db.write(sql`
     DELETE FROM jobs j

@@ -3,7 +3,7 @@ import type { Db } from '../postgres/database.ts';
 import type { JobRow } from './job.ts';
 import { columns } from './jobs.sql.ts';
 
-/** Queues a job of ours in the caller's transaction: it exists if, and only if, that commits. */
+/** Queues an internal job in the caller's transaction: it exists if and only if that commits. */
 export async function enqueue(db: Db, kind: string, options: object, lane?: string): Promise<void> {
   await db.write(sql`
     INSERT INTO jobs (kind, state, internal, lane, options, actor)
@@ -12,15 +12,14 @@ export async function enqueue(db: Db, kind: string, options: object, lane?: stri
 
 export interface Claim {
   readonly owner: string;
-  /** Those that there is room for. */
+  /** The kinds that there is room for. */
   readonly kinds: readonly string[];
   readonly leaseMs: number;
 }
 
 /**
- * Takes the oldest job whose turn it is: one that waits, or whose process has not been heard of for the length of the lease.
- * Two processes never take the same one, and of a lane never two: the first by the lock of the row, the second by the unique
- * index `jobs_one_running_per_lane`.
+ * Claims the oldest job that is due: one that waits, or one whose lease has expired. Two processes never claim the same job,
+ * because of the row lock, nor two jobs of one lane, because of the unique index `jobs_one_running_per_lane`.
  */
 export async function claimNext(db: Db, { owner, kinds, leaseMs }: Claim): Promise<JobRow | undefined> {
   const rows = await db.write<JobRow>(sql`
@@ -52,7 +51,7 @@ export interface Progress {
   readonly processed: number;
 }
 
-/** Renews the leases of our jobs, and says how far they are. Returns the ids of those that are still ours. */
+/** Renews the leases of this process and stores the progress of its jobs. Returns the ids it still leases. */
 export async function heartbeat(db: Db, owner: string, jobs: readonly Progress[]): Promise<Set<number>> {
   const found = await db.write<{ id: number }>(sql`
     UPDATE jobs j SET heartbeat_at = clock_timestamp(), rows = p.rows, processed = p.processed
@@ -65,7 +64,7 @@ export async function heartbeat(db: Db, owner: string, jobs: readonly Progress[]
   return new Set(found.map(({ id }) => id));
 }
 
-/** Gives a job back for another process to begin anew. It was no failed attempt. */
+/** Returns a job to the queue, to be started again by another process. Does not count as a failed attempt. */
 export async function release(db: Db, id: number, owner: string): Promise<void> {
   await db.write(sql`
     UPDATE jobs j SET state = 'queued', owner = NULL, processed = 0, attempts = j.attempts - 1
@@ -88,7 +87,7 @@ export interface Schedule {
   readonly everySeconds: number;
 }
 
-/** A schedule that is new is due one interval from now. */
+/** A new schedule is due one interval from now. */
 export async function insertSchedules(db: Db, schedules: readonly Schedule[]): Promise<void> {
   await db.write(sql`
     INSERT INTO job_schedules (kind, next_at)
@@ -98,7 +97,7 @@ export async function insertSchedules(db: Db, schedules: readonly Schedule[]): P
     ON CONFLICT ON CONSTRAINT job_schedules_pkey DO NOTHING`);
 }
 
-/** Queues what is due, once for all instances; not while the one before it waits or runs. Missed times are not made up for. */
+/** Queues due recurring jobs, once for all instances, unless the previous one still waits or runs. Missed runs are skipped. */
 export async function enqueueDue(db: Db, schedules: readonly Schedule[]): Promise<void> {
   await db.write(sql`
     WITH due AS (

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import sql from 'sql-template-tag';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { Database } from '../postgres/database.ts';
@@ -32,7 +33,9 @@ afterAll(async () => {
 async function startWorker(given: Pick<WorkerOptions, 'kinds'> & Partial<WorkerOptions>): Promise<Worker> {
   const own = new Database(options);
   await own.start(database.url);
-  const worker = new Worker({ db: own, onError: () => undefined, pollMs: 20, heartbeatMs: 20, backoffMs: 5, ...given });
+  // No lease runs out on a busy machine, unless a test wants it to.
+  const usual = { pollMs: 20, heartbeatMs: 20, leaseMs: 600_000, backoffMs: 5 };
+  const worker = new Worker({ db: own, onError: () => undefined, ...usual, ...given });
   closing.push(async () => {
     await worker.stop();
     await own.close();
@@ -52,9 +55,9 @@ async function queued(lane: string = randomUUID()): Promise<number> {
 }
 
 const left = async () => (await db.query<{ kind: string }>(sql`SELECT kind FROM jobs`)).map((job) => job.kind);
-const emptied = () => vi.waitFor(async () => expect(await left()).toEqual([]), { timeout: 20_000, interval: 20 });
+const emptied = () => untilPasses(async () => expect(await left()).toEqual([]));
 const until = (id: number, state: string) =>
-  vi.waitFor(async () => expect(await selectJob(db, id)).toMatchObject({ state }), { timeout: 20_000, interval: 10 });
+  untilPasses(async () => expect(await selectJob(db, id)).toMatchObject({ state }));
 
 it('eight instances do each job once, and those of a lane one after the other in their order', async () => {
   const done: number[] = [];
@@ -63,6 +66,7 @@ it('eight instances do each job once, and those of a lane one after the other in
     const { lane, n } = what as { lane: number; n: number };
     expect(active.get(lane)).toBeUndefined();
     active.set(lane, n);
+    // Work of any length, so that the jobs of several lanes overlap.
     await sleep(Math.random() * 4);
     active.delete(lane);
     done.push(lane * 1_000 + n);
@@ -83,9 +87,13 @@ it('eight instances do each job once, and those of a lane one after the other in
 
 it('jobs without a lane do not wait for each other, but one process takes only as many as it may', async () => {
   let [active, most] = [0, 0];
+  const full = Promise.withResolvers<void>();
   const run = async () => {
     most = Math.max(most, ++active);
-    await sleep(5);
+    if (active === 3) full.resolve();
+    await full.promise;
+    // Time for one job too many to begin.
+    await left();
     active--;
   };
   for (let n = 0; n < 30; n++) await enqueue(db, 'task', {});
@@ -131,12 +139,16 @@ it('a job that is alive keeps its lease, however long it takes, and shows how fa
     await end.promise;
     await db.transaction((tx) => finish(tx, counts));
   };
-  for (let i = 0; i < 3; i++) await startWorker({ leaseMs: 2_000, heartbeatMs: 10, kinds: { visible: kind(run) } });
-  await vi.waitFor(async () => expect(await selectJob(db, id)).toMatchObject({ state: 'running', processed: 3 }));
-  // As if the lease had nearly run out, over and over: the heartbeats renew it.
-  for (let i = 0; i < 20; i++) {
-    await db.query(sql`UPDATE jobs SET heartbeat_at = clock_timestamp() - interval '1 second'`);
-    await sleep(15);
+  for (let i = 0; i < 3; i++) await startWorker({ leaseMs: 60_000, heartbeatMs: 10, kinds: { visible: kind(run) } });
+  await untilPasses(async () => expect(await selectJob(db, id)).toMatchObject({ state: 'running', processed: 3 }));
+  // As if half of the lease had run out, over and over: the heartbeats renew it.
+  for (let i = 0; i < 5; i++) {
+    await db.query(sql`UPDATE jobs SET heartbeat_at = clock_timestamp() - interval '30 seconds'`);
+    await untilPasses(async () =>
+      expect(
+        await db.query(sql`SELECT FROM jobs WHERE heartbeat_at > clock_timestamp() - interval '30 seconds'`),
+      ).toHaveLength(1),
+    );
   }
   end.resolve();
   await until(id, 'done');
@@ -177,6 +189,32 @@ it('stopping gives a job back without counting the attempt', async () => {
   const worker = await startWorker({ kinds: { visible: kind(run) } });
   await began.promise;
   await worker.stop();
+  expect(await selectJob(db, id)).toMatchObject({ state: 'queued', attempts: 0 });
+});
+
+it('stopping also gives a job back that is being claimed at that moment', async () => {
+  const id = await queued();
+  await db.query(sql`CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`);
+  await db.query(sql`CREATE TRIGGER claim BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.state = 'running')
+    EXECUTE FUNCTION wait_for_test()`);
+  const run = async (_: JobRow, { signal }: JobContext) => {
+    signal.throwIfAborted();
+    await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  };
+  let stopped: Promise<void> | undefined;
+  await db.transaction(async (tx) => {
+    await tx.query(sql`SELECT pg_advisory_xact_lock(1)`);
+    const worker = await startWorker({ kinds: { visible: kind(run) } });
+    await untilPasses(async () => {
+      const waiting = await db.query(sql`
+        SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'`);
+      expect(waiting).toHaveLength(1);
+    });
+    stopped = worker.stop();
+  });
+  await stopped;
+  await db.query(sql`DROP FUNCTION wait_for_test CASCADE`);
   expect(await selectJob(db, id)).toMatchObject({ state: 'queued', attempts: 0 });
 });
 
@@ -226,7 +264,7 @@ it('a job of ours is tried until it succeeds, with a pause that doubles', async 
     backoffMs: 1_000,
     kinds: { slow: kind(() => Promise.reject(new Error('not yet'))) },
   });
-  await vi.waitFor(async () => {
+  await untilPasses(async () => {
     const [job] = await db.query<{ pause: number }>(sql`
       SELECT extract(epoch FROM run_at - clock_timestamp())::float8 AS pause FROM jobs WHERE state = 'queued' AND attempts = 5`);
     expect(job?.pause).toBeGreaterThan(10);
@@ -241,18 +279,18 @@ it('what is due is queued once for all instances, and not while the one before i
   };
   const schedules = [{ kind: 'sweep', everySeconds: 3_600 }];
   for (let i = 0; i < 8; i++) await startWorker({ schedules, kinds: { sweep: kind(run) } });
-  await vi.waitFor(async () => expect(await db.query(sql`SELECT FROM job_schedules`)).toHaveLength(1));
+  await untilPasses(async () => expect(await db.query(sql`SELECT FROM job_schedules`)).toHaveLength(1));
   expect(runs).toBe(0);
   for (let round = 1; round <= 3; round++) {
     await db.query(sql`UPDATE job_schedules SET next_at = clock_timestamp() - interval '5 hours'`);
-    await vi.waitFor(() => expect(runs).toBe(round));
+    await untilPasses(() => expect(runs).toBe(round));
     await emptied();
   }
   await db.query(sql`
     INSERT INTO jobs (kind, state, internal, options, actor, run_at)
     VALUES ('sweep', 'queued', true, '{}', 'system', clock_timestamp() + interval '1 hour')`);
   await db.query(sql`UPDATE job_schedules SET next_at = clock_timestamp()`);
-  await vi.waitFor(async () =>
+  await untilPasses(async () =>
     expect(await db.query(sql`SELECT FROM job_schedules WHERE next_at > clock_timestamp()`)).toHaveLength(1),
   );
   expect(await left()).toEqual(['sweep']);
@@ -264,7 +302,8 @@ it('a database that does not answer is reported once, and the worker goes on whe
   const run = vi.fn(async () => undefined);
   await db.query(sql`ALTER TABLE jobs RENAME TO jobs_away`);
   await startWorker({ onError, pollMs: 2, kinds: { task: kind(run) } });
-  await vi.waitFor(() => expect(onError).toHaveBeenCalledWith(expect.anything(), 'polling for jobs failed'));
+  await untilPasses(() => expect(onError).toHaveBeenCalledWith(expect.anything(), 'polling for jobs failed'));
+  // Time for many more polls.
   await sleep(50);
   expect(onError).toHaveBeenCalledTimes(1);
   await db.query(sql`ALTER TABLE jobs_away RENAME TO jobs`);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Pause } from '../concurrency/pause.ts';
 import type { Database, Tx } from '../postgres/database.ts';
 import { sqlState } from '../postgres/errors.ts';
 import { type JobCounts, type JobError, JobFailed, type JobRow } from './job.ts';
@@ -14,12 +15,12 @@ import {
   type Schedule,
 } from './queue.sql.ts';
 
-/** What a running job is given by the worker. */
+/** What the worker passes to a running job. */
 export interface JobContext {
   /** Aborted when the job was cancelled or taken over, or when the process stops. */
   readonly signal: AbortSignal;
-  /** For those who watch; throws when the job must not go on. */
-  progress(processed: number): void;
+  /** Reports progress, and the rows there are in all where the job did not know them at first. Throws if it must stop. */
+  progress(processed: number, rows?: number): void;
   /** Ends the job, in the transaction that makes its changes. */
   finish(tx: Tx, counts: JobCounts, warnings?: readonly JobError[]): Promise<void>;
 }
@@ -28,11 +29,11 @@ export interface JobKind {
   /** How many jobs of this kind one process runs at the same time. */
   readonly atOnce: number;
   /**
-   * Does the whole job. A job that callers see must call `finish`. Throws JobFailed for what its caller can change; any other
-   * error has the job tried again later. May be run again from the start at any time, after a crash too.
+   * Runs the whole job. A job that callers see must call `finish`. Throws JobFailed for errors that its caller can fix; after any
+   * other error the job is retried later. May run again from the start at any time, even after a crash.
    */
   run(job: JobRow, context: JobContext): Promise<void>;
-  /** Cleans up after a job that is done or has failed. Not called when the process dies first. */
+  /** Cleans up after a job that is done or has failed. Not called if the process dies first. */
   ended?(job: JobRow): Promise<void>;
 }
 
@@ -43,9 +44,9 @@ export interface WorkerOptions {
   readonly onError: (error: unknown, what: string) => void;
   readonly pollMs?: number;
   readonly heartbeatMs?: number;
-  /** A job whose process was not heard of for so long is taken by another: some missed heartbeats. */
+  /** After this time without a heartbeat another process takes the job over. */
   readonly leaseMs?: number;
-  /** Pause after the first failure; each one after it is twice as long. */
+  /** The pause after the first failure; each later one is twice as long. */
   readonly backoffMs?: number;
 }
 
@@ -53,18 +54,20 @@ interface Running {
   readonly job: JobRow;
   readonly controller: AbortController;
   processed: number;
+  rows: number;
 }
 
-/** Attempts at a job that callers see. Those of ours have to be done some time, however often they fail. */
+/** The most attempts at a job that callers see. Internal jobs are retried for ever, since they must be done eventually. */
 const maxAttempts = 10;
 const maxBackoffMs = 300_000;
 const uniqueViolation = '23505';
+const stopping = 'the service is stopping';
 
 const givenUp = { line: null, message: 'internal error; the log of the service has more' };
 
 /**
- * Runs the jobs of the queue: asks for the next one as soon as there is room, and every `pollMs`. It needs nothing of a
- * connection but single statements and transactions, so a pooler in transaction mode may stand between.
+ * Runs the jobs of the queue: polls for the next one as soon as there is room, and every `pollMs`. It uses only single statements
+ * and transactions, so it works through a pooler in transaction mode.
  */
 export class Worker {
   readonly owner = randomUUID();
@@ -75,8 +78,7 @@ export class Worker {
   #heartbeats: NodeJS.Timeout | undefined;
   #isBeating = false;
   #isStopping = false;
-  #isWoken = false;
-  #endPause = () => {};
+  readonly #pause = new Pause();
 
   constructor(options: WorkerOptions) {
     this.#options = { schedules: [], pollMs: 1_000, heartbeatMs: 1_000, leaseMs: 5_000, backoffMs: 1_000, ...options };
@@ -88,17 +90,16 @@ export class Worker {
     this.#heartbeats = setInterval(() => this.#heartbeat(), this.#options.heartbeatMs);
   }
 
-  /** Looks for a job at once: one was queued by this process. Others find it when they poll. */
+  /** Polls at once: this process has queued a job. Others find it at their next poll. */
   wake(): void {
-    this.#isWoken = true;
-    this.#endPause();
+    this.#pause.wake();
   }
 
-  /** Gives back the jobs under way as soon as they notice. */
+  /** Releases running jobs as soon as they notice the stop. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.wake();
-    for (const { controller } of this.#running.values()) controller.abort(new Error('the service is stopping'));
+    for (const { controller } of this.#running.values()) controller.abort(new Error(stopping));
     await this.#polling;
     await Promise.all(this.#work);
     clearInterval(this.#heartbeats);
@@ -109,7 +110,7 @@ export class Worker {
     let hasSchedules = false;
     let isFailing = false;
     while (!this.#isStopping) {
-      this.#isWoken = false;
+      this.#pause.begin();
       try {
         if (!hasSchedules) await insertSchedules(db, schedules);
         hasSchedules = true;
@@ -117,22 +118,12 @@ export class Worker {
         while (!this.#isStopping && (await this.#takeOne()));
         isFailing = false;
       } catch (error) {
-        // Once, not for each poll: a database that is away is reported by the database itself.
+        // Logged once, not for each poll: the probe reports an unavailable database.
         if (!isFailing) onError(error, 'polling for jobs failed');
         isFailing = true;
       }
-      if (!this.#isWoken) await this.#pause(pollMs);
+      await this.#pause.take(pollMs);
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   #kindsWithRoom(): string[] {
@@ -147,17 +138,19 @@ export class Worker {
     const kinds = this.#kindsWithRoom();
     if (kinds.length === 0) return false;
     const job = await claimNext(db, { owner: this.owner, kinds, leaseMs }).catch((error) => {
-      // Another process began a job of the same lane at the same moment.
+      // Another process claimed a job of the same lane at the same moment.
       if (sqlState(error) === uniqueViolation) return undefined;
       throw error;
     });
     if (!job) return false;
-    const running: Running = { job, controller: new AbortController(), processed: 0 };
+    const running: Running = { job, controller: new AbortController(), processed: 0, rows: job.rows };
     this.#running.set(job.id, running);
+    // Stopped while it was being claimed: `stop` has not seen it.
+    if (this.#isStopping) running.controller.abort(new Error(stopping));
     const work = this.#perform(running).finally(() => {
       this.#running.delete(job.id);
       this.#work.delete(work);
-      // There is room again, and others of its lane may have waited for it.
+      // A place is free, and other jobs of its lane may have waited for it.
       this.wake();
     });
     this.#work.add(work);
@@ -168,7 +161,7 @@ export class Worker {
     const running = [...this.#running.values()];
     if (running.length === 0 || this.#isBeating) return;
     this.#isBeating = true;
-    const jobs = running.map(({ job, processed }) => ({ id: job.id, rows: job.rows, processed }));
+    const jobs = running.map(({ job, rows, processed }) => ({ id: job.id, rows, processed }));
     try {
       const ours = await heartbeat(this.#options.db, this.owner, jobs);
       for (const { job, controller } of running) {
@@ -186,24 +179,25 @@ export class Worker {
     const { db, kinds, onError } = this.#options;
     const context: JobContext = {
       signal: controller.signal,
-      progress: (processed) => {
+      progress: (processed, rows = running.rows) => {
         running.processed = processed;
+        running.rows = rows;
         controller.signal.throwIfAborted();
       },
       finish: async (tx, counts, warnings = []) => {
-        if (await finish(tx, job.id, this.owner, { counts, warnings })) return;
+        if (await finish(tx, job.id, this.owner, { counts, warnings, rows: running.rows })) return;
         controller.abort(new Error('the job was cancelled or taken over'));
         controller.signal.throwIfAborted();
       },
     };
     try {
-      // Each of its attempts ended with the process: it may be the cause.
+      // Every attempt ended with the death of the process, which the job may have caused.
       if (!job.internal && job.attempts > maxAttempts) throw new JobFailed([givenUp]);
       await kinds[job.kind]?.run(job, context);
       if (job.internal) await deleteDone(db, job.id, this.owner);
       await kinds[job.kind]?.ended?.(job);
     } catch (error) {
-      // If this fails too, the lease runs out.
+      // If this fails too, the lease expires.
       await this.#settle(running, error).catch((failure) => onError(failure, `job ${job.id} could not be released`));
     }
   }
@@ -211,7 +205,7 @@ export class Worker {
   async #settle({ job, controller }: Running, error: unknown): Promise<void> {
     const { db, kinds, onError, backoffMs } = this.#options;
     if (controller.signal.aborted) {
-      // Does nothing to a job that is not ours any more.
+      // Has no effect on a job that this process no longer leases.
       await release(db, job.id, this.owner);
       return;
     }

@@ -4,12 +4,12 @@ import { invalid } from '@kohort/contract';
 const MAC_BYTES = 16;
 
 /**
- * Opaque places in lists: the sort key of the last row shown, signed, and bound to the list it came from, so that a cursor that
- * was changed or carried to another list is refused instead of misread.
+ * Opaque positions in lists: the sort key of the last row shown, signed and bound to its list, so that a cursor that was altered or
+ * used with another list is refused instead of misread.
  */
 export interface Cursors {
   encode(list: string, key: readonly (string | number)[]): string;
-  /** @throws Problem 400 when this text is not a cursor of that list. */
+  /** @throws Problem 400 if the text is not a cursor of that list. */
   decode(list: string, text: string): (string | number)[];
 }
 
@@ -37,9 +37,9 @@ export function createCursors(secret: string): Cursors {
 }
 
 /**
- * For lists that hang on something, whose cursors begin with its id: the rest of the place. The cursor is read before that
- * something is looked for, since what has no form is refused before what does not exist.
- * @throws Problem 400 when the cursor came from the list of another one.
+ * For lists of an owner, whose cursors start with the owner's id: the rest of the position. The cursor is read before the owner
+ * is looked up, since malformed input is refused before a missing owner.
+ * @throws Problem 400 if the cursor belongs to the list of another owner.
  */
 export function placeWithin(
   owner: number,
@@ -60,17 +60,17 @@ export function pageOf<Row>(
   return { rows: shown, next_cursor: rows.length > shown.length && last !== undefined ? cursorOf(last) : null };
 }
 
-/** A page of rows that may be large ends early: by then it holds some megabytes. */
+/** A page of large rows ends early, at this size. */
 export const pageBytes = 4 * 1024 * 1024;
 
-/** What a row takes of that, and what the rows before it take. */
+/** The size of a row, and of the rows before it. */
 export interface Sized {
   readonly bytes: number;
   readonly bytes_before: number;
 }
 
-/** How many rows fit a page; at least one. Statements leave out the rows behind the first that does not fit. */
-export function fitting(rows: readonly Sized[]): number {
-  const over = rows.findIndex(({ bytes_before, bytes }, i) => i > 0 && bytes_before + bytes > pageBytes);
+/** How many rows fit on a page; at least one. Statements omit the rows after the first that does not fit. */
+export function fitting(rows: readonly Sized[], maxBytes = pageBytes): number {
+  const over = rows.findIndex(({ bytes_before, bytes }, i) => i > 0 && bytes_before + bytes > maxBytes);
   return over === -1 ? rows.length : over;
 }

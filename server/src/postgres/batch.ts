@@ -35,6 +35,8 @@ export interface Coalesced<Ask, Answer> {
 
 const maxWaitMs = 5_000;
 const holdMs = 2;
+/** Turns of the event loop in which calls are gathered, at most. */
+const gatherTurns = 8;
 
 function tooManyWait(): Problem {
   return new Problem('overloaded', 'Too many calls are waiting. Try again shortly.', { retryAfter: 1 });
@@ -66,13 +68,29 @@ class Batches<Ask, Answer> {
     if (this.#queue.length >= maxWaiting) return Promise.reject(tooManyWait());
     return new Promise<Answer>((resolve, reject) => {
       this.#queue.push({ ask, key: keyOf?.(ask), since: performance.now(), resolve, reject });
-      // Calls parsed in the same turn of the event loop leave in one statement.
-      if (this.#isScheduled || this.#inFlight >= concurrency) return;
-      this.#isScheduled = true;
-      setImmediate(() => {
+      if (this.#inFlight < concurrency) this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#gather(1, gatherTurns);
+  }
+
+  /**
+   * Calls parsed in the same turn of the event loop leave in one statement. Where they are several, the processor is busy, and the
+   * next turns bring more: they leave once a turn brings none. A lone call leaves with its own turn.
+   */
+  #gather(seen: number, turns: number): void {
+    setImmediate(() => {
+      const { length } = this.#queue;
+      if (turns > 1 && length > seen && length < this.#options.maxBatch) {
+        this.#gather(length, turns - 1);
+      } else {
         this.#isScheduled = false;
         this.#pump();
-      });
+      }
     });
   }
 
@@ -91,10 +109,10 @@ class Batches<Ask, Answer> {
   }
 
   /**
-   * Whether the calls that wait had better wait for others, or for a statement in flight. One more statement costs a round of
-   * the network and the processor of both sides, whoever it serves; so beside those in flight there leaves none that serves
-   * fewer than the last. Where calls are few, the last served one and nobody waits; where the processor is the limit,
-   * statements grow.
+   * Whether waiting calls should wait longer, for more calls or for the end of a statement in flight. Each statement costs a round
+   * trip and processor time on both sides, however many calls it serves, so while others are in flight none is sent that serves
+   * fewer calls than the last one did. If calls are rare, the last one served one call, and no call waits. If the processor is the
+   * limit, statements grow.
    */
   #isWorthHolding(): boolean {
     if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize) return false;
@@ -157,7 +175,7 @@ class Batches<Ask, Answer> {
     } finally {
       this.#inFlight--;
       for (const { key } of batch) if (key !== undefined) this.#busyKeys.delete(key);
-      this.#pump();
+      if (this.#queue.length > 0) this.#schedule();
     }
   }
 }

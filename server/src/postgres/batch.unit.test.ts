@@ -16,7 +16,11 @@ function held() {
   return { batches, run };
 }
 
-const turn = () => sleep(2);
+/** More turns of the event loop than calls are gathered in. */
+async function turn(): Promise<void> {
+  await sleep(2);
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 describe('coalescing', () => {
   it('sends a lone call at once, and calls of one turn together', async () => {
@@ -27,6 +31,25 @@ describe('coalescing', () => {
     expect(batches.map(({ asks }) => asks)).toEqual([[1, 2, 3]]);
     batches[0]?.answer();
     expect(await Promise.all(first)).toEqual([10, 20, 30]);
+  });
+
+  it('gathers calls while each turn of the event loop brings more, but for a few turns only', async () => {
+    const sizes: number[] = [];
+    const call = coalesce<number, number>({
+      ...limits,
+      run: async (asks) => {
+        sizes.push(asks.length);
+        return [...asks];
+      },
+    });
+    const all = [call(0), call(1)];
+    while (sizes.length === 0 && all.length < 100) {
+      await new Promise((resolve) => setImmediate(resolve));
+      all.push(call(all.length));
+    }
+    expect(sizes[0]).toBeGreaterThan(4);
+    expect(sizes[0]).toBeLessThan(16);
+    expect(await Promise.all(all)).toEqual([...all.keys()]);
   });
 
   it('puts what arrives meanwhile into the next statement, so that no answer is older than its call', async () => {
@@ -184,6 +207,7 @@ describe('coalescing', () => {
     const first = call(1);
     await turn();
     const late = call(2).catch((error: unknown) => error);
+    // Longer than its limit.
     await sleep(60);
     const soon = call(3);
     batches[0]?.answer();

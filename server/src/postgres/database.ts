@@ -1,17 +1,21 @@
 import { finished } from 'node:stream/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
-import { CommonLane } from './common-lane.ts';
-import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
-import { cancelLate, refuseDiscardedSettings, refuseUndeclaredPooler } from './pooler.ts';
-import { type OnError, Probe } from './probe.ts';
-import { queryConfig, type Sending, type Statement, tupleConfig } from './statement.ts';
-import { timelineOf } from './timeline.ts';
+import { Connections } from './connections.ts';
+import { CommitUnknown, isConnectionLost, OtherForm } from './errors.ts';
+import { cancelLate } from './pooler.ts';
+import { rowsOn } from './prepared-rows.ts';
+import type { OnError } from './probe.ts';
+import { ServerState } from './server-state.ts';
+import { queryConfig, type Sending, type Statement } from './statement.ts';
+import { streamRows } from './stream.ts';
 import { beginText, hasChanged, retrying, runTransaction, type TransactionOptions } from './transaction.ts';
 
 /** Runs statements: the database itself or a transaction on it. */
 export interface Db {
+  /** Whether the tables are distributed over Citus, which takes other forms of some statements: `inForm`. */
+  readonly isDistributed: boolean;
   /** A statement that changes nothing. */
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]>;
   /** Returns each row as a tuple of its columns, which is cheaper for frequent statements. */
@@ -38,6 +42,14 @@ export interface DatabaseOptions {
   /** Milliseconds a statement may take before PostgreSQL cancels it. */
   readonly statementTimeout: number;
   readonly onError: OnError;
+  /** Writes have been stopped, or go on. */
+  readonly onWriteStop?: (isStopped: boolean) => void;
+}
+
+export interface StreamOptions {
+  /** Rows at a time. */
+  readonly batch: number;
+  readonly statementTimeout: number;
 }
 
 export interface Route {
@@ -48,42 +60,43 @@ export interface Route {
   readonly isPooled: boolean;
 }
 
-const connectTimeoutMs = 2_000;
-/** Of the connections, what is left to the fast path. */
-const fastPart = 1 / 4;
-const idleTimeoutMs = 30_000;
 const idleInTransactionTimeoutMs = 30_000;
-const connectionLifetimeSeconds = 3_600;
 
 /** The fast path, and the look-ups of who calls, prepare their statements by name and send only so many at a time. */
 function isOfFastPath(statement: Sql | Statement): boolean {
   return 'name' in statement && statement.name !== undefined;
 }
 
-/**
- * The only access to PostgreSQL: a pool with a {@link Probe}. While the probe finds the server unreachable, new calls and
- * those in flight fail at once with {@link DatabaseAway} instead of waiting for their timeouts.
- */
+/** The only access to PostgreSQL. While the server cannot be reached, calls fail at once with `DatabaseAway`. */
 export class Database implements Transactor {
   readonly #options: DatabaseOptions;
-  readonly #probe: Probe;
-  readonly #lane: CommonLane;
-  /** Those of the common lane that are in use. */
-  readonly #common = new WeakSet<pg.PoolClient>();
-  #pool: pg.Pool | undefined;
+  readonly #state: ServerState;
+  readonly #connections: Connections;
   #isPooled = false;
   #acknowledged = 0;
-  #timeline: string | undefined;
-  readonly #failoverListeners: (() => void)[] = [];
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
-    this.#probe = new Probe(options.onError, (client) => this.#recognise(client));
-    this.#lane = new CommonLane(Math.ceil(options.maxConnections * (1 - fastPart)), connectTimeoutMs);
+    this.#state = new ServerState(options.onWriteStop);
+    this.#connections = new Connections({
+      maxConnections: options.maxConnections,
+      onError: options.onError,
+      onConnect: (client) => this.#state.recognise(client),
+      ask: (client) => this.#state.lookForWriteStop(client),
+    });
   }
 
   get available(): boolean {
-    return this.#pool !== undefined && !this.#probe.isAway;
+    return this.#connections.available;
+  }
+
+  get isDistributed(): boolean {
+    return this.#state.isDistributed;
+  }
+
+  /** Whether changes are refused, with `WritesStopped`, since the database is being distributed. */
+  get areWritesStopped(): boolean {
+    return this.#state.areWritesStopped;
   }
 
   /** How many changes have been committed through this. */
@@ -96,48 +109,26 @@ export class Database implements Transactor {
    * behind a pooler once the probe has noticed.
    */
   onFailover(listener: () => void): void {
-    this.#failoverListeners.push(listener);
+    this.#state.onFailover(listener);
   }
 
   get connections(): { open: number; idle: number; waiting: number } {
-    const { totalCount = 0, idleCount = 0, waitingCount = 0 } = this.#pool ?? {};
-    return { open: totalCount, idle: idleCount, waiting: waitingCount + this.#lane.waiting };
+    return this.#connections.counts;
   }
 
   /**
    * Connects and starts the probe. Rejects when the server does not answer, and may then be called again; after a success,
-   * calling it again does nothing. Until then every call fails with {@link DatabaseAway}.
+   * calling it again does nothing. Until then every call fails with `DatabaseAway`.
    */
   async start(url: string, { isPooled }: Route = { isPooled: false }): Promise<void> {
-    if (this.#pool) return;
+    if (this.#connections.pool) return;
     this.#isPooled = isPooled;
-    const { statementTimeout } = this.#options;
-    const config: pg.ClientConfig = {
-      connectionString: url,
-      application_name: 'kohort',
-      keepAlive: true,
-      ...(!isPooled && {
-        statement_timeout: statementTimeout,
-        idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
-      }),
-    };
-    await this.#probe.start(config).catch(refuseUndeclaredPooler);
-    if (!isPooled) await refuseDiscardedSettings(config, statementTimeout);
-    this.#pool = new pg.Pool({
-      ...config,
-      max: this.#options.maxConnections,
-      connectionTimeoutMillis: connectTimeoutMs,
-      idleTimeoutMillis: idleTimeoutMs,
-      maxLifetimeSeconds: connectionLifetimeSeconds,
-      verify: (client, done) => void this.#recognise(client).then(() => done(), done),
+    await this.#connections.start({
+      url,
+      isPooled,
+      statementTimeout: this.#options.statementTimeout,
+      idleInTransactionTimeout: idleInTransactionTimeoutMs,
     });
-    // Without listeners, one terminated backend would end the process. The pool's listener covers idle connections. Connections in
-    // use report the loss with their next statement, so their event only needs a listener.
-    this.#pool.on('connect', (client) => client.on('error', () => undefined));
-    this.#pool.on('release', (_error, client) => {
-      if (this.#common.delete(client)) this.#lane.leave();
-    });
-    this.#pool.on('error', (error) => this.#options.onError(error, 'idle connection lost'));
   }
 
   query<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
@@ -149,14 +140,15 @@ export class Database implements Transactor {
   }
 
   rows<Row extends unknown[]>(statement: Sql | Statement): Promise<Row[]> {
-    const config = tupleConfig(statement, this.#sending());
+    const sending = this.#sending();
     return this.#withClient(
-      async (client) => (await this.#send(client, () => client.query<Row>(config))).rows,
+      (client) => this.#send(client, () => rowsOn<Row>(client, statement, sending)),
       isOfFastPath(statement),
     );
   }
 
-  write<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
+  async write<Row extends object>(statement: Sql | Statement): Promise<Row[]> {
+    this.#state.refuseStopped();
     const config = queryConfig(statement, this.#sending());
     return this.#withClient(async (client) => {
       try {
@@ -177,17 +169,33 @@ export class Database implements Transactor {
    * @throws CommitUnknown when the connection was lost during the commit.
    */
   async transaction<T>(work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    if (!options.readOnly) this.#state.refuseStopped();
     const sending = this.#sending(options.statementTimeout);
     const limited = this.#limited(options);
-    const { result, hasWritten } = await retrying(async () =>
-      runTransaction(await this.#acquire(), this.#probe, work, sending, limited),
+    const run = () =>
+      this.#checkingForm(async () => {
+        const { isDistributed } = this;
+        return runTransaction(
+          await this.#connections.acquire(),
+          this.#connections.probe,
+          work,
+          { ...sending, isDistributed },
+          limited,
+        );
+      });
+    const { result, hasWritten } = await retrying(() =>
+      run().catch((error) => {
+        if (error instanceof OtherForm) return run();
+        throw error;
+      }),
     );
     if (hasWritten && !options.isBackground) this.#acknowledged++;
     return result;
   }
 
   /** Sends lines in text format to a `COPY … FROM STDIN`. */
-  copyIn(statement: string, lines: Buffer): Promise<void> {
+  async copyIn(statement: string, lines: Buffer): Promise<void> {
+    this.#state.refuseStopped();
     return this.#withClient(async (client) => {
       await this.#send(client, () => {
         const copy = client.query(copyFrom(statement));
@@ -202,48 +210,49 @@ export class Database implements Transactor {
 
   /**
    * Yields the rows of a query of any size in batches, as of one moment and in constant memory. Occupies a connection until the
-   * last batch was consumed or the loop is left.
+   * last batch was consumed or the loop is left. A query that was refused since the database was distributed meanwhile is sent
+   * once more; it has not yielded a row by then.
    */
   async *stream<Row extends object>(
-    { text, values }: Sql | Statement,
-    { batch, statementTimeout }: { batch: number; statementTimeout: number },
+    statement: Sql | Statement,
+    options: StreamOptions,
   ): AsyncGenerator<Row[], void, undefined> {
-    const client = await this.#acquire();
-    const run = (statement: string, parameters: unknown[] = []) =>
-      this.#probe.unlessAway(
-        client.query<Row>(queryConfig({ text: statement, values: parameters }, this.#sending(statementTimeout))),
-      );
-    let healthy = false;
+    const sentTo = this.isDistributed;
+    let hasYielded = false;
     try {
-      await run(beginText(this.#limited({ isolation: 'repeatable read', readOnly: true, statementTimeout })));
-      await run(`DECLARE streamed NO SCROLL CURSOR FOR ${text}`, values);
-      for (;;) {
-        const { rows } = await run(`FETCH ${Math.trunc(batch)} FROM streamed`);
-        if (rows.length > 0) yield rows;
-        if (rows.length < batch) break;
+      for await (const rows of this.#streamOnce<Row>(statement, options)) {
+        hasYielded = true;
+        yield rows;
       }
-      healthy = true;
-    } finally {
-      // Nothing was written, so the connection can be reused once the transaction has ended.
-      const ended = await run(healthy ? 'COMMIT' : 'ROLLBACK').then(
-        () => true,
-        () => false,
-      );
-      client.release(!ended);
+      return;
+    } catch (error) {
+      if (hasYielded) throw error;
+      const refused = await this.#state
+        .refuse(error, sentTo, this.#connections.pool)
+        .catch((reason: unknown) => reason);
+      if (!(refused instanceof OtherForm)) throw refused;
     }
+    yield* this.#streamOnce<Row>(statement, options);
+  }
+
+  async *#streamOnce<Row extends object>(
+    statement: Sql | Statement,
+    { batch, statementTimeout }: StreamOptions,
+  ): AsyncGenerator<Row[], void, undefined> {
+    const begin = beginText(this.#limited({ isolation: 'repeatable read', readOnly: true, statementTimeout }));
+    const sending = this.#sending(statementTimeout);
+    const client = await this.#connections.acquire();
+    yield* streamRows<Row>(client, this.#connections.probe, statement, { batch, begin, sending });
   }
 
   async close(): Promise<void> {
-    await this.#probe.close();
-    await this.#pool?.end();
+    await this.#connections.close();
   }
 
-  async #recognise(client: pg.ClientBase): Promise<void> {
-    const timeline = await timelineOf(client);
-    if (timeline === undefined || timeline === this.#timeline) return;
-    const isOther = this.#timeline !== undefined;
-    this.#timeline = timeline;
-    if (isOther) for (const listener of this.#failoverListeners) listener();
+  /** @throws OtherForm when a statement was refused that suited the database before it was distributed. */
+  #checkingForm<T>(work: () => Promise<T>): Promise<T> {
+    const sentTo = this.isDistributed;
+    return work().catch((error) => this.#state.refuse(error, sentTo, this.#connections.pool));
   }
 
   #sending(timeoutMs = this.#options.statementTimeout): Sending {
@@ -259,45 +268,16 @@ export class Database implements Transactor {
   /** Sends a statement that stands on its own. */
   #send<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T> {
     const work = run();
-    return this.#probe.unlessAway(this.#isPooled ? cancelLate(client, work, this.#options.statementTimeout) : work);
+    const bounded = this.#isPooled ? cancelLate(client, work, this.#options.statementTimeout) : work;
+    return this.#connections.probe.unlessAway(bounded);
   }
 
-  async #acquire(isFast = false): Promise<pg.PoolClient> {
-    if (!this.#pool || this.#probe.isAway) throw new DatabaseAway('the database is away');
-    if (isFast) return this.#connect(this.#pool);
-    await this.#enterLane();
-    try {
-      const client = await this.#connect(this.#pool);
-      this.#common.add(client);
-      return client;
-    } catch (error) {
-      this.#lane.leave();
-      throw error;
-    }
+  #withClient<T>(work: (client: pg.PoolClient) => Promise<T>, isFast = false): Promise<T> {
+    return this.#checkingForm(() => this.#onClient(work, isFast));
   }
 
-  async #enterLane(): Promise<void> {
-    const entering = this.#lane.enter();
-    try {
-      await this.#probe.unlessAway(entering);
-    } catch (error) {
-      entering.then(() => this.#lane.leave()).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async #connect(pool: pg.Pool): Promise<pg.PoolClient> {
-    const waiting = pool.connect();
-    try {
-      return await this.#probe.unlessAway(waiting);
-    } catch (error) {
-      waiting.then((client) => client.release(true)).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>, isFast = false): Promise<T> {
-    const client = await this.#acquire(isFast);
+  async #onClient<T>(work: (client: pg.PoolClient) => Promise<T>, isFast: boolean): Promise<T> {
+    const client = await this.#connections.acquire(isFast);
     try {
       const result = await work(client);
       client.release();

@@ -2,7 +2,14 @@ import { Problem } from '@kohort/contract';
 import { createDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { CommitUnknown, DatabaseAway, isConnectionLost, isRetryable, problemOfDatabase } from './errors.ts';
+import {
+  CommitUnknown,
+  DatabaseAway,
+  isConnectionLost,
+  isRetryable,
+  problemOfDatabase,
+  violatedConstraint,
+} from './errors.ts';
 
 function stateError(code: string): pg.DatabaseError {
   const error = new pg.DatabaseError('secret words of the database', 0, 'error');
@@ -90,6 +97,15 @@ describe('an error of the database on the wire', () => {
       expect(isConnectionLost(other)).toBe(false);
       expect(problemOfDatabase(other)).toBeUndefined();
     }
+  });
+
+  it.each([
+    ['duplicate key value violates unique constraint "segments_slug_key_102009"', 'segments_slug_key'],
+    ['new row for relation "users_102011" violates check constraint "users_name_length"', 'users_name_length'],
+    ['violates foreign key constraint "feeds_after_2026"', 'feeds_after_2026'],
+    ['null value in column "id" violates not-null constraint', undefined],
+  ])('names the constraint in the words of a worker: %s', (words, name) => {
+    expect(violatedConstraint(new pg.DatabaseError(words, 0, 'error'))).toBe(name);
   });
 
   it('is what real connections meet', async () => {

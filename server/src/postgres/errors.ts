@@ -11,13 +11,32 @@ export class DatabaseAway extends Error {
   override readonly name = 'DatabaseAway';
 }
 
+/** Writes stand still while the database is being distributed. Nothing was sent. */
+export class WritesStopped extends Error {
+  override readonly name = 'WritesStopped';
+}
+
+/** A statement suited a database of one server, which has been distributed since, or the reverse. Nothing was written. */
+export class OtherForm extends Error {
+  override readonly name = 'OtherForm';
+}
+
+const writesStoppedRetrySeconds = 5;
+
 export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
+/**
+ * Citus passes the message of a worker on without its fields. Names of keys end with the number of the shard, six digits or more;
+ * those of checks do not.
+ */
+const constraintOnWorker = / constraint "(\w+?)(?:_\d{6,})?"/;
+
 /** The name of the violated constraint, from which a caller makes its problem. */
 export function violatedConstraint(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError ? error.constraint : undefined;
+  if (!(error instanceof pg.DatabaseError)) return undefined;
+  return error.constraint ?? constraintOnWorker.exec(error.message)?.[1];
 }
 
 /** A deadlock or serialization failure: nothing was written, and the whole transaction may be retried. */
@@ -51,7 +70,7 @@ export function isConnectionLost(error: unknown): boolean {
 
 /**
  * The problem for a database error that a feature has not turned into a problem itself: refused data is a 400, an unreachable
- * or overloaded database a 503. Undefined for a fault of ours.
+ * or overloaded database a 503. Undefined for an internal error.
  */
 export function problemOfDatabase(error: unknown): Problem | undefined {
   if (error instanceof CommitUnknown) {
@@ -65,7 +84,21 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     );
   }
   if (isConnectionLost(error)) {
-    return new Problem('unavailable', 'The database is away. Try again shortly.', { retryAfter: 1, cause: error });
+    return new Problem('unavailable', 'The database is unavailable. Try again shortly.', {
+      retryAfter: 1,
+      cause: error,
+    });
+  }
+  if (error instanceof WritesStopped) {
+    // Without its cause, which would be logged for each call: that writes are stopped is logged once.
+    return new Problem(
+      'unavailable',
+      'Nothing can be changed while the database is being distributed. Reads go on. Try again shortly.',
+      { retryAfter: writesStoppedRetrySeconds },
+    );
+  }
+  if (error instanceof OtherForm) {
+    return new Problem('unavailable', 'The database was just distributed. Try again.', { retryAfter: 1, cause: error });
   }
   const state = sqlState(error);
   if (state === undefined) return undefined;

@@ -1,13 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDatabase } from '@kohort/testkit/database.ts';
+import { temporaryFolder } from '@kohort/testkit/folder.ts';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { SECRET } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
 import { createService } from '../app.ts';
 import { ConfigError, readConfig } from '../config.ts';
+import { advisoryLocks } from './advisory-locks.ts';
 import { migrate } from './migrate.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../../schema');
@@ -133,10 +134,58 @@ describe('migrating', () => {
     });
   });
 
+  it('gives up a lock that is not to be had, with a sentence and without a trace', async () => {
+    await withDatabase(false, async (url, client) => {
+      await client.query('CREATE TABLE busy (id bigint)');
+      const before = await snapshot(client);
+      const folder = await temporaryFolder('schema');
+      await cp(SCHEMA, folder, { recursive: true });
+      await writeFile(join(folder, '999999_change.up.sql'), 'ALTER TABLE busy ADD COLUMN other bigint');
+      await client.query('BEGIN; LOCK TABLE busy IN ACCESS SHARE MODE');
+      const refused = await migrate(url, folder, { turnMs: 60_000, lockMs: 1 }).catch((error: unknown) => error);
+      await client.query('ROLLBACK');
+      await rm(folder, { recursive: true });
+      expect(refused).toBeInstanceOf(ConfigError);
+      expect((refused as Error).message).toMatch(/^Migrating waited .* Nothing was changed\./);
+      expect(await snapshot(client)).toEqual(before);
+    });
+  });
+
+  it('gives up its turn when another instance takes too long, with a sentence', async () => {
+    await withDatabase(false, async (url, client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT pg_advisory_xact_lock($1)', [advisoryLocks.migration]);
+      const refused = await migrate(url, SCHEMA, { turnMs: 1, lockMs: 60_000 }).catch((error: unknown) => error);
+      await client.query('ROLLBACK');
+      expect(refused).toBeInstanceOf(ConfigError);
+      expect((refused as Error).message).toMatch(/^Another instance has been migrating/);
+    });
+  });
+
+  it('refuses a database in another encoding than UTF8, with a sentence and without a trace', async () => {
+    await withDatabase(false, async (url, client) => {
+      const latin = new URL(url);
+      latin.pathname += '_latin';
+      const name = latin.pathname.slice(1);
+      await client.query(
+        `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'`,
+      );
+      const refused = await migrate(latin.href, SCHEMA).catch((error: unknown) => error);
+      const left = new pg.Client(latin.href);
+      await left.connect();
+      const { rows } = await left.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+      await left.end();
+      await client.query(`DROP DATABASE ${name}`);
+      expect(refused).toBeInstanceOf(ConfigError);
+      expect((refused as Error).message).toMatch(/^The database has the encoding LATIN1, but Kohort needs UTF8\./);
+      expect(rows).toEqual([]);
+    });
+  });
+
   it('applies all or nothing', async () => {
     await withDatabase(false, async (url, client) => {
       const before = await snapshot(client);
-      const folder = await mkdtemp(join(tmpdir(), 'kohort-schema-'));
+      const folder = await temporaryFolder('schema');
       await cp(SCHEMA, folder, { recursive: true });
       await writeFile(join(folder, '999999_broken.up.sql'), 'CREATE TABLE half (id bigint); SELECT 1 / 0;');
       await expect(migrate(url, folder)).rejects.toThrow('division by zero');

@@ -19,7 +19,7 @@ export function refuseUndeclaredPooler(error: unknown): never {
   throw isRefusal ? undeclaredPooler() : error;
 }
 
-/** Or discards them, where it was told to ignore them: statements would then run without limits. */
+/** Refuses a pooler that is configured to ignore such settings, and so discards them: statements would run without limits. */
 export async function refuseDiscardedSettings(config: pg.ClientConfig, statementTimeoutMs: number): Promise<void> {
   const client = new pg.Client({ ...config, connectionTimeoutMillis: cancelWithinMs });
   client.on('error', () => undefined);

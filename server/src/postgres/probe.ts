@@ -8,6 +8,13 @@ const busyLoopGraceMs = 250;
 
 export type OnError = (error: Error, what: string) => void;
 
+export interface ProbeOptions {
+  readonly onError: OnError;
+  readonly onConnect?: (client: pg.Client) => Promise<void>;
+  /** What the server is asked. */
+  readonly ask?: (client: pg.Client) => Promise<unknown>;
+}
+
 /**
  * Queries the server twice a second on its own connection, and so notices within about two seconds when it stops answering,
  * even when it is frozen rather than gone.
@@ -15,6 +22,7 @@ export type OnError = (error: Error, what: string) => void;
 export class Probe {
   readonly #onError: OnError;
   readonly #onConnect: (client: pg.Client) => Promise<void>;
+  readonly #ask: (client: pg.Client) => Promise<unknown>;
   #config: pg.ClientConfig = {};
   #client: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -23,9 +31,14 @@ export class Probe {
   /** Rejects all work that waits for the server. */
   readonly #waiting = new Set<(error: DatabaseAway) => void>();
 
-  constructor(onError: OnError, onConnect: (client: pg.Client) => Promise<void> = async () => undefined) {
+  constructor({
+    onError,
+    onConnect = async () => undefined,
+    ask = (client) => client.query('SELECT 1'),
+  }: ProbeOptions) {
     this.#onError = onError;
     this.#onConnect = onConnect;
+    this.#ask = ask;
   }
 
   get isAway(): boolean {
@@ -62,13 +75,13 @@ export class Probe {
     this.#client = undefined;
   }
 
-  async #ask(): Promise<void> {
+  async #askWithin(): Promise<void> {
     try {
       if (!this.#client) {
         this.#client = await this.#connect();
         await withTimeout(this.#onConnect(this.#client), probeTimeoutMs);
       }
-      await withTimeout(this.#client.query('SELECT 1'), probeTimeoutMs);
+      await withTimeout(this.#ask(this.#client), probeTimeoutMs);
     } catch (error) {
       this.#client?.end().catch(() => undefined);
       this.#client = undefined;
@@ -93,9 +106,9 @@ export class Probe {
     const isReused = this.#client !== undefined;
     try {
       // A lost connection says nothing about the server: a new one is tried before the server counts as unreachable.
-      await this.#ask().catch((error) => {
+      await this.#askWithin().catch((error) => {
         if (!isReused || error instanceof DatabaseAway) throw error;
-        return this.#ask();
+        return this.#askWithin();
       });
       this.#isAway = false;
     } catch (error) {

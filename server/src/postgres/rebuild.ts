@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Db } from './database.ts';
-import { type Bloat, selectBloatedIndexes, selectUnfinishedRebuilds } from './maintenance.sql.ts';
+import { readIsDistributed } from './forms.ts';
+import { type Bloat, dropUnfinishedRebuilds, selectBloatedIndexes } from './maintenance.sql.ts';
 
 const megabyte = 1024 * 1024;
 /** An entry takes 30 to 60 bytes in a fresh index; a rebuild must be worth its cost. */
@@ -14,8 +15,9 @@ export interface Rebuild {
   readonly signal?: AbortSignal;
 }
 
-function queriesOn(client: pg.Client): Pick<Db, 'query'> {
+async function queriesOn(client: pg.Client): Promise<Pick<Db, 'query' | 'isDistributed'>> {
   return {
+    isDistributed: (await readIsDistributed(client)) ?? false,
     query: async <Row extends object>({ text, values }: Parameters<Db['query']>[0]) =>
       (await client.query<Row & pg.QueryResultRow>(text, [...values])).rows,
   };
@@ -42,10 +44,8 @@ export async function rebuildBloatedIndexes({
     signal?.addEventListener('abort', cutOff);
     // Lets the server notice an aborted rebuild, on platforms that support it.
     await client.query("SET client_connection_check_interval = '1s'").catch(() => undefined);
-    const db = queriesOn(client);
-    for (const name of await selectUnfinishedRebuilds(db, table)) {
-      await client.query(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
-    }
+    const db = await queriesOn(client);
+    await dropUnfinishedRebuilds(db, table);
     const large = await selectBloatedIndexes(db, table, { ...bloat, bytesPerRow: 0 });
     if (large.length === 0) return [];
     await client.query(`ANALYZE ${table}`);

@@ -6,7 +6,7 @@ import { isConnectionLost, isRetryable, sqlState } from './errors.ts';
 import { selectReplayed, selectWritten, type Written } from './replica.sql.ts';
 
 /** Why the primary answers in the replica's place. */
-export type Fallback = 'away' | 'promoted' | 'other_timeline' | 'behind' | 'failed';
+export type Fallback = 'distributed' | 'away' | 'promoted' | 'other_timeline' | 'behind' | 'failed';
 
 export interface ReplicaLimits {
   /** The oldest that an eventual answer may be. */
@@ -112,7 +112,9 @@ export class Replica {
   }
 
   async #obstacleTo(consistency: 'usual' | 'eventual'): Promise<Fallback | undefined> {
-    const { replica } = this.#options;
+    const { primary, replica } = this.#options;
+    // Since this process started, which refuses to start so.
+    if (primary.isDistributed) return 'distributed';
     if (!replica.available) return 'away';
     const target = await this.#targetOf(consistency);
     const until = performance.now() + this.#limits.catchUpMs;

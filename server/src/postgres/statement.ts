@@ -12,6 +12,11 @@ export interface Statement {
   readonly values: unknown[];
 }
 
+/** An array as PostgreSQL writes it, with NULL for what is missing. The client quotes each element, which takes it longer. */
+export function bigintArray<T>(items: readonly T[], numberOf: (item: T) => number | undefined): string {
+  return `{${items.map((item) => numberOf(item) ?? 'NULL').join()}}`;
+}
+
 const cancelGraceMs = 1_000;
 
 /** Names a statement whose text never varies. */
@@ -26,10 +31,14 @@ export interface Sending {
 }
 
 /** `statement_timeout` cannot fire in a backend that is stuck, so the client has its own timeout, a little later. */
-export function queryConfig(statement: Sql | Statement, { timeoutMs, keepsPrepared }: Sending): pg.QueryConfig {
+export function timeoutOf({ timeoutMs }: Sending): number {
+  return timeoutMs + cancelGraceMs;
+}
+
+export function queryConfig(statement: Sql | Statement, sending: Sending): pg.QueryConfig {
   const { text, values } = statement;
-  const config = { text, values, query_timeout: timeoutMs + cancelGraceMs };
-  const isNamed = keepsPrepared && 'name' in statement && statement.name !== undefined;
+  const config = { text, values, query_timeout: timeoutOf(sending) };
+  const isNamed = sending.keepsPrepared && 'name' in statement && statement.name !== undefined;
   return isNamed ? { name: statement.name, ...config } : config;
 }
 

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Tx } from './database.ts';
 import { CommitUnknown, isConnectionLost, isRetryable } from './errors.ts';
+import { rowsOn } from './prepared-rows.ts';
 import type { Probe } from './probe.ts';
-import { queryConfig, type Sending, tupleConfig } from './statement.ts';
+import { queryConfig, type Sending } from './statement.ts';
 
 /**
  * Planner features that can cost more than they save: just-in-time compilation, parallel workers, and bitmap scans, which read
@@ -35,17 +36,23 @@ export interface TransactionOptions {
 const maxAttempts = 4;
 const jitterMs = 20;
 
+export interface TransactionSending extends Sending {
+  readonly isDistributed: boolean;
+}
+
 /** `BEGIN` with its settings, in one round trip. */
-export function beginText({
-  isolation,
-  readOnly = false,
-  statementTimeout,
-  lockTimeout,
-  idleTimeout,
-  plannerOff = [],
-}: TransactionOptions): string {
+export function beginText(
+  { isolation, readOnly = false, statementTimeout, lockTimeout, idleTimeout, plannerOff = [] }: TransactionOptions,
+  { isDistributed = false } = {},
+): string {
   const level = isolation === 'repeatable read' ? ' ISOLATION LEVEL REPEATABLE READ' : '';
   const statements = [`BEGIN${level}${readOnly ? ' READ ONLY' : ''}`];
+  if (isDistributed) {
+    // Otherwise a change on several shards would keep others away from them until it commits, an import for as long as it takes.
+    statements.push('SET LOCAL citus.enable_deadlock_prevention = off');
+    // Otherwise workers would have none of the limits that follow.
+    statements.push("SET LOCAL citus.propagate_set_commands = 'local'");
+  }
   if (statementTimeout !== undefined) statements.push(`SET LOCAL statement_timeout = ${Math.trunc(statementTimeout)}`);
   if (lockTimeout !== undefined) statements.push(`SET LOCAL lock_timeout = ${Math.trunc(lockTimeout)}`);
   if (idleTimeout !== undefined) {
@@ -62,7 +69,7 @@ export async function runTransaction<T>(
   client: pg.PoolClient,
   probe: Probe,
   work: (tx: Tx) => Promise<T>,
-  sending: Sending,
+  sending: TransactionSending,
   options: TransactionOptions,
 ): Promise<{ readonly result: T; readonly hasWritten: boolean }> {
   const run = (text: string) => probe.unlessAway(client.query(queryConfig({ text, values: [] }, sending)));
@@ -72,7 +79,7 @@ export async function runTransaction<T>(
     hasWritten = true;
   };
   try {
-    await run(beginText(options));
+    await run(beginText(options, sending));
     const result = await work(transactionOn(client, probe, sending, onWrite));
     committing = true;
     const { command } = await run('COMMIT');
@@ -99,11 +106,12 @@ export function hasChanged({ command, rowCount }: pg.QueryResult): boolean {
   return rowCount !== 0 || command === 'SELECT';
 }
 
-function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending, onWrite: () => void): Tx {
+function transactionOn(client: pg.PoolClient, probe: Probe, sending: TransactionSending, onWrite: () => void): Tx {
   const query: Tx['query'] = async <Row extends object>(statement: Parameters<Tx['query']>[0]) =>
     (await probe.unlessAway(client.query<Row>(queryConfig(statement, sending)))).rows;
   const tx: Tx = {
     inTransaction: true,
+    isDistributed: sending.isDistributed,
     transaction: (part) => part(tx),
     query,
     // The COMMIT that follows decides whether it happened.
@@ -112,8 +120,8 @@ function transactionOn(client: pg.PoolClient, probe: Probe, sending: Sending, on
       if (hasChanged(result)) onWrite();
       return result.rows;
     },
-    rows: async <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
-      (await probe.unlessAway(client.query<Row>(tupleConfig(statement, sending)))).rows,
+    rows: <Row extends unknown[]>(statement: Parameters<Tx['rows']>[0]) =>
+      probe.unlessAway(rowsOn<Row>(client, statement, sending)),
   };
   return tx;
 }

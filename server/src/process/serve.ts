@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedPostgres, startEmbedded } from '@kohort/embedded/start.ts';
 import { createService, type Service } from '../app.ts';
 import type { Config } from '../config.ts';
-import { CommitUnknown, isConnectionLost } from '../postgres/errors.ts';
+import { CommitUnknown, isConnectionLost, WritesStopped } from '../postgres/errors.ts';
 import { announce, greetingOf } from './announce.ts';
 import { asListenRefusal, codeOf, complain, databaseRefusal } from './refusals.ts';
 import { drawSecret } from './secret.ts';
@@ -74,7 +74,8 @@ async function connect(service: Service, url: string, isStopping: () => boolean)
     } catch (error) {
       const refusal = databaseRefusal(error);
       if (refusal) throw refusal;
-      if (!(isConnectionLost(error) || error instanceof CommitUnknown) || isStopping()) throw error;
+      const passes = isConnectionLost(error) || error instanceof CommitUnknown || error instanceof WritesStopped;
+      if (!passes || isStopping()) throw error;
       const cause = codeOf(error);
       if (cause !== lastCause || ++unlogged >= Math.min(attempt / 2, maxRetriesUnlogged)) {
         service.app.log.warn({ err: error, attempt }, 'the database does not answer yet');

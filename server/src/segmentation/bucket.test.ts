@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bucket, bucketOfWord, bucketOfWordSql, bucketSql, isPercentage } from './bucket.ts';
+import { bucket, bucketOfWord, bucketWithinSql, firstWordOf, isPercentage } from './bucket.ts';
 
 /** The formula word for word, in integers: is floor(word × 100,000 / 2^32) below percentage × 1,000? */
 function isInByIntegers(word: number, thousandths: number): boolean {
@@ -52,6 +52,13 @@ test('doubles decide as integers would, at every boundary', () => {
   expect(wrong).toBe(0);
 });
 
+test('the words below a percentage are as many as integers say', () => {
+  for (let thousandths = 0; thousandths <= 100_000; thousandths++) {
+    const expected = (BigInt(thousandths) * 2n ** 32n + 99_999n) / 100_000n;
+    if (firstWordOf(thousandths / 1_000) !== Number(expected)) throw new Error(`${thousandths / 1_000} has others`);
+  }
+});
+
 describe('percentages have three decimals', () => {
   test.each([0, -0, 100, 0.1, 0.001, 33.333, 99.999, 1.005, 1.1, 7])('%s', (value) => {
     expect(isPercentage(value)).toBe(true);
@@ -97,32 +104,39 @@ describe('in PostgreSQL', () => {
     await database.drop();
   });
 
-  test('the same bucket, bit for bit', async () => {
+  const share = fc.constantFrom(0, 100, 50, 0.001, 99.999, 33.333).chain((fixed) =>
+    fc.oneof(
+      fc.constant(fixed),
+      fc.integer({ min: 0, max: 100_000 }).map((n) => n / 1_000),
+    ),
+  );
+
+  test('takes the same keys', async () => {
     const text = fc.string({ unit: 'grapheme', maxLength: 300 }).filter((found) => !found.includes('\0'));
-    const pairs = fc.array(fc.tuple(text, text), { minLength: 500, maxLength: 500 });
+    const keys = fc.array(text, { minLength: 500, maxLength: 500 });
     await fc.assert(
-      fc.asyncProperty(pairs, async (found) => {
-        const statement = sql`SELECT array_agg(${bucketSql(sql`salt`, sql`key`)} ORDER BY i) AS buckets
-          FROM unnest(${found.map(([salt]) => salt)}::text[], ${found.map(([, key]) => key)}::text[]) WITH ORDINALITY AS pairs (salt, key, i)`;
-        const { rows } = await client.query<{ buckets: number[] }>(statement.text, statement.values);
-        expect(rows[0]?.buckets).toEqual(found.map(([salt, key]) => bucket(salt, key)));
+      fc.asyncProperty(text, keys, share, share, async (salt, found, one, other) => {
+        const [from, to] = [Math.min(one, other), Math.max(one, other)];
+        const within = bucketWithinSql(salt, sql`key`, { from, to });
+        const statement = sql`SELECT array_agg(${within} ORDER BY i) AS within
+          FROM unnest(${found}::text[]) WITH ORDINALITY AS keys (key, i)`;
+        const { rows } = await client.query<{ within: boolean[] }>(statement.text, statement.values);
+        expect(rows[0]?.within).toEqual(found.map((key) => bucket(salt, key) >= from && bucket(salt, key) < to));
       }),
-      { numRuns: 10 },
+      { numRuns: 40 },
     );
   });
 
-  test('the same answer at every boundary, whatever type the percentage has', async () => {
-    const words: number[] = [];
-    const thousandths: number[] = [];
-    for (const [word, percentage] of boundaries()) {
-      words.push(word);
-      thousandths.push(percentage);
+  test('takes no key without a value', async () => {
+    for (const range of [
+      { from: 0, to: 100 },
+      { from: 0, to: 50 },
+      { from: 50, to: 100 },
+      { from: 20, to: 30 },
+    ]) {
+      const statement = sql`SELECT coalesce(${bucketWithinSql('salt', sql`NULL::text`, range)}, false) AS within`;
+      const { rows } = await client.query<{ within: boolean }>(statement.text, statement.values);
+      expect(rows[0]?.within).toBe(false);
     }
-    const found = bucketOfWordSql(sql`word`);
-    const statement = sql`SELECT count(*)::int AS wrong FROM unnest(${words}::bigint[], ${thousandths}::int[]) AS pairs (word, thousandths)
-      WHERE (${found} < thousandths / 1000.0) <> (word * 100000 < thousandths * 4294967296)
-         OR (${found} < thousandths / 1000::float8) <> (word * 100000 < thousandths * 4294967296)`;
-    const { rows } = await client.query<{ wrong: number }>(statement.text, statement.values);
-    expect(rows[0]?.wrong).toBe(0);
   });
 });

@@ -8,16 +8,36 @@ const TWO_TO_32 = 2 ** 32;
  * `bucket(salt, key) < percentage`.
  */
 export function bucket(salt: string, key: string): number {
-  return bucketOfWord(firstWord(`${salt}:${key}`));
+  return bucketOfWord(wordOf(`${salt}:${key}`));
 }
 
 /**
- * The same in SQL, as `float8`. Compare it with a percentage of type `float8` or `numeric`: either gives the answer of
- * `bucket(salt, key) < percentage`.
+ * Whether the bucket of a key lies in `[from, to)`, in SQL: never true for a key that is null. Digests are compared as bytes, which
+ * orders them as their first words do, so PostgreSQL computes nothing but the digest.
  */
-export function bucketSql(salt: Sql, key: Sql): Sql {
-  const digest = sql`sha256(convert_to((${salt}) || ':' || (${key}), 'UTF8'))`;
-  return bucketOfWordSql(sql`('x' || encode(substring(${digest} FROM 1 FOR 4), 'hex'))::bit(32)::bigint`);
+export function bucketWithinSql(salt: string, key: Sql, { from, to }: { from: number; to: number }): Sql {
+  const digest = sql`sha256(convert_to(${`${salt}:`}::text || (${key}), 'UTF8'))`;
+  const [first, end] = [firstWordOf(from), firstWordOf(to)];
+  if (first >= end) return sql`false`;
+  const isBelow = (word: number) =>
+    word === TWO_TO_32 ? sql`${digest} IS NOT NULL` : sql`${digest} < ${bytesOf(word)}::bytea`;
+  if (first === 0) return isBelow(end);
+  if (end === TWO_TO_32) return sql`${digest} >= ${bytesOf(first)}::bytea`;
+  // One digest for both bounds.
+  return sql`width_bucket(${digest}, ARRAY[${bytesOf(first)}, ${bytesOf(end)}]::bytea[]) = 1`;
+}
+
+/** The lowest word whose bucket is not below a percentage, which is also how many are; 2^32 for all. */
+export function firstWordOf(percentage: number): number {
+  let word = Math.min(Math.floor((percentage / 100) * TWO_TO_32), TWO_TO_32);
+  while (word > 0 && bucketOfWord(word - 1) >= percentage) word -= 1;
+  while (word < TWO_TO_32 && bucketOfWord(word) < percentage) word += 1;
+  return word;
+}
+
+/** A word as PostgreSQL reads bytes. */
+function bytesOf(word: number): string {
+  return `\\x${word.toString(16).padStart(8, '0')}`;
 }
 
 /**
@@ -26,11 +46,6 @@ export function bucketSql(salt: Sql, key: Sql): Sql {
  */
 export function bucketOfWord(word: number): number {
   return (word / TWO_TO_32) * 100;
-}
-
-/** The same doubles in PostgreSQL. */
-export function bucketOfWordSql(word: Sql): Sql {
-  return sql`((${word})::float8 / 4294967296 * 100)`;
 }
 
 /**
@@ -42,7 +57,7 @@ export function isPercentage(value: unknown): value is number {
 }
 
 /** The first four bytes of SHA-256, big-endian. Of the encodings `binary` costs least: half of `buffer`. */
-function firstWord(text: string): number {
+function wordOf(text: string): number {
   const digest = hash('sha256', text, 'binary');
   const [a, b, c, d] = [digest.charCodeAt(0), digest.charCodeAt(1), digest.charCodeAt(2), digest.charCodeAt(3)];
   return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;

@@ -1,25 +1,15 @@
 import { expect, test } from 'vitest';
-import { decideAll, inOneGo, type Subject } from './decide.ts';
+import { plainList } from '../../test/definitions.ts';
+import { decideAll, decideOne } from './decide.ts';
 import { compileDefinition, type DefinitionSource, definitionsOf } from './definition.ts';
+import { inOneGo } from './steps.ts';
+import type { Subject } from './subject.ts';
 
 const subjectWith = (attributes: Subject['attributes']): Subject => ({ key: '1', attributes, overrides: new Map() });
 
 const NOW = Date.parse('2026-11-26T12:00:00Z');
 
-const segment = (fields: Partial<DefinitionSource>) =>
-  compileDefinition({
-    id: 1,
-    slug: 'A',
-    salt: 's',
-    percentage: null,
-    ramp: null,
-    layer: null,
-    bucket_by: null,
-    condition: null,
-    active_from: null,
-    active_until: null,
-    ...fields,
-  });
+const segment = (fields: Partial<DefinitionSource>) => compileDefinition({ ...plainList, ...fields });
 
 function stepsOf(subject: Subject, patterns: readonly string[]): number {
   const condition = { $or: patterns.map(($regex) => ({ k: { $regex } })) };
@@ -33,7 +23,7 @@ function stepsOf(subject: Subject, patterns: readonly string[]): number {
 test('many patterns over long texts are a step each, so that others have their turn', () => {
   const patterns = Array.from({ length: 40 }, (_, i) => `[ab].{20}c${i}`);
   expect(stepsOf(subjectWith({ k: 'ab'.repeat(8_000) }), patterns)).toBeGreaterThan(40);
-  expect(stepsOf(subjectWith({ k: 'ab' }), patterns)).toBe(1);
+  expect(stepsOf(subjectWith({ k: 'ab' }), patterns)).toBe(0);
 });
 
 test('what was matched ahead decides', () => {
@@ -45,15 +35,46 @@ test('what was matched ahead decides', () => {
   expect(decided(`${'ab'.repeat(8_000)}c40`)).toBe(0);
 });
 
-test.each([
-  ['each condition is a step', { condition: { k: 'a' } }, 500],
-  ['shares are steps by 64', { percentage: 50 }, 7],
-])('%s', (_, rule, expected) => {
+test('buckets that are computed together are those that are computed alone', () => {
+  const shares = Array.from({ length: 300 }, (_, i): Partial<DefinitionSource> => {
+    const salt = (i % 250).toString(16).padStart(32, 'f');
+    if (i % 10 === 0) return { percentage: 50, salt: 'short' };
+    if (i % 10 === 1) return { percentage: 50, salt, bucket_by: 'company' };
+    if (i % 10 === 2) return { percentage: 50, salt, condition: { company: 'x' } };
+    if (i % 10 === 3) return { layer: { salt: '0'.repeat(32), from: i / 4, to: i / 2 } };
+    return { percentage: (i * 7) % 100, salt };
+  });
+  const all = definitionsOf(
+    1,
+    shares.map((share, i) => segment({ id: i + 1, slug: `S${i}`, ...share })),
+  );
+  expect(all.shares?.placeOf.size).toBe(210);
+  for (const key of ['1', 'customer-7', 'é', 'k'.repeat(250), '9f86d081-884c-4d65-9a2f-eaa0c55ad015']) {
+    const subject = { ...subjectWith({ company: 'x' }), key };
+    const together = inOneGo(decideAll(all, subject, NOW)).memberships.map(({ definition }) => definition.id);
+    const alone = all.dynamic.filter((one) => inOneGo(decideOne(all, one, subject, NOW)).member).map(({ id }) => id);
+    expect(together.toSorted()).toEqual(alone.toSorted());
+    expect(together.length).toBeGreaterThan(20);
+  }
+});
+
+test.each<[string, Partial<DefinitionSource>, Subject['attributes'], number]>([
+  ['conditions are steps by the number of their nodes', { condition: { k: 'a', l: 'b' } }, {}, 5],
+  ['a node inside $elemMatch weighs more', { condition: { k: { $elemMatch: { $gt: 1, $lt: 3 } } } }, {}, 83],
+  [
+    'patterns weigh by their size and the text',
+    { condition: { k: { $regex: '[ab].{20}c' } } },
+    { k: 'a'.repeat(1_900) },
+    100,
+  ],
+  ['a condition on large attributes is a step', { condition: { l: 'b' } }, { k: 'a'.repeat(2_000) }, 500],
+  ['shares are steps by 64', { percentage: 50 }, {}, 7],
+])('%s', (_, rule, attributes, expected) => {
   const definitions = Array.from({ length: 500 }, (_, i) =>
     segment({ id: i + 1, slug: `S${i}`, salt: `salt ${i}`, ...rule }),
   );
   let count = 0;
-  const steps = decideAll(definitionsOf(1, definitions), subjectWith({}), NOW);
+  const steps = decideAll(definitionsOf(1, definitions), subjectWith(attributes), NOW);
   while (!steps.next().done) count += 1;
   expect(count).toBe(expected);
 });

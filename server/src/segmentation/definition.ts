@@ -2,8 +2,9 @@ import type { Condition, Path } from './conditions/condition.ts';
 import { compileCondition, type Evaluate } from './conditions/evaluate.ts';
 import type { JsonObject } from './conditions/json.ts';
 import { parseStoredCondition } from './conditions/parse.ts';
-import { enginePatterns, references } from './conditions/references.ts';
+import { countNodes, enginePatterns, references } from './conditions/references.ts';
 import type { Pattern } from './conditions/regex.ts';
+import { fitsLane, maxSalts, SaltedWords } from './salted-words.ts';
 import type { Ramp, Share } from './share.ts';
 
 /** What decides who is in a segment, beside overrides; compiled once. */
@@ -17,6 +18,8 @@ export interface Definition {
   readonly bucketBy: Path | null;
   readonly condition: Condition<number> | null;
   readonly evaluate: Evaluate | null;
+  /** Of the condition: what it may cost. */
+  readonly nodes: number;
   /** The segments that the condition names. */
   readonly references: readonly number[];
   /** The patterns of the condition that take an engine, and their sizes together: what they may cost per character. */
@@ -77,6 +80,7 @@ export function compileDefinition(source: DefinitionSource): Definition {
     bucketBy: bucket_by === null ? null : bucket_by.split('.'),
     condition: parsed?.condition ?? null,
     evaluate: parsed ? compileCondition(parsed.condition) : null,
+    nodes: parsed ? countNodes(parsed.condition) : 0,
     references: parsed ? [...new Set(references(parsed.condition).map(({ segment }) => segment))] : [],
     patterns,
     patternsSize: patterns.reduce((sum, { size }) => sum + size, 0),
@@ -107,10 +111,71 @@ export interface Definitions {
   readonly bySlug: ReadonlyMap<string, Definition>;
   /** Those that are no lists, each after all that its condition names. */
   readonly dynamic: readonly Definition[];
+  /** Those that a condition names. */
+  readonly named: ReadonlySet<number>;
+  /** Those whose shares every user is asked for; undefined where they are few. */
+  readonly shares: CommonShares | undefined;
   /** Whether all are lists without a start or an end, so that overrides decide alone and at any moment. */
   readonly isPlain: boolean;
   /** Whether anything is decided by attributes. */
   readonly needsAttributes: boolean;
+}
+
+/** Shares that go by the key of the user alone, so that their digests are computed together. */
+export interface CommonShares {
+  readonly words: SaltedWords;
+  /** Where the word of a definition stands, by its id. */
+  readonly placeOf: ReadonlyMap<number, number>;
+  /** Those among them that never change by time. */
+  readonly fixed: readonly FixedShare[];
+  /** All other dynamic definitions, in their order. */
+  readonly others: readonly Definition[];
+}
+
+/** Takes the buckets from `from` up to, but without, `to`. */
+export interface FixedShare {
+  readonly definition: Definition;
+  readonly place: number;
+  readonly from: number;
+  readonly to: number;
+  /** Whether a condition names it. */
+  readonly isNamed: boolean;
+}
+
+/** Fewer digests are computed one by one in less time. */
+const minCommonSalts = 8;
+
+function commonShares(dynamic: readonly Definition[], named: ReadonlySet<number>): CommonShares | undefined {
+  const placeOfSalt = new Map<string, number>();
+  const placeOf = new Map<number, number>();
+  for (const { id, share, condition, bucketBy } of dynamic) {
+    if (share === null || condition !== null || bucketBy !== null || !fitsLane(share.salt)) continue;
+    const place = placeOfSalt.get(share.salt) ?? placeOfSalt.size;
+    if (place === maxSalts) continue;
+    placeOfSalt.set(share.salt, place);
+    placeOf.set(id, place);
+  }
+  if (placeOfSalt.size < minCommonSalts) return undefined;
+  const fixed = dynamic.flatMap((definition) => fixedShare(definition, placeOf.get(definition.id), named) ?? []);
+  const areFixed = new Set(fixed.map(({ definition }) => definition));
+  return {
+    words: new SaltedWords([...placeOfSalt.keys()]),
+    placeOf,
+    fixed,
+    others: dynamic.filter((definition) => !areFixed.has(definition)),
+  };
+}
+
+function fixedShare(
+  definition: Definition,
+  place: number | undefined,
+  named: ReadonlySet<number>,
+): FixedShare | undefined {
+  const { id, share, activeFrom, activeUntil } = definition;
+  const isAlwaysActive = activeFrom === Number.NEGATIVE_INFINITY && activeUntil === Number.POSITIVE_INFINITY;
+  if (place === undefined || share === null || share.kind === 'ramp' || !isAlwaysActive) return undefined;
+  const { from, to } = share.kind === 'layer' ? share : { from: 0, to: share.percentage };
+  return { definition, place, from, to, isNamed: named.has(id) };
 }
 
 /** The definitions in the order that puts every one after those it names; there are no cycles. */
@@ -137,6 +202,20 @@ export function inOrder(byId: ReadonlyMap<number, Definition>, roots: Iterable<D
   return ordered;
 }
 
+/** Those among the roots, and among all that they name, that name a segment, directly or not; and that segment itself. */
+export function dependentsAmong(
+  byId: ReadonlyMap<number, Definition>,
+  id: number,
+  roots: Iterable<Definition>,
+): ReadonlySet<number> {
+  const dependents = new Set([id]);
+  // In this order each comes after all that it names.
+  for (const one of inOrder(byId, roots)) {
+    if (one.references.some((reference) => dependents.has(reference))) dependents.add(one.id);
+  }
+  return dependents;
+}
+
 export function definitionsOf(revision: number, all: Iterable<Definition>): Definitions {
   const byId = new Map<number, Definition>();
   const bySlug = new Map<string, Definition>();
@@ -148,11 +227,14 @@ export function definitionsOf(revision: number, all: Iterable<Definition>): Defi
     byId,
     [...byId.values()].filter((definition) => !isList(definition)),
   ).filter((definition) => !isList(definition));
+  const named = new Set(dynamic.flatMap((definition) => definition.references));
   return {
     revision,
     byId,
     bySlug,
     dynamic,
+    shares: commonShares(dynamic, named),
+    named,
     isPlain: [...byId.values()].every(isPlainList),
     needsAttributes: dynamic.some(({ condition, bucketBy }) => condition !== null || bucketBy !== null),
   };

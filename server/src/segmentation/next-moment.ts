@@ -1,6 +1,8 @@
-import { bucketOf, type Held, heldDeciderOf, type Mode, type Steps, type Subject } from './decide.ts';
+import { type Held, heldDeciderOf } from './decide.ts';
 import { type Definition, type Definitions, inOrder } from './definition.ts';
 import { changesMindAt } from './share.ts';
+import type { Steps } from './steps.ts';
+import { bucketOf, type Mode, type Subject } from './subject.ts';
 
 export interface TimedOverride {
   readonly mode: Mode;

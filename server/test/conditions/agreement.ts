@@ -5,7 +5,7 @@ import { compileCondition } from '../../src/segmentation/conditions/evaluate.ts'
 import { Evaluation } from '../../src/segmentation/conditions/evaluation.ts';
 import type { Json, JsonObject } from '../../src/segmentation/conditions/json.ts';
 import { parseStoredCondition } from '../../src/segmentation/conditions/parse.ts';
-import { conditionSql } from '../../src/segmentation/conditions/sql/compile.ts';
+import { conditionSql, filterSql, type SqlContext } from '../../src/segmentation/conditions/sql/compile.ts';
 import { attributes, type Choice, condition, EVERYTHING, SMALL } from './random.ts';
 import { NOW } from './tables.ts';
 
@@ -83,17 +83,29 @@ export async function inSql(
   stored: JsonObject,
   users: readonly User[],
 ): Promise<readonly Json[] | undefined> {
-  const expression = conditionSql(parsed(stored), {
+  const context: SqlContext = {
     attributes: sql`users.attributes`,
     inSegment: (segment) => sql`users.segments & (1 << ${segment}::int) <> 0`,
     now: NOW,
-  });
-  if (expression === undefined) return undefined;
-  const { text, values } = sql`SELECT array_agg(${expression} ORDER BY users.position) AS answers FROM unnest(
+    mayUnfold: true,
+  };
+  const [expression, filter] = [conditionSql(parsed(stored), context), filterSql(parsed(stored), context)];
+  if (expression === undefined || filter === undefined) {
+    if (filter !== expression) throw new Error(`only one form can be said: ${JSON.stringify(stored)}`);
+    return undefined;
+  }
+  const { text, values } = sql`
+    SELECT array_agg(${expression} ORDER BY users.position) AS answers,
+      array_agg(coalesce(${filter}, FALSE) ORDER BY users.position) AS filtered
+    FROM unnest(
     ${users.map((user) => JSON.stringify(user.attributes))}::jsonb[], ${users.map((user) => user.segments)}::int[]
   ) WITH ORDINALITY AS users (attributes, segments, position)`;
-  const { rows } = await client.query<{ answers: Json[] }>(text, values);
-  return rows[0]?.answers ?? [];
+  const { rows } = await client.query<{ answers: Json[]; filtered: Json[] }>(text, values);
+  const { answers = [], filtered = [] } = rows[0] ?? {};
+  if (JSON.stringify(filtered) !== JSON.stringify(answers)) {
+    throw new Error(`as a filter it answers otherwise: ${JSON.stringify({ condition: stored, answers, filtered })}`);
+  }
+  return answers;
 }
 
 function parsed(stored: JsonObject) {

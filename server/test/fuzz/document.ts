@@ -70,7 +70,7 @@ function dereferenced(value: unknown, schemas: OpenApi['components']['schemas'])
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, dereferenced(one, schemas)]));
 }
 
-/** The operations that a document tells of; nothing else is known about the service. */
+/** The operations of a document, which is all that is known about the service. */
 export function operationsOf(document: OpenApi): Operation[] {
   const paths = dereferenced(document.paths, document.components.schemas) as OpenApi['paths'];
   const contentOf = ({ content = {} }: Content) =>

@@ -45,7 +45,8 @@ function draftOf(draw: fc.GeneratorValue, operation: Operation, world: World): D
     else if (place === 'query') draft.query.push([name, encodeURIComponent(value)]);
     else if (name !== 'if-match') draft.headers[name] = value.replaceAll(/[^ -~]/g, '?');
   }
-  if (body) draft.body = draw(() => arbitraryOf(body, known));
+  // A copy, since it is broken in place and constants are drawn again.
+  if (body) draft.body = structuredClone(draw(() => arbitraryOf(body, known)));
   if (uploads.length > 0) {
     draft.headers['content-type'] = draw(fc.constantFrom<string[]>, ...uploads);
     draft.raw = draw(fc.constantFrom<string[]>, ...FILES);
@@ -104,7 +105,7 @@ async function tryOne(
     `${request.method} ${request.path.slice(0, 300)} ${JSON.stringify(draft.headers)} ${String(payload).slice(0, 600)}`,
   );
   world.heard(operation.id, draft.body, answer.status);
-  // Who asks too often is told so before anything of the state is looked at.
+  // Throttled callers are refused before any state is read.
   const statuses = answer.status === 429 ? undefined : broken.statuses;
   const fault = faultOf(operation, answer, statuses);
   if (fault) {
@@ -114,7 +115,7 @@ async function tryOne(
   return { operation: operation.id, what: broken.what.split(' ')[0] ?? '', status: answer.status };
 }
 
-/** Whatever was asked, there is an answer, and soon; who is told to come back does. */
+/** Every request gets an answer soon; a request that must be retried is retried. */
 async function answered(send: Send, request: Sent, what: string): Promise<Heard> {
   for (let attempt = 1; ; attempt++) {
     let timer: NodeJS.Timeout | undefined;

@@ -16,7 +16,7 @@ import type {
 } from '@kohort/contract';
 import { endpoint } from './call.ts';
 
-/** Every call the console makes. */
+/** All calls that the console makes. */
 export const api = {
   me: endpoint<typeof auth.me>('GET', '/auth/me'),
   changePassword: endpoint<typeof auth.changePassword>('POST', '/auth/password'),

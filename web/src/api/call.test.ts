@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 vi.stubGlobal('document', { baseURI: 'https://kohort.example/base/ui/' });
 const { addressOf, Away, endpoint, listen, Refusal } = await import('./call.ts');
@@ -27,6 +27,7 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
+afterAll(() => void vi.unstubAllGlobals());
 
 describe('an address', () => {
   it('lies below the prefix of the page, with everything in it encoded', () => {
@@ -64,7 +65,7 @@ describe('a refusal', () => {
 
 describe('a question too large for a call', () => {
   const tooLarge = () =>
-    answered(503, { detail: 'Ask with Prefer: respond-async.', code: 'overloaded' }, { 'retry-after': '1' });
+    answered(503, { code: 'overloaded', errors: [{ path: '/headers/prefer', message: 'x' }] }, { 'retry-after': '1' });
 
   it('is asked again as a job, whose result is the answer', async () => {
     const asked = service(

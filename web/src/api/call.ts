@@ -3,14 +3,14 @@ import type { Answer, Body, Endpoint, FieldError, Params, Query } from '@kohort/
 /** The prefix that the service is published under; the page's `<base>` is `<prefix>/ui/`. */
 export const root = new URL('..', document.baseURI).pathname.replace(/\/$/, '');
 
-/** The service refused, and says why. */
+/** The service refused the call with a problem. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly status: number;
   readonly code: string;
   readonly errors: readonly FieldError[];
   readonly requestId: string | undefined;
-  /** Seconds, where the service says when to try again. */
+  /** Seconds after which to try again, if the service says so. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, of: Omit<Refusal, keyof Error>) {
@@ -28,7 +28,7 @@ export class Away extends Error {
   override readonly name = 'Away';
 }
 
-/** What goes out is only read. */
+/** Makes a type readonly at every depth, since the body of a call is only read. */
 type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
   : T extends object
@@ -38,7 +38,7 @@ type Frozen<T> = T extends readonly (infer Item)[]
 type Part<Name extends string, Value> =
   Value extends Record<string, never> ? unknown : Value extends undefined ? unknown : { readonly [K in Name]: Value };
 
-/** What a call takes: the parts its endpoint has. */
+/** The input of a call: the parts that its endpoint has. */
 export type Input<E extends Endpoint> = Part<'params', Params<E>> &
   Partial<Part<'query', Query<E>>> &
   Part<'body', Frozen<Body<E>>> & {
@@ -86,7 +86,7 @@ export async function refusalOf(response: Response): Promise<Refusal> {
 
 const listeners = new Set<(event: 'away' | 'back' | 'signed-out') => void>();
 
-/** Hears when the service stops or begins to answer, and when the session is over. */
+/** Subscribes to the service becoming unreachable or reachable again, and to the end of the session. */
 export function listen(listener: (event: 'away' | 'back' | 'signed-out') => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -96,10 +96,10 @@ function announce(event: 'away' | 'back' | 'signed-out'): void {
   for (const listener of listeners) listener(event);
 }
 
-/** What stands before the service does not reach it, or the service says that it is not ready. */
+/** Statuses of a proxy that cannot reach the service. */
 const awayStatus = new Set([502, 504]);
 
-/** Takes a request to the service, with the session cookie, and brings its answer. */
+/** Sends a request to the service, with the session cookie, and returns the response. */
 export type Carry = (address: string, init: RequestInit) => Promise<Response>;
 
 const byFetch: Carry = (address, init) => fetch(address, { credentials: 'same-origin', ...init });
@@ -127,14 +127,16 @@ export async function send(address: string, init: RequestInit, carry = byFetch):
 
 const askEveryMs = 1000;
 
-/** The service could not answer in its time, and says that a job would. */
+/** Whether the service could not answer in time, and offers a job instead: its refusal names the header that asks for one. */
 function offersJob(error: unknown): boolean {
-  return error instanceof Refusal && error.status === 503 && error.message.includes('respond-async');
+  return (
+    error instanceof Refusal && error.status === 503 && error.errors.some(({ path }) => path === '/headers/prefer')
+  );
 }
 
 const isEnded = (state: unknown) => state === 'done' || state === 'failed' || state === 'cancelled';
 
-/** Asks again so that a job answers, however long it takes, and waits for its result. */
+/** Repeats the call to be answered by a job, and waits for its result, however long it takes. */
 async function byJob(address: string, init: RequestInit & { readonly headers: object }): Promise<unknown> {
   const asked = await send(address, { ...init, headers: { ...init.headers, prefer: 'respond-async' } });
   const accepted: unknown = await asked.json();
@@ -175,13 +177,13 @@ async function request<T>(method: string, path: string, input: RawInput): Promis
       throw error;
     },
   );
-  // The server's own tests check every answer against the schema that this type is made of.
+  // The server's tests check every answer against the schema of this type.
   return answer as T;
 }
 
 /**
- * An endpoint of the contract as a function. Only its type is needed: the compiler holds method and path to it, and the
- * schemas stay out of the bundle.
+ * An endpoint of the contract as a function. Only its type is imported: the compiler checks method and path against it, and
+ * the schemas stay out of the bundle.
  */
 export function endpoint<E extends Endpoint = never>(
   method: E['method'],

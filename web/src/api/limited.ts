@@ -1,4 +1,4 @@
-/** Runs at most so many of the given jobs at once, the others in the order they came. */
+/** Runs at most `most` jobs at once; the others wait in order. */
 export function limited(most: number): <T>(job: () => Promise<T>) => Promise<T> {
   let running = 0;
   const waiting: (() => void)[] = [];

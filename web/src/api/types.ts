@@ -14,7 +14,7 @@ import type {
   webhooks,
 } from '@kohort/contract';
 
-/** The parts of the contract's answers that the console names. */
+/** The parts of the contract's answers that the console uses by name. */
 export type Listed = Answer<typeof segments.listSegments>['segments'][number];
 export type Segment = Answer<typeof segments.readSegment>;
 export type Version = Answer<typeof segments.segmentHistory>['events'][number];
@@ -48,7 +48,7 @@ export type UserEvent = Answer<typeof history.userHistory>['events'][number];
 
 type RuleField = 'percentage' | 'condition' | 'bucket_by' | 'ramp' | 'layer' | 'active_from' | 'active_until';
 
-/** What decides who is in, apart from overrides. */
+/** The rule of a segment: everything that decides its members apart from overrides. */
 export type Rule = Readonly<Partial<Pick<Segment, RuleField>>>;
 export type SegmentBody = Rule & {
   readonly slug?: string;

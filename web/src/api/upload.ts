@@ -1,6 +1,6 @@
 import { type Carry, send } from './call.ts';
 
-/** How much of a file has gone out, in bytes. */
+/** The progress of an upload, in bytes. */
 export interface Sent {
   readonly sent: number;
   readonly total: number;
@@ -12,7 +12,7 @@ export interface UploadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** `fetch` does not say how far an upload is; this older form does. */
+/** `fetch` does not report the progress of an upload; `XMLHttpRequest` does. */
 function byRequest({ type, onProgress, signal }: UploadOptions, body: Blob | string): Carry {
   return (address) =>
     new Promise((resolve, reject) => {
@@ -33,10 +33,10 @@ function byRequest({ type, onProgress, signal }: UploadOptions, body: Blob | str
     });
 }
 
-/** Sends a file of any size; the number of the job that takes it in. */
+/** Sends a file of any size. Returns the id of the job that imports it. */
 export async function upload(address: string, body: Blob | string, options: UploadOptions): Promise<{ job: string }> {
   const { signal } = options;
   const answer = await send(address, { ...(signal && { signal }) }, byRequest(options, body));
-  // The server's own tests check every answer against the schema that this type is made of.
+  // The server's tests check every answer against the schema of this type.
   return (await answer.json()) as { job: string };
 }

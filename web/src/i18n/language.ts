@@ -17,9 +17,9 @@ export type Text = <K extends Key>(
 export interface Speech {
   readonly language: Language;
   readonly text: Text;
-  /** For keys that are made at run time; the compiler has checked that they exist. */
+  /** For keys that are composed at run time; the compiler has checked that they exist. */
   readonly plain: (key: Key) => string;
-  /** Likewise for keys that come from outside; undefined where there is no such key. */
+  /** Likewise for keys that come from outside; undefined if there is no such key. */
   readonly find: (key: string) => string | undefined;
   readonly number: (value: number) => string;
   readonly percent: (value: number) => string;
@@ -55,7 +55,7 @@ export function speechOf(language: Language, messages: Messages): Speech {
     plain: (key) => fill(messages[key], {}, language),
     find: (key) => (isKey(messages, key) ? fill(messages[key], {}, language) : undefined),
     number: (value) => numbers.format(value),
-    // A no-break space before the sign, as both languages' typographers ask for it.
+    // A no-break space before the sign, by the typographic rules of both languages.
     percent: (value) => `${numbers.format(value)}\u00a0%`,
     size: (bytes) => sizeWords(bytes, language),
     duration: (seconds) => {
@@ -93,7 +93,7 @@ export function isLanguage(value: unknown): value is Language {
   return typeof value === 'string' && Object.hasOwn(languages, value);
 }
 
-/** What was chosen before, else what the browser asks for. */
+/** The language chosen before, else that of the browser. */
 export function preferredLanguage(): Language {
   const chosen = localStorage.getItem(chosenKey);
   if (isLanguage(chosen)) return chosen;
@@ -104,7 +104,7 @@ export function rememberLanguage(language: Language): void {
   localStorage.setItem(chosenKey, language);
 }
 
-/** Each language is a chunk of its own. */
+/** Loads a language, which is a separate chunk. */
 export async function loadSpeech(language: Language): Promise<Speech> {
   const messages: Messages = language === 'ru' ? (await import('./ru.ts')).ru : (await import('./en.ts')).en;
   return speechOf(language, messages);

@@ -3,7 +3,7 @@ import { useSpeech } from '../i18n/language.ts';
 import { Notice } from '../ui/layout.tsx';
 import { useMay } from './session.tsx';
 
-/** Where something is not offered: who may do it. */
+/** In place of an action that is not available: the role that it needs. */
 export function RoleNote({ needs }: { readonly needs: 'viewer' | 'editor' | 'admin' }) {
   const { text } = useSpeech();
   if (useMay(needs satisfies Role)) return null;

@@ -3,7 +3,7 @@ import { Dialog } from '../ui/dialog.tsx';
 import { layout } from '../ui/layout.tsx';
 import { SignInForm } from './sign-in-form.tsx';
 
-/** The session has ended while somebody works: the sign-in stands over the page, which stays as it is. */
+/** Shown when the session ends while the page is in use: a sign-in over the page, which stays as it is. */
 export default function SessionOver({ onSignedIn }: { readonly onSignedIn: () => Promise<void> }) {
   const { text } = useSpeech();
   return (

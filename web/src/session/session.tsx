@@ -7,7 +7,7 @@ import { useSpeech } from '../i18n/language.ts';
 import { Failure } from '../ui/failure.tsx';
 import { layout } from '../ui/layout.tsx';
 
-// Of whoever is signed in already, neither is needed for the first page.
+// For a reader who is signed in already, neither is needed for the first page.
 const SignInPage = lazy(() => import('./sign-in.tsx'));
 const loadOver = () => import('./session-over.tsx');
 const SessionOver = lazy(loadOver);
@@ -25,14 +25,14 @@ export function useMe(): Me {
 
 const order: readonly Role[] = ['member', 'viewer', 'editor', 'admin'];
 
-/** Whether who is signed in has this role or a higher one. */
+/** Whether the signed-in account has this role or a higher one. */
 export function useMay(role: Role): boolean {
   return order.indexOf(useMe().role) >= order.indexOf(role);
 }
 
 /**
- * What is inside is for who is signed in. A session that ends while one works puts the sign-in over the page, which stays
- * as it is: nothing that was typed is lost.
+ * Shows its children to signed-in readers. If the session ends meanwhile, the sign-in appears over the page, which stays as it
+ * is, so that no input is lost.
  */
 export function Session({ children }: { readonly children: ReactNode }) {
   const { text } = useSpeech();
@@ -45,7 +45,7 @@ export function Session({ children }: { readonly children: ReactNode }) {
   const signedIn = async () => {
     const before = me.data?.id;
     const now = await queries.fetchQuery({ queryKey: ['me'], queryFn: () => api.me({}), staleTime: 0 });
-    // What another person saw is not theirs.
+    // Another person has signed in, who must not see cached data of the previous one.
     if (before !== undefined && before !== now.id)
       queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' });
     setIsOver(false);

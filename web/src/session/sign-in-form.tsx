@@ -54,7 +54,7 @@ export function SignInForm(props: { readonly onSignedIn: () => Promise<void>; re
       </Button>
     </>
   );
-  // Over a page it stands in the form of the dialog already.
+  // Over a page it is inside the form of the dialog already.
   if (props.isNested) return <div className={styles.form}>{fields}</div>;
   const submit = (event: FormEvent) => {
     event.preventDefault();

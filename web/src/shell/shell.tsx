@@ -81,7 +81,7 @@ function Who() {
 
 const askEveryMs = 3000;
 
-/** Says that the service is away, asks until it is back, and then reads again what is on the page. */
+/** Shows that the service is unreachable, polls until it is back, and then reloads the data of the page. */
 function AwayBanner() {
   const { text } = useSpeech();
   const queries = useQueryClient();
@@ -114,7 +114,7 @@ export function Shell() {
   const main = useRef<HTMLElement>(null);
   const seen = useRef(path);
 
-  // A new page: the menu closes, and a screen reader begins at its top. A tab of the same page keeps the focus where it is.
+  // On a new page the menu closes, and a screen reader starts at the top. A tab of the same page keeps the focus.
   useEffect(() => {
     if (seen.current === path) return;
     const isSamePage = seen.current.split('/')[2] !== undefined && seen.current.split('/')[2] === path.split('/')[2];

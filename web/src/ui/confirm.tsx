@@ -4,7 +4,7 @@ import { Button } from './button.tsx';
 import { Dialog } from './dialog.tsx';
 import { Failure } from './failure.tsx';
 
-/** Asks before something that cannot be taken back. What went wrong is said in the dialog, which stays. */
+/** Asks before an action that cannot be undone. The dialog stays open on an error, and shows it. */
 export function Confirm(props: {
   readonly title: string;
   readonly isOpen: boolean;
@@ -12,7 +12,7 @@ export function Confirm(props: {
   readonly button: string;
   readonly run: () => Promise<unknown>;
   readonly isDanger?: boolean;
-  /** False until what was asked for has been given. */
+  /** False until the required input is complete. */
   readonly isReady?: boolean;
   readonly children: ReactNode;
 }) {

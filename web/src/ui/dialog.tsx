@@ -1,4 +1,4 @@
-import type { FormEvent, ReactNode } from 'react';
+import { type FormEvent, type ReactNode, useRef } from 'react';
 import { Dialog as AriaDialog, Heading, Modal, ModalOverlay } from 'react-aria-components';
 import { classes } from './classes.ts';
 import styles from './dialog.module.css';
@@ -10,16 +10,24 @@ interface DialogProps {
   readonly children: ReactNode;
   readonly actions: ReactNode;
   readonly isWide?: boolean;
-  /** Where it asks a question that has to be answered; a screen reader says it at once. */
+  /** True for a question that must be answered; a screen reader announces it at once. */
   readonly isAlert?: boolean;
-  readonly onSubmit?: () => void;
+  /** While the promise that it returns is pending, the form cannot be submitted again. */
+  readonly onSubmit?: () => unknown;
 }
 
 export function Dialog({ title, isOpen, onClose, children, actions, isWide, isAlert, onSubmit }: DialogProps) {
-  const submit = (event: FormEvent) => {
+  const isSubmitting = useRef(false);
+  const submit = async (event: FormEvent) => {
     event.preventDefault();
     event.stopPropagation();
-    onSubmit?.();
+    if (isSubmitting.current) return;
+    isSubmitting.current = true;
+    try {
+      await onSubmit?.();
+    } finally {
+      isSubmitting.current = false;
+    }
   };
   return (
     <ModalOverlay

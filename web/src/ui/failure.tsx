@@ -4,8 +4,8 @@ import { type Speech, useSpeech } from '../i18n/language.ts';
 import { Button } from './button.tsx';
 import { layout, Notice } from './layout.tsx';
 
-/** Of these the service's own sentence says more than the kind of the problem does: which name it was, which number. */
-const telling: ReadonlySet<string> = new Set<ProblemCode>([
+/** Codes whose detail from the service says more than our sentence for the code, such as a name or a number. */
+const detailed: ReadonlySet<string> = new Set<ProblemCode>([
   'invalid',
   'malformed',
   'user_unknown',
@@ -23,22 +23,22 @@ const telling: ReadonlySet<string> = new Set<ProblemCode>([
   'media_type',
 ]);
 
-/** The call is one of the contract that this service, an older one, does not have yet. */
+/** Whether the service is an older one that does not have this call yet. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Refusal && (error.code === 'route_unknown' || error.code === 'method_not_allowed');
 }
 
-/** What went wrong, in a sentence of the reader's language. */
+/** The error, as a sentence in the reader's language. */
 export function sentenceOf(error: unknown, { text, find, language }: Speech): string {
   if (error instanceof Away) return text('failure.away');
   if (!(error instanceof Refusal)) return text('failure.unknown');
   if (isMissing(error)) return text('failure.missing');
   if (error.status === 429 && error.retryAfter !== undefined) return text('failure.wait', { count: error.retryAfter });
-  const speaksEnglish = language === 'en' && telling.has(error.code) && error.errors.length === 0;
+  const speaksEnglish = language === 'en' && detailed.has(error.code) && error.errors.length === 0;
   return speaksEnglish ? error.message : (find(`problem.${error.code}`) ?? error.message);
 }
 
-/** What the service says beyond that, in English. */
+/** The details from the service, in English. */
 function Details({ refusal, sentence }: { readonly refusal: Refusal; readonly sentence: string }) {
   if (refusal.errors.length > 0) {
     return (
@@ -51,7 +51,7 @@ function Details({ refusal, sentence }: { readonly refusal: Refusal; readonly se
       </ul>
     );
   }
-  if (!telling.has(refusal.code) || refusal.message === sentence) return null;
+  if (!detailed.has(refusal.code) || refusal.message === sentence) return null;
   return (
     <span className={layout.soft} lang="en">
       {refusal.message}
@@ -59,7 +59,7 @@ function Details({ refusal, sentence }: { readonly refusal: Refusal; readonly se
   );
 }
 
-/** An error where its answer would have stood: what happened, its fields, the request's id, and a way to try again. */
+/** Shows an error in place of the answer: a sentence, the invalid fields, the request id, and a button to retry. */
 export function Failure({ error, onRetry }: { readonly error: unknown; readonly onRetry?: () => void }) {
   const speech = useSpeech();
   if (isMissing(error)) return <Notice>{speech.text('failure.missing')}</Notice>;

@@ -33,7 +33,7 @@ interface TextFieldProps extends FieldProps {
   readonly autoComplete?: string;
   readonly autoFocus?: boolean;
   readonly isMono?: boolean;
-  /** Rows of a text that may be long. */
+  /** The number of rows, for text that may be long. */
   readonly rows?: number;
   readonly name?: string;
   readonly maxLength?: number;
@@ -105,7 +105,7 @@ export function Checkbox(props: {
   );
 }
 
-/** A few choices side by side, one of which is taken. */
+/** A few options side by side, one of which is selected. */
 export function Choices<Id extends string>(props: {
   readonly label: string;
   readonly isLabelHidden?: boolean;

@@ -4,7 +4,7 @@ import { classes } from './classes.ts';
 import { Icon } from './icons.tsx';
 import styles from './layout.module.css';
 
-/** A page: its one heading, what it is about, and what can be done with it. It also names the tab of the browser. */
+/** A page: its heading, its lead and its actions. Also sets the title of the browser tab. */
 export function Page(props: {
   readonly title: string;
   readonly lead?: ReactNode;
@@ -59,7 +59,7 @@ export function Badge({ tone, children }: { readonly tone?: Tone; readonly child
   return <span className={classes(styles.badge, tone && tone !== 'plain' && styles[tone])}>{children}</span>;
 }
 
-/** A sentence that matters here. `alert` is for what has just gone wrong. */
+/** An important sentence. `isAlert` is for an error that has just happened. */
 export function Notice(props: { readonly tone?: Tone; readonly isAlert?: boolean; readonly children: ReactNode }) {
   const tone = props.tone ?? 'plain';
   return (
@@ -70,7 +70,7 @@ export function Notice(props: { readonly tone?: Tone; readonly isAlert?: boolean
   );
 }
 
-/** Nothing here yet, and what to do about it. */
+/** Says that there is nothing here yet, and what to do about it. */
 export function Empty(props: { readonly title: string; readonly children?: ReactNode; readonly action?: ReactNode }) {
   return (
     <div className={styles.empty}>

@@ -12,7 +12,7 @@ export interface Action {
   readonly run: () => void;
 }
 
-/** What can be done with one row. */
+/** The menu of actions of one row. */
 export function ActionMenu({ label, actions }: { readonly label: string; readonly actions: readonly Action[] }) {
   return (
     <MenuTrigger>

@@ -2,7 +2,7 @@ import { classes } from './classes.ts';
 import { layout } from './layout.tsx';
 import styles from './meter.module.css';
 
-/** How far something is, in percent; in words too, where there are any. */
+/** Shows progress in percent, and in words if given. */
 export function Meter(props: { readonly label: string; readonly share: number; readonly words?: string }) {
   const share = Math.max(0, Math.min(100, props.share));
   return (

@@ -9,7 +9,7 @@ export interface Column<Row> {
   readonly width: string;
   readonly render: (row: Row) => ReactNode;
   readonly isEnd?: boolean;
-  /** Left out where the page is narrow. */
+  /** Hidden on narrow pages. */
   readonly isWideOnly?: boolean;
 }
 
@@ -18,7 +18,7 @@ interface RowsProps<Row> {
   readonly rows: readonly Row[];
   readonly columns: readonly Column<Row>[];
   readonly keyOf: (row: Row) => string | number;
-  /** The last rows are in sight: more of them are wanted. */
+  /** Called when the last rows come into view, to load more. */
   readonly onEnd?: () => void;
   readonly hasMore?: boolean;
   readonly foot?: ReactNode;
@@ -27,7 +27,7 @@ interface RowsProps<Row> {
 const estimatedRowPx = 56;
 const beyond = 12;
 
-/** A table of any length: only the rows in sight are in the page, and the window scrolls them. */
+/** A table of any length: only the visible rows are in the page, and the window scrolls them. */
 export function Rows<Row>({ label, rows, columns, keyOf, onEnd, hasMore = false, foot }: RowsProps<Row>) {
   const list = useRef<HTMLDivElement>(null);
   const [offset, setOffset] = useState(0);

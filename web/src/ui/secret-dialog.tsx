@@ -6,7 +6,7 @@ import { Icon } from './icons.tsx';
 import { Notice } from './layout.tsx';
 import { useSay } from './toast.tsx';
 
-/** A secret that is shown this once. It stays until the reader says that they have kept it. */
+/** Shows a secret that is shown only once. The dialog stays until the reader confirms that they have stored it. */
 export function SecretDialog(props: {
   readonly title: string;
   readonly label: string;

@@ -86,7 +86,7 @@ interface ComboProps extends FieldProps {
   readonly footer?: ReactNode;
 }
 
-/** A text with suggestions; anything else may be typed as well. */
+/** A text field with suggestions; other text may be typed too. */
 export function Combo(props: ComboProps) {
   const { label, isLabelHidden, hint, error, value, onChange, items, placeholder, isMono, onPick, isDisabled } = props;
   return (

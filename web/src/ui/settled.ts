@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 
 const settleMs = 350;
 
-/** A value once it has stood still. */
+/** The value after it has stopped changing. */
 export function useSettled<T>(value: T): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
@@ -12,7 +12,7 @@ export function useSettled<T>(value: T): T {
   return settled;
 }
 
-/** Likewise, and hands on each new one: not the one it begins with, which would lead a reader back who is leaving. */
+/** Likewise, and reports each new value, but not the first: that would navigate back a reader who is leaving the page. */
 export function useSettledChange(value: string, onChange: (value: string) => void): string {
   const settled = useSettled(value);
   const told = useRef(settled);

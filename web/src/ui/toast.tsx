@@ -14,12 +14,12 @@ export type Say = (text: string, action?: Toast['action']) => void;
 
 const ToastContext = createContext<Say>(() => {});
 
-/** Says what has just been done, and offers to undo it. */
+/** Shows what has just been done, and offers to undo it. */
 export const useSay = (): Say => useContext(ToastContext);
 
 const shown = 3;
 
-/** Toasts stay until they are closed or newer ones push them out: what offers an undo must not vanish while one reads. */
+/** Toasts stay until they are closed or pushed out by newer ones: one that offers an undo must not vanish while it is read. */
 export function Toasts({ children }: { readonly children: ReactNode }) {
   const { text } = useSpeech();
   const [toasts, setToasts] = useState<readonly Toast[]>([]);

@@ -1,2 +1,2 @@
-/** What was typed with commas or blanks between. */
+/** Splits typed text at commas and white space. */
 export const wordsIn = (text: string): string[] => text.split(/[\s,]+/).filter(Boolean);

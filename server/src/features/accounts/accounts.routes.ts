@@ -11,7 +11,7 @@ function onWire({ id, username, name, role, disabled, created_at }: AccountRow) 
 export interface AccountsContext {
   readonly db: Database;
   readonly cursors: Cursors;
-  /** Drops what is remembered of the tokens of a user. */
+  /** Drops the cached tokens of a user. */
   readonly forgetUser: (userId: number) => void;
 }
 

@@ -1,6 +1,7 @@
 import type { Role } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
+import { selectPeople } from '../users/users.ts';
 
 export interface AccountRow {
   readonly id: number;
@@ -11,39 +12,46 @@ export interface AccountRow {
   readonly created_at: Date;
 }
 
-export function listAccountsAfter(db: Db, after: number, limit: number): Promise<AccountRow[]> {
-  return db.query<AccountRow>(sql`
-    SELECT a.user_id AS id, a.username, u.name, a.role, a.disabled, a.created_at
-    FROM accounts a LEFT JOIN users u ON u.id = a.user_id
-    WHERE a.user_id > ${after} ORDER BY a.user_id LIMIT ${limit}`);
+/** Names are looked up by themselves: a distributed database would read all users for a join with a page of accounts. */
+async function withNames(db: Db, accounts: Omit<AccountRow, 'name'>[]): Promise<AccountRow[]> {
+  const people = await selectPeople(
+    db,
+    accounts.map(({ id }) => id),
+  );
+  return accounts.map(({ id, username, ...rest }) => ({ id, username, name: people.get(id)?.name ?? null, ...rest }));
 }
 
-/** Undefined keeps. */
-export function updateAccount(
+export async function listAccountsAfter(db: Db, after: number, limit: number): Promise<AccountRow[]> {
+  const accounts = await db.query<Omit<AccountRow, 'name'>>(sql`
+    SELECT a.user_id AS id, a.username, a.role, a.disabled, a.created_at
+    FROM accounts a
+    WHERE a.user_id > ${after} ORDER BY a.user_id LIMIT ${limit}`);
+  return withNames(db, accounts);
+}
+
+/** Undefined keeps a value. */
+export async function updateAccount(
   tx: Tx,
   id: number,
   { role, disabled }: { readonly role?: Role; readonly disabled?: boolean },
 ): Promise<AccountRow[]> {
-  return tx.write<AccountRow>(sql`
-    WITH changed AS (
-      UPDATE accounts SET role = COALESCE(${role}, role), disabled = COALESCE(${disabled}, disabled)
-      WHERE user_id = ${id}
-      RETURNING user_id, username, role, disabled, created_at
-    )
-    SELECT a.user_id AS id, a.username, u.name, a.role, a.disabled, a.created_at
-    FROM changed a LEFT JOIN users u ON u.id = a.user_id`);
+  const changed = await tx.write<Omit<AccountRow, 'name'>>(sql`
+    UPDATE accounts SET role = COALESCE(${role}, role), disabled = COALESCE(${disabled}, disabled)
+    WHERE user_id = ${id}
+    RETURNING user_id AS id, username, role, disabled, created_at`);
+  return withNames(tx, changed);
 }
 
 export function deleteSessionsOf(tx: Tx, userId: number): Promise<object[]> {
   return tx.write(sql`DELETE FROM sessions WHERE user_id = ${userId}`);
 }
 
-/** Also keeps others from changing the account until the transaction ends. */
+/** Locks the account against changes until the transaction ends. */
 export function findRoleForUpdate(tx: Tx, userId: number): Promise<{ role: Role }[]> {
   return tx.query<{ role: Role }>(sql`SELECT role FROM accounts WHERE user_id = ${userId} FOR UPDATE`);
 }
 
-/** The sessions of the account go with it. */
+/** Deletes the account and, by cascade, its sessions. */
 export function deleteAccount(tx: Tx, userId: number): Promise<object[]> {
   return tx.write(sql`DELETE FROM accounts WHERE user_id = ${userId}`);
 }

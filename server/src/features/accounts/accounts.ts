@@ -13,7 +13,7 @@ import {
 
 export type { AccountRow } from './accounts.sql.ts';
 
-/** The trigger that keeps the last admin, as a problem; any other error as it is. */
+/** Maps the error of the trigger that keeps the last admin to a problem; returns other errors unchanged. */
 function lastAdminProblem(error: unknown): unknown {
   return violatedConstraint(error) === 'accounts_last_admin'
     ? new Problem('last_admin', 'This is the last admin who can sign in. Create another one first.')

@@ -2,12 +2,12 @@ import { isObject } from '@kohort/contract';
 import { indexOf } from '../../segmentation/conditions/condition.ts';
 import type { Json } from '../../segmentation/conditions/json.ts';
 
-/** A place in a condition that counts on users having an attribute, and a value of some type in it. */
+/** A place in a condition that expects users to have an attribute, with a value of some type. */
 export interface AttributeUse {
   /** JSON pointer into the request. */
   readonly path: string;
   readonly name: string;
-  /** Names of PostgreSQL's `jsonb_typeof`; empty where any type will do. */
+  /** Names of PostgreSQL's `jsonb_typeof`; empty if any type will do. */
   readonly types: readonly string[];
 }
 
@@ -31,7 +31,7 @@ const typesOfOperator: Readonly<Record<string, readonly string[]>> = {
 };
 const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$in', '$nin']);
 
-/** The types of the operands; undefined where a user without the attribute may be meant as well, or a whole array or object. */
+/** The types of the operands; undefined if they may also match a missing attribute, or a whole array or object. */
 function typesOf(operands: readonly unknown[]): string[] | undefined {
   const types = operands.map((operand) => typeof operand);
   return types.every((type) => scalarTypes.includes(type)) ? [...new Set(types)] : undefined;
@@ -57,7 +57,7 @@ function* usesOfField(name: string, operand: unknown, path: string): Generator<A
 
 const escaped = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
-/** Every such place of a valid condition. Paths that may lead by an index of an array are left out. */
+/** All such places of a valid condition, except paths that may contain an array index. */
 export function* attributeUses(condition: Readonly<Record<string, unknown>>, path: string): Generator<AttributeUse> {
   for (const [key, value] of Object.entries(condition)) {
     const at = `${path}/${escaped(key)}`;

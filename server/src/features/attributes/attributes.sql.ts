@@ -1,5 +1,6 @@
-import sql, { join } from 'sql-template-tag';
+import sql, { join, type Sql } from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
+import { inForm } from '../../postgres/forms.ts';
 import type { Json } from '../../segmentation/conditions/json.ts';
 
 export interface AttributeRow {
@@ -11,18 +12,22 @@ export interface AttributeRow {
 
 export interface SampleSize {
   readonly rows: number;
-  /** Names of one object that are looked at, and how deep objects are followed. */
+  /** Bounds on the names read from one object, and on the depth of objects. */
   readonly names: number;
   readonly depth: number;
-  /** Names that are reported. */
+  /** The most names that are reported. */
   readonly reported: number;
 }
 
-/** How many users there are, roughly; -1 before anything has counted them. */
+/** The planner's estimate of the number of users; -1 before the first ANALYZE. */
 export async function selectRoughTotal(db: Db): Promise<number> {
-  const rows = await db.query<{ total: number }>(sql`
-    SELECT c.reltuples::float8 AS total FROM pg_class c WHERE c.oid = 'users'::regclass`);
-  return rows[0]?.total ?? -1;
+  const ofTable = sql`SELECT c.reltuples::float8 AS total FROM pg_class c WHERE c.oid = 'users'::regclass`;
+  const ofShards = sql`
+    SELECT coalesce(sum(nullif(s.result::float8, -1)), -1)::float8 AS total
+    FROM run_command_on_shards('users', 'SELECT reltuples::float8 FROM pg_class WHERE oid = ''%s''::regclass') s
+    WHERE s.success`;
+  const read = async (statement: Sql) => (await db.query<{ total: number }>(statement))[0]?.total ?? -1;
+  return inForm(db, { single: () => read(ofTable), distributed: () => read(ofShards) });
 }
 
 export interface AttributeSample {
@@ -31,12 +36,26 @@ export interface AttributeSample {
   readonly attributes: readonly AttributeRow[];
 }
 
-/** Takes a sample of the users, `percent` of the pages of their table, and sums up which attributes they have. */
-export async function sampleAttributes(db: Db, percent: number, size: SampleSize): Promise<AttributeSample> {
+/** Samples `percent` of the pages of the table of users, and summarizes their attributes. */
+export function sampleAttributes(db: Db, percent: number, size: SampleSize): Promise<AttributeSample> {
+  const sample = sql`SELECT u.attributes FROM users u TABLESAMPLE SYSTEM (${percent}::float8) LIMIT ${size.rows}`;
+  return inForm(db, {
+    single: () => sumUp(db, sample, size),
+    // Citus recurses over no table of users: the sample is fetched, then summed up on the coordinator.
+    distributed: async () => {
+      const rows = await db.query<{ attributes: string }>(
+        sql`SELECT s.attributes::text AS attributes FROM (${sample}) s`,
+      );
+      const texts = rows.map(({ attributes }) => attributes);
+      return sumUp(db, sql`SELECT t.attributes FROM unnest(${texts}::jsonb[]) AS t(attributes)`, size);
+    },
+  });
+}
+
+/** `sample` is a query with the column attributes. */
+async function sumUp(db: Db, sample: Sql, size: SampleSize): Promise<AttributeSample> {
   const rows = await db.query<AttributeSample>(sql`
-    WITH RECURSIVE sample AS MATERIALIZED (
-      SELECT u.attributes FROM users u TABLESAMPLE SYSTEM (${percent}::float8) LIMIT ${size.rows}
-    ), found AS (
+    WITH RECURSIVE sample AS MATERIALIZED (${sample}), found AS (
       SELECT e.key AS name, e.value, 1 AS depth
       FROM sample s CROSS JOIN LATERAL (
         SELECT e.key, e.value FROM jsonb_each(s.attributes) e LIMIT ${size.names}
@@ -81,7 +100,7 @@ export async function sampleAttributes(db: Db, percent: number, size: SampleSize
   return rows[0] ?? { users: 0, sampled_at: new Date(), attributes: [] };
 }
 
-/** For each of these paths into the attributes, whether any user has something there. One pass over the users for all. */
+/** For each path, whether any user has a value there. One pass over the users answers all paths. */
 export async function selectPathsFound(db: Db, paths: readonly string[]): Promise<boolean[]> {
   const found = paths.map((path) => sql`coalesce(bool_or(u.attributes @? ${path}::jsonpath), false)`);
   const rows = await db.rows<boolean[]>(sql`SELECT ${join(found, ', ')} FROM users u`);

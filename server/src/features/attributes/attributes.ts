@@ -1,3 +1,4 @@
-/** The door of the feature: what is known of the attributes that users have. */
+/** The public interface of the feature: the attributes that users have. */
+export { indexAttribute, listAttributeIndexes, unindexAttribute } from './attribute-index.ts';
 export { type Attributes, type AttributesContext, attributesContext, attributesOf } from './sample.ts';
 export { warningsAbout } from './warnings.ts';

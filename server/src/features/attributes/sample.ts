@@ -1,3 +1,4 @@
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import type { Database } from '../../postgres/database.ts';
 import { type AttributeSample, type SampleSize, sampleAttributes, selectRoughTotal } from './attributes.sql.ts';
 
@@ -7,7 +8,7 @@ export interface Attributes extends AttributeSample {
 
 export interface SampleAges {
   readonly maxAgeMs: number;
-  /** Of a sample that holds every user: there are few, so it is cheap to take again. */
+  /** The lifetime of a sample of all users: there are few, so taking it again is cheap. */
   readonly completeMaxAgeMs: number;
 }
 
@@ -26,7 +27,7 @@ export function attributesContext(db: Database, ages = defaultAges): AttributesC
 
 const size: SampleSize = { rows: 2_000, names: 200, depth: 3, reported: 1_000 };
 const statementTimeoutMs = 5_000;
-/** Pages are sampled whole and differ in how many users they hold: more than needed are drawn, and the rest is cut off. */
+/** Sampling takes whole pages, which hold different numbers of users, so it draws more than needed and drops the rest. */
 const surplus = 1.5;
 
 async function takeSample({ db }: AttributesContext): Promise<Attributes> {
@@ -41,12 +42,12 @@ async function takeSample({ db }: AttributesContext): Promise<Attributes> {
   );
 }
 
-/** Which attributes users have, as of a sample that is not too old. */
+/** The attributes of users, from a recent sample. */
 export async function attributesOf(context: AttributesContext): Promise<Attributes> {
   const { sample, ages } = context;
   const maxAgeMs = sample?.attributes.isComplete ? ages.completeMaxAgeMs : ages.maxAgeMs;
   if (sample && performance.now() - sample.takenAt < maxAgeMs) return sample.attributes;
-  context.refreshing ??= takeSample(context)
+  context.refreshing ??= onBehalfOf(theService, () => takeSample(context))
     .then((attributes) => {
       context.sample = { attributes, takenAt: performance.now() };
       return attributes;

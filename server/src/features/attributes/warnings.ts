@@ -5,7 +5,7 @@ import { type AttributeUse, attributeUses } from './attribute-uses.ts';
 import { selectPathsFound } from './attributes.sql.ts';
 import { type AttributesContext, attributesOf } from './sample.ts';
 
-/** Places that are checked against all users; a condition with more than this that are wrong has been warned about enough. */
+/** The most places that are checked against all users. More warnings about one condition would not help. */
 const maxChecked = 10;
 const statementTimeoutMs = 2_000;
 const queryCanceled = '57014';
@@ -13,8 +13,8 @@ const queryCanceled = '57014';
 const typeNames: Readonly<Record<string, string>> = { boolean: 'true or false', array: 'a list' };
 
 /**
- * In lax mode, as MongoDB's paths, it leads into the elements of arrays. Whether there is an array takes strict mode, which
- * leads through none, so that is asked of names alone and not of dotted paths.
+ * Lax mode descends into the elements of arrays, like MongoDB's paths. To find an array itself takes strict mode, which descends
+ * into none, so that is checked for single names only, not for dotted paths.
  */
 function jsonPath({ name }: AttributeUse, types: readonly string[]): string {
   const path = ['$', ...name.split('.').map((part) => JSON.stringify(part))].join('.');
@@ -30,7 +30,7 @@ function looksUnknown(
   const found = known.get(name);
   if (!found) return true;
   if (types.length === 0) return false;
-  // What arrays hold is not in the sample's types.
+  // The sample does not record the types of array elements.
   return !('array' in found) && !types.some((type) => (type === 'boolean' ? 'bool' : type) in found);
 }
 
@@ -49,8 +49,8 @@ async function foundAmongAll(db: Database, uses: readonly AttributeUse[]): Promi
 }
 
 /**
- * What is valid and yet looks like a mistake. The sample says what to look at; a warning is given only for what then turned
- * out to be true of all users.
+ * Warns about conditions that are valid but look like a mistake. The sample selects the candidates; each is confirmed against
+ * all users.
  */
 export async function warningsAbout(
   context: AttributesContext,

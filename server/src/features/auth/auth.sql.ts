@@ -3,6 +3,7 @@ import sql from 'sql-template-tag';
 import { advisoryLocks } from '../../postgres/advisory-locks.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { named } from '../../postgres/statement.ts';
+import { selectPeople } from '../users/users.ts';
 
 export interface CredentialRow {
   readonly user_id: number;
@@ -40,7 +41,7 @@ export function findCredential(db: Db, lowered: string): Promise<CredentialRow[]
   );
 }
 
-/** Opens a session if the password is still the one that was checked. The lock waits for a change under way. */
+/** Opens a session if the password is still the one that was checked. The lock waits for a concurrent change. */
 export function insertSession(
   db: Db,
   { user_id, password_hash }: CredentialRow,
@@ -66,7 +67,7 @@ export interface SessionRow {
   readonly role: Role;
 }
 
-/** Those of the sessions that are valid now. */
+/** The sessions among these that are valid now. */
 export function findSessions(db: Db, ids: readonly string[]): Promise<SessionRow[]> {
   return db.query<SessionRow>(
     named(
@@ -98,14 +99,16 @@ export interface ProfileRow {
   readonly role: Role;
 }
 
-export function findProfile(db: Db, userId: number): Promise<ProfileRow[]> {
-  return db.query<ProfileRow>(sql`
-    SELECT accounts.user_id AS id, accounts.username, users.name, accounts.role
-    FROM accounts JOIN users ON users.id = accounts.user_id
-    WHERE accounts.user_id = ${userId}`);
+export async function findProfile(db: Db, userId: number): Promise<ProfileRow[]> {
+  const [account] = await db.query<Omit<ProfileRow, 'name'>>(sql`
+    SELECT a.user_id AS id, a.username, a.role FROM accounts a WHERE a.user_id = ${userId}`);
+  const person = (await selectPeople(db, [userId])).get(userId);
+  if (!account || !person) return [];
+  const { id, username, role } = account;
+  return [{ id, username, name: person.name, role }];
 }
 
-/** No row when the password is no longer the one that was checked. */
+/** Returns no row if the password has changed since it was checked. */
 export function updatePassword(
   tx: Tx,
   { user_id, password_hash }: CredentialRow,

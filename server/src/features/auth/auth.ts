@@ -47,7 +47,7 @@ export function authContext({ db, mode, jwtSecret, tokenTtl, signUp, signUpRole 
   return { db, mode, tokenTtl, signUp, signUpRole, tokens, callers: callersOf(db, tokens) };
 }
 
-/** Drops what is remembered of a user's tokens: the next call with one of them sees what has changed. */
+/** Drops the cached tokens of a user, so that the next call with one of them reads it again. */
 export function forgetUser({ callers }: AuthContext, userId: number): void {
   callers.forget(({ caller }) => caller.userId === userId);
 }
@@ -59,7 +59,7 @@ export function forgetKey({ callers }: AuthContext, id: number): void {
 const usernameForm = new RegExp(contract.usernamePattern);
 const challenge = { 'www-authenticate': 'Bearer realm="kohort"' };
 
-/** Usernames are ASCII, so this is the lower case of the unique index. Undefined: no account can have this name. */
+/** Usernames are ASCII, so this equals the lower case of the unique index. Undefined if no account can have this name. */
 function loweredUsername(username: string): string | undefined {
   return usernameForm.test(username) ? username.toLowerCase() : undefined;
 }
@@ -76,13 +76,13 @@ function sessionOf({ userId, sessionId }: Caller): { userId: number; sessionId: 
 }
 
 /**
- * The account, if the password is right. Whatever is wrong costs, counts and reads the same.
+ * The account, if the password is right. Every failure costs the same time, counts the same and has the same message.
  * @param address what attempts are counted against; see `addressSubject`.
  */
 async function prove({ db }: AuthContext, { username, password }: SignIn, address: string): Promise<CredentialRow> {
   const lowered = loweredUsername(username);
   const subjects = { account: accountSubject(lowered ?? username), address };
-  // Refused before they queue, so that they do not delay attempts that are allowed; checked again once they have a slot.
+  // Blocked attempts are refused before they queue, so that they do not delay others, and checked again in their slot.
   await refuseBlocked(db, subjects);
   return inHashingSlot(async () => {
     const alreadyCounted = await admit(db, subjects);
@@ -182,14 +182,14 @@ export async function changePassword(
   }
 }
 
-/** Those of the sessions that are valid now, of accounts that may read everything. */
+/** The sessions among these that are valid now and belong to accounts that may read everything. */
 export async function validReaders(db: Db, sessionIds: readonly string[]): Promise<ReadonlySet<string>> {
   if (sessionIds.length === 0) return new Set();
   const sessions = await findSessions(db, sessionIds);
   return new Set(sessions.filter(({ role }) => role !== 'member').map(({ id }) => id));
 }
 
-/** Deletes sessions and throttles that have ended. */
+/** Deletes expired sessions and throttles. */
 export async function sweepAuth(db: Db): Promise<void> {
   await deleteExpiredSessions(db);
   await deleteEndedThrottles(db);

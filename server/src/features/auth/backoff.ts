@@ -12,10 +12,10 @@ export const blocks: readonly number[] = (() => {
 /** Seconds after which an account's failures are forgotten: far longer than the longest block, so waiting gains nothing. */
 export const accountMemory = 24 * 60 * 60;
 
-/** Failures allowed from an address within its window. */
+/** Failures allowed per address and window. */
 export const addressLimit = 30;
 export const addressWindow = 15 * 60;
 
-/** Sign-ups allowed from an address within their window. */
+/** Sign-ups allowed per address and window. */
 export const signUpLimit = 60;
 export const signUpWindow = 60;

@@ -12,10 +12,10 @@ interface Entry extends Known {
 }
 
 export interface CallersOptions {
-  /** Reads a token from the database. Undefined: it is not valid, or no longer. */
+  /** Reads a token from the database. Undefined if it is not valid. */
   readonly read: (token: string) => Promise<Known | undefined>;
   readonly capacity: number;
-  /** After this a token is read again. */
+  /** The age at which a token is read again. */
   readonly maxAgeMs: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -24,8 +24,8 @@ export interface CallersOptions {
 }
 
 /**
- * A bounded map from valid tokens to their callers, none older than `maxAgeMs`. A read that fails because the database is away
- * fails the calls that wait for it: a token that cannot be read is neither valid nor invalid.
+ * A bounded cache from valid tokens to their callers, none older than `maxAgeMs`. If a read fails because the database is
+ * unavailable, the calls that wait for it fail too: a token that cannot be read is neither valid nor invalid.
  */
 export class Callers {
   readonly #options: CallersOptions;
@@ -43,7 +43,7 @@ export class Callers {
     return known && known.expiresAt > now() ? known.caller : undefined;
   }
 
-  /** The caller, if the token was read recently enough. Undefined says nothing about the token. */
+  /** The caller, if the token was read recently. Undefined does not mean that the token is invalid. */
   known(token: string): Caller | undefined {
     const entry = this.#entries.get(token);
     return entry && this.#isYoung(entry.readAt) && entry.expiresAt > this.#options.now() ? entry.caller : undefined;
@@ -63,7 +63,7 @@ export class Callers {
     return this.#options.elapsed() - since < this.#options.maxAgeMs;
   }
 
-  /** Joins the read of the token that is under way, unless that began too long ago to have seen a revocation. */
+  /** Joins a running read of the token, unless that started too long ago to have seen a revocation. */
   #join(token: string): Promise<Known | undefined> {
     const joined = this.#underWay.get(token);
     if (joined && this.#isYoung(joined.since)) return joined.reading;
@@ -73,14 +73,14 @@ export class Callers {
   }
 
   async #read(token: string): Promise<Known | undefined> {
-    // Its age counts from before the read, because what the read saw may have changed since.
+    // The age counts from before the read, because the token may have changed during it.
     const readAt = this.#options.elapsed();
     const underWay = this.#underWay;
     try {
       const known = await this.#options.read(token);
-      // Something was revoked meanwhile, maybe after this read: serve those who wait for it, but do not keep it.
+      // A token was revoked meanwhile, maybe after this read: answer the waiting calls, but do not cache.
       if (underWay !== this.#underWay) return known;
-      // A read that began later has finished first.
+      // A read that started later has finished first.
       if ((this.#entries.get(token)?.readAt ?? readAt) > readAt) return known;
       this.#entries.delete(token);
       if (known) this.#keep(token, { ...known, readAt });

@@ -8,20 +8,20 @@ import { flawOf } from './password-policy.ts';
 
 export interface FirstAdmin {
   readonly mode: Mode;
-  /** Undefined: draw one. */
+  /** Undefined: generate one. */
   readonly password: string | undefined;
 }
 
 /**
  * Creates the account `admin`, user id 1, if there is no account yet. Any number of instances may start at once: one creates it.
- * @returns the password that was drawn, to be printed once. Undefined when none was.
- * @throws ConfigError when the given password breaks the rules of the mode, whether or not it is needed.
+ * @returns the generated password, to be printed once. Undefined if none was generated.
+ * @throws ConfigError if the given password breaks the rules of the mode, even when it is not needed.
  */
 export async function ensureAdmin(db: Database, { mode, password }: FirstAdmin): Promise<string | undefined> {
   const flaw = password === undefined ? undefined : await flawOf(password, mode);
   if (flaw !== undefined) throw new ConfigError(`ADMIN_PASSWORD ${flaw}.`);
-  const [somebody] = await findAnyAccount(db);
-  if (somebody) return undefined;
+  const [account] = await findAnyAccount(db);
+  if (account) return undefined;
 
   const chosen = password ?? randomBytes(18).toString('base64url');
   const passwordHash = await inHashingSlot(() => hashPassword(chosen));

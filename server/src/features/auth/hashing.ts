@@ -8,10 +8,10 @@ const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 const maxAtOnce = Math.min(3, availableParallelism());
 const maxHashesWaiting = 64;
 
-/** Compared with when there is no such account, so that it costs the same. It is the hash of no known password. */
+/** Verified if there is no such account, so that the cost is the same. No password is known for this hash. */
 const noAccountHash = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${'A'.repeat(22)}$${'A'.repeat(43)}`;
 
-/** One per process, however many services run in it: memory and processor are the process's. */
+/** One per process, even if several services run in it: they share memory and processor. */
 const slots = new AtMost({
   atOnce: maxAtOnce,
   waiting: maxHashesWaiting,
@@ -19,7 +19,7 @@ const slots = new AtMost({
   retryAfterSeconds: 1,
 });
 
-/** Runs `work` as soon as there is a slot; refuses it with 503 when too many wait already. */
+/** Runs `work` as soon as there is a slot. Refuses it with 503 if too many wait already. */
 export function inHashingSlot<T>(work: () => Promise<T>): Promise<T> {
   return slots.run(work);
 }
@@ -29,7 +29,7 @@ export function hashPassword(password: string): Promise<string> {
   return hash(password, cost);
 }
 
-/** True when the password is right. Does the same work for an account that does not exist. Call this in a slot. */
+/** True if the password is right. Does the same work for an account that does not exist. Call this in a slot. */
 export async function verifyPassword(hashed: string | undefined, password: string): Promise<boolean> {
   const right = await verify(hashed ?? noAccountHash, password);
   return right && hashed !== undefined;

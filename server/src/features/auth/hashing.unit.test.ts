@@ -1,8 +1,13 @@
 import { parseOptions } from '@node-rs/argon2';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { hashPassword, verifyPassword } from './hashing.ts';
 
-const verified = vi.hoisted(() => [] as string[]);
+const verified = vi.hoisted(() => {
+  // Other files in this process may have loaded the real one.
+  vi.resetModules();
+  return [] as string[];
+});
+afterAll(() => void vi.resetModules());
 vi.mock('@node-rs/argon2', async (original) => {
   const real = await original<typeof import('@node-rs/argon2')>();
   return {

@@ -6,7 +6,7 @@ const maxCharacters = 128;
 
 let commonest: Promise<ReadonlySet<string>> | undefined;
 
-/** The list that ships with us, in lower case. Loaded on first use, because evaluation mode never needs it. */
+/** The bundled list of common passwords, in lower case. Loaded on first use, because evaluation mode never needs it. */
 function loadCommonest(): Promise<ReadonlySet<string>> {
   commonest ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) =>
@@ -19,7 +19,7 @@ function loadCommonest(): Promise<ReadonlySet<string>> {
   return commonest;
 }
 
-/** What is wrong with a new password, as the rest of a sentence about it. Undefined when nothing is. It is taken verbatim. */
+/** The flaw of a new password, as the rest of a sentence about it. Undefined if it has none. The password is not trimmed. */
 export async function flawOf(password: string, mode: Mode): Promise<string | undefined> {
   const characters = [...password].length;
   if (characters < minCharacters[mode] || characters > maxCharacters)

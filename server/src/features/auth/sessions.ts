@@ -5,11 +5,11 @@ import { type CredentialRow, findSessions, insertSession, type SessionRow } from
 import { Callers, type Known } from './callers.ts';
 import type { Tokens } from './tokens.ts';
 
-// What is revoked elsewhere is revoked here within 1 s, including the time of the read.
+// A token revoked on another instance is revoked here within 1 s, including the time of the read.
 const maxAgeMs = 700;
 const capacity = 10_000;
 
-/** Many tokens, one statement. */
+/** Reads many tokens in one statement. */
 function readTogether<Row>(
   find: (asks: readonly string[]) => Promise<ReadonlyMap<string, Row>>,
 ): Coalesced<string, Row | undefined> {
@@ -75,7 +75,7 @@ export function callersOf(db: Db, tokens: Tokens): Callers {
   });
 }
 
-/** A token for the account. Undefined when its password has changed, or it was disabled, since the credential was read. */
+/** A token for the account. Undefined if its password has changed, or it was disabled, since the credential was read. */
 export async function openSession(
   { db, tokens, tokenTtl }: { db: Db; tokens: Tokens; tokenTtl: number },
   credential: CredentialRow,

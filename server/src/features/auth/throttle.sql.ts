@@ -28,7 +28,7 @@ export function readSignInThrottles(db: Db, account: string, address: string): P
   );
 }
 
-/** Counts an attempt before it is made, once the free failures are used up. Of many at once, one gets a row. */
+/** Counts an attempt before it is made, once the free failures are used up. Of concurrent attempts one gets a row. */
 export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[]> {
   return db.write<{ attempts: number }>(sql`
     UPDATE throttles SET
@@ -43,7 +43,7 @@ export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[
     RETURNING attempts`);
 }
 
-/** The block begins with the failure. An attempt that took its turn has been counted already. */
+/** Starts the block at the failure. An attempt that took its turn is counted already. */
 export function countAccountFailure(db: Db, account: string, alreadyCounted: boolean): Promise<{ attempts: number }[]> {
   return db.write<{ attempts: number }>(sql`
     INSERT INTO throttles AS t (kind, subject, attempts, window_ends_at)
@@ -63,7 +63,7 @@ export function countAccountFailure(db: Db, account: string, alreadyCounted: boo
     RETURNING attempts`);
 }
 
-/** Counts an attempt in a window of `seconds` that begins with the first one. */
+/** Counts an attempt in a window of `seconds` that starts with the first one. */
 export function countInWindow(
   db: Db,
   kind: 'sign_in_address' | 'sign_up_address',

@@ -11,7 +11,7 @@ import {
   takeTurn,
 } from './throttle.sql.ts';
 
-/** What a sign-in is counted against. */
+/** The subjects that a sign-in is counted against. */
 export interface Subjects {
   readonly account: string;
   readonly address: string;
@@ -59,7 +59,7 @@ export async function admit(db: Db, subjects: Subjects): Promise<boolean> {
     if (failures < freeFailures) return false;
     const [turn] = await takeTurn(db, subjects.account);
     if (turn) return true;
-    // Another attempt took the turn: the account is blocked now, or that attempt succeeded and it is free.
+    // Another attempt took the turn: either the account is blocked now, or that attempt succeeded.
   }
 }
 

@@ -13,11 +13,11 @@ export interface SessionClaims {
 
 export interface Tokens {
   sign(claims: SessionClaims): Promise<string>;
-  /** The claims of a token that we signed and that has not expired. Undefined for everything else. */
+  /** The claims of a token with a valid signature that has not expired. Undefined for everything else. */
   verify(token: string): Promise<SessionClaims | undefined>;
 }
 
-/** Decoders ignore the spare bits of the last character, so several texts decode to one token. Only ours is accepted. */
+/** Decoders ignore the spare bits of the last character, so several texts decode to one token. Only the canonical one is accepted. */
 function isCanonical(token: string): boolean {
   return token.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
 }

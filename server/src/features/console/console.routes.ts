@@ -6,7 +6,7 @@ import type { Router } from '../../http/route.ts';
 import { sessionCookie, withSession } from '../../http/session-cookie.ts';
 import { type AuthContext, signIn, signOut } from '../auth/auth.ts';
 
-/** The session of the console: a sign-in whose token no script sees. */
+/** The session of the console: a sign-in whose token scripts cannot read. */
 export function consoleRoutes({ route }: Router, context: AuthContext, authenticate: Authenticate): void {
   route(contract.openSession, async ({ body, request, reply }) => {
     const { token } = await signIn(context, body, addressSubject(request.ip));

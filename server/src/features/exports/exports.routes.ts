@@ -9,7 +9,7 @@ const types: Readonly<Record<ExportFormat, string>> = {
   ndjson: 'application/x-ndjson; charset=utf-8',
 };
 
-/** CSV, unless NDJSON is wanted more. */
+/** CSV, unless the caller prefers NDJSON. */
 export function formatFor(accept: string | undefined): ExportFormat {
   if (accept === undefined) return 'csv';
   const negotiator = new Negotiator({ headers: { accept } });

@@ -18,7 +18,7 @@ export function exportContext(readSet: ConsistentReader<ReadContext>): ExportCon
   return { readSet, places: new AtMost({ atOnce: 4, factor: 2, refusal, retryAfterSeconds: 5 }) };
 }
 
-/** Cells are not defused: what a spreadsheet might take for a formula is an id that has to come back as it was. */
+/** Cells that look like formulas are not escaped: they are ids, which must survive a round trip unchanged. */
 const formats: Readonly<Record<ExportFormat, { header: string; line: (member: Member) => string }>> = {
   csv: {
     header: 'user_id,external_id,expires_at\n',
@@ -39,7 +39,7 @@ export interface Export {
   readonly consistency: Consistency;
 }
 
-/** Begins to write; rejects while there is still time for an answer that says why. */
+/** Starts to write. Rejects if the first rows fail, when a problem can still be sent. */
 export async function openExport({ readSet, places }: ExportContext, asked: Export): Promise<Readable> {
   const leave = places.enter(asked.caller);
   try {
@@ -50,7 +50,7 @@ export async function openExport({ readSet, places }: ExportContext, asked: Expo
   }
 }
 
-/** `onEnd` is called when the export that has begun is over. */
+/** Calls `onEnd` when the export has ended. */
 async function begin(context: ReadContext, { slug, format }: Export, onEnd: () => void): Promise<Readable> {
   const { header, line } = formats[format];
   const out = new PassThrough();
@@ -60,8 +60,8 @@ async function begin(context: ReadContext, { slug, format }: Export, onEnd: () =
     const text = (isFirst ? header : '') + batch.map(line).join('');
     isFirst = false;
     begun.resolve();
-    if (out.destroyed) throw new Error('the reader went away');
-    // A slow reader slows the export down; one that leaves ends it.
+    if (out.destroyed) throw new Error('the reader disconnected');
+    // A slow reader slows the export down; one that disconnects ends it.
     if (!out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
   }).then(
     () => out.end(),

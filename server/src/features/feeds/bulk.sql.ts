@@ -3,15 +3,15 @@ import type { Tx } from '../../postgres/database.ts';
 import { stands } from '../memberships/memberships.ts';
 
 /**
- * Takes those of the first bulk events that are about overrides in plain lists, and tells what they come to by now: the same as
- * taking them, looking at each and telling it, in one statement. An import of a million users comes to as many events.
+ * Takes the first bulk events that concern overrides in plain lists, and publishes their net result as of now. Equivalent to
+ * taking, evaluating and publishing them one by one, but in one statement: an import of a million users records a million events.
  */
-export async function tellBulkOfLists(
+export async function publishBulkOfLists(
   tx: Tx,
   lists: readonly number[],
   limit: number,
-): Promise<{ readonly taken: number; readonly told: number }> {
-  const rows = await tx.write<{ taken: number; told: number }>(sql`
+): Promise<{ readonly taken: number; readonly published: number }> {
+  const rows = await tx.write<{ taken: number; published: number }>(sql`
     WITH taken AS (
       DELETE FROM feed_events e
       WHERE e.seq = ANY(ARRAY(
@@ -33,12 +33,12 @@ export async function tellBulkOfLists(
     ), gone AS (
       DELETE FROM feed_members m USING moved v
       WHERE NOT v.is_in AND m.segment_id = v.segment_id AND m.user_id = v.user_id
-    ), told AS (
+    ), published AS (
       INSERT INTO feed_changes (type, segment_id, slug, user_id, external_id, at, cause, actor)
       SELECT CASE WHEN v.is_in THEN 'entered' ELSE 'left' END, v.segment_id, s.slug, v.user_id, u.external_id, v.at, v.cause, v.actor
       FROM moved v JOIN segments s ON s.id = v.segment_id LEFT JOIN users u ON u.id = v.user_id
       ORDER BY v.seq
     )
-    SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM moved) AS told`);
-  return rows[0] ?? { taken: 0, told: 0 };
+    SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM moved) AS published`);
+  return rows[0] ?? { taken: 0, published: 0 };
 }

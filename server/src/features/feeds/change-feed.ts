@@ -18,12 +18,12 @@ import {
   selectPosition,
   updateFeed,
 } from './feeds.sql.ts';
-import { beginJoining, beginLeaving, insertSegmentsTold, selectMoment } from './follows.sql.ts';
+import { beginJoining, beginLeaving, insertFeedSegments, selectMoment } from './follows.sql.ts';
 import { decodePosition, encodePosition } from './positions.ts';
 
 const readyWithinMs = 20_000;
 
-const lookEveryMs = 50;
+const pollEveryMs = 50;
 
 export interface FeedInput {
   readonly name: string;
@@ -41,10 +41,10 @@ export function unknownFeed(): Problem {
   return new Problem('feed_unknown', 'There is no such feed.');
 }
 
-/** @throws Problem 400 unless a feed names segments or tags, and a key with tags none but its own. */
+/** @throws Problem 400 unless the feed names either segments or tags, and a key with tags names only its own. */
 function checkInput({ segments, tags }: FeedInput, keyTags: KeyTags): void {
-  if (segments && tags) throw invalid('/body/tags', 'must not be given beside segments');
-  if (!segments && !tags) throw invalid('/body/segments', 'must be given, or tags');
+  if (segments && tags) throw invalid('/body/tags', 'must not be combined with segments');
+  if (!segments && !tags) throw invalid('/body/segments', 'is required unless tags are given');
   refuseForeign(tags, keyTags);
 }
 
@@ -54,7 +54,7 @@ function refuseForeign(tags: readonly string[] | undefined, keyTags: KeyTags): v
   if (foreign >= 0) throw invalid(`/body/tags/${foreign}`, 'is not one of the tags of this key');
 }
 
-/** Creates a feed. It begins here, or, where nobody followed one of its segments before, once that has been filled. */
+/** Creates a feed. It begins at once, or, if no feed followed one of its segments before, once that segment is filled. */
 export function createFeed(
   { mark, limits }: FeedsContext,
   within: Transactor,
@@ -75,7 +75,7 @@ export function createFeed(
       createdBy: actor,
     });
     await insertFollows(tx, id, ids);
-    await insertSegmentsTold(tx, ids);
+    await insertFeedSegments(tx, ids);
     await markFollowed(tx);
     const feed = await selectFeed(tx, id);
     if (!feed) throw unknownFeed();
@@ -83,11 +83,11 @@ export function createFeed(
   });
 }
 
-/** Waits until a feed that was created has begun, and answers from where it goes on. */
+/** Waits until a new feed has begun, and returns the cursor to start from. */
 export async function begun(context: FeedsContext, { id, cursor }: { id: number; cursor: string }): Promise<string> {
   const { db, deriver, mark } = context;
   deriver.wake();
-  for (const until = performance.now() + readyWithinMs; performance.now() < until; await sleep(lookEveryMs)) {
+  for (const until = performance.now() + readyWithinMs; performance.now() < until; await sleep(pollEveryMs)) {
     const feed = await selectFeed(db, id);
     if (!feed) return cursor;
     if (!feed.is_ready) continue;
@@ -98,7 +98,7 @@ export async function begun(context: FeedsContext, { id, cursor }: { id: number;
   return cursor;
 }
 
-/** Changes a feed. It is told of the members of segments that it begins to follow, or no longer does. */
+/** Changes a feed. It receives the members of the segments that it starts or stops following as entered or left. */
 export async function changeFeed(
   { db, deriver, limits }: FeedsContext,
   id: number,
@@ -109,8 +109,8 @@ export async function changeFeed(
     await keepDefinitions(tx);
     const feed = (await lockFeed(tx, id)) ? await selectFeed(tx, id) : undefined;
     if (!feed) throw unknownFeed();
-    if (segments && feed.tags) throw invalid('/body/segments', 'are not for a feed by tags');
-    if (tags && !feed.tags) throw invalid('/body/tags', 'are not for a feed by segments');
+    if (segments && feed.tags) throw invalid('/body/segments', 'cannot be set: the feed follows tags');
+    if (tags && !feed.tags) throw invalid('/body/tags', 'cannot be set: the feed follows segments');
     refuseForeign(tags, keyTags);
     await refuseUnseen(tx, keyTags, segments ?? []);
     await updateFeed(tx, id, {
@@ -137,7 +137,7 @@ async function followOthers(
   const joining = [...after.difference(before)];
   await refuseTooMany(tx, limits, { actor, feeds: 0, follows: joining.length });
   const by = { at: await selectMoment(tx), actor };
-  await insertSegmentsTold(tx, joining);
+  await insertFeedSegments(tx, joining);
   await markFollowed(tx);
   await beginJoining(tx, id, joining, by);
   await beginLeaving(tx, id, [...before.difference(after)], by);
@@ -150,7 +150,7 @@ async function refuseTooMany(
 ): Promise<void> {
   const { all, own, follows } = await countFeeds(tx, more.actor);
   const refuse = (what: string) => {
-    throw new Problem('feeds_exhausted', `There are ${what} already. Delete feeds that nobody reads.`);
+    throw new Problem('feeds_exhausted', `There are ${what} already. Delete unused feeds.`);
   };
   if (all + more.feeds > limits.feeds) refuse(`${all} feeds`);
   if (more.feeds > 0 && own + more.feeds > limits.feedsOfOneCaller) refuse(`${own} feeds of yours`);

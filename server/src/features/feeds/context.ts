@@ -6,23 +6,23 @@ import { selectDatabaseName } from './feeds.sql.ts';
 import { markOf } from './positions.ts';
 import { Tail } from './tail.ts';
 
-/** What feeds work with; one for the whole process. */
+/** The dependencies of feeds, one per process. */
 export interface FeedsContext {
   readonly db: Database;
   readonly cursors: Cursors;
   readonly deriver: Deriver;
-  /** For those who wait for changes. */
+  /** Wakes calls that wait for changes. */
   readonly tail: Tail;
-  /** Names the database in cursors. */
+  /** Identifies the database in cursors. */
   readonly mark: () => Promise<Buffer>;
   readonly limits: FeedLimits;
 }
 
-/** How many there are at most. */
+/** The most that may exist. */
 export interface FeedLimits {
   readonly feeds: number;
   readonly feedsOfOneCaller: number;
-  /** Segments that all feeds follow; one that two of them follow counts twice. */
+  /** Segments followed by all feeds; one that two feeds follow counts twice. */
   readonly follows: number;
 }
 
@@ -36,7 +36,7 @@ export function feedsContext(
   limits = usualLimits,
 ): FeedsContext {
   const tail = new Tail({ db, onError });
-  const deriver = new Deriver({ db, definitions, onError, onTold: () => tail.wake() });
+  const deriver = new Deriver({ db, definitions, onError, onPublished: () => tail.wake() });
   let mark: Buffer | undefined;
   return {
     db,

@@ -4,12 +4,13 @@ import type { FeedEvent } from '../outbox/outbox.ts';
 import type { Standing } from './derive.ts';
 import { type Due, type DueRow, selectDue } from './due.sql.ts';
 import type { Moment } from './moment.ts';
+import { noneOvertaken, selectOvertaken } from './overtaken.ts';
 import type { FollowedRule, FollowedRules } from './rules.ts';
 import { courseOf, type Stage } from './stages.ts';
 import { type PastMoment, type Subject, selectPastSubjects, selectSubjects } from './subjects.sql.ts';
 
 export interface OrderedStanding extends Standing {
-  /** The place of the event that it belongs to. */
+  /** Index of the event that caused it. */
   readonly order: number;
 }
 
@@ -18,7 +19,7 @@ export interface Derived {
   readonly due: Due[];
 }
 
-/** A user in a segment that events may have moved them in or out of: the places of those events. */
+/** A user and a segment whose membership events may have changed, with the indexes of those events. */
 interface Concerned {
   readonly rule: FollowedRule;
   readonly userId: number;
@@ -52,7 +53,7 @@ function concernedBy(events: readonly FeedEvent[], rules: FollowedRules): Concer
   return [...concerned.values()];
 }
 
-/** The subjects of one turn. Of the past only those moments are read that matter. */
+/** The subjects of one turn: as of now, and as of those past moments that an evaluation needs. */
 class Subjects {
   readonly #past = new Map<string, Subject | undefined>();
   readonly #moments = new Map<string, PastMoment>();
@@ -62,8 +63,11 @@ class Subjects {
     this.#moments.set(`${userId} ${at}`, { userId, at: new Date(at) });
   }
 
-  async read(tx: Tx, userIds: readonly number[], segmentIds: readonly number[]): Promise<void> {
+  async readCurrent(tx: Tx, userIds: readonly number[], segmentIds: readonly number[]): Promise<void> {
     this.#current = await selectSubjects(tx, userIds, segmentIds);
+  }
+
+  async readPast(tx: Tx, segmentIds: readonly number[]): Promise<void> {
     const moments = [...this.#moments];
     const found = await selectPastSubjects(
       tx,
@@ -82,34 +86,40 @@ class Subjects {
   }
 }
 
-/** Just before a look was due nothing had ended yet: so it is known what did. */
+/** The moment before an evaluation was due: comparing with it shows what ended. */
 const beforeDue = ({ due_at }: DueRow) => due_at.getTime() - 1;
 
 /**
- * Where events of users leave them in followed segments with a rule. Of several events of one user each is looked at as of its
- * own moment, so that a short stay is told; but those of many at once, which others may have overtaken. Whatever the moments
- * say, the last look is as of now: what was told is how users stand. What time alone did before an event comes before it.
- * @param waiting users of whom more events wait: the last one that was taken is looked at as of its own moment too.
+ * Evaluates users in followed segments with a rule, after events. Each single event is evaluated as of its own moment, so that a
+ * short stay is published; bulk events are not, since later events may have overtaken them. The last evaluation is as of
+ * now, so that the published members are the current ones, except of users who were overtaken: their next event is another turn's.
+ * Changes by time alone before an event come before it.
+ * @param waiting users with more events in the outbox: their last event is evaluated as of its own moment too.
  */
 export async function deriveFromEvents(
   tx: Tx,
-  { rules, now, turns }: Moment,
+  moment: Moment,
   events: readonly FeedEvent[],
   waiting: ReadonlySet<number>,
 ): Promise<Derived> {
+  const { rules, now } = moment;
   const concerned = concernedBy(events, rules);
   if (concerned.length === 0) return { standings: [], due: [] };
   const userIds = [...new Set(concerned.map(({ userId }) => userId))];
   const segmentIds = [...new Set(concerned.map(({ rule }) => rule.definition.id))];
+  const involvedIds = [...new Set(concerned.flatMap(({ rule }) => [...rule.involved]))];
+  const subjects = new Subjects();
+  await subjects.readCurrent(tx, userIds, involvedIds);
+  // Bulk events are evaluated as of now in any case.
+  const overtaken = events[0]?.bulk ? noneOvertaken : await selectOvertaken(tx, moment, userIds, events);
   const dueRows = await selectDue(tx, now, userIds, segmentIds);
   const dueOf = new Map(dueRows.map((row) => [`${row.segment_id} ${row.user_id}`, row]));
   const pastOrders = ({ userId, orders }: Concerned) => {
     const single = orders.filter((order) => !events[order]?.bulk);
-    return waiting.has(userId) ? single : single.filter((order) => order !== orders.at(-1));
+    return waiting.has(userId) || overtaken.has(userId) ? single : single.filter((order) => order !== orders.at(-1));
   };
   const momentOf = (order: number) => events[order]?.at.getTime() ?? now;
 
-  const subjects = new Subjects();
   const overdue = (one: Concerned) => {
     const row = dueOf.get(`${one.rule.definition.id} ${one.userId}`);
     return row && row.due_at.getTime() <= momentOf(one.orders[0] ?? 0) ? row : undefined;
@@ -119,7 +129,7 @@ export async function deriveFromEvents(
     if (row) subjects.wantPast(one.userId, beforeDue(row));
     for (const order of pastOrders(one)) subjects.wantPast(one.userId, momentOf(order));
   }
-  await subjects.read(tx, userIds, [...new Set(concerned.flatMap(({ rule }) => [...rule.involved]))]);
+  await subjects.readPast(tx, involvedIds);
 
   const stagesOf = (one: Concerned): Stage[] => {
     const row = overdue(one);
@@ -131,11 +141,12 @@ export async function deriveFromEvents(
     }
     const add = (order: number, subject: TimedSubject | undefined, knownFrom = momentOf(order)) => {
       const event = events[order];
-      // Whoever is gone is told by the event of that.
+      // An erased user is published by their erasure event.
       if (!event || !subject) return;
       stages.push({ order, at: momentOf(order), knownFrom, subject, cause: causeOf(event), actor: event.actor });
     };
     for (const order of pastOrders(one)) add(order, subjects.past(one.userId, momentOf(order)));
+    if (overtaken.has(one.userId)) return stages;
     const last = one.orders.at(-1) ?? 0;
     const isSince = !events[last]?.bulk && !waiting.has(one.userId);
     add(last, subjects.current(one.userId), isSince ? momentOf(last) : now);
@@ -143,11 +154,11 @@ export async function deriveFromEvents(
   };
 
   const derived: Derived = { standings: [], due: [] };
-  for (const one of concerned) await addCourse(derived, { rules, now, turns }, one, stagesOf(one));
+  for (const one of concerned) await addCourse(derived, moment, one, stagesOf(one));
   return derived;
 }
 
-/** What the event itself does to an override, where it is that. */
+/** For a single change of an override the cause is the operation itself. */
 function causeOf({ cause, mode }: FeedEvent): NonNullable<Stage['cause']> {
   return cause ?? (mode === 'include' ? 'add' : 'remove');
 }
@@ -161,26 +172,29 @@ async function addCourse(
   if (stages.length === 0) return;
   const segmentId = rule.definition.id;
   const course = await turns.take(courseOf(rules.definitions, rule, stages, now));
-  for (const { order, isIn, at, cause, actor } of course.looks) {
+  for (const { order, isIn, at, cause, actor } of course.evaluations) {
     standings.push({ order, segmentId, userId, isIn, at: new Date(at), cause, actor });
   }
   due.push({ segmentId, userId, at: course.due === undefined ? null : new Date(course.due) });
 }
 
-/** Where time alone leaves users who are due to be looked at. */
+/** Evaluates users whose evaluation is due because time alone may have moved them. */
 export async function deriveFromTime(tx: Tx, moment: Moment, rows: readonly DueRow[]): Promise<Derived> {
   const { rules } = moment;
   const concerned = rows.flatMap((row) => {
     const rule = rules.byId.get(row.segment_id);
     return rule ? [{ row, rule }] : [];
   });
-  const subjects = await selectSubjects(
-    tx,
-    [...new Set(concerned.map(({ row }) => row.user_id))],
-    [...new Set(concerned.flatMap(({ rule }) => [...rule.involved]))],
-  );
+  const userIds = [...new Set(concerned.map(({ row }) => row.user_id))];
+  const subjects = await selectSubjects(tx, userIds, [...new Set(concerned.flatMap(({ rule }) => [...rule.involved]))]);
+  const overtaken = await selectOvertaken(tx, moment, userIds);
   const derived: Derived = { standings: [], due: [] };
   for (const [order, { row, rule }] of concerned.entries()) {
+    if (overtaken.has(row.user_id)) {
+      // The turn that takes the user's event begins with what is due before it.
+      derived.due.push({ segmentId: row.segment_id, userId: row.user_id, at: row.due_at });
+      continue;
+    }
     const subject = subjects.get(row.user_id)?.();
     if (!subject) continue;
     const stage: Stage = { order, at: row.due_at.getTime(), subject, cause: undefined, actor: 'system' };

@@ -4,34 +4,34 @@ import type { FeedEvent } from '../outbox/outbox.ts';
 import { deriveFromEvents } from './derive-rules.ts';
 import type { Due } from './due.sql.ts';
 import type { Moment } from './moment.ts';
-import { selectIncluded, selectToldOf } from './told.sql.ts';
+import { selectIncluded, selectPublishedSegments } from './published.sql.ts';
 
-/** Where a user stands in a segment from a moment on. */
+/** Whether a user is in a segment from a moment on. */
 export interface Standing {
   readonly segmentId: number;
   readonly userId: number;
   readonly isIn: boolean;
   readonly at: Date;
-  /** Undefined: what it does, `add` or `remove`. */
+  /** Undefined: `add` or `remove`, by what it does. */
   readonly cause: ChangeCause | undefined;
   readonly actor: string;
-  /** Of a user who is gone; undefined: that of the user with this id. */
+  /** Of an erased user; undefined: read from the user's row. */
   readonly externalId?: string | null;
 }
 
 /**
- * What events come to, in their order: for each, where its user stands from then on. It may say what was told before, and
- * about users who were not moved; `tell` compares with what was told last.
+ * Turns events into standings, in order. A standing may repeat what is published already, or concern a user who has not moved:
+ * `publish` compares it with the published members.
  */
 export async function standingsAfter(
   tx: Tx,
   moment: Moment,
   events: readonly FeedEvent[],
-  /** Users of whom more events wait. */
+  /** Users with more events in the outbox. */
   waiting: ReadonlySet<number>,
 ): Promise<{ standings: Standing[]; due: Due[] }> {
   const derived = await deriveFromEvents(tx, moment, events, waiting);
-  const included = await includedOf(tx, events);
+  const included = await includedOf(tx, moment, events);
   const byOrder = Map.groupBy(derived.standings, ({ order }) => order);
   const standings: Standing[] = [];
   for (const [order, event] of events.entries()) {
@@ -44,18 +44,18 @@ export async function standingsAfter(
 
 const pairOf = (segmentId: number | null, userId: number | null) => `${segmentId} ${userId}`;
 
-/** The pairs of bulk events that are in by now: single events that came after those were told before them. */
-async function includedOf(tx: Tx, events: readonly FeedEvent[]): Promise<ReadonlySet<string>> {
+/** The pairs of bulk events that are members now. Single events are published first, even those recorded later. */
+async function includedOf(tx: Tx, { now }: Moment, events: readonly FeedEvent[]): Promise<ReadonlySet<string>> {
   const pairs = events.flatMap(({ kind, bulk, segment_id, user_id }) =>
     kind === 'override' && bulk && segment_id !== null && user_id !== null
       ? [{ segmentId: segment_id, userId: user_id }]
       : [],
   );
-  const found = pairs.length === 0 ? [] : await selectIncluded(tx, pairs);
+  const found = pairs.length === 0 ? [] : await selectIncluded(tx, pairs, new Date(now));
   return new Set(found.map(({ segmentId, userId }) => pairOf(segmentId, userId)));
 }
 
-/** In a list overrides alone decide. */
+/** In a list only overrides decide. */
 function standingsOfOverride({ rules }: Moment, event: FeedEvent, included: ReadonlySet<string>): Standing[] {
   const { segment_id, user_id, mode, at, cause, actor, bulk } = event;
   if (segment_id === null || user_id === null || rules.byId.has(segment_id)) return [];
@@ -63,16 +63,16 @@ function standingsOfOverride({ rules }: Moment, event: FeedEvent, included: Read
   return [{ segmentId: segment_id, userId: user_id, isIn, at, cause: cause ?? undefined, actor }];
 }
 
-/** Out of everything that they were told to be in, or are by the events before. */
+/** The erased user leaves all segments that they are in, as published or by the events before. */
 async function standingsOfErasure(
   tx: Tx,
   { user_id, at, actor, external_id }: FeedEvent,
   before: readonly Standing[],
 ): Promise<Standing[]> {
   if (user_id === null) return [];
-  const told = await selectToldOf(tx, user_id);
+  const published = await selectPublishedSegments(tx, user_id);
   const since = before.filter(({ userId }) => userId === user_id).map(({ segmentId }) => segmentId);
-  return [...new Set([...told, ...since])].map((segmentId) => ({
+  return [...new Set([...published, ...since])].map((segmentId) => ({
     segmentId,
     userId: user_id,
     isIn: false,

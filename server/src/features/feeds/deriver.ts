@@ -1,16 +1,17 @@
+import { Pause } from '../../concurrency/pause.ts';
 import type { Database } from '../../postgres/database.ts';
 import { sweepExpired } from '../memberships/memberships.ts';
 import { type DefinitionCache, definitionsAt } from '../segments/segments.ts';
 import type { TurnSizes } from './moment.ts';
-import { type Backlog, selectBacklog } from './told.sql.ts';
 import { RulesInMemory, takeTurn } from './turn.ts';
+import { type Backlog, selectBacklog } from './turn-state.sql.ts';
 
 export interface DeriverOptions extends Partial<TurnSizes> {
   readonly db: Database;
   readonly definitions: DefinitionCache;
   readonly onError: (error: unknown, what: string) => void;
-  /** Called after changes were told by this process. */
-  readonly onTold?: () => void;
+  /** Called after this process has published changes. */
+  readonly onPublished?: () => void;
   readonly pollMs?: number;
   readonly sweepEveryMs?: number;
   readonly measureEveryMs?: number;
@@ -24,27 +25,26 @@ const sizesByDefault: TurnSizes = {
 };
 
 /**
- * Finds out who has entered and left, from what the writers recorded, and tells it. Every instance has one, and one at
- * a time is at work: each transaction takes the lock, or leaves the turn to who has it. All of a turn is one transaction: a
- * process that dies in the middle has told nothing, and taken nothing.
+ * The relay of the outbox: derives from recorded events who has entered and left, and publishes it. Every instance runs one, and
+ * an advisory lock lets one work at a time. A turn is one transaction, so a process that dies in the middle has neither taken
+ * events nor published changes.
  */
 export class Deriver {
   readonly #options: Required<DeriverOptions>;
   readonly #memory = new RulesInMemory();
   #polling: Promise<void> | undefined;
   #isStopping = false;
-  #isWoken = false;
+  readonly #pause = new Pause();
   #sweptAt = Number.NEGATIVE_INFINITY;
   #measuredAt = Number.NEGATIVE_INFINITY;
   /** For metrics. */
   backlog: Backlog = { events: 0, segments: 0, lag_seconds: 0 };
-  told = 0;
+  published = 0;
   failures = 0;
-  #endPause = () => {};
 
   constructor(options: DeriverOptions) {
     this.#options = {
-      onTold: () => undefined,
+      onPublished: () => undefined,
       pollMs: 250,
       sweepEveryMs: 500,
       measureEveryMs: 2_000,
@@ -57,10 +57,9 @@ export class Deriver {
     this.#polling ??= this.#poll();
   }
 
-  /** Looks at once. */
+  /** Polls at once. */
   wake(): void {
-    this.#isWoken = true;
-    this.#endPause();
+    this.#pause.wake();
   }
 
   async stop(): Promise<void> {
@@ -72,43 +71,33 @@ export class Deriver {
   async #poll(): Promise<void> {
     let isFailing = false;
     while (!this.#isStopping) {
-      this.#isWoken = false;
+      this.#pause.begin();
       try {
         while (!this.#isStopping && (await this.turn()) === 'worked') await this.#measure();
         await this.#measure();
         isFailing = false;
       } catch (error) {
         this.failures++;
-        if (!isFailing) this.#options.onError(error, 'telling changes failed');
+        if (!isFailing) this.#options.onError(error, 'publishing changes failed');
         isFailing = true;
       }
-      if (!this.#isWoken) await this.#pause();
+      await this.#pause.take(this.#options.pollMs);
     }
   }
 
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#options.pollMs);
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
   async turn(): Promise<'idle' | 'worked'> {
-    const { db, definitions, onTold, ...sizes } = this.#options;
+    const { db, definitions, onPublished, ...sizes } = this.#options;
     await this.#sweep();
     const { current } = definitions;
-    const turn = await db.transaction((tx) => takeTurn(tx, current, this.#memory, sizes), {
+    const turn = await db.transaction((tx) => takeTurn(tx, current, this.#memory, { ...sizes, outside: db }), {
       isolation: 'repeatable read',
       isBackground: true,
     });
     if (turn === 'idle') return 'idle';
     if ('revision' in turn) await definitionsAt(definitions, turn.revision, current);
-    else if (turn.told > 0) {
-      this.told += turn.told;
-      onTold();
+    else if (turn.published > 0) {
+      this.published += turn.published;
+      onPublished();
     }
     return 'worked';
   }
@@ -120,7 +109,7 @@ export class Deriver {
     this.backlog = await selectBacklog(db);
   }
 
-  /** What has expired is swept sooner than it would be if nobody followed: the sweep records it. */
+  /** The sweep records expiries in the outbox, so it runs more often while segments are followed. */
   async #sweep(): Promise<void> {
     const { db, sweepEveryMs } = this.#options;
     if (!this.#memory.isAny || performance.now() - this.#sweptAt < sweepEveryMs) return;

@@ -2,7 +2,7 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { isIn, type MemberSql, ownOverride } from '../memberships/memberships.ts';
 
-/** Users from one id, exclusive, to another. */
+/** Users by id: `after` is exclusive, `to` inclusive. */
 export interface UserRange {
   readonly after: number;
   readonly to: number;
@@ -10,22 +10,22 @@ export interface UserRange {
 
 const within = (id: Sql, { after, to }: UserRange) => sql`${id} > ${after} AND ${id} <= ${to}`;
 
-/** The id at which so many users after one end; undefined where there are fewer. */
+/** The id of the last of the next `limit` users; undefined if there are fewer. */
 export async function selectEndOfUsers(db: Db, after: number, limit: number): Promise<number | undefined> {
   const rows = await db.query<{ id: number }>(sql`
     SELECT u.id FROM users u WHERE u.id > ${after} ORDER BY u.id OFFSET ${limit - 1} LIMIT 1`);
   return rows[0]?.id;
 }
 
-/** Who is in and was not told to be, or the other way round. */
+/** Members who are not published as such, and the reverse. */
 const differing = (segmentId: number, member: MemberSql, range: UserRange) => sql`
   SELECT u.id AS user_id, d.is_in
-  FROM users u ${ownOverride(segmentId, range.after)} ${member.joins(range.after)}
+  FROM users u ${ownOverride(segmentId, { after: range.after })} ${member.joins({ after: range.after })}
     CROSS JOIN LATERAL (SELECT ${isIn(member.rule)} AS is_in OFFSET 0) d
     LEFT JOIN feed_members t ON t.segment_id = ${segmentId} AND t.user_id = u.id AND ${within(sql`t.user_id`, range)}
   WHERE ${within(sql`u.id`, range)} AND d.is_in <> (t.user_id IS NOT NULL)`;
 
-/** In order of their ids. */
+/** Ordered by user id. */
 export async function selectDifferences(
   db: Db,
   segmentId: number,
@@ -35,8 +35,8 @@ export async function selectDifferences(
   return db.query<{ user_id: number; is_in: boolean }>(sql`${differing(segmentId, member, range)} ORDER BY u.id`);
 }
 
-/** Tells all differences within a range, and remembers them. Returns how many there were. */
-export async function tellDifferences(
+/** Publishes all differences within a range. Returns how many there were. */
+export async function publishDifferences(
   tx: Tx,
   segmentId: number,
   member: MemberSql,
@@ -50,7 +50,7 @@ export async function tellDifferences(
     ), gone AS (
       DELETE FROM feed_members t USING moved g
       WHERE t.segment_id = ${segmentId} AND t.user_id = g.user_id AND NOT g.is_in AND ${within(sql`t.user_id`, range)}
-    ), told AS (
+    ), published AS (
       INSERT INTO feed_changes (type, segment_id, slug, user_id, external_id, at, cause, actor)
       SELECT CASE WHEN g.is_in THEN 'entered' ELSE 'left' END, s.id, s.slug, g.user_id, u.external_id,
         ${at}::timestamptz, ${cause}::text, ${actor}::text
@@ -61,8 +61,8 @@ export async function tellDifferences(
   return rows[0]?.count ?? 0;
 }
 
-/** The next who were told to be in, in order of their ids. */
-export async function selectToldAfter(db: Db, segmentId: number, after: number, limit: number): Promise<number[]> {
+/** The next published members, by id. */
+export async function selectPublishedAfter(db: Db, segmentId: number, after: number, limit: number): Promise<number[]> {
   const rows = await db.query<{ user_id: number }>(sql`
     SELECT t.user_id FROM feed_members t
     WHERE t.segment_id = ${segmentId} AND t.user_id > ${after}
@@ -71,7 +71,7 @@ export async function selectToldAfter(db: Db, segmentId: number, after: number, 
   return rows.map(({ user_id }) => user_id);
 }
 
-export async function selectToldWithin(db: Db, segmentId: number, range: UserRange): Promise<ReadonlySet<number>> {
+export async function selectPublishedWithin(db: Db, segmentId: number, range: UserRange): Promise<ReadonlySet<number>> {
   const rows = await db.query<{ user_id: number }>(sql`
     SELECT t.user_id FROM feed_members t
     WHERE t.segment_id = ${segmentId} AND ${within(sql`t.user_id`, range)}
@@ -79,16 +79,14 @@ export async function selectToldWithin(db: Db, segmentId: number, range: UserRan
   return new Set(rows.map(({ user_id }) => user_id));
 }
 
-/** The ends of overrides in these segments, after one moment and before another. */
+/** Selects overrides of these segments that expire between two moments. */
 export interface Expiries {
   readonly segmentIds: readonly number[];
   readonly from: Date;
   readonly before: Date | null;
 }
 
-/**
- * Notes for all users of a range when the first of their overrides ends, in place of what was noted of them before.
- */
+/** Schedules the evaluation of all users of a range for the first expiry of their overrides, replacing earlier schedules. */
 export async function replaceExpiries(
   tx: Tx,
   segmentId: number,

@@ -1,8 +1,8 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import { isSettled } from './told.sql.ts';
+import { isSettled } from './turn-state.sql.ts';
 
-/** When a user is to be looked at again in a segment; null for never. */
+/** When to evaluate a user in a segment again; null for never. */
 export interface Due {
   readonly segmentId: number;
   readonly userId: number;
@@ -15,7 +15,7 @@ export interface DueRow {
   readonly due_at: Date;
 }
 
-/** Takes the looks that are due by now, the first ones first. */
+/** Takes the evaluations that are due, earliest first. */
 export function takeDue(tx: Tx, now: number, limit: number): Promise<DueRow[]> {
   return tx.write<DueRow>(sql`
     WITH due AS MATERIALIZED (
@@ -31,7 +31,7 @@ export function takeDue(tx: Tx, now: number, limit: number): Promise<DueRow[]> {
     SELECT t.segment_id, t.user_id, t.due_at FROM taken t ORDER BY t.due_at, t.user_id, t.segment_id`);
 }
 
-/** The looks at these users in these segments that are due by now. */
+/** The due evaluations of these users in these segments. */
 export function selectDue(
   db: Db,
   now: number,
@@ -45,7 +45,7 @@ export function selectDue(
       AND d.segment_id = ANY(${segmentIds}::bigint[]) AND d.user_id = ANY(${userIds}::bigint[])`);
 }
 
-/** Removes some of what was noted of a segment. Returns how many. */
+/** Deletes some scheduled evaluations of a segment. Returns how many. */
 export async function forgetDue(tx: Tx, segmentId: number, limit: number): Promise<number> {
   const rows = await tx.write(sql`
     DELETE FROM feed_due d
@@ -56,7 +56,7 @@ export async function forgetDue(tx: Tx, segmentId: number, limit: number): Promi
   return rows.length;
 }
 
-/** Notes when to look again, in place of what was noted before. */
+/** Schedules evaluations, replacing earlier schedules of the same pairs. */
 export async function replaceDue(tx: Tx, due: readonly Due[]): Promise<void> {
   const [set, clear] = [due.filter(({ at }) => at !== null), due.filter(({ at }) => at === null)];
   const columns = (rows: readonly Due[]) => sql`

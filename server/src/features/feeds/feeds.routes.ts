@@ -2,19 +2,20 @@ import { Readable } from 'node:stream';
 import { feeds as contract, parseId } from '@kohort/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Negotiator from 'negotiator';
+import { sendPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import {
   awaitChanges,
   begun,
   changeFeed,
-  changeOnWire,
   createFeed,
   cursorOf,
   deleteFeed,
   type FeedRow,
   type FeedsContext,
   listFeeds,
+  pagePieces,
   placeIn,
   readFeed,
   unknownFeed,
@@ -86,7 +87,7 @@ export function feedRoutes({ route }: Router, { context, followers, once }: Feed
   route(contract.feedChanges, async ({ params, query, caller, request, reply }) => {
     const lastEvent = wantsEvents(request) ? lastEventId(request) : undefined;
     const cursor = lastEvent ?? query.after;
-    // What has no form is refused before what does not exist.
+    // Malformed input is refused before a missing feed is.
     if (cursor !== undefined) checkPosition(cursor, lastEvent ? '/headers/last-event-id' : '/query/after');
     const feed = await readFeed(db, idOf(params.id), caller.tags);
     const left = leaving(reply);
@@ -103,14 +104,14 @@ export function feedRoutes({ route }: Router, { context, followers, once }: Feed
     try {
       const options = { limit: query.limit ?? 100, waitMs, left };
       const { changes, position } = await awaitChanges(context, feed, place, options);
-      return { changes: changes.map(changeOnWire), cursor: await cursorOf(context, position) };
+      return await sendPieces(reply, pagePieces(changes, await cursorOf(context, position)));
     } finally {
       leave();
     }
   });
 }
 
-/** Whether the caller would rather have events than JSON. */
+/** Whether the caller prefers server-sent events to JSON. */
 function wantsEvents({ headers }: FastifyRequest): boolean {
   return new Negotiator({ headers }).mediaType(['application/json', 'text/event-stream']) === 'text/event-stream';
 }
@@ -120,7 +121,7 @@ function lastEventId({ headers }: FastifyRequest): string | undefined {
   return typeof id === 'string' && id !== '' ? id : undefined;
 }
 
-/** Aborted when the one who follows has left. */
+/** Aborted when the follower disconnects. */
 function leaving({ raw: response }: FastifyReply): AbortSignal {
   const left = new AbortController();
   response.once('close', () => left.abort());

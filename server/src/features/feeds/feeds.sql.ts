@@ -1,9 +1,8 @@
 import type { ChangeCause, ChangeType } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { WireDefinition } from './on-wire.ts';
+import { lastUserId } from './fill.sql.ts';
 import type { Position } from './positions.ts';
-import { lastUserId } from './told.sql.ts';
 
 export interface FeedRow {
   readonly id: number;
@@ -13,7 +12,7 @@ export interface FeedRow {
   readonly begins_after: number;
   readonly created_at: Date;
   readonly created_by: string;
-  /** Of the segments that are followed now. */
+  /** Slugs of the segments that the feed follows now. */
   readonly segments: string[];
   readonly is_ready: boolean;
 }
@@ -25,11 +24,11 @@ const columns = sql`f.id, f.name, f.tags, f.types, f.begins_after, f.created_at,
     ORDER BY s.slug
   ) AS segments,
   NOT EXISTS (
-    SELECT FROM feed_follows w JOIN feed_segments t ON t.segment_id = w.segment_id
+    SELECT 1 FROM feed_follows w JOIN feed_segments t ON t.segment_id = w.segment_id
     WHERE w.feed_id = f.id AND w.initial AND w.until_id IS NULL AND t.filled_to < ${lastUserId}
   ) AS is_ready`;
 
-/** What names the database: the cluster, which a physical copy shares, and its own number in it. */
+/** Identifies the database: by its cluster, whose identifier a physical copy shares, and its oid. */
 export async function selectDatabaseName(db: Db): Promise<string> {
   const rows = await db.query<{ name: string }>(sql`
     SELECT c.system_identifier || ' ' || d.oid AS name
@@ -38,7 +37,7 @@ export async function selectDatabaseName(db: Db): Promise<string> {
   return rows[0]?.name ?? '';
 }
 
-/** Keeps definitions as they are until the transaction ends. */
+/** Locks definitions against changes until the transaction ends. */
 export async function keepDefinitions(tx: Tx): Promise<void> {
   await tx.query(sql`SELECT FROM definitions d FOR SHARE`);
 }
@@ -66,7 +65,7 @@ export async function insertFeed(
   return rows[0].id;
 }
 
-/** How many feeds there are, how many of them one caller has created, and how many segments all of them follow. */
+/** Counts all feeds, those of one caller, and the segments that all feeds follow. */
 export async function countFeeds(tx: Tx, createdBy: string): Promise<{ all: number; own: number; follows: number }> {
   const rows = await tx.query<{ all: number; own: number; follows: number }>(sql`
     SELECT count(*) AS "all", count(*) FILTER (WHERE f.created_by = ${createdBy}) AS own,
@@ -75,7 +74,7 @@ export async function countFeeds(tx: Tx, createdBy: string): Promise<{ all: numb
   return rows[0] ?? { all: 0, own: 0, follows: 0 };
 }
 
-/** One at a time changes a feed. */
+/** Serializes changes of one feed. */
 export async function lockFeed(tx: Tx, id: number): Promise<boolean> {
   return (await tx.query(sql`SELECT FROM feeds f WHERE f.id = ${id} FOR UPDATE`)).length > 0;
 }
@@ -89,7 +88,7 @@ export async function updateFeed(
     UPDATE feeds f SET name = ${feed.name}, tags = ${feed.tags}::text[], types = ${feed.types}::text[] WHERE f.id = ${id}`);
 }
 
-/** The segments that a feed follows now, deleted ones left out. */
+/** The segments that a feed follows now, without deleted ones. */
 export async function selectFollowedIds(tx: Tx, id: number): Promise<number[]> {
   const rows = await tx.query<{ segment_id: number }>(sql`
     SELECT w.segment_id FROM feed_follows w JOIN segments s ON s.id = w.segment_id AND s.deleted_at IS NULL
@@ -97,7 +96,7 @@ export async function selectFollowedIds(tx: Tx, id: number): Promise<number[]> {
   return rows.map(({ segment_id }) => segment_id);
 }
 
-/** The feed follows segments from its beginning. */
+/** Makes a new feed follow segments from its beginning. */
 export async function insertFollows(tx: Tx, feedId: number, segmentIds: readonly number[]): Promise<void> {
   await tx.write(sql`
     INSERT INTO feed_follows (feed_id, segment_id, after_id, initial)
@@ -121,7 +120,7 @@ export async function deleteFeedRow(tx: Tx, id: number): Promise<boolean> {
   return (await tx.write(sql`DELETE FROM feeds f WHERE f.id = ${id} RETURNING f.id`)).length > 0;
 }
 
-/** The last change of all, as a table of one row: `id`, `nonce`. There is always one. */
+/** The last change of all feeds, as a table of one row: `id`, `nonce`. There is always one. */
 export const lastChangeSql = sql`(SELECT c.id, c.nonce FROM feed_changes c ORDER BY c.id DESC LIMIT 1)`;
 
 export async function selectLast(db: Db): Promise<Position> {
@@ -145,58 +144,69 @@ export interface ChangeRow {
   readonly at: Date;
   readonly cause: ChangeCause;
   readonly actor: string;
-  readonly before: WireDefinition | null;
-  readonly after: WireDefinition | null;
+  /** Definitions in their wire form, as JSON. */
+  readonly before: string | null;
+  readonly after: string | null;
 }
 
 export interface ChangesRead {
   readonly changes: ChangeRow[];
-  /** The last change that was looked at; undefined when there was none. */
+  /** The last change that was scanned; undefined if there was none. */
   readonly end: Position | undefined;
 }
 
-/** Whether a change is for a feed: for it alone, or for all who follow the segment by then. */
+/** Whether a change belongs to a feed: addressed to it alone, or to every feed that followed the segment at that point. */
 const isFor = (change: Sql, feedId: Sql) => sql`
   (${change}.feed_id = ${feedId} OR ${change}.feed_id IS NULL AND EXISTS (
-    SELECT FROM feed_follows w
+    SELECT 1 FROM feed_follows w
     WHERE w.feed_id = ${feedId} AND w.segment_id = ${change}.segment_id AND ${change}.id > w.after_id
       AND (w.until_id IS NULL OR ${change}.id <= w.until_id)
   ))`;
 
-/** The first changes of a feed after a place, among so many of all feeds. Undefined when that place is no longer known. */
+/**
+ * The first changes of a feed among the next `scan` changes of all feeds: up to `limit`, and as many as have definitions of
+ * `bytes` together, but at least one. Undefined if the change at `after` is gone.
+ */
 export async function selectChanges(
   db: Db,
   { id, types }: Pick<FeedRow, 'id' | 'types'>,
-  { after, limit, scan }: { after: Position; limit: number; scan: number },
+  { after, limit, bytes, scan }: { after: Position; limit: number; bytes: number; scan: number },
 ): Promise<ChangesRead | undefined> {
-  type Row = { is_known: boolean; end_id: number | null; end_nonce: number } & (ChangeRow | { id: null });
+  type Row = { is_known: boolean; end_id: number | null; end_nonce: number; is_whole: boolean } & (
+    | ChangeRow
+    | { id: null }
+  );
+  // Definitions are passed along unread, and only those that are answered are read.
   const rows = await db.query<Row>(sql`
     WITH scanned AS MATERIALIZED (
       SELECT * FROM feed_changes c WHERE c.id > ${after.id} ORDER BY c.id LIMIT ${scan}
-    ), wanted AS (
-      SELECT c.id, c.nonce, c.type, c.slug, c.user_id, c.external_id, c.at, c.cause, c.actor, c.before, c.after
-      FROM scanned c
-      WHERE c.type = ANY(${types}::text[]) AND ${isFor(sql`c`, sql`${id}::bigint`)}
-      ORDER BY c.id
-      LIMIT ${limit}
+    ), wanted AS MATERIALIZED (
+      SELECT c.*, c.nth = 1 OR c.nth <= ${limit} AND c.bytes_with <= ${bytes} AS fits
+      FROM (
+        SELECT c.*, row_number() OVER so_far AS nth, sum(c.definition_bytes) OVER so_far AS bytes_with
+        FROM scanned c
+        WHERE c.type = ANY(${types}::text[]) AND ${isFor(sql`c`, sql`${id}::bigint`)}
+        WINDOW so_far AS (ORDER BY c.id ROWS UNBOUNDED PRECEDING)
+      ) c
     )
-    SELECT EXISTS (SELECT FROM feed_changes k WHERE k.id = ${after.id} AND k.nonce = ${after.nonce}) AS is_known,
-      e.id AS end_id, e.nonce AS end_nonce, w.*
+    SELECT EXISTS (SELECT 1 FROM feed_changes k WHERE k.id = ${after.id} AND k.nonce = ${after.nonce}) AS is_known,
+      e.id AS end_id, e.nonce AS end_nonce, NOT EXISTS (SELECT 1 FROM wanted r WHERE NOT r.fits) AS is_whole,
+      w.id, w.nonce, w.type, w.slug, w.user_id, w.external_id, w.at, w.cause, w.actor, w.before::text AS before, w.after::text AS after
     FROM (SELECT) one
       LEFT JOIN (SELECT s.id, s.nonce FROM scanned s ORDER BY s.id DESC LIMIT 1) e ON true
-      LEFT JOIN wanted w ON true
+      LEFT JOIN wanted w ON w.fits
     ORDER BY w.id`);
   const [first] = rows;
   if (!first?.is_known) return undefined;
   const changes = rows.filter((row): row is typeof row & ChangeRow => row.id !== null);
   const end = first.end_id === null ? undefined : { id: first.end_id, nonce: first.end_nonce };
-  return { changes, end: changes.length === limit ? changes.at(-1) : end };
+  return { changes, end: first.is_whole ? end : changes.at(-1) };
 }
 
-/** Whether a feed has changes after an id, as {@link selectChanges} would find them; of a row of another table. */
-export function tellsAfter(feedId: Sql, after: Sql): Sql {
+/** SQL: whether a feed has changes after an id, as {@link selectChanges} finds them. */
+export function hasChangesAfter(feedId: Sql, after: Sql): Sql {
   return sql`EXISTS (
-    SELECT FROM feed_changes c JOIN feeds f ON f.id = ${feedId} AND c.type = ANY(f.types)
+    SELECT 1 FROM feed_changes c JOIN feeds f ON f.id = ${feedId} AND c.type = ANY(f.types)
     WHERE c.id > ${after} AND ${isFor(sql`c`, sql`f.id`)}
   )`;
 }
@@ -205,11 +215,11 @@ export interface SnapshotRow {
   readonly slug: string;
   readonly user_id: number;
   readonly external_id: string | null;
-  /** Null, but for the last row: there it is the last change's, whose id is `user_id`. */
+  /** Null except in the last row, which is the last change: `nonce`, with its id as `user_id`. */
   readonly nonce: number | null;
 }
 
-/** Who is in the segments of a feed, as told by the last change there is, which is the last row. */
+/** The members of the segments of a feed as of the last change, which is the last row. */
 export function snapshotOf(feedId: number): Sql {
   return sql`
     SELECT s.slug, m.user_id, u.external_id, NULL::integer AS nonce

@@ -1,5 +1,6 @@
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import sql from 'sql-template-tag';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectFold } from '../../../test/fold.ts';
 import { type Follower, followerOf } from '../../../test/follower.ts';
 import { type Service, startService } from '../../../test/service.ts';
@@ -36,37 +37,37 @@ async function job(path: string, csv: string) {
     body: csv,
     headers: { 'content-type': 'text/csv' },
   });
-  return vi.waitFor(async () => {
+  return untilPasses(async () => {
     const { body: found } = await call('GET', `/api/jobs/${body.job}`);
     expect(found.state).toBe('done');
     return found;
-  }, 10_000);
+  });
 }
 
 describe('a feed of a list', () => {
-  it('begins with who is in, and tells who enters and leaves', async () => {
+  it('begins with the members, and reports who enters and leaves', async () => {
     await list('LIST', 'ann');
     const feed = await follower.follow({ segments: ['LIST'] });
     const before = await follower.snapshot(feed.id);
     expect(before.members).toEqual([{ slug: 'LIST', user_id: expect.any(Number), external_id: 'ann' }]);
     await add('bob', 'LIST');
     await remove('ann', 'LIST');
-    const told = await follower.changes(feed, 2);
+    const published = await follower.changes(feed, 2);
     const common = { at: expect.any(String), slug: 'LIST', user_id: expect.any(Number), actor: 'user:1' };
-    expect(told.changes).toEqual([
+    expect(published.changes).toEqual([
       { id: expect.any(String), ...common, type: 'entered', external_id: 'bob', cause: 'add' },
       { id: expect.any(String), ...common, type: 'left', external_id: 'ann', cause: 'remove' },
     ]);
-    expect(await follower.changes({ id: feed.id, cursor: told.cursor }, 0)).toEqual({
+    expect(await follower.changes({ id: feed.id, cursor: published.cursor }, 0)).toEqual({
       changes: [],
-      cursor: told.cursor,
+      cursor: published.cursor,
     });
-    expect((await follower.changes({ id: feed.id, cursor: before.cursor }, 2)).changes).toEqual(told.changes);
+    expect((await follower.changes({ id: feed.id, cursor: before.cursor }, 2)).changes).toEqual(published.changes);
     const { members } = await follower.snapshot(feed.id);
-    expect(members).toEqual([{ slug: 'LIST', user_id: told.changes[0]?.user_id, external_id: 'bob' }]);
+    expect(members).toEqual([{ slug: 'LIST', user_id: published.changes[0]?.user_id, external_id: 'bob' }]);
   });
 
-  it('tells a short stay, and nothing of what moves nobody', async () => {
+  it('reports a short stay, and nothing for writes that move nobody', async () => {
     await list('SHORT');
     const feed = await follower.follow({ segments: ['SHORT'] });
     await add('ann', 'SHORT');
@@ -75,50 +76,50 @@ describe('a feed of a list', () => {
     await call('PUT', '/api/users/ext:ann/segments/SHORT', { mode: 'exclude' });
     await call('PUT', '/api/users/ext:ann/segments/SHORT', { mode: 'auto' });
     await add('bob', 'SHORT');
-    const told = await follower.changes(feed, 3);
-    expect(told.changes.map(({ type, external_id }) => `${type} ${external_id}`)).toEqual([
+    const published = await follower.changes(feed, 3);
+    expect(published.changes.map(({ type, external_id }) => `${type} ${external_id}`)).toEqual([
       'entered ann',
       'left ann',
       'entered bob',
     ]);
   });
 
-  it('tells the end of an override at its moment', async () => {
+  it('reports the expiry of an override with the moment of expiry', async () => {
     await list('ENDS');
     const feed = await follower.follow({ segments: ['ENDS'] });
     await add('ann', 'ENDS', { ttl: 1 });
     const { body } = await call('GET', '/api/users/ext:ann/memberships');
-    const told = await follower.changes(feed, 2);
+    const published = await follower.changes(feed, 2);
     const { expires_at } = body.memberships.find(({ slug }: { slug: string }) => slug === 'ENDS');
-    expect(told.changes[1]).toMatchObject({ type: 'left', cause: 'expiry', actor: 'system', at: expires_at });
+    expect(published.changes[1]).toMatchObject({ type: 'left', cause: 'expiry', actor: 'system', at: expires_at });
   });
 
-  it('tells a user who is erased as gone, under their external id', async () => {
+  it('reports an erased user as left, with their external id', async () => {
     await list('ERASED', 'eve');
     const feed = await follower.follow({ segments: ['ERASED'] });
     await call('DELETE', '/api/users/ext:eve');
-    const told = await follower.changes(feed, 1);
-    expect(told.changes).toMatchObject([{ type: 'left', external_id: 'eve', cause: 'erasure', actor: 'user:1' }]);
+    const published = await follower.changes(feed, 1);
+    expect(published.changes).toMatchObject([{ type: 'left', external_id: 'eve', cause: 'erasure', actor: 'user:1' }]);
   });
 
-  it('tells an import and its undo', async () => {
+  it('reports an import and its undo', async () => {
     await list('IMPORTED', 'ann', 'bob');
     const feed = await follower.follow({ segments: ['IMPORTED'] });
     const { id } = await job(
       '/api/segments/IMPORTED/import?mode=replace&unknown=create',
       'external_id\nbob\ncas\ndee\n',
     );
-    const told = await follower.changes(feed, 3);
-    const short = (changes: typeof told.changes) =>
+    const published = await follower.changes(feed, 3);
+    const short = (changes: typeof published.changes) =>
       changes.map(({ type, external_id, cause }) => `${type} ${external_id} ${cause}`).sort();
-    expect(short(told.changes)).toEqual(['entered cas import', 'entered dee import', 'left ann import']);
+    expect(short(published.changes)).toEqual(['entered cas import', 'entered dee import', 'left ann import']);
     const undo = await call('POST', `/api/jobs/${id}/undo`);
     expect(undo.status).toBe(202);
-    const back = await follower.changes({ id: feed.id, cursor: told.cursor }, 3);
+    const back = await follower.changes({ id: feed.id, cursor: published.cursor }, 3);
     expect(short(back.changes)).toEqual(['entered ann import', 'left cas import', 'left dee import']);
   });
 
-  it('tells the deletion of the segment, and that all are out', async () => {
+  it('reports the deletion of the segment, and all members as left', async () => {
     await list('DELETED', 'ann', 'bob');
     const feed = await follower.follow({ segments: ['DELETED'] });
     await call('DELETE', '/api/segments/DELETED');
@@ -147,7 +148,7 @@ describe('a feed of a list', () => {
 });
 
 describe('a feed by tags', () => {
-  it('follows what carries one of them, from when to until when it does', async () => {
+  it('follows a segment for as long as it carries one of the tags', async () => {
     await list('TAGGED', 'ann');
     await list('OTHER', 'bob');
     await call('PATCH', '/api/segments/TAGGED', { tags: ['web'] });
@@ -176,7 +177,7 @@ describe('a feed by tags', () => {
     ]);
   });
 
-  it('does not tell others who follow the segment already', async () => {
+  it('reports the members only to the feed that joins, not to feeds that follow already', async () => {
     await list('SHARED', 'ann');
     const first = await follower.follow({ segments: ['SHARED'] });
     const second = await follower.follow({ tags: ['shared'] });
@@ -187,7 +188,7 @@ describe('a feed by tags', () => {
 });
 
 describe('a feed that is changed', () => {
-  it('is told of the members of what it follows from then on, and no longer', async () => {
+  it('receives members as entered for segments that it starts to follow, as left for those that it stops following', async () => {
     await list('OLD', 'ann');
     await list('KEPT', 'bob');
     await list('NEW', 'cas');
@@ -206,7 +207,7 @@ describe('a feed that is changed', () => {
     expect((await follower.changes({ id: feed.id, cursor }, 1)).changes).toMatchObject([{ type: 'left' }]);
   });
 
-  it('is refused what it cannot be', async () => {
+  it('is refused invalid changes', async () => {
     const feed = await follower.follow({ tags: ['nothing'] });
     const refused = async (path: string, method: string, body: object) => {
       const answer = await call(method, path, body);
@@ -225,7 +226,7 @@ describe('a feed that is changed', () => {
 });
 
 describe('a key with tags', () => {
-  it('follows what it sees, and sees feeds of nothing else', async () => {
+  it('follows the segments that it sees, and sees only feeds of those', async () => {
     await list('SEEN', 'ann');
     await call('PATCH', '/api/segments/SEEN', { tags: ['mine'] });
     const { body: key } = await call('POST', '/api/keys', { name: 'k', role: 'editor', tags: ['mine'] });
@@ -252,7 +253,7 @@ describe('a key with tags', () => {
 });
 
 describe('bounds', () => {
-  it('keep the number of feeds, those of one caller, and what all of them follow', async () => {
+  it('limit the number of feeds, of feeds per caller, and of segments followed by all feeds', async () => {
     await list('BOUND');
     const limits = { feeds: 1_000, feedsOfOneCaller: 1_000, follows: 1_000 };
     const create = (change: Partial<typeof limits>) => {
@@ -267,12 +268,12 @@ describe('bounds', () => {
     await expect(create({})).resolves.toMatchObject({ id: expect.any(Number) });
   });
 
-  it('keep changes as long as they say, and the last one always', async () => {
+  it('keep changes for the retention time, and always the last one', async () => {
     await list('SWEPT');
     const feed = await follower.follow({ segments: ['SWEPT'] });
     for (const user of ['ann', 'bob', 'cas']) await add(user, 'SWEPT');
     const { changes, cursor } = await follower.changes(feed, 3);
-    await service.db.write(sql`UPDATE feed_changes SET told_at = told_at - interval '7 days 1 minute'`);
+    await service.db.write(sql`UPDATE feed_changes SET published_at = published_at - interval '7 days 1 minute'`);
     await sweepChanges(service.db, 8);
     expect((await follower.changes(feed, 3)).changes).toEqual(changes);
     await sweepChanges(service.db, 7);
@@ -284,8 +285,8 @@ describe('bounds', () => {
   });
 });
 
-describe('what nobody follows', () => {
-  it('records nothing, also when it was followed before', async () => {
+describe('a segment that no feed follows', () => {
+  it('records nothing, even if it was followed before', async () => {
     const events = async () =>
       (await service.db.query<{ n: number }>({ text: 'SELECT count(*) AS n FROM feed_events', values: [] }))[0]?.n;
     const followed = async () =>
@@ -300,11 +301,11 @@ describe('what nobody follows', () => {
     expect(await followed()).toBe(1);
     await call('DELETE', `/api/feeds/${feed.id}`);
     expect((await call('GET', `/api/feeds/${feed.id}/changes`)).body.code).toBe('feed_unknown');
-    await vi.waitFor(async () => expect(await followed()).toBe(0), 5_000);
-    await vi.waitFor(async () => expect(await events()).toBe(0), 5_000);
+    await untilPasses(async () => expect(await followed()).toBe(0));
+    await untilPasses(async () => expect(await events()).toBe(0));
     await add('bob', 'ALONE');
     expect(await events()).toBe(0);
-    // And is filled anew.
+    // A new feed fills the segment again.
     const again = await follower.follow({ segments: ['ALONE'] });
     expect((await follower.snapshot(again.id)).members).toMatchObject([{ external_id: 'ann' }, { external_id: 'bob' }]);
   });

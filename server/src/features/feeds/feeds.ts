@@ -7,11 +7,11 @@ import { deleteFeedRow, type FeedRow, selectFeed, selectFeeds } from './feeds.sq
 export { begun, changeFeed, createFeed, unknownFeed } from './change-feed.ts';
 export { awaitChanges, type Changes, changesAfter, cursorOf, placeIn, refuseUnready, resync } from './changes.ts';
 export { type FeedsContext, feedsContext } from './context.ts';
-export { type ChangeRow, type FeedRow, lastChangeSql, selectLast as lastChange, tellsAfter } from './feeds.sql.ts';
-export { changeOnWire, type WireChange } from './on-wire.ts';
+export { type ChangeRow, type FeedRow, hasChangesAfter, lastChangeSql, selectLast as lastChange } from './feeds.sql.ts';
+export { changeJson, pagePieces } from './on-wire.ts';
 export type { Position } from './positions.ts';
 
-/** Those of the feeds of which a key with these tags sees all that they follow. */
+/** Keeps the feeds whose segments a key with these tags all sees. */
 export async function seenFeeds(db: Db, feeds: readonly FeedRow[], keyTags: KeyTags): Promise<FeedRow[]> {
   if (!keyTags) return [...feeds];
   const slugs = [...new Set(feeds.flatMap(({ tags, segments }) => (tags ? [] : segments)))];

@@ -1,22 +1,14 @@
 import type { Tx } from '../../postgres/database.ts';
 import { differencesAfter } from './differences.ts';
+import { beginFeedsOf, fillList, lastUserId, selectUnfilled, updateFilled, updateWriters } from './fill.sql.ts';
 import type { Moment, TurnSizes } from './moment.ts';
-import {
-  beginFeedsOf,
-  beginTurn,
-  deleteTold,
-  fillList,
-  insertTold,
-  lastUserId,
-  selectUnfilled,
-  updateFilled,
-  updateWriters,
-} from './told.sql.ts';
+import { deletePublished, insertPublished } from './published.sql.ts';
+import { beginTurn } from './turn-state.sql.ts';
 import { stillWriting } from './writers.ts';
 
 /**
- * Goes on with filling a segment that is followed since a short time ago, once all who may not know of it have ended. False
- * where those are waited for.
+ * Continues to fill a newly followed segment, once all transactions have ended that may not know it is followed. False while
+ * waiting for those.
  */
 export async function fillSlice(tx: Tx, moment: Moment, sizes: TurnSizes): Promise<boolean> {
   const unfilled = await selectUnfilled(tx);
@@ -34,7 +26,7 @@ export async function fillSlice(tx: Tx, moment: Moment, sizes: TurnSizes): Promi
   return true;
 }
 
-/** What is told of the next users is how they stand, and nobody hears of it. The last of them; undefined when these were all. */
+/** Stores the next members as published, without a change. Returns the last user; undefined at the end. */
 async function fillAfter(
   tx: Tx,
   moment: Moment,
@@ -43,11 +35,11 @@ async function fillAfter(
   sizes: TurnSizes,
 ): Promise<number | undefined> {
   const rule = moment.rules.byId.get(segmentId);
-  if (!rule) return fillList(tx, segmentId, { after, limit: sizes.sliceRows });
+  if (!rule) return fillList(tx, segmentId, { after, limit: sizes.sliceRows, at: new Date(moment.now) });
   const { found, last } = await differencesAfter(tx, moment, rule, after, sizes);
   const pairs = (isIn: boolean) =>
     found.filter((one) => one.isIn === isIn).map(({ userId }) => ({ segmentId, userId }));
-  await insertTold(tx, pairs(true));
-  await deleteTold(tx, pairs(false));
+  await insertPublished(tx, pairs(true));
+  await deletePublished(tx, pairs(false));
   return last;
 }

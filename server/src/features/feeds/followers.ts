@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import { validReaders } from '../auth/auth.ts';
 import { validKeys } from '../keys/keys.ts';
 import type { KeyTags } from '../segments/segments.ts';
@@ -8,7 +9,7 @@ import { selectFeedsById } from './feeds.sql.ts';
 import { cursorOf, type FeedRow, type FeedsContext, type Position, seenFeeds } from './feeds.ts';
 import { SharedReading } from './reading.ts';
 
-/** Who follows, and by which credential. */
+/** A follower and their credential. */
 export interface FollowedBy {
   readonly actor: string;
   readonly tags?: KeyTags;
@@ -20,34 +21,34 @@ export interface FollowersOptions {
   readonly context: FeedsContext;
   readonly onError: (error: unknown, what: string) => void;
   readonly maxFollowers?: number;
-  /** How often it is asked whether feeds and credentials are still there. */
-  readonly lookEveryMs?: number;
+  /** How often the feeds and credentials of followers are checked. */
+  readonly pollEveryMs?: number;
   readonly keepAliveMs?: number;
 }
 
 interface Follower {
   readonly by: FollowedBy;
-  /** As it was at the last look. */
+  /** As of the last check. */
   feed: FeedRow;
   readonly end: AbortController;
 }
 
-/** All streams and long polls of this process. */
+/** The streams and long polls of this process. */
 export class Followers {
   readonly #options: Required<FollowersOptions>;
   readonly #places: AtMost;
   readonly #followers = new Set<Follower>();
   readonly #reading: SharedReading;
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
 
   constructor(options: FollowersOptions) {
-    this.#options = { maxFollowers: 2_000, lookEveryMs: 1_000, keepAliveMs: 15_000, ...options };
+    this.#options = { maxFollowers: 2_000, pollEveryMs: 1_000, keepAliveMs: 15_000, ...options };
     this.#reading = new SharedReading(options.context);
     this.#places = new AtMost({
       atOnce: this.#options.maxFollowers,
-      // One caller alone gets most places, never all.
+      // One caller can get most of the places, never all.
       factor: 7,
-      refusal: 'Too many follow feeds here. Ask for changes from time to time instead.',
+      refusal: 'Too many streams of feeds are open. Poll for changes instead.',
       retryAfterSeconds: 30,
     });
   }
@@ -56,16 +57,15 @@ export class Followers {
     return this.#followers.size;
   }
 
-  /** Takes a place for a call that waits. */
+  /** Takes a place for a long poll. */
   enter(caller: string): () => void {
     return this.#places.enter(caller);
   }
 
   /**
-   * The changes of a feed after a place as server-sent events, until the follower leaves, their credential or the feed ends,
-   * or the service stops. Nothing is kept for a follower who reads slowly: the next piece is read when they have taken the
-   * one before.
-   * @throws Problem 503 when too many follow.
+   * Streams the changes of a feed after a position as server-sent events, until the follower disconnects, the credential or the
+   * feed ends, or the service stops. Nothing is buffered for a slow reader: the next piece is read once the last one is taken.
+   * @throws Problem 503 when there are too many followers.
    */
   follow(feed: FeedRow, place: Position, by: FollowedBy, left: AbortSignal): AsyncGenerator<Buffer> {
     const leavePlace = this.#places.enter(by.actor);
@@ -78,7 +78,7 @@ export class Followers {
     };
     left.addEventListener('abort', leave, { once: true });
     if (left.aborted) leave();
-    this.#looking ??= this.#keepLooking();
+    this.#checking ??= onBehalfOf(theService, () => this.#keepChecking());
     return this.#eventsFor(follower, place, leave);
   }
 
@@ -86,7 +86,7 @@ export class Followers {
     const { context, keepAliveMs } = this.#options;
     const { tail } = context;
     const { signal } = follower.end;
-    // Without data nothing is dispatched, but a follower who comes again names the id.
+    // An event without data is not dispatched, but its id is sent on reconnection.
     const placeOnly = async (place: Position) => Buffer.from(`id: ${await cursorOf(context, place)}\n\n`);
     const isOver = () => signal.aborted || tail.isClosed;
     try {
@@ -96,7 +96,7 @@ export class Followers {
         const { changes, events, position } = await this.#reading.after(follower.feed, place);
         const quietMs = performance.now() - quietSince;
         if (changes.length > 0) yield events;
-        // Keeps proxies from closing the connection, and names the place, which moves with the changes of other feeds.
+        // Keeps proxies from closing the connection, and advances the id past changes of other feeds.
         else if (quietMs >= keepAliveMs) yield await placeOnly(position);
         else if (position.id === place.id) await tail.waitAfter(place.id, keepAliveMs - quietMs, signal);
         if (changes.length > 0 || quietMs >= keepAliveMs) quietSince = performance.now();
@@ -110,17 +110,17 @@ export class Followers {
     }
   }
 
-  async #keepLooking(): Promise<void> {
-    const { context, onError, lookEveryMs } = this.#options;
+  async #keepChecking(): Promise<void> {
+    const { context, onError, pollEveryMs } = this.#options;
     while (this.#followers.size > 0 && !context.tail.isClosed) {
-      await sleep(lookEveryMs, undefined, { ref: false });
-      await this.#look().catch((error) => onError(error, 'followers of feeds cannot be checked'));
+      await sleep(pollEveryMs, undefined, { ref: false });
+      await this.#check().catch((error) => onError(error, 'checking followers of feeds failed'));
     }
-    this.#looking = undefined;
+    this.#checking = undefined;
   }
 
-  /** Ends those whose feed is gone, or whose credential no longer reads it. */
-  async #look(): Promise<void> {
+  /** Ends streams whose feed is deleted or whose credential can no longer read it. */
+  async #check(): Promise<void> {
     const { db } = this.#options.context;
     const followers = [...this.#followers];
     const distinct = <T>(of: (by: FollowedBy) => T | undefined) => [
@@ -138,7 +138,7 @@ export class Followers {
     ]);
     const isValid = ({ by: { keyId, sessionId } }: Follower) =>
       keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
-    // Followers with the same tags see the same feeds: one statement for all of them.
+    // Followers with the same tags see the same feeds, so they share one statement.
     for (const those of Map.groupBy(followers, ({ by }) => JSON.stringify(by.tags)).values()) {
       const feeds = await selectFeedsById(db, [...new Set(those.map(({ feed }) => feed.id))]);
       const seen = new Map((await seenFeeds(db, feeds, those[0]?.by.tags)).map((feed) => [feed.id, feed]));

@@ -2,13 +2,13 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Deriver } from './deriver.ts';
 import type { Followers } from './followers.ts';
 
-/** Metrics of feeds. They say what was known at the last look, so that they answer while the database is away. */
+/** Metrics of feeds, as of the last measurement, so that they answer while the database is unavailable. */
 export function measureFeeds(deriver: Deriver, followers: Followers, registry: Registry): void {
   const registers = [registry];
   new Gauge({
     name: 'kohort_feed_events_pending',
-    help: 'Recorded events that are not told yet, up to 100,000, as of some seconds ago.',
-    // Each worker sees the same ones.
+    help: 'Recorded events that are not published yet, up to 100,000, as of two seconds ago.',
+    // Every worker reports the same value.
     aggregator: 'max',
     registers,
     collect() {
@@ -17,7 +17,7 @@ export function measureFeeds(deriver: Deriver, followers: Followers, registry: R
   });
   new Gauge({
     name: 'kohort_feed_segments_pending',
-    help: 'Followed segments that are being filled, looked at again or told to a feed.',
+    help: 'Followed segments that are being filled, rechecked or published to a joining or leaving feed.',
     aggregator: 'max',
     registers,
     collect() {
@@ -26,7 +26,7 @@ export function measureFeeds(deriver: Deriver, followers: Followers, registry: R
   });
   new Gauge({
     name: 'kohort_feed_lag_seconds',
-    help: 'Age of the oldest recorded event that is not told yet.',
+    help: 'Age of the oldest recorded event that is not published yet.',
     aggregator: 'max',
     registers,
     collect() {
@@ -34,17 +34,17 @@ export function measureFeeds(deriver: Deriver, followers: Followers, registry: R
     },
   });
   new Counter({
-    name: 'kohort_feed_changes_told_total',
-    help: 'Changes of members that this process has told.',
+    name: 'kohort_feed_changes_published_total',
+    help: 'Changes of members published by this process.',
     registers,
     collect() {
       this.reset();
-      this.inc(deriver.told);
+      this.inc(deriver.published);
     },
   });
   new Counter({
     name: 'kohort_feed_failures_total',
-    help: 'Turns of telling changes that failed and were tried again.',
+    help: 'Failed turns of publishing changes; each was retried.',
     registers,
     collect() {
       this.reset();
@@ -53,7 +53,7 @@ export function measureFeeds(deriver: Deriver, followers: Followers, registry: R
   });
   new Gauge({
     name: 'kohort_feed_followers',
-    help: 'Streams of feeds that are open.',
+    help: 'Open streams of feeds.',
     registers,
     collect() {
       this.set(followers.count);

@@ -1,20 +1,23 @@
 import type { Turns } from '../../concurrency/turns.ts';
+import type { Db } from '../../postgres/database.ts';
 import type { FollowedRules } from './rules.ts';
 
-/** What the deriver works with in one turn: the followed rules and the moment, both of the transaction's snapshot. */
+/** The input of one turn: the followed rules and the time, both of the transaction's snapshot. */
 export interface Moment {
   readonly rules: FollowedRules;
   /** In milliseconds since 1970. */
   readonly now: number;
   readonly turns: Turns;
+  /** Reads what was committed after the snapshot, too. */
+  readonly outside: Db;
 }
 
 export interface TurnSizes {
-  /** Events, or looks that are due, that one transaction takes. */
+  /** Events, or due evaluations, that one transaction takes. */
   readonly eventsAtOnce: number;
   readonly bulkEventsAtOnce: number;
-  /** Members of a list that one transaction goes through. */
+  /** Members of a list that one transaction processes. */
   readonly sliceRows: number;
-  /** Users whom one transaction looks at. */
+  /** Users that one transaction evaluates. */
   readonly usersAtOnce: number;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { invalid } from '@kohort/contract';
 
-/** A place among the changes: the last one that is known, and what shows that it is the one that is meant. */
+/** A position among the changes: the id of the last known one, and its nonce, which shows that the id was not reused. */
 export interface Position {
   readonly id: number;
   readonly nonce: number;
@@ -12,7 +12,7 @@ const markBytes = 6;
 const digestBytes = 4;
 const payloadBytes = 1 + markBytes + 8 + 4;
 
-/** A few bytes that name a database. */
+/** A few bytes that identify a database. */
 export function markOf(database: string): Buffer {
   return createHash('sha256').update(database).digest().subarray(0, markBytes);
 }
@@ -22,8 +22,8 @@ function digest(payload: Buffer): Buffer {
 }
 
 /**
- * As callers carry it. Not signed, since it opens nothing that the caller may not read anyway, and a new secret must not send
- * every follower back to the snapshot. The digest finds typing errors.
+ * The cursor of a position. It is not signed: it grants no access, and a new secret must not send every follower back to the
+ * snapshot. The digest detects typing errors.
  */
 export function encodePosition(mark: Buffer, { id, nonce }: Position): string {
   const payload = Buffer.alloc(payloadBytes);
@@ -34,14 +34,14 @@ export function encodePosition(mark: Buffer, { id, nonce }: Position): string {
   return Buffer.concat([payload, digest(payload)]).toString('base64url');
 }
 
-/** @throws Problem 400 when this text is not a cursor, of whatever database. */
+/** @throws Problem 400 if the text is not a cursor of any database. */
 export function checkPosition(text: string, path: string): void {
   decodePosition(Buffer.alloc(markBytes), text, path);
 }
 
 /**
- * Undefined for a place in another database.
- * @throws Problem 400 when this text is not one of ours.
+ * Undefined for a position in another database.
+ * @throws Problem 400 if the text is not a cursor.
  */
 export function decodePosition(mark: Buffer, text: string, path: string): Position | undefined {
   const bytes = Buffer.from(text, 'base64url');

@@ -1,18 +1,20 @@
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
+import { Turns } from '../../concurrency/turns.ts';
 import { type Changes, changesAfter, cursorOf, type FeedRow, type FeedsContext, type Position } from './feeds.ts';
-import { changeOnWire } from './on-wire.ts';
+import { changeJson } from './on-wire.ts';
 
-/** Changes that several followers of a feed get alike. */
+/** Changes that several followers of a feed receive. */
 export interface SharedChanges extends Changes {
-  /** The same bytes for all who stream them. */
+  /** The bytes that all their streams share. */
   readonly events: Buffer;
 }
 
-/** Changes that one piece of a stream holds at most. */
-const streamedAtOnce = 200;
+/** The most changes in one piece of a stream, and the most bytes of their definitions. */
+const streamedAtOnce = { limit: 200, bytes: 256 * 1024 };
 
 /**
- * Reads the changes of feeds for all who stream them in this process. Those who stand at the same place, as all do who have kept up,
- * share one statement and one text.
+ * Reads the changes of feeds for all streams of this process. Streams at the same position, as all that keep up are, share one
+ * statement and one text.
  */
 export class SharedReading {
   readonly #context: FeedsContext;
@@ -26,7 +28,7 @@ export class SharedReading {
     const key = `${feed.id} ${place.id} ${place.nonce} ${feed.types.join()}`;
     const underWay = this.#underWay.get(key);
     if (underWay) return underWay;
-    const reading = this.#read(feed, place).finally(() => this.#underWay.delete(key));
+    const reading = onBehalfOf(theService, () => this.#read(feed, place)).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, reading);
     return reading;
   }
@@ -34,8 +36,10 @@ export class SharedReading {
   async #read(feed: FeedRow, place: Position): Promise<SharedChanges> {
     const found = await changesAfter(this.#context.db, feed, place, streamedAtOnce);
     let text = '';
+    const turns = new Turns();
     for (const change of found.changes) {
-      text += `id: ${await cursorOf(this.#context, change)}\ndata: ${JSON.stringify(changeOnWire(change))}\n\n`;
+      if (turns.isOver) await turns.pause();
+      text += `id: ${await cursorOf(this.#context, change)}\ndata: ${changeJson(change)}\n\n`;
     }
     return { ...found, events: Buffer.from(text) };
   }

@@ -2,7 +2,7 @@ import type { ChangeCause } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 
-/** A followed segment whose users all have to be looked at again, and how far that is. */
+/** A followed segment whose users must all be evaluated again, and the progress of that. */
 export interface Recheck {
   readonly segment_id: number;
   readonly done_to: number;
@@ -16,11 +16,11 @@ export interface NewRecheck {
   readonly at: Date;
   readonly cause: ChangeCause;
   readonly actor: string;
-  /** Whether transactions may be under way that do not record what this segment needs by now. */
+  /** Whether transactions may be running that do not record the events this segment needs now. */
   readonly waits: boolean;
 }
 
-/** One that is under way begins anew: it would miss whom it has passed. */
+/** Restarts a recheck that is running: it would miss the users it has passed. */
 export async function insertRechecks(
   tx: Tx,
   segmentIds: readonly number[],
@@ -37,7 +37,7 @@ export async function insertRechecks(
       writers = CASE WHEN r.writers = '{}' THEN excluded.writers END`);
 }
 
-/** The one that has waited longest, of segments that have been filled; those that wait for writers come last. */
+/** The recheck of a filled segment that has waited longest. Those that wait for writers come last. */
 export async function selectRecheck(db: Db, filledTo: number): Promise<Recheck | undefined> {
   const rows = await db.query<Recheck>(sql`
     SELECT r.segment_id, r.done_to, r.at, r.cause, r.actor, r.writers

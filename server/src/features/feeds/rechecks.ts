@@ -1,7 +1,9 @@
 import type { Tx } from '../../postgres/database.ts';
 import type { Definitions } from '../../segmentation/definition.ts';
-import { allOut, differencesAfter, tellInSets } from './differences.ts';
+import { allOut, differencesAfter, publishInSets } from './differences.ts';
+import { lastUserId } from './fill.sql.ts';
 import type { Moment, TurnSizes } from './moment.ts';
+import { publish } from './publish.ts';
 import {
   advanceRecheck,
   endRecheck,
@@ -12,16 +14,15 @@ import {
   updateRecheckWriters,
 } from './rechecks.sql.ts';
 import { type FollowedRule, followedRule, lastBound } from './rules.ts';
-import { tell } from './tell.ts';
-import { beginTurn, type FollowedSegment, lastUserId } from './told.sql.ts';
+import { beginTurn, type FollowedSegment } from './turn-state.sql.ts';
 import { stillWriting } from './writers.ts';
 
-/** The segments whose members a change of a definition may move: itself and all that name it, directly or not. */
+/** The segments whose members a change of a definition may move: itself and all that name it, directly or indirectly. */
 export function dependentsOf({ rules }: Moment, followed: readonly FollowedSegment[], segmentId: number): number[] {
   return followed.map(({ id }) => id).filter((id) => id === segmentId || rules.byId.get(id)?.involved.has(segmentId));
 }
 
-/** Has all users looked at again where a segment, or one that its condition names, has begun or ended. True if there was one. */
+/** Schedules a recheck of each segment that has started or ended, or that names one which has. True if there was one. */
 export async function seeToBounds(tx: Tx, moment: Moment, followed: readonly FollowedSegment[]): Promise<boolean> {
   const { rules, now } = moment;
   const passed = followed.flatMap(({ id, bounds_seen_to }) => {
@@ -44,7 +45,7 @@ function startsAt({ byId }: Definitions, { involved }: FollowedRule, moment: num
   return [...involved].some((id) => byId.get(id)?.activeFrom === moment);
 }
 
-/** Goes on with the recheck that is next. Returns how many changes were told; undefined where writers are waited for. */
+/** Continues the next recheck. Returns how many changes were published; undefined while waiting for writers. */
 export async function recheckNext(tx: Tx, moment: Moment, sizes: TurnSizes): Promise<number | undefined> {
   const recheck = await selectRecheck(tx, lastUserId);
   if (!recheck) return undefined;
@@ -55,22 +56,22 @@ export async function recheckNext(tx: Tx, moment: Moment, sizes: TurnSizes): Pro
   return awaited.length === 0 ? 0 : undefined;
 }
 
-/** Compares the next users of a segment with what was told, and tells whom the change has moved. Returns how many. */
+/** Compares the next users of a segment with its published members, and publishes the differences. Returns how many. */
 async function recheckSlice(tx: Tx, moment: Moment, recheck: Recheck, sizes: TurnSizes): Promise<number> {
   const { segment_id: segmentId, done_to: after, at, cause, actor } = recheck;
   const { definitions, byId } = moment.rules;
   const definition = definitions.byId.get(segmentId);
   const rule = byId.get(segmentId) ?? (definition && followedRule(definitions, definition));
-  const inSets = rule && (await tellInSets(tx, moment, rule, after, sizes, { at, cause, actor }));
+  const inSets = rule && (await publishInSets(tx, moment, rule, after, sizes, { at, cause, actor }));
   if (inSets) {
     await goOn(tx, segmentId, inSets.last);
-    return inSets.told;
+    return inSets.published;
   }
   const { found, last } = rule
     ? await differencesAfter(tx, moment, rule, after, sizes)
     : await allOut(tx, segmentId, after, sizes.sliceRows);
   await goOn(tx, segmentId, last);
-  return tell(
+  return publish(
     tx,
     found.map((one) => ({ ...one, segmentId, at, cause, actor })),
   );

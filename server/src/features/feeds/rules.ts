@@ -2,17 +2,17 @@ import { readsClock } from '../../segmentation/conditions/references.ts';
 import { type Definition, type Definitions, inOrder, isList, isPlainList } from '../../segmentation/definition.ts';
 import { type LookAhead, lookAheadOf } from '../../segmentation/next-moment.ts';
 
-/** A followed segment that more than its own overrides decides about. */
+/** A followed segment whose members are not decided by its own overrides alone. */
 export interface FollowedRule {
   readonly definition: Definition;
-  /** The segment and all that its condition names, directly or not. */
+  /** The segment and all that its condition names, directly or indirectly. */
   readonly involved: ReadonlySet<number>;
   readonly lookAhead: LookAhead;
-  /** Whether it decides by who a user is, not by overrides alone. */
+  /** Whether it depends on the user, not on overrides alone. */
   readonly readsUsers: boolean;
   /** Whether time moves users other than by starts, ends and the expiry of overrides. */
   readonly readsClock: boolean;
-  /** The starts and ends of all that is involved, in order. */
+  /** The starts and ends of all involved segments, in order. */
   readonly bounds: readonly number[];
 }
 
@@ -40,18 +40,18 @@ export function followedRule(definitions: Definitions, definition: Definition): 
 export function followedRules(definitions: Definitions, followed: readonly number[]): FollowedRules {
   const rules = followed.flatMap((id) => {
     const definition = definitions.byId.get(id);
-    // In a plain list overrides alone decide: what is recorded of them says who is in.
+    // In a plain list overrides alone decide, and their events carry the result.
     return definition && !isPlainList(definition) ? [followedRule(definitions, definition)] : [];
   });
   return { definitions, byId: new Map(rules.map((rule) => [rule.definition.id, rule])) };
 }
 
-/** The first start or end after a moment; infinite for none. */
+/** The first start or end after a moment; infinity if there is none. */
 export function nextBound({ bounds }: FollowedRule, after: number): number {
   return bounds.find((bound) => bound > after) ?? Number.POSITIVE_INFINITY;
 }
 
-/** Of the starts and ends that came after one moment and not after another, the last. */
+/** The last start or end after one moment, up to and including another. */
 export function lastBound({ bounds }: FollowedRule, after: number, until: number): number | undefined {
   return bounds.findLast((bound) => after < bound && bound <= until);
 }

@@ -18,7 +18,7 @@ export function snapshotPlaces(): AtMost {
   });
 }
 
-/** Who is in, as told by the last change there is: the last row is that change. */
+/** The members as of the last change, which is the last row. */
 function rowsOf(db: Database, { id }: FeedRow): AsyncGenerator<SnapshotRow[], void, undefined> {
   return db.stream<SnapshotRow>(snapshotOf(id), { batch: batchRows, statementTimeout: statementTimeoutMs });
 }
@@ -34,7 +34,7 @@ async function linesOf(context: FeedsContext, rows: readonly SnapshotRow[]): Pro
   return text;
 }
 
-/** Begins to write; rejects while there is still time for an answer that says why. */
+/** Starts to write. Rejects if the first rows fail, when a problem can still be sent. */
 export async function openSnapshot(
   context: FeedsContext,
   places: AtMost,
@@ -50,7 +50,7 @@ export async function openSnapshot(
       const text = await linesOf(context, rows);
       begun.resolve();
       if (out.destroyed) return;
-      // A slow reader slows it down; one that leaves ends it.
+      // A slow reader slows the query down; one that disconnects ends it.
       if (!out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
     }
     out.end();

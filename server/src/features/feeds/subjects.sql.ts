@@ -1,8 +1,8 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
-import { keyOf, type Mode } from '../../segmentation/decide.ts';
 import type { TimedOverride, TimedSubject } from '../../segmentation/next-moment.ts';
+import { keyOf, type Mode } from '../../segmentation/subject.ts';
 
 /** `[segment, mode, milliseconds since 1970 or null]` */
 type StoredOverride = readonly [segment: number, mode: Mode, expiresAt: number | null];
@@ -10,12 +10,12 @@ type StoredOverride = readonly [segment: number, mode: Mode, expiresAt: number |
 interface SubjectRow {
   readonly id: number;
   readonly external_id: string | null;
-  /** As text: the driver would parse it in one piece with all others. */
+  /** As text: the driver would parse the attributes of all rows in one turn of the event loop. */
   readonly attributes: string;
   readonly overrides: readonly StoredOverride[] | null;
 }
 
-/** A user who was read, and is parsed when they are looked at: to parse all of a statement at once would take long. */
+/** A user's row, parsed on first use: parsing all rows of a statement at once would block the event loop. */
 export type Subject = () => TimedSubject;
 
 function subjectOf(row: SubjectRow): Subject {
@@ -42,12 +42,12 @@ function parse(row: SubjectRow): TimedSubject {
 const stored = (row: Sql) =>
   sql`json_build_array(${row}.segment_id, ${row}.mode, floor(extract(epoch FROM ${row}.expires_at) * 1000))`;
 
-/** The overrides of `u` in these segments, those that have ended and are not swept yet included. */
+/** The overrides of `u` in these segments, including expired ones that are not swept yet. */
 const overridesIn = (segmentIds: readonly number[]) => sql`
   (SELECT json_agg(${stored(sql`m`)}) FROM memberships m
     WHERE m.user_id = u.id AND m.segment_id = ANY(${segmentIds}::bigint[]))`;
 
-/** Users as they are now, with what they have in these segments. One who is gone is missing. */
+/** Users as they are now, with their overrides in these segments. Erased users are missing. */
 export async function selectSubjects(
   db: Db,
   userIds: readonly number[],
@@ -60,7 +60,7 @@ export async function selectSubjects(
   return new Map(rows.map((row) => [row.id, subjectOf(row)]));
 }
 
-/** The next users in order of their ids. */
+/** The next users by id. */
 export async function selectSubjectsAfter(
   db: Db,
   segmentIds: readonly number[],
@@ -80,7 +80,7 @@ export interface PastMoment {
   readonly at: Date;
 }
 
-/** Users as they stood at moments of the past, in the order of those; undefined for one who is gone, or was not there yet. */
+/** Users as of past moments, in the order given; undefined for a user who is erased or was not registered yet. */
 export async function selectPastSubjects(
   db: Db,
   moments: readonly PastMoment[],

@@ -1,40 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import type { Db } from '../../postgres/database.ts';
 import { selectLast } from './feeds.sql.ts';
 
 export interface TailOptions {
   readonly db: Db;
   readonly onError: (error: unknown, what: string) => void;
-  readonly lookEveryMs?: number;
+  readonly pollEveryMs?: number;
 }
 
 /**
- * The end of the changes, for all in this process who wait for more: one of them looks, however many there are, and none while
- * nobody waits.
+ * Waits for new changes on behalf of all calls in this process: one poll serves all of them, and none runs without a waiter.
  */
 export class Tail {
   readonly #options: TailOptions;
   readonly #waiting = new Set<() => void>();
   #lastId = 0;
-  #looking: Promise<void> | undefined;
+  #polling: Promise<void> | undefined;
   #isClosed = false;
-  #lookNow = () => {};
+  #pollNow = () => {};
 
   constructor(options: TailOptions) {
     this.#options = options;
   }
 
-  /** Resolves when there is a change after this one, or none came for so long, or the signal is aborted. */
+  /** Resolves when there is a change after `id`, after `waitMs`, or when the signal is aborted. */
   async waitAfter(id: number, waitMs: number, signal?: AbortSignal): Promise<void> {
     const until = performance.now() + waitMs;
     while (this.#lastId <= id && !signal?.aborted && !this.#isClosed) {
       const restMs = until - performance.now();
       if (restMs <= 0) return;
-      await this.#nextLook(restMs, signal);
+      await this.#nextPoll(restMs, signal);
     }
   }
 
-  #nextLook(withinMs: number, signal: AbortSignal | undefined): Promise<void> {
+  #nextPoll(withinMs: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {
         this.#waiting.delete(done);
@@ -45,7 +45,7 @@ export class Tail {
       const timer = setTimeout(done, withinMs);
       signal?.addEventListener('abort', done, { once: true });
       this.#waiting.add(done);
-      this.#looking ??= this.#keepLooking();
+      this.#polling ??= onBehalfOf(theService, () => this.#poll());
     });
   }
 
@@ -53,20 +53,20 @@ export class Tail {
     return this.#isClosed;
   }
 
-  /** Changes were told by this process. */
+  /** Polls at once: this process has published changes. */
   wake(): void {
-    this.#lookNow();
+    this.#pollNow();
   }
 
-  /** Lets go of all who wait. */
+  /** Resolves all waits. */
   close(): void {
     this.#isClosed = true;
-    this.#lookNow();
+    this.#pollNow();
     for (const done of this.#waiting) done();
   }
 
-  async #keepLooking(): Promise<void> {
-    const { db, onError, lookEveryMs = 200 } = this.#options;
+  async #poll(): Promise<void> {
+    const { db, onError, pollEveryMs = 200 } = this.#options;
     let isFailing = false;
     while (this.#waiting.size > 0 && !this.#isClosed) {
       try {
@@ -76,13 +76,13 @@ export class Tail {
         if (isNews) for (const done of this.#waiting) done();
         isFailing = false;
       } catch (error) {
-        if (!isFailing) onError(error, 'the end of the changes cannot be read');
+        if (!isFailing) onError(error, 'reading the last change failed');
         isFailing = true;
       }
       const pause = new AbortController();
-      this.#lookNow = () => pause.abort();
-      await sleep(lookEveryMs, undefined, { signal: pause.signal, ref: false }).catch(() => undefined);
+      this.#pollNow = () => pause.abort();
+      await sleep(pollEveryMs, undefined, { signal: pause.signal, ref: false }).catch(() => undefined);
     }
-    this.#looking = undefined;
+    this.#polling = undefined;
   }
 }

@@ -1,9 +1,9 @@
 import type { Tx } from '../../postgres/database.ts';
-import { selectWriters } from './told.sql.ts';
+import { selectWriters } from './fill.sql.ts';
 
 /**
- * Those who have yet to end before a snapshot shows all that was not recorded. Whoever is writing is asked for after the
- * snapshot was taken, so only a later one shows what they did: undefined until then.
+ * The transactions that must end before a snapshot shows every write that was not recorded as an event. They are listed after
+ * the snapshot was taken, so only the snapshot of a later turn shows their writes: `isOver` is false until then.
  */
 export async function stillWriting(
   tx: Tx,

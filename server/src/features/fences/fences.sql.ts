@@ -12,26 +12,29 @@ export interface Fence {
   readonly users: Sql | 'all';
 }
 
-/** True for a pair behind a fence. Both arguments are SQL expressions; block -1 and segment 0 stand for all. */
+/**
+ * True for a pair behind a fence. Both arguments are SQL expressions; block -1 and segment 0 stand for all. Usually there is no fence
+ * at all, which is asked once per statement; looking for one for each pair would ask for the size of the table every time.
+ */
 export function isFenced(userId: Sql, segmentId: Sql): Sql {
-  return sql`EXISTS (
+  return sql`(EXISTS (SELECT 1 FROM fences) AND EXISTS (
     SELECT FROM fences f
     WHERE f.segment_id IN (0, ${segmentId}) AND f.block IN (-1, ${userId} >> 10)
       AND (f.offsets IS NULL OR (${userId} & 1023)::smallint = ANY(f.offsets))
-  )`;
+  ))`;
 }
 
 function turnOf(segmentId: number): Sql {
   return sql`hashtextextended('kohort import ' || ${segmentId}::bigint, 0)`;
 }
 
-/** Waits until no other import is being applied to the segment. The turn ends with the transaction. */
+/** Waits until no other import is being applied to the segment, and holds the turn until the transaction ends. */
 export async function takeTurn(tx: Tx, segmentId: number): Promise<void> {
   await tx.query(sql`SELECT pg_advisory_xact_lock(${turnOf(segmentId)})`);
 }
 
 /**
- * Puts a fence up, on another connection than the import's, so that it can be seen at once. Block -2 fences off no users: it
+ * Puts a fence up, on another connection than the import's, so that it is visible at once. Block -2 fences off no users: it
  * only shows that the import is running, because the users it creates stay invisible until it commits.
  */
 export async function insertFence(db: Db, { job, segmentId, users }: Fence): Promise<void> {
@@ -48,7 +51,7 @@ export async function insertFence(db: Db, { job, segmentId, users }: Fence): Pro
     UNION ALL
     SELECT ${segmentId}::bigint, -2, ${job}::bigint, '{}'
     ON CONFLICT (segment_id, block, job) DO UPDATE SET offsets = excluded.offsets`);
-  // Erasures that began before the fence was visible end first. Those that begin now see it.
+  // Waits for erasures that started before the fence was visible. Later ones see it.
   await db.query(sql`SELECT pg_advisory_xact_lock(${advisoryLocks.erasure}::bigint)`);
 }
 
@@ -56,14 +59,14 @@ export async function deleteFence(db: Db, job: number): Promise<void> {
   await db.write(sql`DELETE FROM fences f WHERE f.job = ${job}`);
 }
 
-/** Removes the fences of jobs that have ended, which a process that died left standing. */
+/** Removes the fences of ended jobs, left behind by processes that died. */
 export async function deleteFencesOfEndedJobs(db: Db): Promise<void> {
   await db.write(sql`
     DELETE FROM fences f
     WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = f.job AND j.finished_at IS NULL)`);
 }
 
-/** Removes the fences on a segment if no import has its turn there: the one that put them up died, and will put up new ones. */
+/** Removes the fences on a segment if no import has its turn there: the import that put them up died, and will put up new ones. */
 export async function deleteAbandonedFences(tx: Tx, segmentId: number): Promise<boolean> {
   const rows = await tx.query<{ free: boolean }>(sql`SELECT pg_try_advisory_xact_lock(${turnOf(segmentId)}) AS free`);
   if (!rows[0]?.free) return false;
@@ -71,13 +74,13 @@ export async function deleteAbandonedFences(tx: Tx, segmentId: number): Promise<
   return true;
 }
 
-/** The segments, or {@link everySegment}, on which there is a fence. */
+/** The segments, or {@link everySegment}, that have a fence. */
 export async function selectFencedSegments(db: Db): Promise<number[]> {
   const rows = await db.query<{ segment_id: number }>(sql`SELECT DISTINCT f.segment_id FROM fences f`);
   return rows.map(({ segment_id }) => segment_id);
 }
 
-/** Keeps imports from finishing a new fence until the transaction ends, then says whether the user is behind one already. */
+/** Blocks imports from finishing a new fence until the transaction ends, and returns whether the user is behind one already. */
 export async function isFencedFromErasure(tx: Tx, userId: number): Promise<boolean> {
   await tx.query(sql`SELECT pg_advisory_xact_lock_shared(${advisoryLocks.erasure}::bigint)`);
   const rows = await tx.query(sql`

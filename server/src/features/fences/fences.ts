@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import { Database, type Transactor, type Tx } from '../../postgres/database.ts';
 import { sqlState } from '../../postgres/errors.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
@@ -13,19 +14,19 @@ import {
   takeTurn,
 } from './fences.sql.ts';
 
-export { deleteFencesOfEndedJobs, everySegment, isFenced } from './fences.sql.ts';
+export { deleteFencesOfEndedJobs, everySegment, isFenced, takeTurn } from './fences.sql.ts';
 
 export interface FenceLimits {
-  /** Single changes of one user take turns faster than this. An import may keep users locked for minutes. */
+  /** Longer than a single change holds the lock on its user, so that only the locks of an import, held for minutes, run into it. */
   readonly lockTimeoutMs: number;
-  readonly lookEveryMs: number;
+  readonly pollEveryMs: number;
   readonly giveUpAfterMs: number;
 }
 
-const usualLimits: FenceLimits = { lockTimeoutMs: 250, lookEveryMs: 100, giveUpAfterMs: 20_000 };
+const usualLimits: FenceLimits = { lockTimeoutMs: 250, pollEveryMs: 100, giveUpAfterMs: 20_000 };
 const lockNotAvailable = '55P03';
 
-/** The transaction is about a user behind a fence. None of it has happened. */
+/** The transaction concerns a user behind a fence. It has changed nothing. */
 export class Fenced extends Error {}
 
 function importInTheWay(): Problem {
@@ -35,8 +36,8 @@ function importInTheWay(): Problem {
 }
 
 /**
- * Runs an import's transaction behind a fence, which is visible at once and goes with the transaction. Single changes of the
- * fenced pairs wait at the fence instead of for a row lock, in the middle of a statement that they share with others.
+ * Runs an import's transaction behind a fence, which is visible at once and is removed when the transaction ends. Single changes of
+ * the fenced pairs wait at the fence, rather than for a row lock in the middle of a statement that they share with others.
  */
 export async function transactionBehindFence<T>(
   db: Database,
@@ -53,14 +54,14 @@ export async function transactionBehindFence<T>(
       return result;
     }, options);
   } catch (error) {
-    // If this fails too, those who wait find the fence abandoned.
+    // If this fails too, waiting changes find the fence abandoned.
     await deleteFence(db, fence.job).catch(() => undefined);
     throw error;
   }
 }
 
-/** Waits until the fences that are up now are down. Later ones are not waited for. */
-async function untilFencesAreDown(db: Database, { lookEveryMs, giveUpAfterMs }: FenceLimits): Promise<void> {
+/** Waits until the fences that exist now are removed, not for later ones. */
+async function untilFencesAreDown(db: Database, { pollEveryMs, giveUpAfterMs }: FenceLimits): Promise<void> {
   const deadline = performance.now() + giveUpAfterMs;
   let awaited: Set<number> | undefined;
   for (;;) {
@@ -71,28 +72,28 @@ async function untilFencesAreDown(db: Database, { lookEveryMs, giveUpAfterMs }: 
     }
     if (awaited.size === 0) return;
     if (performance.now() > deadline) throw importInTheWay();
-    await sleep(lookEveryMs);
+    await sleep(pollEveryMs);
   }
 }
 
 const waits = new WeakMap<Database, Promise<void>>();
 
 /**
- * Waits for the imports that are being applied now. However many calls wait, one of them looks.
+ * Waits for the imports that are being applied now. One poll serves all calls that wait.
  * @throws Problem 503 after 20 s.
  */
 export function waitForFences(db: Database, limits = usualLimits): Promise<void> {
   const underWay = waits.get(db);
   if (underWay) return underWay;
-  const wait = untilFencesAreDown(db, limits).finally(() => waits.delete(db));
+  const wait = onBehalfOf(theService, () => untilFencesAreDown(db, limits)).finally(() => waits.delete(db));
   waits.set(db, wait);
   return wait;
 }
 
 /**
- * Runs a transaction that an import may be in the way of, by a fence or by its locks. Waiting inside of it would hold a
- * connection until the import ends, and some dozens of such calls would take all of them. So it gives up after a moment, waits
- * without a connection, and begins anew.
+ * Runs a transaction that an import may block, by a fence or by its locks. Waiting inside the transaction would hold a
+ * connection until the import ends, and a few dozen such calls would exhaust the pool. So it gives up after a moment, waits
+ * without a connection, and starts again.
  * @throws Problem 503, or the database's refusal of the lock, which is a 503 too, after 20 s.
  */
 export async function transactionBesideFences<T>(
@@ -100,7 +101,7 @@ export async function transactionBesideFences<T>(
   work: (tx: Tx) => Promise<T>,
   limits = usualLimits,
 ): Promise<T> {
-  // Part of a transaction that does all of this already.
+  // Nested: the outer transaction handles fences.
   if (!(db instanceof Database)) return db.transaction(work);
   const deadline = performance.now() + limits.giveUpAfterMs;
   for (;;) {
@@ -111,14 +112,14 @@ export async function transactionBesideFences<T>(
       if (!isFenced && sqlState(error) !== lockNotAvailable) throw error;
       if (performance.now() > deadline) throw isFenced ? importInTheWay() : error;
       await waitForFences(db, limits);
-      // Without a fence, other single changes had the lock: let them finish.
+      // Without a fence, other single changes hold the lock: let them finish.
       if (!isFenced) await sleep(Math.random() * limits.lockTimeoutMs);
     }
   }
 }
 
 /**
- * Part of erasing a user: an import that has planned to change them must end first.
+ * Called before erasing a user: an import that plans to change them must end first.
  * @throws Fenced
  */
 export async function refuseErasureOfFenced(tx: Tx, userId: number): Promise<void> {

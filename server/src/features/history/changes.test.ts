@@ -64,7 +64,8 @@ it('is filtered by time, from included and to excluded, and the same page by pag
   for (let i = 0; i < 6; i++) users.push(await client.user());
   for (const user of users) await client.add(user, slug);
   await service.db.write(sql`
-    UPDATE history h SET at = '2026-01-01T00:00:00Z'::timestamptz + (h.user_id - ${users[0]}) / 2 * interval '1 day'
+    UPDATE history h
+    SET at = ('2026-01-01'::timestamp + (h.user_id - ${users[0]}) / 2 * interval '1 day') AT TIME ZONE 'UTC'
     FROM segments s WHERE s.id = h.segment_id AND s.slug = ${slug}`);
   const all = await changes(slug);
   expect(all.map(({ user_id }) => user_id)).toEqual(users.toReversed());

@@ -56,6 +56,7 @@ it('has one row for each change, newest first, and nothing else in it', async ()
 it('is filtered by time, from included and to excluded, and by segment', async () => {
   for (const slug of ['a', 'b', 'c']) {
     await client.add(user, slug);
+    // Times are whole milliseconds: each event has one of its own.
     await sleep(5);
   }
   const [c, b, a] = await history();

@@ -30,7 +30,7 @@ export interface HistoryPage extends Pick<HistoryQuery, 'from' | 'to' | 'segment
   readonly cursor?: string;
 }
 
-/** Where a change came from: which way it set the override, or the bulk job that did. */
+/** The source of a change: the mode of the override, or the bulk job that made the change. */
 export function sourceOf({ mode, job }: Pick<HistoryRow, 'mode' | 'job'>): string {
   return job === null ? mode : `import:${job}`;
 }
@@ -53,7 +53,7 @@ export async function historyOfUser(
   const decoded = cursor === undefined ? undefined : cursors.decode('history', cursor);
   const { id } = await readUser(db, ref);
   const place = placeWithin(id, decoded);
-  // Expired overrides are swept late; readers see them as if they had been written down at once.
+  // Expired overrides are recorded late, by the sweep; readers see them as if recorded at once.
   if (!place) await completeHistory(db, id);
   const found = await selectHistory(db, id, {
     from,
@@ -87,7 +87,7 @@ export async function changesOfSegment(
   const decoded = cursor === undefined ? undefined : cursors.decode('changes', cursor);
   const id = await idOfSegment(db, slug);
   const place = placeWithin(id, decoded);
-  // What has just ended is written down first; of very many, what is left waits for the next sweep.
+  // Records recent expiries first. If there are very many, the rest waits for the next sweep.
   if (!place) await sweepSome(db);
   const found = await selectChanges(db, id, { from, to, before: placeOf(place), limit: limit + 1 });
   const { rows, next_cursor } = pageOf(found, limit, ({ at, seq }) =>

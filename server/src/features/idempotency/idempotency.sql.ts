@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 
-/** The caller, and the hash of the key: what identifies the row of a call. */
+/** The caller and the hash of the key, which identify the row of a call. */
 export interface CallName {
   readonly actor: string;
   readonly keyHash: Buffer;
@@ -10,30 +10,30 @@ export interface CallName {
 export interface CallRow {
   readonly request_hash: Buffer;
   readonly content_hash: Buffer | null;
-  /** Null while an upload is under way. */
+  /** Null while an upload is in progress. */
   readonly answer: Buffer | null;
 }
 
-/** An upload renews its lease three times in this time. */
+/** An upload renews its lease three times within this time. */
 export const leaseSeconds = 9;
 const deleteRows = 5_000;
 
 const now = sql`date_trunc('milliseconds', statement_timestamp())`;
 const leasedUntil = sql`statement_timestamp() + make_interval(secs => ${leaseSeconds})`;
 
-/** Answered less than a day ago, or leased by an upload that is alive. */
+/** Answered less than a day ago, or leased by a live upload. */
 const isKept = sql`coalesce(
   c.answer IS NOT NULL AND c.created_at > statement_timestamp() - interval '24 hours'
     OR c.held_until > statement_timestamp(), false)`;
 
-/** False while another transaction works on this call. The lock goes with the transaction, and so with its process. */
+/** False while another transaction works on this call. The lock ends with the transaction, and so with its process. */
 export async function tryLock(tx: Tx, { keyHash }: CallName): Promise<boolean> {
   const rows = await tx.query<{ locked: boolean }>(sql`
     SELECT pg_try_advisory_xact_lock(${String(keyHash.readBigInt64BE())}::bigint) AS locked`);
   return rows[0]?.locked === true;
 }
 
-/** A later statement than the one that locks, so that it sees what was committed before the lock was free. */
+/** A separate statement after the one that locks, so that it sees the commit which released the lock. */
 export async function selectCall(tx: Tx, { actor, keyHash }: CallName): Promise<CallRow | undefined> {
   const rows = await tx.query<CallRow>(sql`
     SELECT c.request_hash, c.content_hash, c.answer FROM idempotent_calls c
@@ -41,7 +41,7 @@ export async function selectCall(tx: Tx, { actor, keyHash }: CallName): Promise<
   return rows[0];
 }
 
-/** False when another call has taken the key in the meantime. */
+/** False if another call has taken the key meanwhile. */
 export async function insertAnswer(
   tx: Tx,
   { actor, keyHash }: CallName,
@@ -58,7 +58,7 @@ export async function insertAnswer(
   return rows.length > 0;
 }
 
-/** False when another call has taken the key in the meantime. */
+/** False if another call has taken the key meanwhile. */
 export async function insertLease(
   tx: Tx,
   { actor, keyHash }: CallName,
@@ -81,7 +81,7 @@ export async function renewLease(db: Db, { actor, keyHash }: CallName, holder: s
     WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
 
-/** False when the lease had expired and another call has taken the key. */
+/** False if the lease expired and another call has taken the key. */
 export async function answerLease(
   tx: Tx,
   { actor, keyHash }: CallName,
@@ -100,7 +100,7 @@ export async function deleteLease(db: Db, { actor, keyHash }: CallName, holder: 
     DELETE FROM idempotent_calls c WHERE c.actor = ${actor} AND c.key_hash = ${keyHash} AND c.holder = ${holder}`);
 }
 
-/** Deletes some answers that are older than a day. True when there may be more. */
+/** Deletes some answers that are older than a day. True if there may be more. */
 export async function deleteExpired(db: Db): Promise<boolean> {
   const rows = await db.write(sql`
     DELETE FROM idempotent_calls c

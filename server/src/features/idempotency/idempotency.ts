@@ -19,15 +19,15 @@ import {
 import { createSeal, type Seal } from './seal.ts';
 
 /**
- * Does the work and keeps its answer, in one transaction. The same call again gets the same answer, and nothing else happens.
- * Without a key the work is just done. Work that fails leaves nothing behind, so the key is free again.
+ * Runs the work and stores its answer in one transaction. A repeated call gets the stored answer and has no effect. Without a
+ * key the work just runs. Work that fails stores nothing, so the key is free again.
  */
 export type Once = <T>(call: IdempotentCall | undefined, work: (db: Transactor) => Promise<T>) => Promise<T>;
 
-/** Keeps the answer of an upload, in the transaction that makes its effect. */
+/** Stores the answer of an upload, in the transaction that makes its effect. */
 export type Keep<T> = (tx: Tx, answer: T) => Promise<void>;
 
-/** The same for work that takes longer than a transaction may: it reads `source` to the end, then calls `keep`. */
+/** The same for work that is too long for one transaction: it reads `source` to the end, then calls `keep`. */
 export type OnceUploaded = <T>(
   call: IdempotentCall | undefined,
   source: AsyncIterable<Buffer>,
@@ -62,7 +62,7 @@ function nameOf({ actor, key }: IdempotentCall): CallName {
   return { actor, keyHash: createHash('sha256').update(actor).update('\0').update(key).digest() };
 }
 
-/** The kept answer of this very call. Undefined when there is none yet. */
+/** The stored answer of this call. Undefined if there is none yet. */
 async function lookUp(tx: Tx, call: IdempotentCall): Promise<CallRow | undefined> {
   const name = nameOf(call);
   if (!(await tryLock(tx, name))) throw inFlight();
@@ -74,7 +74,7 @@ async function lookUp(tx: Tx, call: IdempotentCall): Promise<CallRow | undefined
 
 function replay<T>({ seal }: Context, call: IdempotentCall, row: CallRow): T {
   const text = row.answer && seal.open(call, row.answer);
-  // Doing it again might do it twice, so it is refused, although the client has done nothing wrong.
+  // Running it again might apply it twice, so it is refused, although the client made no mistake.
   if (typeof text !== 'string') {
     throw reused(
       'This request already succeeded, but its stored response cannot be decrypted because JWT_SECRET has changed.',

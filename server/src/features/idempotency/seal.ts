@@ -12,7 +12,7 @@ export interface SealedCall {
  */
 export interface Seal {
   close(call: SealedCall, text: string): Buffer;
-  /** Undefined when it was sealed with another secret, or for another call. */
+  /** Undefined if it was sealed with another secret, or for another call. */
   open(call: SealedCall, sealed: Buffer): string | undefined;
 }
 

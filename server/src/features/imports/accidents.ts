@@ -6,7 +6,7 @@ const spreadsheetError = /^#(?:N\/A|REF!|VALUE!|NAME\?|DIV\/0!|NUM!|NULL!|SPILL!
 /** `1.23E+16`, also with a decimal comma. */
 const spreadsheetNumber = /^\d(?:[.,]\d+)?E\+\d+$/i;
 
-/** Why an external id looks accidental. It is accepted all the same. */
+/** Why an external id looks like an accident of a spreadsheet. It is accepted with a warning. */
 export function accidentOf(id: string): string | undefined {
   if (id.length <= 16) {
     if (words.has(id.toLowerCase())) return `external_id "${id}" looks like an accident: no value, or the header again`;

@@ -1,4 +1,4 @@
-/** White space, no-break and zero-width characters. Other control characters are left to be refused. */
+/** White space, no-break and zero-width characters. Other control characters stay, and are refused later. */
 function isBlank(code: number): boolean {
   if (code < 0x7f) return code === 0x20 || (code >= 0x09 && code <= 0x0d);
   return (
@@ -15,7 +15,7 @@ function isBlank(code: number): boolean {
   );
 }
 
-/** Unlike `trim`, takes zero-width characters away too: an id with one at its end looks like another, and is another user. */
+/** Unlike `trim`, also removes zero-width characters: with one at its end an id looks the same, but is another user. */
 export function trimBlanks(text: string): string {
   let [from, to] = [0, text.length];
   while (from < to && isBlank(text.charCodeAt(from))) from++;
@@ -23,7 +23,7 @@ export function trimBlanks(text: string): string {
   return to - from === text.length ? text : text.slice(from, to);
 }
 
-/** The first place from `at` on that is no blank, or that holds `stop`. */
+/** The first position from `at` on that is not blank, or that holds `stop`. */
 export function skipBlanks(text: string, at: number, stop: string): number {
   let next = at;
   while (next < text.length && text[next] !== stop && text[next] !== '\n' && isBlank(text.charCodeAt(next))) next++;

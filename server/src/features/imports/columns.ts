@@ -1,6 +1,6 @@
 import { attributesFault, isInexact, nameFault, parseJson, quoted, repeatedName } from './json-line.ts';
 
-/** What a cell says, or why it cannot be what its column is for. */
+/** The value of a cell, or why it is not valid in its column. */
 export type Cell = { readonly value: unknown } | { readonly fault: string };
 
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
@@ -36,7 +36,7 @@ const readers = new Map<string, (cell: string) => Cell>([
   ['json', readJson],
 ]);
 
-/** The attribute that a column of a CSV stands for: `plan`, or `age:number` with its type. */
+/** The attribute of a CSV column: `plan`, or `age:number` with its type. */
 export function columnOf(written: string): { name: string; read: (cell: string) => Cell } | { fault: string } {
   const colon = written.lastIndexOf(':');
   const name = colon === -1 ? written : written.slice(0, colon).trimEnd();

@@ -2,22 +2,22 @@ import { skipBlanks, trimBlanks } from './blanks.ts';
 import { type Block, maxLineBytes, Unreadable } from './lines.ts';
 
 export interface CsvVisitor {
-  /** Cells without the blanks around them, unless they are quoted. */
+  /** Cells, trimmed unless they are quoted. */
   record(cells: readonly string[], line: number): void;
-  /** A record that cannot be taken apart; reading goes on with the next line. */
+  /** A record that cannot be parsed; reading continues with the next line. */
   fault(line: number, message: string): void;
 }
 
 export type Separator = ',' | ';' | '\t';
 
-/** How a file says what separates its cells. */
+/** How the separator of a file is found. */
 export interface Dialect {
-  /** For a line that comes before the header and says nothing else. */
+  /** For a line before the header that declares the separator. */
   declaredSeparator(line: string): Separator | undefined;
   separatorOf(header: string): Separator;
 }
 
-/** Cells of a record, its empty ones included. With the bound on a line it bounds the work that one record makes. */
+/** The most cells in a record, including empty ones. Together with the bound on a line it bounds the work per record. */
 export const maxCells = 1_000;
 
 const QUOTE = '"';
@@ -42,22 +42,22 @@ function split(row: string, separator: Separator): string[] {
 }
 
 /**
- * RFC 4180 over blocks of whole lines. Nearly every line of a real file has no quote, and is split at its separators; only a
- * record with quotes is gone through by hand, and only such a one can go over several lines.
+ * RFC 4180 over blocks of whole lines. Most lines of real files have no quotes and are split at the separators. Only records with
+ * quotes are scanned character by character, and only they can span several lines.
  */
 export class CsvReader {
   readonly #visitor: CsvVisitor;
   readonly #dialect: Dialect;
   #separator: Separator | undefined;
-  /** The beginning of a record whose end has not come, and what has come since. */
+  /** The text of an incomplete record so far. */
   #held: string[] = [];
   #heldSize = 0;
   #heldLine = 0;
   /**
-   * A record is looked at again when a quarter more of it is there: a long one is not gone through for each block, and not
-   * much waits behind it.
+   * An incomplete record is parsed again once it has grown by a quarter, so that a long one is not scanned for each block and
+   * little is buffered behind it.
    */
-  #lookAgainAt = 0;
+  #parseAgainAt = 0;
 
   constructor(visitor: CsvVisitor, dialect: Dialect, separator?: Separator) {
     this.#visitor = visitor;
@@ -72,13 +72,13 @@ export class CsvReader {
       return;
     }
     this.#hold(block.text);
-    if (this.#heldSize >= this.#lookAgainAt) this.#scanHeld('');
+    if (this.#heldSize >= this.#parseAgainAt) this.#scanHeld('');
   }
 
   /** @throws Unreadable */
   end(): void {
     if (this.#held.length === 0) return;
-    // The last line of a file may lack its line break.
+    // The last line of a file may have no line break.
     this.#scanHeld('\n');
     if (this.#held.length > 0) throw new Unreadable(this.#heldLine, 'a quote is never closed');
   }
@@ -126,7 +126,7 @@ export class CsvReader {
     }
   }
 
-  /** Learns the separator from the header. Undefined for what may come before it. */
+  /** Detects the separator from the header. Undefined for lines that may precede it. */
   #beginWith(line: string): Separator | undefined {
     const declared = this.#dialect.declaredSeparator(line);
     if (declared !== undefined) {
@@ -142,19 +142,19 @@ export class CsvReader {
     if (text.length > maxLineBytes) throw new Unreadable(line, 'a quote is not closed within 1 MiB');
     this.#hold(text);
     this.#heldLine = line;
-    this.#lookAgainAt = Math.min(1.25 * this.#heldSize, maxLineBytes + 1);
+    this.#parseAgainAt = Math.min(1.25 * this.#heldSize, maxLineBytes + 1);
   }
 
   #record(cells: readonly string[], line: number): void {
     if (cells.length > maxCells) this.#visitor.fault(line, TOO_WIDE.message);
-    // A row of nothing says nothing: spreadsheets write them below the last row.
+    // Empty rows are skipped: spreadsheets write them below the last row.
     else if (cells[0] !== '' || cells.some((cell) => cell !== '')) this.#visitor.record(cells, line);
   }
 }
 
 type QuotedCell = { readonly cell: string; readonly next: number } | undefined;
 
-/** What stands between a quote, before `from`, and the one that closes it; undefined while that is not there yet. */
+/** The text between the quote before `from` and the closing one; undefined until that has arrived. */
 function takeCell(text: string, from: number): QuotedCell {
   let cell = '';
   for (let start = from; ; ) {
@@ -173,7 +173,7 @@ function breaksIn(cell: string): number {
   return breaks;
 }
 
-/** One record that has a quote in its first line; undefined while its end is not there yet. */
+/** One record with a quote in its first line; undefined until its end has arrived. */
 function takeQuoted(text: string, from: number, separator: Separator): Quoted {
   const cells: string[] = [];
   let breaks = 0;
@@ -191,7 +191,7 @@ function takeQuoted(text: string, from: number, separator: Separator): Quoted {
     } else {
       if (nl < at) nl = text.indexOf('\n', at);
       if (nl === -1) return undefined;
-      // Looked for within the line: in the rest of the text there may be none for long.
+      // Searched within the line only: the rest of the text may be long and have none.
       const found = text.slice(at, nl).indexOf(separator);
       const end = found === -1 ? nl : at + found;
       const cell = trimBlanks(text.slice(at, end));

@@ -2,16 +2,16 @@ import { type Separator, splitLine } from './csv.ts';
 
 const separators: readonly Separator[] = [',', ';', '\t'];
 const idColumns = new Set(['user_id', 'external_id']);
-/** What spreadsheets write, and read, as the first line. A spreadsheet that saved it again may have padded it. */
+/** The separator line that spreadsheets write and read first. A spreadsheet that saved it again may have padded it. */
 const separatorLine = /^\s*"?sep=([,;\t])"?[,;\s]*$/i;
 
-/** What a line of its own says the separator is. */
+/** The separator that such a line declares. */
 export function declaredSeparator(line: string): Separator | undefined {
   return separators.find((one) => one === separatorLine.exec(line)?.[1]);
 }
 
 /**
- * The separator by which a header line names a column that identifies users; of several, the one that makes most columns of it.
+ * The separator with which the header names a column that identifies users; of several, the one that yields most columns.
  * A header of one column has none, so a comma is as good as any.
  */
 export function separatorOf(header: string): Separator {

@@ -7,17 +7,17 @@ import { type Block, LineReader, Unreadable } from './lines.ts';
 
 export type Format = 'csv' | 'tsv' | 'ndjson';
 
-/** A row as it goes into the staging table: the cells after `line`, or why it cannot. */
+/** A row of the staging table: the cells after `line`, or why the row is not valid. */
 export type Staged =
   | { readonly cells: readonly (string | null)[]; readonly warning?: string | undefined }
   | { readonly fault: string };
 
-/** How the rows of one kind of file are read. */
+/** Reads the rows of one kind of file. */
 export interface RowReader {
-  /** Takes the names of the columns of a CSV, or says what is wrong with them. */
+  /** Accepts the column names of a CSV, or returns what is wrong with them. */
   header(names: readonly string[]): string | undefined;
   record(cells: readonly string[]): Staged;
-  /** `text` is what the object was parsed from. */
+  /** The object was parsed from `text`. */
   object(value: JsonObject, text: string): Staged;
 }
 
@@ -31,8 +31,8 @@ function copyText(value: string | null): string {
 }
 
 /**
- * Reads a file, chunk by chunk, into lines for COPY. Keeps the first errors and warnings; a file with errors yields no more
- * lines, since nothing of it will be applied, but is read on for further errors.
+ * Reads a file, chunk by chunk, into lines for COPY. Keeps the first errors and warnings. A file with errors yields no more
+ * lines, since it will not be applied, but reading continues to find further errors.
  */
 export class FileReader {
   readonly #reader: RowReader;
@@ -40,7 +40,7 @@ export class FileReader {
   readonly #lines = new LineReader();
   readonly #csv: CsvReader;
   readonly errors: JobError[] = [];
-  /** Of rows that are applied all the same. */
+  /** Warnings about rows that are applied nevertheless. */
   readonly warnings: JobError[] = [];
   #rows = 0;
   #out = '';
@@ -64,7 +64,7 @@ export class FileReader {
     return this.#rows;
   }
 
-  /** Nothing that comes still matters. */
+  /** The rest of the file does not matter. */
   get isOver(): boolean {
     return this.#isUnreadable || this.errors.length >= maxJobErrors;
   }

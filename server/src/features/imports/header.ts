@@ -1,20 +1,20 @@
 import { quoted } from './json-line.ts';
 
-/** A column that the rows are read for. */
+/** A column that is read from the rows. */
 export interface Column {
   readonly name: string;
-  /** Its place in the rows. */
+  /** Its index in the rows. */
   readonly at: number;
 }
 
 export interface Header {
-  /** Those whose names are known in any case, under that name; all others as they are written. */
+  /** Known names match in any case and are returned in their standard form; other names are kept as written. */
   readonly columns: readonly Column[];
-  /** Without the columns at the end that have no name. */
+  /** Excludes trailing columns without a name. */
   readonly width: number;
 }
 
-/** Names of columns that mean the same in any case. */
+/** Reads the names of columns. Those in `known`, which is in lower case, match in any case. */
 export function readHeader(names: readonly string[], known: readonly string[]): Header | { fault: string } {
   const width = names.findLastIndex((name) => name !== '') + 1;
   const seen = new Set<string>();

@@ -18,11 +18,11 @@ export { queueUndo } from './undo.ts';
 
 export interface FileInput {
   readonly format: Format;
-  /** Pass over columns, or fields, that are not known. */
+  /** Ignore unknown columns or fields. */
   readonly ignoreUnknown: boolean;
   readonly source: AsyncIterable<Buffer>;
   readonly actor: string;
-  /** Runs in the transaction that makes the job permanent. */
+  /** Runs in the transaction that queues the job. */
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export function importsContext(context: Omit<ImportsContext, 'places'>): Imports
   return { ...context, places: placesForUploads() };
 }
 
-/** The kinds of jobs that imports are. Imports of users are the larger transactions: one at a time. */
+/** The job kinds of imports. Imports of users run one at a time, since their transactions are larger. */
 export function importKinds(context: ImportWork): Readonly<Record<string, JobKind>> {
   return {
     segment_import: importKind(context, memberImport, 2),
@@ -53,7 +53,7 @@ export async function importMembers(
 ): Promise<number> {
   const { mode, expires_at, confirm } = options;
   if (expires_at !== null && mode === 'remove') {
-    throw invalid('/query/expires_at', 'is of no use with mode remove');
+    throw invalid('/query/expires_at', 'has no effect with mode remove');
   }
   if (expires_at !== null && (await isPast(context.db, expires_at))) {
     throw invalid('/query/expires_at', 'must be in the future');

@@ -1,18 +1,22 @@
 import { isObject } from '@kohort/contract';
 import { flawOfName } from '../users/users.ts';
 
-/** Characters of a line of NDJSON: it is parsed, checked and written again in one turn of the event loop. */
+/** The most characters in a line of NDJSON: it is parsed, checked and serialized in one turn of the event loop. */
 const maxChars = 256 * 1024;
 const maxDepth = 64;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Data of the client's as a message shows it. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+/** Client data, shortened for a message. */
+export function shortened(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60).toWellFormed()}…` : text;
 }
 
-/** A line that has to be a JSON object, or what is wrong with it. */
+export function quoted(text: string): string {
+  return JSON.stringify(shortened(text));
+}
+
+/** Parses a line as a JSON object, or returns what is wrong with it. */
 export function parseObject(text: string): { value: JsonObject } | { fault: string } {
   if (text.length > maxChars) return { fault: 'is longer than 256 KiB, the most that an object may have' };
   const parsed = parseJson(text);
@@ -30,7 +34,7 @@ export function parseJson(text: string): { value: unknown } | { fault: string } 
   }
 }
 
-/** Names of all objects in a value, each as often as an object has it. */
+/** The number of names of all objects in a value. */
 function countNames(root: unknown): number {
   let names = 0;
   const stack = [root];
@@ -50,8 +54,8 @@ function occurrences(text: string, part: string): number {
 }
 
 /**
- * A name that one of the objects has twice: `JSON.parse` keeps the last without a word. Nearly always the names in the text are
- * as many as those in the value, and nothing more has to be looked at.
+ * A name that one of the objects has twice: `JSON.parse` silently keeps the last. Usually the text has as many names as the value,
+ * and no further check is needed.
  */
 export function repeatedName(text: string, value: unknown): string | undefined {
   if (occurrences(text, '":') === countNames(value) && !/"[ \t\r]+:/.test(text)) return undefined;
@@ -69,7 +73,7 @@ export function repeatedName(text: string, value: unknown): string | undefined {
   return undefined;
 }
 
-/** What JSON can say but attributes cannot keep as it is, or no condition could ask for. `text` is what `root` was parsed from. */
+/** Finds JSON that attributes cannot store unchanged, or that no condition can refer to. `root` was parsed from `text`. */
 export function attributesFault(root: unknown, text: string): string | undefined {
   const stack: { value: unknown; depth: number }[] = [{ value: root, depth: 0 }];
   for (let one = stack.pop(); one !== undefined; one = stack.pop()) {
@@ -100,7 +104,7 @@ function scalarFault(value: unknown): string | undefined {
   return undefined;
 }
 
-/** Why a name cannot be an attribute's. */
+/** Why a name is not valid for an attribute. */
 export function nameFault(name: string): string | undefined {
   if (name === '__proto__') return 'must not have a key __proto__';
   switch (flawOfName(name)) {
@@ -115,12 +119,12 @@ export function nameFault(name: string): string | undefined {
   }
 }
 
-/** Whether a number would be kept as another one. */
+/** Whether a number would be stored as another one. */
 export function isInexact(literal: string): boolean {
   return /^-?\d{16,}$/.test(literal) && BigInt(literal) !== BigInt(Number(literal));
 }
 
-/** An integer in the text, not within a string, that a double cannot hold exactly. */
+/** An integer in the text, outside of strings, that a double cannot represent exactly. */
 function inexactInteger(text: string): string | undefined {
   if (!/\d{16}/.test(text)) return undefined;
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-/** What makes a file unreadable from a line on. Its message is for the sender of the file. */
+/** An error that makes the rest of a file unreadable. The message is shown to the sender of the file. */
 export class Unreadable extends Error {
   override readonly name = 'Unreadable';
   readonly line: number;
@@ -11,14 +11,14 @@ export class Unreadable extends Error {
   }
 }
 
-/** Whole lines, each with its line break, as far as they came. */
+/** The complete lines of a chunk, each with its line break. */
 export interface Block {
   readonly text: string;
   /** The number of its first line in the file, from 1. */
   readonly line: number;
 }
 
-/** Far above any row that makes sense; it bounds what has to be held in memory. */
+/** Far above any sensible row. Bounds the memory of the reader. */
 export const maxLineBytes = 1024 * 1024;
 const NEWLINE = 10;
 
@@ -28,7 +28,7 @@ function encodingFault(bytes: Buffer): string | undefined {
   return undefined;
 }
 
-/** Cuts a stream of bytes into blocks of whole lines of UTF-8, in memory that does not grow with the file. */
+/** Splits a stream of bytes into blocks of whole lines of UTF-8, in constant memory. */
 export class LineReader {
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -49,7 +49,7 @@ export class LineReader {
     return block;
   }
 
-  /** What is left when the stream has ended: a last line without a line break. */
+  /** The rest at the end of the stream: a last line without a line break. */
   end(): Block | undefined {
     const rest = this.#take(Buffer.alloc(0));
     return rest.length === 0 ? undefined : this.#decode(rest);

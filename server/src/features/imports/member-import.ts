@@ -20,7 +20,7 @@ import {
   updatePlanned,
 } from '../memberships/memberships.ts';
 import { freshDefinitions } from '../segments/segments.ts';
-import { joinByHash, joinUsersByHash, workInMemory } from './bulk.ts';
+import { joinByHash, joinUsersByHash, workInMemory, workOnWorkers } from './bulk.ts';
 import {
   createPlan,
   createRule,
@@ -47,13 +47,13 @@ export interface MemberImportOptions {
   readonly mode: ImportMode;
   readonly unknown: Unknown;
   readonly dry_run: boolean;
-  /** For rows that name no time of their own. */
+  /** The expiry of rows without one of their own. */
   readonly expires_at: string | null;
-  /** A file without rows is meant to empty the segment. */
+  /** The caller has confirmed that a file without rows empties the segment. */
   readonly confirm: 'empty' | null;
 }
 
-/** Pages of the plan that one statement goes through: about 25,000 users. */
+/** Pages of the plan that one statement processes: about 25,000 users. */
 const slicePages = 200;
 /** A large file is sorted in one statement. */
 const statementTimeoutMs = 900_000;
@@ -64,21 +64,22 @@ const deleted = () => new JobFailed([{ line: null, message: 'the segment was del
 
 const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
 
-/** Runs work on all rows of a file. */
+/** Runs statements over all rows of a file, with the planner settings that these need. */
 function overAll<T>(db: Database, job: JobRow, work: (tx: Tx) => Promise<T>): Promise<T> {
   return db.transaction(async (tx) => {
+    await workOnWorkers(tx);
     await joinUsersByHash(tx, job);
     await workInMemory(tx);
     return work(tx);
   }, long);
 }
 
-/** Reads the file's users; fails the job when it names any who cannot be meant. */
+/** Builds the plan from the users of the file. Fails the job if some are unknown and the options neither create nor skip them. */
 async function planUsers(db: Database, job: JobRow, options: MemberImportOptions): Promise<Prepared> {
   const { mode, unknown, expires_at } = options;
   const create = unknown === 'create' && mode !== 'remove';
   await overAll(db, job, (tx) => createPlan(tx, job.id, { mode, create, expiresAt: expires_at }));
-  // With mode=remove unknown users are not created but skipped: they are out already.
+  // With mode=remove unknown users are skipped, not created: they are out already.
   const isRefused = unknown === 'reject' || create;
   const found = (await overAll(db, job, (tx) => hasUnknown(tx, job.id)))
     ? await overAll(db, job, (tx) => selectUnknownRows(tx, job.id, maxJobErrors))
@@ -91,7 +92,7 @@ async function planUsers(db: Database, job: JobRow, options: MemberImportOptions
   return prepared;
 }
 
-/** Adds to the plan whom the segment's rule lets in, where the segment has one and the mode takes members out. */
+/** Adds the members by rule to the plan, if the segment has a rule and the mode removes members. */
 async function planRule(context: ImportWork, job: JobRow, mode: ImportMode): Promise<void> {
   const { db, definitions } = context;
   const segmentId = segmentOf(job);
@@ -127,8 +128,8 @@ function preview({ db }: ImportWork, job: JobRow): Promise<Counted> {
 }
 
 /**
- * Everything in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
- * the fence keeps single changes of the same pairs away, and all others go on.
+ * Applies the plan in one transaction, so that readers see all of it or nothing. It locks neither users nor pairs beforehand:
+ * the fence keeps single changes of the same pairs away, and all others proceed.
  */
 function apply(
   { db }: ImportWork,
@@ -142,6 +143,7 @@ function apply(
     db,
     { job: job.id, segmentId, users },
     async (tx) => {
+      await workOnWorkers(tx);
       await joinByHash(tx, job);
       if (!(await keepSegment(tx, segmentId))) throw deleted();
       if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
@@ -155,7 +157,7 @@ function apply(
 
 export const memberImport: Work = { prepare, preview, apply };
 
-/** Goes through the plan in the order of user ids. */
+/** Processes the plan in the order of user ids. */
 export async function applyPlan(
   tx: Tx,
   job: JobRow,
@@ -195,7 +197,7 @@ export async function applyPlan(
   return counts;
 }
 
-/** Counts users, not rows: a user who is put out by an `exclude` counts as removed, though a row was added. */
+/** Counts users, not rows: a user who is removed by an `exclude` counts as removed, although a row is added. */
 async function applySlice(
   tx: Tx,
   change: BulkChange,
@@ -208,7 +210,7 @@ async function applySlice(
   const dropped = mode === 'remove' || mode === 'undo' ? await removePlanned(tx, change) : NONE;
 
   const excluded = come.exclude + changed.exclude;
-  // With `replace`, the users who are excluded are not among those that the file names.
+  // With `replace`, excluded users are not among those that the file names.
   const touched =
     come.include + changed.include + dropped.include + dropped.exclude + (mode === 'replace' ? 0 : excluded);
   return {

@@ -5,12 +5,12 @@ import { readHeader, widthFault } from './header.ts';
 import { quoted } from './json-line.ts';
 
 const columns = ['user_id', 'external_id', 'expires_at'];
-/** What {@link memberRows} stages, after the line. */
+/** The columns that {@link memberRows} stages after the line. */
 export const memberColumns = 'line, user_id, external_id, expires_at';
 
 const ID = `an id from 1 to ${maxUserId}`;
 
-/** An external id decides where there is one: it means the same user in every installation. */
+/** An external id takes precedence: it means the same user in every installation. */
 function stage(id: string, externalId: string, expiresAt: string): Staged {
   let time: string | null = null;
   if (expiresAt !== '') {
@@ -28,7 +28,7 @@ function stage(id: string, externalId: string, expiresAt: string): Staged {
 }
 
 export interface RowOptions {
-  /** Pass over columns, or fields, that are not known. */
+  /** Ignore unknown columns or fields. */
   readonly ignoreUnknown: boolean;
 }
 

@@ -13,7 +13,7 @@ export interface Upload {
   readonly actor: string;
   readonly format: Format;
   readonly reader: RowReader;
-  /** Fails a file without rows. */
+  /** The error for a file without rows. */
   readonly emptyFault?: string | undefined;
   readonly source: AsyncIterable<Buffer>;
   readonly onReceived: (tx: Tx, job: number) => Promise<void>;
@@ -29,7 +29,7 @@ export interface Receiving {
 
 const heartbeatMs = 1_000;
 
-/** One caller takes at most as many places as are free, so that slow uploads leave room for other callers. */
+/** One caller may hold at most as many places as are free, so that slow uploads leave room for other callers. */
 export function placesForUploads(): AtMost {
   return new AtMost({
     atOnce: 8,
@@ -40,8 +40,7 @@ export function placesForUploads(): AtMost {
 }
 
 /**
- * Receives a whole upload and returns the number of its job. By then the job is queued, has failed because of the file, or was
- * cancelled.
+ * Receives a whole upload and returns the id of its job. The job is then queued, failed because of the file, or cancelled.
  */
 export async function receive(context: Receiving, upload: Upload): Promise<number> {
   const { db, owner, places } = context;
@@ -51,7 +50,7 @@ export async function receive(context: Receiving, upload: Upload): Promise<numbe
     try {
       await receiveInto(context, id, upload);
     } catch (error) {
-      // An upload that broke off leaves nothing behind. What cannot be deleted now is swept later.
+      // A broken upload leaves nothing behind. If deleting fails now, the sweep does it later.
       await deleteReceiving(db, id)
         .then(() => dropTables(db, id))
         .catch(() => undefined);

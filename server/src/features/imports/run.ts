@@ -12,7 +12,7 @@ import { StaleRead } from '../../postgres/stale-read.ts';
 import type { DefinitionCache } from '../segments/segments.ts';
 import { dropTables } from './staging.sql.ts';
 
-/** What {@link Work.prepare} found out that the job reports. */
+/** The findings of {@link Work.prepare} that the job reports. */
 export interface Prepared {
   readonly skipped: number;
   readonly kept: number;
@@ -26,20 +26,20 @@ export interface ImportWork {
   readonly definitions: DefinitionCache;
 }
 
-/** What a kind of import does. */
+/** The steps of one kind of import. */
 export interface Work {
-  /** Works out what is to be done; changes nothing that a reader sees. */
+  /** Builds the plan. Changes nothing that readers see. */
   prepare(context: ImportWork, job: JobRow): Promise<Prepared>;
-  /** What {@link apply} would do. */
+  /** Counts what {@link apply} would do. */
   preview(context: ImportWork, job: JobRow): Promise<Counted>;
-  /** All of it in one transaction. */
+  /** Applies the plan in one transaction. */
   apply(context: ImportWork, job: JobRow, prepared: Prepared, run: JobContext): Promise<void>;
 }
 
 const maxRestarts = 5;
 const uniqueViolation = '23505';
 
-/** An import as a kind of job. The tables of one that was cancelled are left to the sweep. */
+/** The job handler of an import. The tables of a cancelled import are left to the sweep. */
 export function importKind(context: ImportWork, work: Work, atOnce: number): JobKind {
   return {
     atOnce,
@@ -48,7 +48,8 @@ export function importKind(context: ImportWork, work: Work, atOnce: number): Job
         try {
           return await attempt(context, work, job, run);
         } catch (error) {
-          // A single change that was under way before the import could be seen. It will not meet the same one again.
+          // A single change that started before the fence was visible was faster: it added a pair of the plan, or registered or
+          // erased a user of it. The restart sees its commit, so no change is in the way twice.
           const isOutrun = error instanceof StaleRead || sqlState(error) === uniqueViolation;
           if (!isOutrun || restart === maxRestarts) throw error;
         }

@@ -7,16 +7,16 @@ import { type AnyObject, type CurrentUser, mergePatch, selectUsersById, type Use
 import { selectPages, tableOf } from './staging.sql.ts';
 import { type PlannedUser, selectPlanned, selectStretchEnd } from './users.sql.ts';
 
-/** What a file makes of one user. */
+/** The effect of a file on one user. */
 export interface Settled {
   readonly state: UserState;
-  /** As the import found the user; undefined for one who is to be registered. */
+  /** The user before the import; undefined for a new one. */
   readonly before: CurrentUser | undefined;
-  /** All rows about the user, unless they are too many to be held. */
+  /** All rows about the user, unless they are too many to keep in memory. */
   readonly rows: readonly PlannedUser[] | undefined;
 }
 
-/** What the rows about a user come to, as far as they were read. */
+/** The result of the rows about a user so far. */
 interface Folded {
   readonly before: CurrentUser | undefined;
   readonly state: UserState;
@@ -30,7 +30,7 @@ function beginning(row: PlannedUser, before: CurrentUser | undefined): Folded {
   return { before, state, attributes, rows: [] };
 }
 
-/** Applies rows one after the other, as calls would. @throws JobError of the row that comes to too much. */
+/** Applies rows one after another, like calls. @throws JobError for the row that exceeds a limit. */
 async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): Promise<Folded | JobError> {
   let { attributes } = start;
   let state = start.state;
@@ -48,7 +48,7 @@ async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): 
   return { ...start, state, attributes, rows: start.rows && [...start.rows, ...rows] };
 }
 
-/** What rows about users who turn out to be there come to. */
+/** The result of rows about users who turn out to exist. */
 export async function settleAgain(
   tx: Tx,
   users: readonly { readonly id: number; readonly rows: readonly PlannedUser[] }[],
@@ -85,8 +85,8 @@ async function foldGroups(
 }
 
 /**
- * The users of a plan, stretch by stretch, with what its rows make of them. A user whose rows go on in the next stretch comes
- * with that one; what the rows so far come to is carried over, not the rows, since they may be all of the file.
+ * The users of a plan, slice by slice, with the result of their rows. A user whose rows continue in the next slice comes with
+ * that one; the result so far is carried over, not the rows, since they may be the whole file.
  */
 export async function eachSettled(
   tx: Tx,
@@ -101,7 +101,7 @@ export async function eachSettled(
     const rows = (await selectPlanned(tx, job, { from, to })).filter(({ user_id }) => user_id !== null);
     const groups = [...Map.groupBy(rows, ({ user_id }) => user_id).values()];
     const found = await foldGroups(tx, groups, { lock, carried });
-    // Rows without a user are at the end, so the carried user may have no more rows.
+    // Rows without a user come last, so the carried user may have no more rows.
     if (carried && found[0]?.state.id !== carried.state.id) found.unshift(carried);
     const last = to < pages ? found.pop() : undefined;
     carried = last && { ...last, rows: undefined };

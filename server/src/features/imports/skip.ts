@@ -2,7 +2,7 @@ import { JobFailed } from '../../jobs/queue.ts';
 import type { UnknownRow } from './members.sql.ts';
 import type { Prepared } from './run.ts';
 
-/** Rows about users who do not exist fail the job, or are skipped with a warning. */
+/** Fails the job for rows about users who do not exist, or skips them with a warning. */
 export function skipOrFail(rows: readonly UnknownRow[], isRefused: boolean): Prepared {
   const found = rows.map(({ line, message }) => ({ line, message }));
   if (isRefused && found.length > 0) throw new JobFailed(found);

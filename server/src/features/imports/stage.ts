@@ -5,18 +5,18 @@ import type { Database, Db } from '../../postgres/database.ts';
 import type { FileReader } from './file-reader.ts';
 import { copyRows, type ImportKind } from './staging.sql.ts';
 
-/** Bytes that one COPY sends. A connection is taken for each, not for the upload, which may be slow. */
+/** Bytes per COPY. Each COPY takes a connection for itself; the upload, which may be slow, holds none. */
 const batchBytes = 1024 * 1024;
-/** Bytes read in one go: well under a millisecond's work. */
+/** Bytes parsed at a time: well under a millisecond of work. */
 const pieceBytes = 4 * 1024;
-/** Reading goes on for so long before calls that came in meanwhile get their turn. */
+/** How long parsing may run before other calls get their turn. */
 const turnMs = 1;
 
-/** Characters that are put together before they become bytes. */
+/** Characters that are joined before they are encoded. */
 const textChars = 16 * 1024;
 
 /**
- * Gathers text as bytes: text that has been put together bit by bit is gone through by the garbage collector bit by bit,
+ * Collects text as bytes: a string that is concatenated piece by piece keeps its pieces, which the garbage collector would traverse
  * again and again.
  */
 class Lines {
@@ -24,7 +24,7 @@ class Lines {
   #text = '';
   #size = 0;
 
-  /** Roughly, in bytes. */
+  /** The approximate size in bytes. */
   get size(): number {
     return this.#size + this.#text.length;
   }
@@ -41,7 +41,7 @@ class Lines {
     this.#text = '';
   }
 
-  /** All that there is, which is then forgotten. */
+  /** Returns the collected bytes, and starts anew. */
   take(): Buffer {
     this.#settle();
     const all = Buffer.concat(this.#bytes);
@@ -56,7 +56,7 @@ interface Staged {
   readonly source: AsyncIterable<Buffer>;
 }
 
-/** Reads the upload into the table of its job. While a batch is on its way, the next one is read, and no more. */
+/** Copies the upload into the table of its job. While one batch is being sent, only the next one is read. */
 export async function stage(db: Database, id: number, { kind, source }: Staged, file: FileReader): Promise<void> {
   const lines = new Lines();
   let isCancelled = false;
@@ -65,7 +65,7 @@ export async function stage(db: Database, id: number, { kind, source }: Staged, 
     try {
       await copyRows(db, id, kind, batch);
     } catch (error) {
-      // Of a job that was cancelled, or swept, the table is taken away from under us.
+      // If the job was cancelled or swept, its table was dropped during the COPY.
       isCancelled = (await jobOf(db, id)).state === 'cancelled';
       if (!isCancelled) throw error;
     }
@@ -76,7 +76,7 @@ export async function stage(db: Database, id: number, { kind, source }: Staged, 
     sending.catch(() => undefined);
   };
   try {
-    // What comes after errors enough, or is of no use, is let pass: to hang up would keep the client from reading the answer.
+    // The rest of a failed file is read and discarded: closing the connection would keep the client from reading the answer.
     const turns = new Turns({ atMostMs: turnMs });
     for await (const chunk of source) {
       for (let at = 0; at < chunk.length && !isCancelled; at += pieceBytes) {
@@ -88,7 +88,7 @@ export async function stage(db: Database, id: number, { kind, source }: Staged, 
     if (!isCancelled) lines.add(file.end());
     if (lines.size > 0 && file.errors.length === 0) await send();
   } finally {
-    // Nothing may still be writing when the table is dropped.
+    // No COPY may be running when the table is dropped.
     await sending.catch(() => undefined);
   }
   await sending;
@@ -97,6 +97,6 @@ export async function stage(db: Database, id: number, { kind, source }: Staged, 
 export async function jobOf(db: Db, id: number): Promise<JobRow> {
   const job = await selectJob(db, id);
   if (job) return job;
-  // Nothing was heard of us for so long that it was taken for broken off.
-  throw new Problem('unavailable', 'The upload was given up on our side. Send it again.', { retryAfter: 1 });
+  // The lease expired, so the upload was taken for broken.
+  throw new Problem('unavailable', 'The service aborted the upload. Send it again.', { retryAfter: 1 });
 }

@@ -16,7 +16,7 @@ const SHAPES: Readonly<Record<ImportKind, { columns: string; types: Sql }>> = {
   },
 };
 
-/** The tables of a job. The names are made of our own number and nothing else. */
+/** The tables of a job. Their names contain only the id of the job. */
 export function tableOf(job: number, table: 'rows' | 'plan' | 'rule' | 'before'): Sql {
   return raw(`import_staging.${table}_${Math.trunc(job)}`);
 }
@@ -35,12 +35,12 @@ export async function dropTables(db: Db, job: number): Promise<void> {
   );
 }
 
-/** The users of a plan who exist. */
+/** The existing users of a plan. */
 export function plannedUserIds(job: number): Sql {
   return sql`SELECT p.user_id FROM ${tableOf(job, 'plan')} p WHERE p.user_id IS NOT NULL AND NOT p.fresh`;
 }
 
-/** Numbers of jobs that have tables but no more use for them. */
+/** Jobs that still have tables although they no longer need them. */
 export async function selectLeftovers(db: Db): Promise<number[]> {
   const rows = await db.query<{ job: number }>(sql`
     SELECT DISTINCT t.job
@@ -54,14 +54,14 @@ export async function selectLeftovers(db: Db): Promise<number[]> {
   return rows.map(({ job }) => job);
 }
 
-/** How many pages a table has; the unit in which it is gone through. */
+/** The number of pages of a table; slices are counted in pages. */
 export async function selectPages(db: Db, table: Sql): Promise<number> {
   const rows = await db.query<{ pages: number }>(sql`
     SELECT pg_relation_size(${table.text}::regclass) / current_setting('block_size')::bigint AS pages`);
   return rows[0]?.pages ?? 0;
 }
 
-/** A stretch of pages of `p`. Tables are written in order and never changed: a stretch of pages is a range of the order. */
+/** A range of pages of `p`. Tables are written in order and never changed, so a range of pages is a range of the order. */
 export function inPages(from: number, to: number): Sql {
   return raw(`p.ctid >= '(${Math.trunc(from)},0)'::tid AND p.ctid < '(${Math.trunc(to)},0)'::tid`);
 }

@@ -4,10 +4,10 @@ import { deleteFencesOfEndedJobs } from '../fences/fences.ts';
 import { dropTables, selectLeftovers } from './staging.sql.ts';
 
 const sweepEveryMs = 2_000;
-/** The table of a job that was cancelled while it ran is in use until its process notices. */
+/** The table of a job cancelled while running is in use until its process notices. */
 const lockTimeoutMs = 250;
 
-/** Removes what jobs left that were cancelled, or whose process died. */
+/** Drops tables and fences of jobs that were cancelled or whose process died. */
 export async function sweepImports(db: Database): Promise<void> {
   await deleteBrokenUploads(db);
   await deleteFencesOfEndedJobs(db);
@@ -16,7 +16,7 @@ export async function sweepImports(db: Database): Promise<void> {
   }
 }
 
-/** Sweeps every two seconds, until the function that it returns is called. */
+/** Sweeps every two seconds until the returned function is called. */
 export function keepSwept(db: Database, onError: (error: unknown, what: string) => void): () => void {
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;

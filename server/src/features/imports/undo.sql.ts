@@ -1,10 +1,11 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { JobRow } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
-import { stands } from '../memberships/memberships.ts';
+import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
+import { momentSql, selectMoment, stands } from '../memberships/memberships.ts';
 import { tableOf } from './staging.sql.ts';
 
-/** History rows of a job. All of them are dated while it ran, by which the index finds them. */
+/** History rows of a job. They are dated within its run, which the index uses. */
 function rowsOf({ id, segment_id, created_at, finished_at }: JobRow): Sql {
   return sql`h.job = ${id} AND h.segment_id = ${segment_id} AND h.at BETWEEN ${created_at} AND ${finished_at}`;
 }
@@ -12,7 +13,7 @@ function rowsOf({ id, segment_id, created_at, finished_at }: JobRow): Sql {
 /** A later change of the same pair. */
 function laterThan(userId: Sql, segmentId: Sql, seq: Sql): Sql {
   return sql`EXISTS (
-    SELECT FROM history l WHERE l.user_id = ${userId} AND l.segment_id = ${segmentId} AND l.seq > ${seq}
+    SELECT 1 FROM history l WHERE l.user_id = ${userId} AND l.segment_id = ${segmentId} AND l.seq > ${seq}
   )`;
 }
 
@@ -22,11 +23,15 @@ export async function countChangesOf(db: Db, undone: JobRow): Promise<number> {
 }
 
 /**
- * Plans the state that each user had before a job changed it, in order of their ids, and returns how many there are. Users
- * who were changed since, or erased, are left out. What has expired since is not given back.
+ * Plans the state that each user had before the job, in the order of ids, and returns how many there are. Users who were changed or erased
+ * since are left out. Overrides that have expired since are not restored.
  */
 export async function createUndoPlan(tx: Tx, job: number, undone: JobRow): Promise<number> {
+  // An import that has just filled a segment leaves the planner to expect a few rows of it. For each user it would then read the
+  // whole segment by the index of history on segments.
+  await analyzeGrown(tx, ['history']);
   const plan = tableOf(job, 'plan');
+  const at = tx.isDistributed ? momentSql(await selectMoment(tx)) : undefined;
   await tx.query(sql`DROP TABLE IF EXISTS ${plan}`);
   await tx.query(sql`
     CREATE UNLOGGED TABLE ${plan} (
@@ -40,7 +45,7 @@ export async function createUndoPlan(tx: Tx, job: number, undone: JobRow): Promi
       FROM history h
         JOIN users u ON u.id = h.user_id
         LEFT JOIN LATERAL (
-          SELECT p.mode, p.expires_at, p.op IN ('add', 'update') AND ${stands(sql`p`)} AS stood
+          SELECT p.mode, p.expires_at, p.op IN ('add', 'update') AND ${stands(sql`p`, at)} AS stood
           FROM history p
           WHERE p.user_id = h.user_id AND p.segment_id = h.segment_id AND p.seq < h.seq
           ORDER BY p.seq DESC
@@ -54,8 +59,9 @@ export async function createUndoPlan(tx: Tx, job: number, undone: JobRow): Promi
   return rows[0]?.count ?? 0;
 }
 
-/** Drops from the plan those who were changed before the fence was up, and returns how many. */
+/** Deletes users from the plan who were changed before the fence was up. Returns how many. */
 export async function dropChangedSince(tx: Tx, job: number, segmentId: number): Promise<number> {
+  if (tx.isDistributed) return dropChangedOnWorkers(tx, job, segmentId);
   const rows = await tx.write<{ count: number }>(sql`
     WITH dropped AS (
       DELETE FROM ${tableOf(job, 'plan')} p
@@ -66,27 +72,45 @@ export async function dropChangedSince(tx: Tx, job: number, segmentId: number): 
   return rows[0]?.count ?? 0;
 }
 
+async function dropChangedOnWorkers(tx: Tx, job: number, segmentId: number): Promise<number> {
+  const rows = await tx.write<{ count: number }>(sql`
+    WITH planned AS MATERIALIZED (SELECT p.user_id, p.seq FROM ${tableOf(job, 'plan')} p), later AS MATERIALIZED (
+      SELECT DISTINCT l.user_id FROM history l JOIN planned p ON p.user_id = l.user_id
+      WHERE l.segment_id = ${segmentId}::bigint AND l.seq > p.seq
+    ), dropped AS (
+      DELETE FROM ${tableOf(job, 'plan')} p USING later l WHERE l.user_id = p.user_id
+      RETURNING p.user_id
+    )
+    SELECT count(*) AS count FROM dropped`);
+  return rows[0]?.count ?? 0;
+}
+
 export interface UserBefore {
   readonly id: number;
-  /** Null: registered by the import. */
+  /** Null for users registered by the import. */
   readonly version: number | null;
   readonly name: string | null;
 }
 
-/** Keeps what an import of users changed: of those that it found, the ones who differ now. */
+/** Stores what an import of users changed, for its undo: the users it registered, and those that it found and that differ now. */
 export async function insertUserChanges(tx: Tx, job: number, users: readonly UserBefore[]): Promise<void> {
+  const ids = users.map(({ id }) => id);
+  // As a CTE, since Citus does not join its tables with what it inserts on the coordinator.
   await tx.write(sql`
+    WITH now_are AS MATERIALIZED (
+      SELECT u.id, u.attributes_version, u.name FROM users u WHERE u.id = ANY(${ids}::bigint[])
+    )
     INSERT INTO import_user_changes (job, user_id, version_before, version_after, name_before, name_after)
     SELECT ${job}::bigint, u.id, b.version, u.attributes_version, b.name, u.name
     FROM unnest(
-      ${users.map(({ id }) => id)}::bigint[], ${users.map(({ version }) => version)}::bigint[],
+      ${ids}::bigint[], ${users.map(({ version }) => version)}::bigint[],
       ${users.map(({ name }) => name)}::text[]
     ) AS b(id, version, name)
-      JOIN users u ON u.id = b.id
+      JOIN now_are u ON u.id = b.id
     WHERE b.version IS NULL OR (u.attributes_version, u.name) IS DISTINCT FROM (b.version, b.name)`);
 }
 
-/** What {@link restoreUsers} of the registry takes. */
+/** The input of {@link restoreUsers} of the registry. */
 export function userChangesOf(undone: number): Sql {
   return sql`
     SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after

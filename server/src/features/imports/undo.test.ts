@@ -104,8 +104,8 @@ describe('the undo of an import into a segment', () => {
     const job = await files.run(`/api/segments/${slug}/import?mode=remove`, file(users));
     // As if the time of the first had been short.
     await service.db.query(sql`
-      UPDATE history h SET expires_at = '2001-01-01' FROM user_keys k
-      WHERE k.external_id = ${users[0]} AND h.user_id = k.user_id AND h.op = 'add'`);
+      UPDATE history h SET expires_at = '2001-01-01' FROM users u
+      WHERE u.external_id = ${users[0]} AND h.user_id = u.id AND h.op = 'add'`);
     expect(await undo(job.id)).toMatchObject({ added: 1, kept: 0 });
     expect(await overrides(slug, users)).toEqual(['none null', `include ${soon}`]);
   });

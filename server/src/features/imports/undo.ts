@@ -6,7 +6,7 @@ import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import { previewPlanned, sweepExpired } from '../memberships/memberships.ts';
 import { countRestorable, deleteUntouched, lockUsers, restoreUsers } from '../users/users.ts';
-import { joinByHash } from './bulk.ts';
+import { joinByHash, workOnWorkers } from './bulk.ts';
 import { applyPlan, segmentOf } from './member-import.ts';
 import { hasErased, isSegmentLive, keepSegment } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
@@ -26,7 +26,7 @@ const gone = (what: string) => new JobFailed([{ line: null, message: `${what} wa
 
 /**
  * Queues the undo of an import, as a job of its own.
- * @throws Problem 404, or 409 for what is no import that changed anything.
+ * @throws Problem 404, or 409 if the job is not an import that changed anything.
  */
 export async function queueUndo(
   db: Db,
@@ -37,7 +37,7 @@ export async function queueUndo(
   if (!undone) throw new Problem('job_unknown', 'There is no such job.');
   const isImport = undone.kind === 'segment_import' || undone.kind === 'user_import';
   if (!isImport || (undone.options as { dry_run?: boolean }).dry_run) {
-    throw new Problem('job_not_undoable', 'Only an import that was no dry run can be undone.');
+    throw new Problem('job_not_undoable', 'Only an import that was not a dry run can be undone.');
   }
   if (undone.state !== 'done') throw new Problem('job_not_undoable', `The import is ${undone.state}, not done.`);
   const options: UndoOptions = { job: id, dry_run: dryRun };
@@ -62,6 +62,7 @@ async function prepareMembers({ db }: ImportWork, job: JobRow): Promise<Prepared
   const undone = await undoneBy(db, job);
   await sweepExpired(db);
   return db.transaction(async (tx) => {
+    await workOnWorkers(tx);
     const all = await countChangesOf(tx, undone);
     return { skipped: 0, kept: all - (await createUndoPlan(tx, job.id, undone)), warnings: [] };
   }, long);
@@ -69,7 +70,10 @@ async function prepareMembers({ db }: ImportWork, job: JobRow): Promise<Prepared
 
 function previewMembers({ db }: ImportWork, job: JobRow): Promise<Counted> {
   const target = { segmentId: segmentOf(job), replace: false };
-  return db.transaction((tx) => previewPlanned(tx, tableOf(job.id, 'plan'), target), long);
+  return db.transaction(async (tx) => {
+    await workOnWorkers(tx);
+    return previewPlanned(tx, tableOf(job.id, 'plan'), target);
+  }, long);
 }
 
 function applyMembers(
@@ -83,6 +87,7 @@ function applyMembers(
     db,
     { job: job.id, segmentId, users: plannedUserIds(job.id) },
     async (tx) => {
+      await workOnWorkers(tx);
       if (!(await keepSegment(tx, segmentId))) throw gone('the segment');
       if (await hasErased(tx, job.id)) throw new StaleRead('a user was erased');
       const changed = await dropChangedSince(tx, job.id, segmentId);
@@ -94,7 +99,7 @@ function applyMembers(
   );
 }
 
-/** Gives the users of an import into a segment the overrides they had before. */
+/** Restores the overrides that users had before an import into a segment. */
 export const memberUndo: Work = { prepare: prepareMembers, preview: previewMembers, apply: applyMembers };
 
 async function prepareUsers({ db }: ImportWork, job: JobRow): Promise<Prepared> {
@@ -115,7 +120,7 @@ async function restoreAll(tx: Tx, undone: number, actor: string, progress: (proc
     const ids = await selectChangedUsers(tx, undone, after, usersAtOnce);
     const last = ids.at(-1);
     if (last === undefined) return counts;
-    // The next statement sees what those did who had the locks before.
+    // The next statement sees the commits of the previous holders of the locks.
     await lockUsers(tx, ids);
     const changes = userChangesOf(undone);
     const updated = await restoreUsers(tx, changes, ids, actor);
@@ -138,13 +143,16 @@ function applyUsers(
   return transactionBehindFence(
     db,
     { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
-    async (tx) => finish(tx, await restoreAll(tx, undone, job.actor, progress)),
+    async (tx) => {
+      await workOnWorkers(tx);
+      await finish(tx, await restoreAll(tx, undone, job.actor, progress));
+    },
     long,
   );
 }
 
 /**
- * Gives the users of an import the names and attributes they had before, and erases those it registered who have had no
+ * Restores the names and attributes that users had before an import, and erases the users it registered that have had no
  * membership since.
  */
 export const userUndo: Work = { prepare: prepareUsers, preview: previewUsers, apply: applyUsers };

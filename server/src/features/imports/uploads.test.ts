@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
@@ -55,7 +55,7 @@ let user = 0;
 const batch = () => Array.from({ length: 30_000 }, () => `${'x'.repeat(50)}${++user}\n`).join('');
 
 async function jobBeingReceived(): Promise<number> {
-  return vi.waitFor(async () => {
+  return untilPasses(async () => {
     const [found] = await service.db.query<{ id: number }>({
       text: "SELECT id FROM jobs WHERE state = 'receiving'",
       values: [],
@@ -91,10 +91,10 @@ it.each([
     const wire = await begin(headers);
     send(wire, batch());
     const id = await jobBeingReceived();
-    await vi.waitFor(async () => expect(await tables()).toBe(1));
+    await untilPasses(async () => expect(await tables()).toBe(1));
     expect(await call('DELETE', `/api/jobs/${id}`)).toMatchObject({ state: 'cancelled' });
     // Its table is swept under the upload, which then has something to put there.
-    await vi.waitFor(async () => expect(await tables()).toBe(0), { timeout: 10_000, interval: 50 });
+    await untilPasses(async () => expect(await tables()).toBe(0));
     for (let i = 0; i < 3; i++) send(wire, batch());
     wire.write('0\r\n\r\n');
     const { status, text } = await wire.next();
@@ -110,7 +110,7 @@ it('one caller who dawdles with uploads leaves room for others', async () => {
   const mine: Wire[] = [];
   for (let i = 0; i < 4; i++) {
     mine.push(await begin());
-    await vi.waitFor(async () => expect(await receiving()).toBe(i + 1));
+    await untilPasses(async () => expect(await receiving()).toBe(i + 1));
   }
   const refused = await begin();
   refused.write('0\r\n\r\n');
@@ -120,7 +120,7 @@ it('one caller who dawdles with uploads leaves room for others', async () => {
   other.write('0\r\n\r\n');
   expect(await other.next()).toMatchObject({ status: 202 });
   for (const wire of mine) wire.socket.destroy();
-  await vi.waitFor(async () => expect(await receiving()).toBe(0));
+  await untilPasses(async () => expect(await receiving()).toBe(0));
   const again = await begin();
   again.write('0\r\n\r\n');
   expect(await again.next()).toMatchObject({ status: 202 });
@@ -131,7 +131,7 @@ it('also when the end of the file is there before the sweep: nothing is left at 
   const wire = await begin();
   send(wire, batch());
   const id = await jobBeingReceived();
-  await vi.waitFor(async () => expect(await tables()).toBe(1));
+  await untilPasses(async () => expect(await tables()).toBe(1));
   await call('DELETE', `/api/jobs/${id}`);
   wire.write('0\r\n\r\n');
   expect(await wire.next()).toMatchObject({ status: 202 });
@@ -183,12 +183,12 @@ it.each<[how: string, breakOff: (wire: Wire, request: IncomingMessage) => unknow
   const wire = await begin();
   send(wire, batch());
   const id = await jobBeingReceived();
-  await vi.waitFor(async () => expect(await tables()).toBe(1));
+  await untilPasses(async () => expect(await tables()).toBe(1));
   if (!request) throw new Error('no request');
   breakOff(wire, request);
-  await vi.waitFor(async () => expect(await call('GET', `/api/jobs/${id}`)).toMatchObject({ code: 'job_unknown' }));
-  await vi.waitFor(async () => expect(await tables()).toBe(0));
-  await sleep(100);
+  await untilPasses(async () => expect(await call('GET', `/api/jobs/${id}`)).toMatchObject({ code: 'job_unknown' }));
+  await untilPasses(async () => expect(await tables()).toBe(0));
+  await untilPasses(() => expect(service.tracker.underWay).toBe(0));
   expect(logged.mock.calls).toEqual([]);
   wire.socket.destroy();
 });

@@ -20,8 +20,8 @@ const lines = (...objects: object[]) => objects.map((one) => `${JSON.stringify(o
 
 async function versions(user: string): Promise<object[]> {
   const rows = await service.db.query<{ version: number; attributes: object }>(sql`
-    SELECT v.version, v.attributes FROM attribute_versions v JOIN user_keys k ON k.user_id = v.user_id
-    WHERE k.external_id = ${user} ORDER BY v.version`);
+    SELECT v.version, v.attributes FROM attribute_versions v JOIN users u ON u.id = v.user_id
+    WHERE u.external_id = ${user} ORDER BY v.version`);
   return rows.map(({ version, attributes }) => ({ version, ...attributes }));
 }
 

@@ -6,7 +6,7 @@ import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import { countDifferent, insertUsers, selectIdsOf, updateUsers } from '../users/users.ts';
-import { joinUsersByHash, workInMemory } from './bulk.ts';
+import { joinUsersByHash, workInMemory, workOnWorkers } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { eachSettled, type Settled, settleAgain } from './settle-users.ts';
@@ -26,7 +26,7 @@ const long: TransactionOptions = { statementTimeout: statementTimeoutMs, planner
 
 const statesOf = (users: readonly Settled[]) => users.map(({ state }) => state);
 
-/** Users who were to be registered, but whose external ids are taken by now, are changed like all who were there. */
+/** Users to be registered whose external ids are taken meanwhile are changed like existing users. */
 async function settleTaken(tx: Tx, taken: readonly Settled[]): Promise<Settled[]> {
   if (taken.length === 0) return [];
   const ids = await selectIdsOf(
@@ -94,6 +94,7 @@ async function previewAll(tx: Tx, job: JobRow): Promise<Counted> {
 async function prepare({ db }: ImportWork, job: JobRow): Promise<Prepared> {
   const { unknown } = job.options as UserImportOptions;
   await db.transaction(async (tx) => {
+    await workOnWorkers(tx);
     await joinUsersByHash(tx, job);
     await workInMemory(tx);
     await createUserPlan(tx, job.id, { create: unknown === 'create' });
@@ -117,6 +118,7 @@ function apply(
     db,
     { job: job.id, segmentId: everySegment, users: plannedUserIds(job.id) },
     async (tx) => {
+      await workOnWorkers(tx);
       const counts = await applyAll(tx, job, progress);
       await analyzeGrown(tx, ['users', 'user_keys']);
       await finish(tx, { ...counts, skipped }, warnings);

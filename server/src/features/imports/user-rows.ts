@@ -3,15 +3,15 @@ import { accidentOf } from './accidents.ts';
 import { type Cell, columnOf } from './columns.ts';
 import type { RowReader, Staged } from './file-reader.ts';
 import { readHeader, widthFault } from './header.ts';
-import { attributesFault, quoted, textFault } from './json-line.ts';
+import { attributesFault, quoted, shortened, textFault } from './json-line.ts';
 import type { RowOptions } from './member-rows.ts';
 
-/** What {@link userRows} stages, after the line. */
+/** The columns that {@link userRows} stages after the line. */
 export const userColumns = 'line, external_id, has_name, name, patch';
 
 const fields = ['external_id', 'name'];
 const maxNameChars = 255;
-/** Twice what a user may have, for those who take much away. */
+/** Twice the limit of a user, since a row may also remove attributes. */
 const maxPatchChars = 32 * 1024;
 
 function stage(externalId: string, name: string | null | undefined, patch: object): Staged {
@@ -38,7 +38,7 @@ interface AttributeColumn {
 
 /**
  * Reads the rows of a file of users. In a CSV every column but `external_id` and `name` is an attribute: text, unless its name
- * ends with a type; an empty cell leaves the attribute as it is. NDJSON has all of JSON's types, and null takes an attribute away.
+ * ends with a type; an empty cell leaves the attribute unchanged. NDJSON has all of JSON's types, and null removes an attribute.
  */
 export function userRows({ ignoreUnknown }: RowOptions): RowReader {
   let width = 0;
@@ -65,12 +65,12 @@ export function userRows({ ignoreUnknown }: RowOptions): RowReader {
       if (fault !== undefined) return { fault };
       const patch: Record<string, unknown> = {};
       for (const { at, name, read } of attributes) {
-        // A row that ended early has nothing for the columns after its end.
+        // A short row has no cells for the last columns.
         if (at >= cells.length) break;
         const cell = cells[at];
         if (cell === undefined || cell === '') continue;
         const value = read(cell);
-        if ('fault' in value) return { fault: `${name} ${value.fault}` };
+        if ('fault' in value) return { fault: `${shortened(name)} ${value.fault}` };
         patch[name] = value.value;
       }
       return stage(cells[idColumn] ?? '', cells[nameColumn] || undefined, patch);

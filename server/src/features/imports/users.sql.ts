@@ -1,10 +1,10 @@
-import sql from 'sql-template-tag';
+import sql, { empty, type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { nextUserId } from '../users/users.ts';
 import type { UnknownRow } from './members.sql.ts';
 import { inPages, tableOf } from './staging.sql.ts';
 
-/** One row of the file, with the user it is about; those to be created have their new ids already. */
+/** One row of the file, with its user; users to be created have their new ids already. */
 export interface PlannedUser {
   readonly line: number;
   readonly user_id: number | null;
@@ -15,28 +15,40 @@ export interface PlannedUser {
   readonly patch: string;
 }
 
-/** The rows in order of users, and of lines for each. */
+/** The keys that a file names. Citus finds them inside of its workers, where the names are sent. */
+function keysOf(db: Db, job: number): { readonly ctes: Sql; readonly keys: Sql } {
+  if (!db.isDistributed) return { ctes: empty, keys: sql`user_keys` };
+  const ctes = sql`
+    WITH named AS MATERIALIZED (SELECT DISTINCT r.external_id FROM ${tableOf(job, 'rows')} r), known AS MATERIALIZED (
+      SELECT k.external_id, k.user_id FROM user_keys k JOIN named n ON n.external_id = k.external_id
+    )`;
+  return { ctes, keys: sql`known` };
+}
+
+/** The rows by user and line. */
 export async function createUserPlan(tx: Tx, job: number, { create }: { create: boolean }): Promise<void> {
   const rows = tableOf(job, 'rows');
+  const { ctes, keys } = keysOf(tx, job);
   await tx.query(sql`DROP TABLE IF EXISTS ${tableOf(job, 'plan')}`);
   await tx.query(sql`
     CREATE UNLOGGED TABLE ${tableOf(job, 'plan')} AS
+    ${ctes}
     SELECT r.line, coalesce(k.user_id, n.id) AS user_id, k.user_id IS NULL AS fresh, r.external_id, r.has_name, r.name, r.patch
     FROM ${rows} r
-      LEFT JOIN user_keys k ON k.external_id = r.external_id
+      LEFT JOIN ${keys} k ON k.external_id = r.external_id
       LEFT JOIN (
         SELECT d.external_id, ${nextUserId} AS id
         FROM (
           SELECT DISTINCT r.external_id
           FROM ${rows} r
-          WHERE ${create ? sql`NOT EXISTS (SELECT FROM user_keys k WHERE k.external_id = r.external_id)` : sql`false`}
+          WHERE ${create ? sql`NOT EXISTS (SELECT 1 FROM ${keys} k WHERE k.external_id = r.external_id)` : sql`false`}
           ORDER BY 1
         ) d
       ) n ON n.external_id = r.external_id AND k.user_id IS NULL
     ORDER BY 2, 1`);
 }
 
-/** The first rows about users who do not exist; each row carries their total number. */
+/** The first rows about users who do not exist. Each row carries the total. */
 export function selectUnknownUsers(db: Db, job: number, limit: number): Promise<UnknownRow[]> {
   return db.query<UnknownRow>(sql`
     SELECT count(*) OVER () AS all, p.line, 'there is no user with this external_id' AS message
@@ -58,8 +70,8 @@ const stretchPages = 50;
 const stretchBytes = 1024 * 1024;
 
 /**
- * Where a stretch of the plan ends that begins with a page: some pages further, or sooner where their rows are long. Long ones
- * lie outside of the pages, so that a few pages can hold very much.
+ * The end of the slice that starts with a page: some pages further, or earlier if their rows are long. Long values are stored
+ * out of line, so a few pages can refer to a lot of data.
  */
 export async function selectStretchEnd(db: Db, job: number, from: number): Promise<number> {
   const rows = await db.query<{ last: number | null }>(sql`

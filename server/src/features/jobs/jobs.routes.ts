@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { jobs as contract, Problem, parseId } from '@kohort/contract';
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '../../http/caller.ts';
+import { sendPieces } from '../../http/json-pieces.ts';
 import type { Router } from '../../http/route.ts';
 import type { JobEntry, ShownJob } from '../../jobs/queue.ts';
 import type { Cursors } from '../../paging/cursors.ts';
@@ -35,14 +36,17 @@ function timesOf({ created_at, finished_at }: Pick<ShownJob, 'created_at' | 'fin
   return { created_at: created_at.toISOString(), finished_at: finished_at?.toISOString() ?? null };
 }
 
-export function onWire(job: ShownJob) {
+/** A job as JSON. The result of a question is passed on as PostgreSQL writes it: to read and write it again takes a long turn. */
+function* piecesOf(job: ShownJob): Generator<string> {
   const { dry_run = false } = job.options as { readonly dry_run?: boolean };
-  return {
-    ...progressOf({ ...job, dry_run }),
-    errors: [...job.errors],
-    ...(job.result !== null && { result: job.result }),
-    ...timesOf(job),
-  };
+  const shown = JSON.stringify({ ...progressOf({ ...job, dry_run }), errors: job.errors, ...timesOf(job) });
+  if (job.result === null) {
+    yield shown;
+    return;
+  }
+  yield `${shown.slice(0, -1)},"result":`;
+  yield job.result;
+  yield '}';
 }
 
 function entryOnWire(job: JobEntry) {
@@ -59,12 +63,12 @@ async function* events(
   first: ShownJob | undefined,
   rest: AsyncGenerator<ShownJob | undefined>,
 ): AsyncGenerator<string> {
-  const write = (job: ShownJob | undefined) => (job ? `data: ${JSON.stringify(onWire(job))}\n\n` : ': still here\n\n');
+  const write = (job: ShownJob | undefined) => (job ? `data: ${[...piecesOf(job)].join('')}\n\n` : ': still here\n\n');
   yield write(first);
   for await (const job of rest) yield write(job);
 }
 
-/** Aborted when the reader has left, or the answer is complete. */
+/** Aborted when the reader disconnects or the answer is complete. */
 function leaving({ raw: response }: FastifyReply): AbortSignal {
   const left = new AbortController();
   response.once('close', () => left.abort());
@@ -77,7 +81,7 @@ export interface JobRoutes {
   readonly db: Db;
   readonly cursors: Cursors;
   readonly once: Once;
-  /** A job was queued by a transaction that has committed. */
+  /** Called after the commit of a transaction that queued a job. */
   readonly onQueued: () => void;
 }
 
@@ -87,7 +91,7 @@ export function jobRoutes({ route }: Router, { following, db, cursors, once, onQ
     const id = idOf(text);
     if (!tags) return id;
     const { segment_id, kind, actor: asker } = await readJob(db, id);
-    // The result of a question may be about segments that the key does not see.
+    // The result of a question may concern segments that the key does not see.
     if (kind === 'question' && asker !== actor) throw unknownJob();
     if (segment_id !== null && !(await seenIds(db, tags, [segment_id])).has(segment_id)) throw unknownJob();
     return id;
@@ -99,15 +103,17 @@ export function jobRoutes({ route }: Router, { following, db, cursors, once, onQ
     return { jobs: found.jobs.map(entryOnWire), next_cursor: found.next_cursor };
   });
 
-  route(contract.readJob, async ({ params, caller }) => onWire(await readJob(db, await findFor(caller, params.id))));
+  route(contract.readJob, async ({ params, caller, reply }) =>
+    sendPieces(reply, piecesOf(await readJob(db, await findFor(caller, params.id)))),
+  );
 
-  route(contract.cancelJob, async ({ params, caller }) =>
-    onWire(await cancelJob(db, await findFor(caller, params.id))),
+  route(contract.cancelJob, async ({ params, caller, reply }) =>
+    sendPieces(reply, piecesOf(await cancelJob(db, await findFor(caller, params.id)))),
   );
 
   route(contract.undoJob, async ({ params, query, caller, idempotent }) => {
     const id = await findFor(caller, params.id);
-    // It may erase users, which such a key may not do otherwise.
+    // The undo may erase users, which such a key may not do otherwise.
     if (caller.tags && (await readJob(db, id)).segment_id === null) {
       throw new Problem('forbidden', 'A key with tags may not undo an import of users.');
     }

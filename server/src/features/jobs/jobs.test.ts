@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import pg from 'pg';
+import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Client, clientOf } from '../../../test/client.ts';
+import { type Client, clientOf, patiently } from '../../../test/client.ts';
 import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
+import { untilLocked } from '../../../test/locks.ts';
 import { type Service, startService } from '../../../test/service.ts';
 
 let service: Service;
@@ -24,7 +27,7 @@ afterAll(async () => {
 const csv = (from: number, to: number) =>
   `external_id\n${Array.from({ length: to - from }, (_, i) => `u${from + i}`).join('\n')}\n`;
 
-/** Somebody who is just adding a user and does not come to an end: an import of that user waits in the middle of itself. */
+/** A transaction that has added a user and does not end: an import of that user waits for it in the middle of its own. */
 async function rivalOf(slug: string, user: string): Promise<() => Promise<void>> {
   const rival = new pg.Client(service.url);
   await rival.connect();
@@ -41,17 +44,10 @@ async function rivalOf(slug: string, user: string): Promise<() => Promise<void>>
   };
 }
 
+/** The import's fence stands, and its statement waits for the rival. */
 async function isHolding(): Promise<void> {
-  const db = service.db;
-  for (;;) {
-    const [found] = await db.query<{ count: number }>({
-      text: 'SELECT count(*) AS count FROM fences',
-      values: [],
-    });
-    if (found?.count) break;
-    await sleep(10);
-  }
-  await sleep(50);
+  await untilPasses(async () => expect(await service.db.query(sql`SELECT FROM fences`)).not.toHaveLength(0));
+  await untilLocked(service.db);
 }
 
 let number = 0;
@@ -79,7 +75,8 @@ describe('while an import is being applied', () => {
       client.patch('ext:u3', { add: [slug], remove: [other] }).then(() => order.push('patch')),
       client.call('DELETE', '/api/users/ext:u4').then(({ status }) => order.push(`erase ${status}`)),
     ];
-    await sleep(300);
+    // Later calls, which do not meet the fence, are answered first.
+    for (const user of ['u501', 'u502', 'u503']) expect((await client.add(`ext:${user}`, slug)).status).toBe(200);
     expect(order).toEqual([]);
 
     await yieldUp();
@@ -88,8 +85,8 @@ describe('while an import is being applied', () => {
     expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100 });
     expect(await client.story('ext:u1', slug)).toEqual([`add import:${body.job}`]);
     expect(await client.story('ext:u2', slug)).toEqual([`add import:${body.job}`, 'remove include']);
-    // A hundred came, and one by a single call; one was taken out, and one erased.
-    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 99 });
+    // The import added a hundred and single calls four; one was removed and one erased.
+    expect(await client.get(`/api/segments/${slug}/count`)).toEqual({ count: 102 });
     await client.user({ external_id: 'u4' });
   });
 
@@ -106,13 +103,13 @@ describe('while an import is being applied', () => {
     expect(await files.job(first.body.job)).toMatchObject({ state: 'done', added: 100 });
   });
 
-  it('its segment can be deleted, at once; the import fails, and nobody was ever in', async () => {
+  it('its segment can be deleted at once; the import fails and has added no one', async () => {
     const slug = await segment();
     const yieldUp = await rivalOf(slug, 'u99');
     const { body } = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
     await isHolding();
     const deleting = client.call('DELETE', `/api/segments/${slug}`);
-    await sleep(100);
+    await untilPasses(async () => expect(await files.job(body.job)).toMatchObject({ state: 'failed' }));
     await yieldUp();
     expect((await deleting).status).toBe(200);
     expect(await files.ended(body.job)).toMatchObject({
@@ -130,13 +127,14 @@ describe('while an import is being applied', () => {
     const users = Array.from({ length: 1_000 }, (_, i) => `u${i}`);
     const adding = Promise.all(
       users.map(async (user, i) => {
+        // Spread over the imports, so that some come before, within and after each.
         await sleep((i % 50) * 4);
-        return client.add(`ext:${user}`, slug, i % 3 === 0 ? { expires_at: '2099-01-01T00:00:00Z' } : {});
+        const expiry = i % 3 === 0 ? { expires_at: '2099-01-01T00:00:00Z' } : {};
+        return patiently(() => client.add(`ext:${user}`, slug, expiry));
       }),
     );
     const jobs = [];
     for (const from of [0, 300, 0]) {
-      await sleep(30);
       jobs.push(await files.run(`/api/segments/${slug}/import?mode=${from ? 'remove' : 'add'}`, csv(from, 700)));
     }
     expect((await adding).every(({ status }) => status === 200)).toBe(true);
@@ -168,13 +166,12 @@ describe('a job', () => {
     expect(late).toMatchObject({ status: 409, body: { code: 'job_finished' } });
   });
 
-  it('tells how far it is, as events, until it ends', async () => {
+  it('reports its progress as events until it ends', async () => {
     const slug = await segment();
     const yieldUp = await rivalOf(slug, 'u99');
     const { body } = await files.send(`/api/segments/${slug}/import`, csv(0, 100));
     const following = client.call('GET', `/api/jobs/${body.job}/events`);
     await isHolding();
-    await sleep(700);
     await yieldUp();
     const { headers, text } = await following;
     expect(headers['content-type']).toBe('text/event-stream; charset=utf-8');
@@ -214,7 +211,8 @@ describe('a job', () => {
     const { body } = await filesOf(second).send(`/api/segments/${slug}/import`, csv(0, 100));
     await isHolding();
     const stopping = second.stop();
-    await sleep(100);
+    // Whatever the stop has come to by now.
+    await sleep(Math.random() * 100);
     await yieldUp();
     await stopping;
     expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100, unchanged: 0 });

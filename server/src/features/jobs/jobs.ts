@@ -13,20 +13,20 @@ import {
 import { type Cursors, pageOf } from '../../paging/cursors.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 
-/** What following jobs needs; one for the whole process. */
+/** The dependencies of following jobs, one per process. */
 export interface Following {
   readonly db: Db;
   readonly places: AtMost;
-  readonly lookEveryMs: number;
+  readonly pollEveryMs: number;
   /** Aborted when the service stops. */
   readonly closing: AbortController;
 }
 
-const defaultLookEveryMs = 300;
-/** After so many looks without a change, a comment keeps proxies from closing the connection. */
-const quietLooks = 50;
+const defaultPollEveryMs = 300;
+/** After this many polls without a change, a comment keeps proxies from closing the connection. */
+const quietPolls = 50;
 const maxFollowers = 200;
-/** An import of many users has kept a row for each. */
+/** Long, since an import of many users has stored a row for each. */
 const sweepTimeoutMs = 900_000;
 
 export function unknownJob(): Problem {
@@ -59,27 +59,27 @@ export async function cancelJob(db: Db, id: number): Promise<ShownJob> {
   await markCancelled(db, id);
   const job = await readJob(db, id);
   if (job.state === 'cancelled') return job;
-  throw new Problem('job_finished', `The job is ${job.state} by now.`);
+  throw new Problem('job_finished', `The job is already ${job.state}.`);
 }
 
-export function followingContext(db: Db, { lookEveryMs = defaultLookEveryMs } = {}): Following {
+export function followingContext(db: Db, { pollEveryMs = defaultPollEveryMs } = {}): Following {
   const places = new AtMost({
     atOnce: maxFollowers,
     factor: 3,
-    refusal: 'Too many jobs are being followed. Ask for the job itself.',
+    refusal: 'Too many jobs are being followed. Poll the job instead.',
     retryAfterSeconds: 5,
   });
-  return { db, places, lookEveryMs, closing: new AbortController() };
+  return { db, places, pollEveryMs, closing: new AbortController() };
 }
 
-/** Yields the job now, then once for each change, until it ends or the reader has left; undefined is a mere keep-alive. */
+/** Yields the job now, then after each change, until it ends or the reader disconnects. Undefined is a keep-alive. */
 export async function* followJob(
-  { db, places, lookEveryMs, closing }: Following,
+  { db, places, pollEveryMs, closing }: Following,
   id: number,
   { caller, left }: { readonly caller: string; readonly left: AbortSignal },
 ): AsyncGenerator<ShownJob | undefined, void, undefined> {
   if (left.aborted) return;
-  // A generator that is not asked again never reaches its end, so the place is released when the reader leaves.
+  // A generator that is not resumed never reaches its end, so the place is released when the reader disconnects.
   const leave = places.enter(caller);
   left.addEventListener('abort', leave, { once: true });
   try {
@@ -87,15 +87,16 @@ export async function* followJob(
     for (let quiet = 0; ; quiet++) {
       const job = await readJob(db, id);
       if (left.aborted) return;
-      const text = JSON.stringify(job);
+      // With its result a job has ended, so that it is there is all that matters.
+      const text = JSON.stringify({ ...job, result: job.result !== null });
       if (text !== sent) {
         yield job;
         [sent, quiet] = [text, 0];
-      } else if (quiet % quietLooks === quietLooks - 1) {
+      } else if (quiet % quietPolls === quietPolls - 1) {
         yield undefined;
       }
       if (job.finished_at || closing.signal.aborted) return;
-      await sleep(lookEveryMs, undefined, { signal: left }).catch(() => undefined);
+      await sleep(pollEveryMs, undefined, { signal: left }).catch(() => undefined);
       if (left.aborted) return;
     }
   } finally {
@@ -103,12 +104,12 @@ export async function* followJob(
   }
 }
 
-/** Ends every stream of {@link followJob} after its next look. */
+/** Ends every stream of {@link followJob} after its next poll. */
 export function endFollowing({ closing }: Following): void {
   closing.abort();
 }
 
-/** Deletes jobs that ended more than so many days ago. */
+/** Deletes jobs that ended more than `days` ago. */
 export async function sweepJobs(db: Database, days: number): Promise<void> {
   while (await db.transaction((tx) => deleteEnded(tx, days), { statementTimeout: sweepTimeoutMs }));
 }

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { type Files, filesOf } from '../../../test/files.ts';
 import { type Answer, type Service, startService } from '../../../test/service.ts';
+import { fail, insertReceiving } from '../../jobs/queue.ts';
+import { pageBytes } from '../../paging/cursors.ts';
 
 let service: Service;
 let client: Client;
@@ -92,4 +95,39 @@ it('are to a key with tags those of its segments, and what it began itself', asy
   expect(await seenBy(other)).toEqual([]);
   const [entry] = (await service.call('GET', '/api/jobs?kind=question', { token: web })).body.jobs;
   expect(entry).not.toHaveProperty('result');
+});
+
+it('quote little of a file, however long its names and lines are', async () => {
+  const column = '😀'.repeat(200_000);
+  const job = await files.run('/api/users/import', `external_id,x${column}:number\n${'a,none\n'.repeat(100)}`);
+  expect(job).toMatchObject({ state: 'failed', errors: { length: 100 } });
+  expect(job.errors[0].message).toBe(`x${'😀'.repeat(29)}�… "none" is not a number as JSON writes it, such as -1.5`);
+  expect(JSON.stringify(job).length).toBeLessThan(32 * 1024);
+});
+
+it('fit a page, a thousand of the largest', async () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const slug = 'S'.repeat(255);
+  const job = {
+    kind: 'segment_import',
+    lane: 'largest',
+    segmentId: await client.segment(slug),
+    options: { dry_run: true },
+    actor: `user:${most}`,
+  };
+  const owner = randomUUID();
+  const id = await insertReceiving(service.db, owner, job);
+  // JSON takes six bytes for each of these.
+  await fail(service.db, id, owner, [{ line: most, message: '\u0001'.repeat(1_000_000) }], most);
+  await service.db.write(sql`
+    INSERT INTO jobs (kind, state, segment_id, options, actor, rows, processed, added, updated, removed, unchanged, skipped,
+      lapsed, kept, errors, finished_at)
+    SELECT j.kind, j.state, j.segment_id, j.options, j.actor, ${most}, ${most}, ${most}, ${most}, ${most}, ${most}, ${most},
+      ${most}, ${most}, j.errors, j.finished_at
+    FROM jobs j, generate_series(1, 1000) WHERE j.id = ${id}`);
+  const { body, text } = await client.call('GET', `/api/jobs?segment=${slug}&limit=1000`);
+  expect(body.jobs).toHaveLength(1_000);
+  expect(body.jobs[0].error).toBe(`${'\u0001'.repeat(499)}…`);
+  expect(Buffer.byteLength(text)).toBeLessThan(pageBytes);
+  expect(Buffer.byteLength(text)).toBeGreaterThan(pageBytes / 2);
 });

@@ -22,13 +22,13 @@ function onWire({ created_at, expires_at, ...key }: KeyRow) {
 export interface KeysContext {
   readonly db: Db;
   readonly cursors: Cursors;
-  /** Drops what is remembered of a key. */
+  /** Drops a key from the cache. */
   readonly forgetKey: (id: number) => void;
 }
 
 export function keyRoutes({ route }: Router, context: KeysContext, once: Once): void {
   route(contract.createKey, ({ body, caller, idempotent, reply }) => {
-    // The key is shown this once, so no cache may keep the answer.
+    // The answer contains the key, so no cache may keep it.
     reply.header('cache-control', 'no-store');
     return once(idempotent, async (db) => {
       const created = await createKey(db, body, caller.actor);

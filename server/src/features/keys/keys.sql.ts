@@ -17,7 +17,7 @@ export interface KeyRow {
 
 const columns = sql`id, name, role, tags, origins, created_by, created_at, expires_at`;
 
-/** No row when the expiry is not in the future. */
+/** Returns no row if the expiry is not in the future. */
 export function insertKey(
   db: Db,
   key: {
@@ -48,20 +48,20 @@ export function deleteKey(db: Db, id: number): Promise<{ id: number }[]> {
   return db.write<{ id: number }>(sql`DELETE FROM api_keys WHERE id = ${id} RETURNING id`);
 }
 
-/** No row when the key is not valid, or no longer. */
+/** Returns no row if the key is not valid. */
 export function findKey(db: Db, id: number): Promise<{ tags: string[] | null }[]> {
   return db.query<{ tags: string[] | null }>(sql`
     SELECT tags FROM api_keys WHERE id = ${id} AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
 }
 
-/** Those of the keys that are valid now. */
+/** The keys among these that are valid now. */
 export function findValidKeys(db: Db, ids: readonly number[]): Promise<{ id: number }[]> {
   return db.query<{ id: number }>(sql`
     SELECT id FROM api_keys
     WHERE id = ANY (${ids}::bigint[]) AND (expires_at IS NULL OR expires_at > statement_timestamp())`);
 }
 
-/** The origins of all browser keys that are valid now. */
+/** The origins of all valid browser keys. */
 export function findBrowserOrigins(db: Db): Promise<{ origin: string }[]> {
   return db.query<{ origin: string }>(sql`
     SELECT DISTINCT unnest(origins) AS origin FROM api_keys
@@ -77,7 +77,7 @@ export interface KeyByHashRow {
   readonly expires_at: Date | null;
 }
 
-/** Those of the keys that are valid now. */
+/** The keys among these that are valid now. */
 export function findKeysByHash(db: Db, hashes: readonly Buffer[]): Promise<KeyByHashRow[]> {
   return db.query<KeyByHashRow>(
     named(

@@ -27,15 +27,15 @@ export interface NewKey {
   readonly expires_at?: string | null;
 }
 
-/** As browsers send it in `Origin`: a scheme, a host in lower case and a port that is not the scheme's own. */
+/** An origin as browsers send it: a scheme, a host in lower case, and a port unless it is the scheme's default. */
 function isOrigin(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.origin === text;
 }
 
-/** A browser key is public: whatever it opens has to be named. */
+/** A browser key is public, so its tags and origins must be listed. */
 function refuseUnlimited({ role, tags, origins }: NewKey): void {
-  if (role !== 'browser' && origins) throw invalid('/body/origins', 'are for browser keys alone');
+  if (role !== 'browser' && origins) throw invalid('/body/origins', 'are for browser keys only');
   if (role !== 'browser') return;
   if (!tags) throw invalid('/body/tags', 'must be given for a browser key');
   if (!origins) throw invalid('/body/origins', 'must be given for a browser key');
@@ -43,7 +43,7 @@ function refuseUnlimited({ role, tags, origins }: NewKey): void {
   if (wrong >= 0) throw invalid(`/body/origins/${wrong}`, 'must be an origin, such as https://shop.example');
 }
 
-/** The key itself is in this answer and nowhere else. */
+/** The answer contains the key, which cannot be read again. */
 export async function createKey(db: Db, asked: NewKey, createdBy: string): Promise<KeyRow & { key: string }> {
   const { name, role, tags = null, origins = null, expires_at } = asked;
   refuseUnlimited(asked);
@@ -70,24 +70,24 @@ export async function revokeKey(db: Db, id: number): Promise<void> {
   if (!revoked) throw new Problem('key_unknown', `There is no key ${id}.`);
 }
 
-/** The tags of a key that is valid now. */
+/** The tags of a valid key. */
 export async function tagsOfKey(db: Db, id: number): Promise<readonly string[] | undefined> {
   const [key] = await findKey(db, id);
   return key?.tags ?? undefined;
 }
 
-/** Those of the ids whose keys are valid now. */
+/** The ids among these whose keys are valid now. */
 export async function validKeys(db: Db, ids: readonly number[]): Promise<ReadonlySet<number>> {
   if (ids.length === 0) return new Set();
   return new Set((await findValidKeys(db, ids)).map(({ id }) => id));
 }
 
-/** The web pages that any browser key may be used from. */
+/** The origins from which any browser key may be used. */
 export async function browserOrigins(db: Db): Promise<ReadonlySet<string>> {
   return new Set((await findBrowserOrigins(db)).map(({ origin }) => origin));
 }
 
-/** Those of the keys that are valid now. */
+/** The keys among these that are valid now. */
 export async function findApiKeys(db: Db, keys: readonly string[]): Promise<ReadonlyMap<string, ApiKey>> {
   const hashes = keys.map(hashApiKey);
   const byHash = new Map((await findKeysByHash(db, hashes)).map((row) => [row.key_hash.toString('hex'), row]));

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** Keys that are limited say so in their prefix, which the release before them did not accept. */
+/** Limited keys have their own prefix, which earlier releases reject. */
 const prefixes = { plain: 'kohort_', tagged: 'kohort_tagged_', browser: 'kohort_browser_' } as const;
 const keyForm = /^kohort_(?:tagged_|browser_)?[A-Za-z0-9_-]{43}$/;
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { endpoints } from '@kohort/contract';
+import { eventually } from '@kohort/testkit/eventually.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { expectFold } from '../../../test/fold.ts';
@@ -183,7 +183,7 @@ it('jobs of segments that the key does not see are unknown', async () => {
     expect((await call(method, `/api/jobs/${unseen}${path}`)).status).toBe(404);
   }
   for (const job of [seen, unseen]) {
-    while (!(await client.get(`/api/jobs/${job}`)).finished_at) await sleep(20);
+    await eventually(async () => (await client.get(`/api/jobs/${job}`)).finished_at !== null);
   }
 });
 

@@ -13,7 +13,7 @@ const columns = sql`l.id, l.slug, (
     WHERE s.layer_id = l.id AND s.deleted_at IS NULL
   ) AS segments`;
 
-/** Undefined when a live layer has the slug. */
+/** Undefined if a live layer has the slug. */
 export async function insertLayer(db: Db, { slug, salt }: { slug: string; salt: string }): Promise<number | undefined> {
   const rows = await db.write<{ id: number }>(sql`
     INSERT INTO layers (slug, salt)
@@ -38,9 +38,9 @@ export async function selectLayer(db: Db, slug: string): Promise<LayerRow | unde
   return rows[0];
 }
 
-/** Fails on segments_layer_fkey while a live segment uses it. False for an unknown one. */
+/** Fails on segments_layer_fkey while a live segment uses it. False if it is unknown. */
 export async function markLayerDeleted(tx: Tx, slug: string): Promise<boolean> {
   const rows = await tx.write<{ id: number }>(sql`
-    UPDATE layers l SET deleted_at = clock_timestamp() WHERE l.slug = ${slug} AND l.deleted_at IS NULL RETURNING l.id`);
+    UPDATE layers l SET deleted_at = statement_timestamp() WHERE l.slug = ${slug} AND l.deleted_at IS NULL RETURNING l.id`);
   return rows.length > 0;
 }

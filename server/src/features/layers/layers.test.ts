@@ -1,7 +1,8 @@
-import sql from 'sql-template-tag';
+import sql, { type Sql } from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { type Service, startService } from '../../../test/service.ts';
+import { violatedConstraint } from '../../postgres/errors.ts';
 
 let service: Service;
 let client: Client;
@@ -89,12 +90,11 @@ describe('ranges of one layer never overlap', () => {
     await layer('held');
     await segment('held-a', { slug: 'held', from: 0, to: 50 });
     await segment('held-b', { slug: 'held', from: 50, to: 100 });
-    await expect(
-      service.db.write(sql`UPDATE segments SET layer_from = 49.999 WHERE slug = 'held-b'`),
-    ).rejects.toMatchObject({ constraint: 'segments_layer_overlap' });
-    await expect(service.db.write(sql`UPDATE segments SET percentage = 1 WHERE slug = 'held-b'`)).rejects.toMatchObject(
-      { constraint: 'segments_one_share' },
+    const violated = (change: Sql) => service.db.write(change).then(() => undefined, violatedConstraint);
+    expect(await violated(sql`UPDATE segments SET layer_from = 49.999 WHERE slug = 'held-b'`)).toBe(
+      'segments_layer_overlap',
     );
+    expect(await violated(sql`UPDATE segments SET percentage = 1 WHERE slug = 'held-b'`)).toBe('segments_one_share');
   });
 });
 

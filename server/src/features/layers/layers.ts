@@ -36,7 +36,7 @@ export async function readLayer(db: Db, slug: string): Promise<LayerRow> {
   return layer;
 }
 
-/** A layer that segments name cannot be deleted: the foreign key refuses, in either order. */
+/** A layer in use cannot be deleted: the foreign key refuses, in either order of the transactions. */
 export async function deleteLayer({ db }: Pick<LayersContext, 'db'>, slug: string): Promise<void> {
   try {
     await db.transaction(async (tx) => {

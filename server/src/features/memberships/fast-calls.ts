@@ -12,7 +12,7 @@ const { listUserSegments, addToSegment } = contract;
 
 export interface FastCallSettings {
   readonly segmentsOf: SegmentsOfUser;
-  /** For those who ask with `Consistency: eventual`. */
+  /** For calls with `Consistency: eventual`. */
   readonly eventual: { readonly segmentsOf: SegmentsOfUser };
   readonly ledger: Ledger;
   readonly known: (token: string) => Caller | undefined;
@@ -20,7 +20,7 @@ export interface FastCallSettings {
   readonly observerOf: (method: string, route: string) => (seconds: number) => void;
 }
 
-// No query string, and no character that needs a second look.
+// No query string, and only characters that need no decoding.
 const SEGMENTS_OF_USER = /^\/api\/users\/([1-9][0-9]{0,15}|ext:[A-Za-z0-9._~@:%-]+)\/segments$/;
 // JSON's own white space, which is less than a regular expression's.
 const ONLY_SLUG = new RegExp(
@@ -39,7 +39,7 @@ function readUser(text: string): UserRef | undefined {
   }
 }
 
-/** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Whatever is not plainly right is left to the framework. */
+/** `GET` and `POST` of `/api/users/{user}/segments` for the fast path. Unusual requests are left to Fastify. */
 export function fastCallsOf({
   segmentsOf,
   eventual,

@@ -10,7 +10,7 @@ import type { Router } from '../../http/route.ts';
 import type { Cursors } from '../../paging/cursors.ts';
 import type { AttributesContext } from '../attributes/attributes.ts';
 import { warningsAbout } from '../attributes/attributes.ts';
-import { type Questions, routeQuestion } from '../questions/questions.ts';
+import { type AsJob, type Questions, routeQuestion } from '../questions/questions.ts';
 import {
   freshDefinitions,
   type ReadRule,
@@ -36,7 +36,7 @@ export interface MembersContext extends ReadContext {
   readonly readSet: ConsistentReader<ReadContext>;
 }
 
-/** Calls about all users. Each is answered at once or, where the caller prefers, by a job that has more time. */
+/** Calls about all users. Each is answered at once or, if the caller prefers, by a job that has more time. */
 export function memberRoutes(router: Router, context: MembersContext): void {
   listRoutes(router, context);
   overridesRoute(router, context);
@@ -48,28 +48,27 @@ function listRoutes(router: Router, context: MembersContext): void {
   const { questions } = context;
   routeQuestion(router, questions, contract.listMembers, {
     check: ({ params }) => refuseUnknown(context, [params.slug]),
-    async answer({ params, query, consistency }, timeoutMs) {
-      const { users, next_cursor } = await ask(context, { consistency, timeoutMs }, (on) =>
-        membersPage(on, params.slug, query),
-      );
+    async answer({ params, query, consistency }, as) {
+      const { users, next_cursor } = await ask(context, consistency, as, (on) => membersPage(on, params.slug, query));
       return { users: users.map(shownMember), next_cursor };
     },
   });
 
   routeQuestion(router, questions, contract.countMembers, {
     check: ({ params }) => refuseUnknown(context, [params.slug]),
-    answer: async ({ params, consistency }, timeoutMs) => ({
-      count: await ask(context, { consistency, timeoutMs }, (on) => countOfMembers(on, params.slug)),
+    answer: async ({ params, consistency }, as) => ({
+      count: await ask(context, consistency, as, (on) => countOfMembers(on, params.slug)),
     }),
   });
 }
 
-/** Cut out by index, so that it needs no job. */
+/** Paged by index, so it needs no job. */
 function overridesRoute({ route }: Router, context: MembersContext): void {
   route(ofMemberships.listOverrides, async ({ params, query }) => {
     const { overrides, next_cursor } = await overridesPage(context, params.slug, query);
     return {
-      overrides: overrides.map(({ since, expires_at, ...override }) => ({
+      overrides: overrides.map(({ id, since, expires_at, ...override }) => ({
+        user_id: id,
         ...override,
         since: since.toISOString(),
         expires_at: expires_at?.toISOString() ?? null,
@@ -83,9 +82,9 @@ function previewRoutes(router: Router, context: MembersContext): void {
   const { questions, attributes } = context;
   routeQuestion(router, questions, contract.previewSegment, {
     check: ({ body, tags }) => readSeen(context, body, tags),
-    async answer({ body, tags, consistency }, timeoutMs) {
+    async answer({ body, tags, consistency }, as) {
       const { fields } = await readSeen(context, body, tags);
-      const { sample, ...counted } = await ask(context, { consistency, timeoutMs }, (on) => previewOf(on, fields));
+      const { sample, ...counted } = await ask(context, consistency, as, (on) => previewOf(on, fields));
       return {
         ...counted,
         sample: sample.map(shown),
@@ -99,9 +98,9 @@ function previewRoutes(router: Router, context: MembersContext): void {
       await readSeen(context, body, tags);
       await refuseUnknown(context, [params.slug]);
     },
-    async answer({ params, body, tags, consistency }, timeoutMs) {
+    async answer({ params, body, tags, consistency }, as) {
       const change = await readSeen(context, body, tags);
-      const preview = await ask(context, { consistency, timeoutMs }, (on) => previewOfChange(on, params.slug, change));
+      const preview = await ask(context, consistency, as, (on) => previewOfChange(on, params.slug, change));
       const { sample_entering, sample_leaving, ...counted } = preview;
       return {
         ...counted,
@@ -120,33 +119,25 @@ function overlapRoute(router: Router, context: MembersContext): void {
       await checkSlugs(context, segments, tags);
       await refuseUnknown(context, segments);
     },
-    async answer({ body: { segments }, tags, consistency }, timeoutMs) {
+    async answer({ body: { segments }, tags, consistency }, as) {
       await checkSlugs(context, segments, tags);
-      const { counts, pairs, all, any } = await ask(context, { consistency, timeoutMs }, (on) =>
-        overlapOf(on, segments),
-      );
+      const { counts, pairs, all, any } = await ask(context, consistency, as, (on) => overlapOf(on, segments));
       return { counts, pairs: [...pairs], all, any };
     },
   });
 }
 
-interface Terms {
-  readonly consistency: Consistency;
-  readonly timeoutMs: number | undefined;
-}
-
-/** Runs the question where it may be answered. */
+/** Runs the question on a database that may answer it. */
 function ask<T>(
   context: MembersContext,
-  { consistency, timeoutMs }: Terms,
+  consistency: Consistency,
+  as: AsJob | undefined,
   question: (on: MembersContext) => Promise<T>,
 ): Promise<T> {
-  return context.readSet(consistency, (where) =>
-    question({ ...context, ...where, ...(timeoutMs !== undefined && { timeoutMs }) }),
-  );
+  return context.readSet(consistency, (where) => question({ ...context, ...where, ...as }));
 }
 
-/** @throws Problem 404, before a job is made of a question about a segment that does not exist. */
+/** @throws Problem 404, so that no job is queued for a segment that does not exist. */
 async function refuseUnknown({ definitions }: MembersContext, slugs: readonly string[]): Promise<void> {
   const { bySlug } = await freshDefinitions(definitions);
   const unknown = slugs.filter((slug) => !bySlug.has(slug));

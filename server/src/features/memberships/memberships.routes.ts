@@ -55,16 +55,16 @@ function readMemberChanges({ add = [], remove = [] }: Body<typeof contract.chang
   return changes;
 }
 
-/** The ways to ask about users as they are now; calls at the same time share statements. */
+/** Reads of users as they are now; concurrent calls share statements. */
 export interface CoalescedReads {
   readonly segmentsOf: SegmentsOfUser;
   readonly resolve: Resolve;
   readonly stateOf: StateOfUser;
 }
 
-/** All ways to ask about users; the coalesced ones share their statements with the fast path. */
+/** All reads of users; the coalesced ones share their statements with the fast path. */
 export interface MembershipReads extends CoalescedReads {
-  /** For those who ask with `Consistency: eventual`. */
+  /** For calls with `Consistency: eventual`. */
   readonly eventual: CoalescedReads;
   readonly past: PastContext;
   readonly largeAnswers: AtMost;

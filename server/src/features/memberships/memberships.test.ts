@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Client, clientOf } from '../../../test/client.ts';
+import { type Client, clientOf, patiently } from '../../../test/client.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { letPass } from '../../../test/time.ts';
@@ -159,7 +159,7 @@ describe('expiry', () => {
   const IN = { one: true, resolve: true, memberships: true, why: true, page: true, count: true };
   const OUT = { one: false, resolve: false, memberships: false, why: false, page: false, count: true };
 
-  it('is exact at every read, before and after tidying', async () => {
+  it('is exact at every read, before and after the sweep', async () => {
     await client.add(user, 'other-list', { ttl: 60 });
     expect(await everyRead()).toEqual(IN);
     await letPass(service.db, user, 59);
@@ -173,13 +173,15 @@ describe('expiry', () => {
   });
 
   it('comes about by the clock alone', async () => {
+    const begun = Date.now();
     await client.add(user, 'other-list', { ttl: 1 });
-    expect(await everyRead()).toEqual(IN);
-    await sleep(1_050);
-    expect(await everyRead()).toEqual(OUT);
+    const before = await everyRead();
+    // On a busy machine the second may be over by now.
+    if (Date.now() < begun + 1_000) expect(before).toEqual(IN);
+    await untilPasses(async () => expect(await everyRead()).toEqual(OUT));
   });
 
-  it('is in the history at once, dated with the moment it happened, by nobody', async () => {
+  it('is in the history at once, dated with the moment it happened, by the system', async () => {
     await client.add(user, 'other-list', { ttl: 60 });
     await letPass(service.db, user, 90);
     const { events } = await client.get(`/api/users/${user}/history`);
@@ -187,7 +189,7 @@ describe('expiry', () => {
       { action: 'expire', source: 'include', actor: 'system', at: events[1].expires_at },
       { action: 'add', source: 'include', actor: 'user:1' },
     ]);
-    // Written once, by whoever came first.
+    // Written once, by the read or the sweep.
     await sweepExpired(service.db);
     expect((await client.get(`/api/users/${user}/history`)).events).toEqual(events);
   });
@@ -208,12 +210,13 @@ describe('expiry', () => {
         await client.add(user, 'list', { ttl: 60 });
         await letPass(service.db, user, 90);
         if (swept) await sweepExpired(service.db);
+        const begun = Date.now();
         if (how === 'add') await client.add(user, 'list', { ttl: 60 });
         if (how === 'put') await client.put(user, 'list', { mode: 'include', ttl: 60 });
         if (how === 'patch') await client.patch(user, { add: [{ slug: 'list', ttl: 60 }] });
         expect((await client.story(user)).slice(-3)).toEqual(['add include', 'expire include', 'add include']);
         const { since } = await membership('list');
-        expect(Date.now() - Date.parse(since)).toBeLessThan(10_000);
+        expect(Date.parse(since)).toBeGreaterThanOrEqual(begun);
         await client.remove(user, 'list');
       }
     },
@@ -487,7 +490,7 @@ describe('PATCH …/segments', () => {
       Array.from({ length: 60 }, (_, i) => {
         const order = i % 2 ? slugs : [...slugs].reverse();
         const half = { add: order.slice(0, 4), remove: order.slice(4) };
-        return client.patch(users[i % 3] ?? user, half);
+        return patiently(() => client.patch(users[i % 3] ?? user, half));
       }),
     );
     expect(answers.map(({ status }) => status)).toEqual(Array(60).fill(200));
@@ -503,10 +506,12 @@ describe('concurrent adds and removes of one pair', () => {
     const ref = 'ext:turns';
     const answers = await Promise.all(
       Array.from({ length: 120 }, (_, i) => {
-        if (i % 4 === 0) return client.add(ref, 'list');
-        if (i % 4 === 1) return client.put(ref, 'list', { mode: 'include' });
-        if (i % 4 === 2) return client.patch(ref, { add: ['list'] });
-        return client.remove(ref, 'list');
+        return patiently(() => {
+          if (i % 4 === 0) return client.add(ref, 'list');
+          if (i % 4 === 1) return client.put(ref, 'list', { mode: 'include' });
+          if (i % 4 === 2) return client.patch(ref, { add: ['list'] });
+          return client.remove(ref, 'list');
+        });
       }),
     );
     expect(answers.filter(({ status }) => status !== 200 && status !== 404)).toEqual([]);
@@ -520,7 +525,9 @@ describe('concurrent adds and removes of one pair', () => {
     const answers = await Promise.all(
       Array.from({ length: 80 }, (_, i) => {
         const name = i % 2 ? id : 'ext:two-names';
-        return i % 3 ? client.add(name, 'list', i % 5 ? {} : { ttl: 60 }) : client.remove(name, 'list');
+        return patiently(() =>
+          i % 3 ? client.add(name, 'list', i % 5 ? {} : { ttl: 60 }) : client.remove(name, 'list'),
+        );
       }),
     );
     expect(answers.map(({ status }) => status)).toEqual(Array(80).fill(200));

@@ -1,10 +1,9 @@
 import sql, { type Sql } from 'sql-template-tag';
 
 /**
- * The memberships of one user, in a form that PostgreSQL reads by index whatever the state of the table (ADR 45). After a
- * large segment was purged the index is far larger than the rows that are left need, and a plain equality then seems dearer
- * than reading the whole table. The range holds for every id; its bounds are hidden from the planner, which takes it for a
- * strong filter and expects to visit a page or two.
+ * The memberships of one user, in a form that PostgreSQL always reads by index (ADR 45). After the purge of a large segment the
+ * index is far larger than the remaining rows need, and a plain equality then seems more expensive than a scan of the table. The
+ * range is true for every id, but its bounds are hidden from the planner, which takes it for a selective filter.
  */
 export function ofUser(row: Sql, userId: Sql): Sql {
   const id = sql`${row}.user_id`;

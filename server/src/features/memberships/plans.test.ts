@@ -2,13 +2,15 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Database, type Db } from '../../postgres/database.ts';
+import { Database, type Transactor } from '../../postgres/database.ts';
 import { analyzeGrown, type Bloat } from '../../postgres/maintenance.sql.ts';
 import { rebuildBloatedIndexes } from '../../postgres/rebuild.ts';
 import { selectStates } from './read/explain.sql.ts';
 import { selectPairs } from './read/pair.sql.ts';
 import { selectLists, selectSubjects } from './read/segments-of-user.sql.ts';
-import { applyChanges, removeEndedOfUser, selectStanding } from './write/ledger.sql.ts';
+import { applyChanges } from './write/apply.sql.ts';
+import { removeEndedOfUser } from './write/ended.sql.ts';
+import { selectStanding } from './write/lookups.sql.ts';
 
 /** The tables that grow; everything else has a row for each segment at most. */
 const LARGE = ['memberships', 'users', 'user_keys'];
@@ -17,7 +19,7 @@ const EACH = 100;
 
 const ref = { id: 1 };
 const change = { user: ref, slug: 's1', kind: 'include', expiresAt: null, ttl: null, actor: 'user:1' } as const;
-const statements: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
+const statements: Readonly<Record<string, (db: Transactor) => Promise<unknown>>> = {
   'the segments of users, lists only': (db) => selectLists(db, [{ ref, known: undefined }]),
   'the segments of users': (db) => selectSubjects(db, [{ ref, known: undefined }]),
   'some segments of users, lists only': (db) => selectLists(db, [{ ref, known: undefined }], [1]),
@@ -25,8 +27,9 @@ const statements: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
   'the state of users': (db) => selectStates(db, [ref], { attributes: true }),
   'a user and a segment': (db) => selectPairs(db, [{ externalId: 'x', segmentId: 1, needsAttributes: true }]),
   'single changes': (db) => applyChanges(db, [change]),
+  'single removals': (db) => applyChanges(db, [{ ...change, kind: 'remove' }]),
   'the ended memberships of a user': (db) => removeEndedOfUser(db, 1),
-  'the standing memberships of a user': (db) => selectStanding({ ...db, inTransaction: true, transaction: never }, [1]),
+  'the standing memberships of a user': (db) => selectStanding({ ...db, inTransaction: true }, [1]),
 };
 
 function never(): never {
@@ -34,13 +37,13 @@ function never(): never {
 }
 
 /** The text that a function sends, without sending it. */
-async function textOf(statement: (db: Db) => Promise<unknown>): Promise<string> {
+async function textOf(statement: (db: Transactor) => Promise<unknown>): Promise<string> {
   let text = '';
   const keep = async (sent: { text: string }) => {
     text = sent.text;
     return [];
   };
-  await statement({ query: keep, rows: keep, write: keep });
+  await statement({ isDistributed: false, query: keep, rows: keep, write: keep, transaction: never });
   return text;
 }
 

@@ -1,7 +1,7 @@
 import { type Body, type ofrep as contract, externalIdFault, maxAttributesBytes, Problem } from '@kohort/contract';
 import type { Json, JsonObject } from '../../segmentation/conditions/json.ts';
 
-/** Whom an evaluation is about. */
+/** The subject of an evaluation. */
 export interface EvaluationContext {
   /** The external id. */
   readonly targetingKey: string;
@@ -27,15 +27,15 @@ function readTargetingKey(value: Json | undefined): string {
 }
 
 function refuseTooLarge(attributes: JsonObject): void {
-  // A context is most often the key alone.
+  // Most contexts consist of the key alone.
   if (Object.keys(attributes).length === 0) return;
   if (Buffer.byteLength(JSON.stringify(attributes)) <= maxAttributesBytes) return;
   throw invalidContext(`The context must not have more than ${maxAttributesBytes} bytes, measured as compact JSON.`);
 }
 
-/** @throws Problem 400 with the code that OFREP has for what is wrong. */
+/** @throws Problem 400 with the matching code of OFREP. */
 export function readContext({ context = {} }: Body<typeof contract.evaluateFlag>): EvaluationContext {
-  // It came as JSON; the schema says nothing about the other members.
+  // It was parsed from JSON; the schema does not cover the other members.
   const { targetingKey, ...attributes } = context as JsonObject;
   const read = { targetingKey: readTargetingKey(targetingKey), attributes };
   refuseTooLarge(attributes);

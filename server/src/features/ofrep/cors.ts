@@ -6,7 +6,7 @@ import { browserOrigins } from '../keys/keys.ts';
 const maxAgeMs = 1_000;
 const preflightMaxAgeSeconds = 600;
 
-/** The origins of browser keys, read again once they are a second old. */
+/** The origins of browser keys, cached for a second. */
 function knownOrigins(db: Db, now: () => number): () => Promise<ReadonlySet<string>> {
   let reading: Promise<ReadonlySet<string>> | undefined;
   let readAt = Number.NEGATIVE_INFINITY;
@@ -39,14 +39,14 @@ export function answerCrossOrigin(app: FastifyInstance, db: Db): void {
         }
         done();
       },
-      // While the database is unreachable no origin is known; the call itself reports that.
+      // While the database is unavailable no origin is known; the call itself reports that.
       () => done(),
     );
   });
 
   app.options('/ofrep/v1/*', async (_request, reply) => {
     if (!reply.hasHeader('access-control-allow-origin')) {
-      throw new Problem('forbidden', 'No browser key may be used from this origin.');
+      throw new Problem('forbidden', 'No browser key allows this origin.');
     }
     return reply
       .code(204)

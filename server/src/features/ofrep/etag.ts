@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Turns } from '../../concurrency/turns.ts';
 
-/** A strong entity tag of whatever the answer depends on. `texts` may be megabytes, and are digested with turns for others. */
+/** A strong entity tag of everything that the answer depends on. `texts` may be megabytes, so hashing yields to other calls. */
 export async function entityTagOf(parts: readonly unknown[], texts: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(parts));
   const turns = new Turns();
@@ -16,6 +16,6 @@ export async function entityTagOf(parts: readonly unknown[], texts: readonly str
 export function isNamed(tag: string, ifNoneMatch: string | undefined): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch.trim() === '*') return true;
-  // Tags may hold commas, so the list is not split at them.
+  // Tags may contain commas, so the list is not split at them.
   return (ifNoneMatch.match(/(?:W\/)?"[^"]*"/g) ?? []).some((one) => one.replace(/^W\//, '') === tag);
 }

@@ -2,8 +2,10 @@ import type { AtMost } from '../../concurrency/at-most.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import type { Caller } from '../../http/caller.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
-import { type Decision, decideEach, decideOne, type Subject } from '../../segmentation/decide.ts';
+import { decideEach, decideOne } from '../../segmentation/decide.ts';
+import type { Decision } from '../../segmentation/deciding.ts';
 import { type Definition, type Definitions, isActive, isList } from '../../segmentation/definition.ts';
+import type { Subject } from '../../segmentation/subject.ts';
 import {
   type Asker,
   answerTooLarge,
@@ -20,9 +22,9 @@ import {
 import { unknownSegment } from '../segments/segments.ts';
 import type { EvaluationContext } from './context.ts';
 
-/** Who asks: what that changes about an answer. */
+/** The properties of a caller that affect an answer. */
 export interface Evaluator {
-  /** Server credentials may put the context over the stored attributes; browsers, whose word proves nothing, may not. */
+  /** Whether the context overrides stored attributes: for server credentials, not for browsers, which cannot be trusted. */
   readonly mayOverride: boolean;
 }
 
@@ -38,7 +40,7 @@ export interface Evaluation {
   readonly metadata: Record<string, never>;
 }
 
-/** A user as one evaluation sees them, at the moment of the statement that read them. */
+/** A user as read for one evaluation, with the time of the statement. */
 interface Evaluated {
   readonly subject: Subject;
   readonly definitions: Definitions;
@@ -47,7 +49,7 @@ interface Evaluated {
 
 const noOverrides: Subject['overrides'] = new Map();
 
-/** The attributes of a user, undefined for an unknown one, with those of the context. */
+/** The attributes of a user (undefined for an unknown one) merged with the context. */
 function merged(stored: JsonObject | undefined, context: JsonObject, mayOverride: boolean): JsonObject {
   if (!stored) return context;
   return mayOverride ? { ...stored, ...context } : stored;
@@ -65,11 +67,11 @@ async function evaluated(
   return { subject, definitions, now };
 }
 
-/** What decided, in OpenFeature's words. */
+/** The deciding part, as a reason of OpenFeature. */
 function reasonOf(definition: Definition, { member, source, matched }: Decision, now: number): Evaluation['reason'] {
   if (!isActive(definition, now)) return 'DEFAULT';
   if (source === 'include' || source === 'exclude' || isList(definition)) return 'STATIC';
-  // Where the condition did not keep the user out, the share has the last word.
+  // If the condition did not exclude the user, the share decided.
   if (definition.share !== null && matched !== false) return 'SPLIT';
   return member ? 'TARGETING_MATCH' : 'DEFAULT';
 }
@@ -90,7 +92,7 @@ export interface FlagContext {
   readonly stateOf: StateOfUser;
 }
 
-/** @throws Problem 404 for a slug that names no segment. */
+/** @throws Problem 404 for an unknown slug. */
 export async function evaluateFlag(
   flags: FlagContext,
   slug: string,
@@ -100,7 +102,7 @@ export async function evaluateFlag(
   if (!namesOthers(flags.definitions.current.bySlug.get(slug))) {
     const pair = await flags.pairOf({ externalId: context.targetingKey, slug });
     if (!pair.definition) throw unknownSegment(slug);
-    // A condition that came in between may name others.
+    // A condition changed meanwhile may name other segments.
     if (!namesOthers(pair.definition))
       return evaluatePair({ ...pair, definition: pair.definition }, context, evaluator);
   }
@@ -128,7 +130,7 @@ async function evaluatePair(
   return evaluationOf(definition, await new Turns().take(decideOne(definitions, definition, subject, now)), now);
 }
 
-/** Where the condition names other segments, everything that stands about the user may have a say. */
+/** If the condition names other segments, all overrides of the user may matter. */
 async function evaluateByState(
   stateOf: StateOfUser,
   slug: string,
@@ -143,7 +145,7 @@ async function evaluateByState(
   return evaluationOf(definition, await turns.take(decideOne(definitions, definition, subject, now)), now);
 }
 
-/** All flags whose segments the caller sees, each as JSON of its own, sorted by key. */
+/** All flags whose segments the caller sees, each serialized to JSON, sorted by key. */
 export async function evaluateFlags(
   { stateOf, largeAnswers }: { readonly stateOf: StateOfUser; readonly largeAnswers: AtMost },
   context: EvaluationContext,

@@ -17,9 +17,9 @@ export interface FlagCallSettings {
 const { evaluateFlag: endpoint } = contract;
 
 const ONE_FLAG = new RegExp(`^/ofrep/v1/evaluate/flags/(${slugPattern.slice(1, -1)})$`);
-/** Printable ASCII without escapes: text that is in order, and as long in characters as in bytes. */
+/** Printable ASCII without escapes: valid text with as many characters as bytes. */
 const PLAIN = /^[ -[\]-~]+$/;
-/** Keys that no object may have, and integers that a double may not hold. */
+/** Forbidden keys, and integers that a double cannot represent. */
 const NEEDS_A_LOOK = /__proto__|constructor|\d{16}/;
 
 function isScalar(value: unknown): value is Json {
@@ -34,7 +34,7 @@ function parse(body: string): unknown {
   }
 }
 
-/** The context of a body that holds one and nothing else, of scalars alone. Whatever else comes is left to the framework. */
+/** The context of a body that contains nothing but a context of scalars. Other bodies are left to Fastify. */
 export function plainContext(body: string): EvaluationContext | undefined {
   if (!PLAIN.test(body) || NEEDS_A_LOOK.test(body)) return undefined;
   const parsed = parse(body);

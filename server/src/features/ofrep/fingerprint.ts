@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Turns } from '../../concurrency/turns.ts';
-import { bucketOf, decideAll, keyOf, type Steps, type Subject } from '../../segmentation/decide.ts';
+import { decideAll } from '../../segmentation/decide.ts';
 import { type Definitions, isActive } from '../../segmentation/definition.ts';
 import { changesMindAt, takesBucket } from '../../segmentation/share.ts';
+import type { Steps } from '../../segmentation/steps.ts';
+import { bucketOf, keyOf, type Subject } from '../../segmentation/subject.ts';
 import { modesOf, readStanding, type SeenUser } from '../memberships/memberships.ts';
 
-/** What decides about the flags of a user, as a short text that is the same on every instance. */
+/** A digest of everything that decides the flags of a user, the same on every instance. */
 export interface Fingerprint {
   readonly text: string;
-  /** The part that time alone does not change. */
+  /** The part that does not depend on time. */
   readonly base: string;
   /** The first moment, in milliseconds since 1970, at which time alone may change the text. */
   readonly holdsUntil: number;
@@ -21,8 +23,8 @@ function digestOf(...parts: readonly unknown[]): string {
 }
 
 /**
- * What time says at a moment: the segments that the user is in. Starts, ends and ramps count also where the stored attributes
- * do not meet the condition, since a caller may evaluate with a context that does.
+ * The part that depends on time: the segments that the user is in at a moment. Starts, ends and ramps count even if the stored
+ * attributes do not satisfy the condition, since a caller may evaluate with a context that does.
  */
 function* saidByTime(
   definitions: Definitions,
@@ -55,7 +57,7 @@ function* saidByTime(
 }
 
 /**
- * @param before the last one of the same user: time is asked again only when the rest has changed, or its moment has come.
+ * @param before the last one of the same user. The part that depends on time is computed again only if the rest has changed or its moment has come.
  */
 export async function fingerprintOf(
   targetingKey: string,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { plainList } from '../../../test/definitions.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import { compileDefinition, type DefinitionSource, definitionsOf } from '../../segmentation/definition.ts';
 import type { SeenUser } from '../memberships/memberships.ts';
@@ -7,24 +8,11 @@ import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 const START = Date.parse('2026-11-26T12:00:00Z');
 const at = (minutes: number) => new Date(START + minutes * 60_000);
 
-const plain: DefinitionSource = {
-  id: 1,
-  slug: 'A',
-  salt: 's',
-  percentage: null,
-  ramp: null,
-  layer: null,
-  bucket_by: null,
-  condition: null,
-  active_from: null,
-  active_until: null,
-};
-
 const ann: SeenUser['user'] = { id: 2, external_id: 'ann', attributes: { trial: '2026-11-26' }, overrides: null };
 
 /** The minutes, of twenty, after which the fingerprint is another one, each asked with the one before. */
 async function changesOf(fields: Partial<DefinitionSource>, user: SeenUser['user'] = ann): Promise<number[]> {
-  const definitions = definitionsOf(1, [compileDefinition({ ...plain, ...fields })]);
+  const definitions = definitionsOf(1, [compileDefinition({ ...plainList, ...fields })]);
   const changes: number[] = [];
   let before: Fingerprint | undefined;
   for (let minute = 0; minute < 20; minute++) {
@@ -64,7 +52,7 @@ describe('the fingerprint of a user changes by time', () => {
 });
 
 it('is computed anew only when its moment has come, or something else has changed', async () => {
-  const definitions = definitionsOf(1, [compileDefinition({ ...plain, percentage: 100, active_from: at(5) })]);
+  const definitions = definitionsOf(1, [compileDefinition({ ...plainList, percentage: 100, active_from: at(5) })]);
   const ask = (before: Fingerprint | undefined, seen: Partial<SeenUser>) =>
     fingerprintOf('ann', { user: ann, definitions, now: START, ...seen }, before, new Turns());
   const first = await ask(undefined, {});

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { isObject } from '@kohort/contract';
 
-/** Whose flags a stream is about, and by which credential. */
+/** The user of a stream, and the credential. */
 export interface StreamLink {
   readonly targetingKey: string;
   readonly keyId: number | undefined;
@@ -9,18 +9,18 @@ export interface StreamLink {
 }
 
 export interface StreamLinks {
-  /** The same text for the same link within an hour of the clock. */
+  /** Returns the same text for the same link within one hour of the clock. */
   sign(link: StreamLink, nowMs: number): string;
-  /** Undefined when the text is no link of ours, or its two hours are over. */
+  /** Undefined if the text is not a valid link or has expired after two hours. */
   open(text: string, nowMs: number): StreamLink | undefined;
 }
 
 const macBytes = 32;
 const hourMs = 3_600_000;
-/** A client that has an address keeps it at least until the next one is announced. */
+/** An address stays valid at least until the next one is announced. */
 const validHours = 2;
 
-/** `EventSource` sends no header, so the address of a stream is its own credential: signed, and for two hours at most. */
+/** `EventSource` sends no headers, so the address of a stream is a credential: signed, and valid for two hours at most. */
 export function createStreamLinks(secret: string): StreamLinks {
   const key = createHmac('sha256', secret).update('kohort flag streams').digest();
   const mac = (payload: Buffer) => createHmac('sha256', key).update(payload).digest();

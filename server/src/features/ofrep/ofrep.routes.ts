@@ -24,7 +24,7 @@ export interface OfrepContext extends FlagContext {
 /** Seconds after which a hidden page may close its stream. */
 const inactivityDelaySec = 120;
 
-/** The stream of one user for one credential; a member of the answer, so that clients learn of it. */
+/** The stream of one user and credential, as the member of the answer that announces it. */
 function streamOf({ links }: OfrepContext, { server }: FastifyRequest, caller: Caller, targetingKey: string) {
   const link = links.sign({ targetingKey, keyId: caller.keyId, sessionId: caller.sessionId }, Date.now());
   const { publicUrl } = server;
@@ -39,7 +39,7 @@ function streamOf({ links }: OfrepContext, { server }: FastifyRequest, caller: C
   };
 }
 
-/** Made of flags that are JSON already. */
+/** Assembles the answer from flags that are serialized already. */
 function bodyOf(flags: readonly string[], stream: object): { pieces: Iterable<string>; bytes: number } {
   const opening = '{"flags":[';
   const closing = `],"eventStreams":[${JSON.stringify(stream)}],"metadata":{}}`;
@@ -54,7 +54,7 @@ function bodyOf(flags: readonly string[], stream: object): { pieces: Iterable<st
   return { pieces: pieces(), bytes };
 }
 
-/** Aborted when the one who follows has left. */
+/** Aborted when the follower disconnects. */
 function leaving({ raw: response }: FastifyReply): AbortSignal {
   const left = new AbortController();
   response.once('close', () => left.abort());
@@ -76,7 +76,7 @@ export function ofrepRoutes({ route }: Router, context: OfrepContext): void {
     const seenBy = (ids: readonly number[]) => seenIds(db, caller.tags, ids);
     const flags = await evaluateFlags(context, asked, { ...evaluatorOf(caller), caller: caller.actor, seenBy });
     const stream = streamOf(context, request, caller, asked.targetingKey);
-    // The stream changes every hour: then clients get its new address although no flag has changed.
+    // The stream's address changes every hour. Including it makes clients fetch the new one although no flag has changed.
     const tag = await entityTagOf([caller.actor, caller.tags, asked, stream], flags);
     reply.header('etag', tag).header('cache-control', 'private, no-cache');
     if (isNamed(tag, request.headers['if-none-match'])) return reply.code(304).send();

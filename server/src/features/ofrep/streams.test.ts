@@ -3,6 +3,8 @@ import { OFREPProvider } from '@openfeature/ofrep-provider';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature } from '@openfeature/server-sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainList } from '../../../test/definitions.ts';
+import { openEvents } from '../../../test/event-stream.ts';
 import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
 import { compileDefinition, definitionsOf } from '../../segmentation/definition.ts';
@@ -47,38 +49,13 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The events of a stream, one at a time, each as its lines. */
-async function follow(path: string, headers: Record<string, string> = {}) {
-  const leave = new AbortController();
-  const response = await fetch(`${base}${path}`, { headers, signal: leave.signal });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  return {
-    response,
-    leave: () => leave.abort(),
-    /** Undefined when the stream has ended. */
-    async next(): Promise<string | undefined> {
-      for (;;) {
-        const end = text.indexOf('\n\n');
-        if (end >= 0) {
-          const event = text.slice(0, end);
-          text = text.slice(end + 2);
-          return event;
-        }
-        const chunk = await reader?.read();
-        if (chunk === undefined || chunk.done) return undefined;
-        text += chunk.value;
-      }
-    },
-  };
-}
+const follow = (path: string, headers?: Record<string, string>) => openEvents(`${base}${path}`, headers);
 
 async function streamFor(targetingKey: string, token = key.key): Promise<string> {
   const { body } = await call('POST', '/ofrep/v1/evaluate/flags', { context: { targetingKey } }, token);
   return body.eventStreams[0].endpoint.requestUri;
 }
 
-const noRule = { percentage: null, ramp: null, layer: null, bucket_by: null, condition: null, active_until: null };
 const REFETCH = /^id: [\w-]+\ndata: \{"type":"refetchEvaluation"\}$/;
 
 describe('the stream of a user', () => {
@@ -120,10 +97,10 @@ describe('the stream of a user', () => {
   });
 
   it('says so too when time lets the user in', async () => {
-    const definition = compileDefinition({ ...noRule, id: 1, slug: 'S', salt: 's', active_from: new Date() });
+    const definition = compileDefinition({ ...plainList, active_from: new Date() });
     let now = definition.activeFrom - 1;
     const stateOf = async () => ({ user: undefined, definitions: definitionsOf(1, [definition]), now });
-    const streams = new FlagStreams({ db: service.db, stateOf, onError: () => undefined, lookEveryMs: 1 });
+    const streams = new FlagStreams({ db: service.db, stateOf, onError: () => undefined, pollEveryMs: 1 });
     const leave = new AbortController();
     const events = await streams.follow({ targetingKey: 'ann', keyId: key.id, sessionId: undefined }, leave.signal);
     expect((await events.next()).value).toMatch(/^id: [\w-]+\n\n$/);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { validReaders } from '../auth/auth.ts';
@@ -13,27 +14,27 @@ export interface StreamSettings {
   readonly db: Db;
   readonly stateOf: (user: UserRef) => ReturnType<StateOfUser>;
   readonly onError: (error: unknown, what: string) => void;
-  readonly lookEveryMs?: number;
+  readonly pollEveryMs?: number;
   readonly maxFollowers?: number;
 }
 
 interface Follower {
   readonly link: StreamLink;
-  /** What decided about the user at the last look; undefined before the first. */
+  /** The fingerprint of the user at the last poll; undefined before the first. */
   fingerprint: Fingerprint | undefined;
   isOver: boolean;
-  /** Has the follower look at the two above. */
+  /** Wakes the follower to check the two above. */
   wake: () => void;
 }
 
-const lookEveryMs = 1_000;
+const pollEveryMs = 1_000;
 const maxFollowers = 500;
-/** Users that one look reads at a time: each may have 16 KiB of attributes and very many overrides. */
+/** Users per statement: each may have 16 KiB of attributes and very many overrides. */
 const usersAtOnce = 32;
-/** Looks after which a comment keeps proxies from closing the connection. */
-const quietLooks = 15;
+/** Polls after which a comment keeps proxies from closing the connection. */
+const quietPolls = 15;
 
-/** The followers of flags in this process. While there are none, nothing is asked. */
+/** The followers of flags in this process. Without followers there is no polling. */
 export class FlagStreams {
   readonly #settings: StreamSettings;
   readonly #followers = new Set<Follower>();
@@ -47,17 +48,17 @@ export class FlagStreams {
     this.#settings = settings;
     this.#places = new AtMost({
       atOnce: settings.maxFollowers ?? maxFollowers,
-      // One credential, such as the key of a page with many visitors, gets most places, never all.
+      // One credential, such as the key of a page with many visitors, can get most of the places, never all.
       factor: 7,
-      refusal: 'Too many follow flags here. Evaluate again from time to time instead.',
+      refusal: 'Too many event streams of flags are open. Poll instead.',
       retryAfterSeconds: 30,
     });
   }
 
   /**
-   * Events for one follower, until they leave, their credential ends or the service stops.
-   * @param lastEventId what a follower who comes again has heard last.
-   * @throws Problem 404 when the credential behind the link is no longer valid, 503 when too many follow.
+   * Events for one follower, until they disconnect, their credential ends or the service stops.
+   * @param lastEventId the last event that a reconnecting follower received.
+   * @throws Problem 404 if the credential of the link is no longer valid, 503 if there are too many followers.
    */
   async follow(link: StreamLink, left: AbortSignal, lastEventId?: string): Promise<AsyncGenerator<string>> {
     const giveUpPlace = this.#places.enter(
@@ -73,7 +74,7 @@ export class FlagStreams {
     left.addEventListener('abort', leave, { once: true });
     try {
       if (!(await this.#isValid(link))) throw unknownStream();
-      follower.fingerprint = await this.#look(link.targetingKey, undefined);
+      follower.fingerprint = await this.#fingerprintOf(link.targetingKey, undefined);
     } catch (error) {
       leave();
       throw error;
@@ -88,15 +89,15 @@ export class FlagStreams {
   }
 
   async *#eventsFor(follower: Follower, leave: () => void, lastEventId?: string): AsyncGenerator<string> {
-    let told = follower.fingerprint?.text;
-    const refetch = () => `id: ${told}\ndata: {"type":"refetchEvaluation"}\n\n`;
+    let sent = follower.fingerprint?.text;
+    const refetch = () => `id: ${sent}\ndata: {"type":"refetchEvaluation"}\n\n`;
     try {
-      const isBehind = lastEventId !== undefined && lastEventId !== told;
-      // Without data nothing is dispatched, but a follower who comes again names the id.
-      yield isBehind ? refetch() : `id: ${told}\n\n`;
+      const isBehind = lastEventId !== undefined && lastEventId !== sent;
+      // An event without data is not dispatched, but its id is sent on reconnection.
+      yield isBehind ? refetch() : `id: ${sent}\n\n`;
       for (let quiet = 0; !follower.isOver; ) {
-        if (follower.fingerprint?.text !== told) {
-          told = follower.fingerprint?.text;
+        if (follower.fingerprint?.text !== sent) {
+          sent = follower.fingerprint?.text;
           quiet = 0;
           yield refetch();
         } else {
@@ -104,7 +105,7 @@ export class FlagStreams {
             follower.wake = resolve;
           });
           quiet++;
-          if (quiet % quietLooks === 0) yield ': still here\n\n';
+          if (quiet % quietPolls === 0) yield ': still here\n\n';
         }
       }
     } finally {
@@ -121,18 +122,18 @@ export class FlagStreams {
   #startLooking(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    void this.#keepLooking();
+    void onBehalfOf(theService, () => this.#keepLooking());
   }
 
   async #keepLooking(): Promise<void> {
     while (this.#followers.size > 0 && !this.#isClosed) {
-      await sleep(this.#settings.lookEveryMs ?? lookEveryMs, undefined, { ref: false });
-      await this.#lookAtAll().catch((error) => this.#settings.onError(error, 'flag streams cannot be refreshed'));
+      await sleep(this.#settings.pollEveryMs ?? pollEveryMs, undefined, { ref: false });
+      await this.#refreshAll().catch((error) => this.#settings.onError(error, 'polling for flag streams failed'));
     }
     this.#isLooking = false;
   }
 
-  async #lookAtAll(): Promise<void> {
+  async #refreshAll(): Promise<void> {
     const followers = [...this.#followers].filter(({ fingerprint }) => fingerprint !== undefined);
     const { db } = this.#settings;
     const ids = <T>(of: (link: StreamLink) => T | undefined) =>
@@ -150,25 +151,25 @@ export class FlagStreams {
     const isValid = ({ link: { keyId, sessionId } }: Follower) =>
       keyId !== undefined ? keys.has(keyId) : sessions.has(sessionId ?? '');
     for (const follower of followers) if (!isValid(follower)) end(follower);
-    // One look at a user serves all who follow that user.
+    // One evaluation of a user serves all followers of that user.
     const followersOf = Map.groupBy(followers.filter(isValid), ({ link }) => link.targetingKey);
     const all = [...followersOf];
     for (let from = 0; from < all.length; from += usersAtOnce) {
       const some = all.slice(from, from + usersAtOnce);
-      await Promise.all(some.map(([targetingKey, those]) => this.#lookAgain(targetingKey, those)));
+      await Promise.all(some.map(([targetingKey, those]) => this.#refresh(targetingKey, those)));
     }
   }
 
-  async #lookAgain(targetingKey: string, those: readonly Follower[]): Promise<void> {
-    const fingerprint = await this.#look(targetingKey, those[0]?.fingerprint);
+  async #refresh(targetingKey: string, those: readonly Follower[]): Promise<void> {
+    const fingerprint = await this.#fingerprintOf(targetingKey, those[0]?.fingerprint);
     for (const follower of those) {
       follower.fingerprint = fingerprint;
       follower.wake();
     }
   }
 
-  /** States of hundreds arrive with one statement and are megabytes: they are digested one by one, with turns for others. */
-  async #look(targetingKey: string, before: Fingerprint | undefined): Promise<Fingerprint> {
+  /** One statement returns many users, megabytes in all, so they are hashed one after another, and other calls get turns in between. */
+  async #fingerprintOf(targetingKey: string, before: Fingerprint | undefined): Promise<Fingerprint> {
     const state = await this.#settings.stateOf({ externalId: targetingKey });
     const fingerprint = this.#lastFingerprint.then(() => fingerprintOf(targetingKey, state, before, this.#turns));
     this.#lastFingerprint = fingerprint.catch(() => undefined);

@@ -1,4 +1,4 @@
-/** The door of the feature: what those who change something tell the feeds, in the transaction that changes it. */
+/** The public interface of the outbox: writers record events for feeds in the transaction that makes the change. */
 export {
   type DefinitionDetails,
   type EventKind,
@@ -8,7 +8,9 @@ export {
   overrideEvents,
   recordDefinition,
   recordErasure,
+  selectFirstEvents,
   selectWaiting,
+  takeDefinitions,
   takeEvents,
   type UserEventsBy,
   userEvents,

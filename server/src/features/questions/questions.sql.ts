@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 
-/** Queues a question, unless so many of the same caller wait or run already. */
+/** Queues a question, unless the caller has `most` waiting or running ones already. */
 export async function insertQuestion(
   db: Db,
   { options, actor }: { options: object; actor: string },

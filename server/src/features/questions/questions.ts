@@ -15,7 +15,7 @@ import { JobFailed, type JobKind, noCounts } from '../../jobs/queue.ts';
 import type { Database } from '../../postgres/database.ts';
 import { insertQuestion, storeResult } from './questions.sql.ts';
 
-/** A call whose answer may take long, as it is put now or by a job later. */
+/** A call whose answer may take long, answered now or later by a job. */
 export interface Question<E extends Endpoint> {
   readonly params: Params<E>;
   readonly query: Query<E>;
@@ -24,20 +24,27 @@ export interface Question<E extends Endpoint> {
   readonly consistency: Consistency;
 }
 
-type AnswerLater = (asked: unknown) => Promise<unknown>;
+/** What a question that is a job is given beside what was asked. */
+export interface AsJob {
+  readonly timeoutMs: number;
+  /** Reports the last user that was looked at, and the last there is, by id. Throws if the job must stop. */
+  readonly progress: (reached: number, last: number) => void;
+}
+
+type AnswerLater = (asked: unknown, as: AsJob) => Promise<unknown>;
 
 export interface Questions {
   readonly db: Database;
-  /** By the id of their endpoint. */
+  /** By endpoint id. */
   readonly answers: Map<string, AnswerLater>;
   readonly onQueued: () => void;
 }
 
-/** The time limit of a question that runs as a job. */
+/** Time limit of a question that runs as a job. */
 const jobTimeoutMs = 600_000;
-/** Of questions that an older build has queued. */
+/** For questions queued by an older build. */
 const usual = { consistency: 'usual' } as const;
-/** Questions of one caller that wait or run. */
+/** The most waiting or running questions of one caller. */
 const maxOpen = 20;
 
 /** RFC 7240: a list of preferences, each with parameters. */
@@ -51,7 +58,7 @@ export function prefersAsync(header: string | string[] | undefined): boolean {
 async function queue({ db, onQueued }: Questions, endpoint: Endpoint, asked: object, actor: string): Promise<number> {
   const id = await insertQuestion(db, { options: { endpoint: endpoint.id, asked }, actor }, maxOpen);
   if (id === undefined) {
-    throw new Problem('overloaded', `You have ${maxOpen} questions that wait for their answers.`, { retryAfter: 10 });
+    throw new Problem('overloaded', `You have ${maxOpen} unanswered questions already.`, { retryAfter: 10 });
   }
   onQueued();
   return id;
@@ -65,21 +72,21 @@ function accepted(reply: FastifyReply, job: number): FastifyReply {
 }
 
 export interface QuestionHandlers<E extends Endpoint> {
-  /** Refuses what `answer` would, before a job is made of it. */
+  /** Throws what `answer` would throw, before a job is queued. */
   readonly check: (question: Question<E>) => Promise<unknown>;
-  /** Is given the time that it may take, if that is not the usual one. */
-  readonly answer: (question: Question<E>, timeoutMs?: number) => Promise<Answer<E>>;
+  /** `as` is undefined while a caller waits. */
+  readonly answer: (question: Question<E>, as?: AsJob) => Promise<Answer<E>>;
 }
 
-/** Registers a call that is answered at once, or with `Prefer: respond-async` by a job. */
+/** Registers a call that is answered at once, or by a job with `Prefer: respond-async`. */
 export function routeQuestion<const E extends Endpoint>(
   { route }: Router,
   questions: Questions,
   endpoint: E,
   { check, answer }: QuestionHandlers<E>,
 ): void {
-  // What is stored was validated by the schemas of this very endpoint before.
-  questions.answers.set(endpoint.id, (asked) => answer({ ...usual, ...(asked as Question<E>) }, jobTimeoutMs));
+  // The stored request was validated by the schemas of the same endpoint.
+  questions.answers.set(endpoint.id, (asked, as) => answer({ ...usual, ...(asked as Question<E>) }, as));
   route(endpoint, async ({ params, query, body, caller, request, reply }: Call<E>) => {
     const question = { params, query, body, tags: caller.tags, consistency: consistencyOf(request.headers) };
     if (!prefersAsync(request.headers.prefer)) return answer(question);
@@ -88,15 +95,15 @@ export function routeQuestion<const E extends Endpoint>(
   });
 }
 
-/** The kind of job that answers them. */
+/** The kind of job that answers questions. */
 export function questionKind({ db, answers }: Questions): JobKind {
   return {
     atOnce: 2,
-    async run(job, { finish }) {
+    async run(job, { progress, finish }) {
       const { endpoint, asked } = job.options as { endpoint?: string; asked?: unknown };
       const answer = answers.get(endpoint ?? '');
       if (!answer) throw new JobFailed([{ line: null, message: 'this version does not know the question' }]);
-      const result = await answer(asked).catch((error) => {
+      const result = await answer(asked, { timeoutMs: jobTimeoutMs, progress }).catch((error) => {
         if (error instanceof Problem && error.code !== 'unavailable') {
           const message = error.code === 'overloaded' ? 'the answer took more than ten minutes' : error.message;
           throw new JobFailed([{ line: null, message }]);

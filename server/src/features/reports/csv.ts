@@ -1,9 +1,9 @@
-/** Blanks at either end, which readers of CSV trim from an unquoted cell: zero-width ones and the byte order mark too. */
+/** Leading or trailing blanks, which CSV readers trim from unquoted cells, including zero-width ones and the byte order mark. */
 const edgeBlank = /^[\s\u200b-\u200d\u2060\ufeff]|[\s\u200b-\u200d\u2060\ufeff]$/;
 
 /**
- * RFC 4180, and stricter: a cell is also quoted where it holds a semicolon or a tab, which spreadsheets of many countries take
- * for separators, or where a reader would trim it.
+ * Stricter than RFC 4180: a cell is also quoted if it contains a semicolon or a tab, which spreadsheets in many countries take
+ * for separators, or if a reader would trim it.
  */
 export function quote(cell: string): string {
   return /[",;\t\r\n]/.test(cell) || edgeBlank.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
@@ -17,7 +17,7 @@ export function defuse(cell: string): string {
   return /^[=+\-@\t\r＝＋－＠]/.test(cell) ? `'${cell}` : cell;
 }
 
-/** One line with a plain line feed, which spreadsheets and line tools both take. */
+/** One line with a plain line feed, which both spreadsheets and line tools accept. */
 export function csvLine(cells: readonly string[]): string {
   return `${cells.map((cell) => quote(defuse(cell))).join(',')}\n`;
 }

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { isObject } from '@kohort/contract';
 
-/** What a report covers. A user is named by our id, so that a link does not say who they are. */
+/** The range of a report. A user is named by id, so that a link does not identify them. */
 export interface ReportScope {
   readonly from: Date;
   /** Exclusive. */
@@ -15,13 +15,13 @@ export interface ReportScope {
 
 export interface ReportLinks {
   sign(scope: ReportScope, expiresAt: Date): string;
-  /** Undefined when the text is no link of ours, or one whose time is up. */
+  /** Undefined if the text is not a valid link or has expired. */
   open(link: string, now: Date): ReportScope | undefined;
 }
 
 const MAC_BYTES = 32;
 
-/** A link is its own credential: what it covers and until when, signed. Nothing is stored for it. */
+/** A link is a credential: it contains its range and expiry, signed. Nothing is stored for it. */
 export function createReportLinks(secret: string): ReportLinks {
   const key = createHmac('sha256', secret).update('kohort reports').digest();
   const mac = (payload: Buffer) => createHmac('sha256', key).update(payload).digest();

@@ -27,7 +27,7 @@ export function reportRoutes({ route }: Router, context: ReportContext, once: On
       address: addressSubject(request.ip),
       consistency: consistencyOf(request.headers),
     });
-    // The first line is drawn before the answer begins: whatever is wrong by then still has a status of its own.
+    // The first line is read before the answer starts, so that an early failure still gets its own status.
     const first = await lines.next();
     reply
       .type('text/csv; charset=utf-8')
@@ -42,7 +42,7 @@ async function* resume(first: IteratorResult<string>, rest: AsyncGenerator<strin
   try {
     for (let next = first; !next.done; next = await rest.next()) yield next.value;
   } finally {
-    // A reader that went away must not keep a connection to the database.
+    // A reader that disconnected must not keep a connection to the database.
     await rest.return(undefined);
   }
 }

@@ -13,7 +13,7 @@ export interface ReportRow {
   readonly actor: string;
 }
 
-/** Of an erased user only the bare id is left. */
+/** Of an erased user only the id is left. */
 export function reportQuery({ from, to, userId, segment }: ReportScope, keyTags: readonly string[] | undefined): Sql {
   return sql`
     SELECT h.user_id, u.external_id, s.slug AS segment, h.op, h.at, h.mode, h.job, h.actor
@@ -25,7 +25,7 @@ export function reportQuery({ from, to, userId, segment }: ReportScope, keyTags:
     ORDER BY h.at, h.user_id, h.seq`;
 }
 
-/** Whether any segment has this slug, or had it when it was deleted. */
+/** Whether a segment has this slug, or had it when it was deleted. */
 export async function slugWasEver(db: Db, slug: string, keyTags: readonly string[] | undefined): Promise<boolean> {
   const rows = await db.query(sql`
     SELECT FROM segments s

@@ -42,16 +42,16 @@ export function reportContext({
 }
 
 const linkLivesMs = 60 * 60 * 1_000;
-/** Nothing else is served while a batch is being formatted. */
+/** Small, since formatting a batch blocks the event loop. */
 const batchRows = 200;
-/** The first batch waits for the whole range to be sorted. */
+/** Long, since the first batch arrives only once the whole range is sorted. */
 const statementTimeoutMs = 120_000;
 
 const header = ['user_id', 'external_id', 'segment', 'operation', 'at', 'source', 'actor'];
 
 function rangeOf({ month, from, to }: ReportRequest): { from: Date; to: Date } {
   if (month !== undefined) {
-    if (from || to) throw invalid('/body/month', 'stands alone, without from and to');
+    if (from || to) throw invalid('/body/month', 'must not be combined with from or to');
     const [year = 0, number = 0] = month.split('-').map(Number);
     return { from: new Date(Date.UTC(year, number - 1)), to: new Date(Date.UTC(year, number)) };
   }
@@ -97,12 +97,12 @@ function unknownReport(): Problem {
 export async function* linesOfReport(
   { db, readSet, links, places }: ReportContext,
   link: string,
-  /** Who reads has no name here; an address has its share. */
+  /** Readers are anonymous, so the share is per address. */
   { address, consistency }: { readonly address: string; readonly consistency: Consistency },
 ): AsyncGenerator<string, void, undefined> {
   const scope = links.open(link, new Date());
   if (!scope) throw unknownReport();
-  // A key that was revoked takes its links along.
+  // The links of a revoked key are revoked too.
   const keyTags = scope.keyId === undefined ? undefined : await tagsOfKey(db, scope.keyId);
   if (scope.keyId !== undefined && !keyTags) throw unknownReport();
   const leave = places.enter(address);
@@ -116,7 +116,7 @@ export async function* linesOfReport(
         }),
       ),
     );
-    // The header leaves with the first rows, so that a query that fails fails before anything was answered.
+    // The header is sent with the first rows, so that a failing query fails before the answer starts.
     let pending = csvLine(header);
     for await (const batch of rows) {
       yield pending + batch.map(lineOf).join('');
@@ -128,7 +128,7 @@ export async function* linesOfReport(
   }
 }
 
-/** Resolves once the first rows are there: until then another database can be asked instead. */
+/** Resolves once the first rows have arrived: until then another database can be used instead. */
 async function begun<T>(rows: AsyncGenerator<T, void, undefined>): Promise<AsyncGenerator<T, void, undefined>> {
   const first = await rows.next();
   return resumed(first, rows);

@@ -5,14 +5,16 @@ import { parseCondition } from '../../segmentation/conditions/parse.ts';
 import { references } from '../../segmentation/conditions/references.ts';
 import { createLayer } from '../layers/layers.ts';
 import { purgeSmallSegment } from '../memberships/memberships.ts';
+import { changeWithin, createSegment, type SegmentInput } from './change-segment.ts';
+import { raiseRevision } from './definitions.sql.ts';
 import { deleteWithin } from './delete-segment.ts';
-import { raiseRevision, selectVersionsOf } from './segments.sql.ts';
-import { changeWithin, createSegment, readSegment, type SegmentInput } from './segments.ts';
+import { selectVersionsOf } from './segments.sql.ts';
+import { readSegment } from './segments.ts';
 
-/** A whole definition: what is absent is cleared. */
+/** A whole definition: absent fields are cleared. */
 export type AppliedSegment = SegmentInput & {
   readonly slug: string;
-  /** The version it replaces; null for a segment that does not exist. */
+  /** The version it replaces; null for a new segment. */
   readonly version: number | null;
 };
 
@@ -34,13 +36,13 @@ const cleared: Required<SegmentInput> = {
   active_until: null,
 };
 
-/** What the condition names; one that cannot be read is refused where it is stored. */
+/** The segments that the condition names. An invalid condition is refused when it is stored. */
 function namesIn({ condition }: Pick<SegmentInput, 'condition'>): string[] {
   const parsed = condition ? parseCondition(condition, '/body') : undefined;
   return parsed?.ok ? references(parsed.condition).map(({ segment }) => segment) : [];
 }
 
-/** What each names, by slug. Conditions of a whole body take long to read, so others have their turn in between. */
+/** The segments that each definition names, by slug. Parsing all conditions takes long, so it yields to other calls. */
 async function namesOf(segments: readonly (Pick<SegmentInput, 'condition'> & { slug: string })[]) {
   const turns = new Turns();
   const names = new Map<string, string[]>();
@@ -51,7 +53,7 @@ async function namesOf(segments: readonly (Pick<SegmentInput, 'condition'> & { s
   return names;
 }
 
-/** Each after those that its condition names, so that no name is unknown and no cycle stands between two steps. */
+/** Orders each definition after those that its condition names, so that no step has an unknown name or a cycle. */
 function inOrder<S extends { readonly slug: string }>(
   segments: readonly S[],
   names: ReadonlyMap<string, readonly string[]>,
@@ -77,15 +79,15 @@ function refuseTwice(slugs: readonly string[]): void {
   if (twice !== undefined) throw new Problem('invalid', `${twice} is named twice.`);
 }
 
-/** Under the lock that `raiseRevision` takes, so nothing moves afterwards. */
+/** Called under the lock of `raiseRevision`, so nothing changes afterwards. */
 async function refuseStale(tx: Tx, expected: ReadonlyMap<string, number | null>): Promise<void> {
   const versions = new Map(
     (await selectVersionsOf(tx, [...expected.keys()])).map(({ slug, version }) => [slug, version]),
   );
   const stale = [...expected].filter(([slug, version]) => (versions.get(slug) ?? null) !== version);
   if (stale.length === 0) return;
-  const told = stale.map(([slug]) => `${slug} (${versions.get(slug) ?? 'does not exist'})`);
-  throw new Problem('version_stale', `Another version is current: ${told.join(', ')}.`);
+  const current = stale.map(([slug]) => `${slug} (${versions.get(slug) ?? 'does not exist'})`);
+  throw new Problem('version_stale', `Another version is current: ${current.join(', ')}.`);
 }
 
 async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
@@ -97,7 +99,7 @@ async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
     if (version === null) await createSegment(tx, { slug, ...definition }, actor);
     else await changeWithin(tx, slug, { ...cleared, ...definition }, { actor });
   }
-  // Those that name others go first.
+  // Segments that name others go first.
   const conditions = new Map<string, string[]>();
   for (const { slug } of gone) conditions.set(slug, namesIn(await readSegment(tx, slug)));
   const deleted: number[] = [];
@@ -112,8 +114,8 @@ async function apply(tx: Tx, definitions: AppliedDefinitions, actor: string) {
 }
 
 /**
- * Makes definitions as they are named, all of them or none: one transaction, refused when a segment is not at its version.
- * Answers the versions from now on.
+ * Applies definitions, all or none: one transaction, refused if a segment is not at the expected version. Returns the new
+ * versions.
  */
 export async function applyDefinitions(
   db: Database,

@@ -5,9 +5,11 @@ import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import { attributePath, parseCondition } from '../../segmentation/conditions/parse.ts';
 import { references, toStored } from '../../segmentation/conditions/references.ts';
 import type { RampSource } from '../../segmentation/definition.ts';
-import { type LayerRange, type RuleFields, selectIds, selectLiveLayer, selectOverlapping } from './segments.sql.ts';
+import { selectLiveLayer, selectOverlapping } from './layer-ranges.sql.ts';
+import type { LayerRange, RuleFields } from './segment-rows.sql.ts';
+import { selectIds } from './segments.sql.ts';
 
-/** A rule as it crosses the wire: segments and layers by slug, times as texts. Absent fields keep, null clears. */
+/** A rule in wire form: segments and layers by slug, times as texts. Absent fields are kept, null clears. */
 export interface RuleInput {
   readonly percentage?: number | null;
   readonly ramp?: RampSource | null;
@@ -18,13 +20,13 @@ export interface RuleInput {
   readonly active_until?: string | null;
 }
 
-/** A segment that a condition names, and the pointer to where. */
+/** A segment that a condition names, and the JSON pointer to it. */
 export interface NamedSegment {
   readonly id: number;
   readonly at: string;
 }
 
-/** The fields of a rule that were given, as they are stored; and what their condition names, where there is one. */
+/** The given fields of a rule, in stored form, and the segments that its condition names. */
 export interface ReadRule {
   readonly fields: Partial<RuleFields>;
   readonly named: readonly NamedSegment[] | undefined;
@@ -47,7 +49,7 @@ export function refuse(errors: readonly { path: string; message: string }[]): Pr
 
 /**
  * Reads the rule of a request.
- * @throws Problem 400 with the place of everything that is wrong, unknown slugs included.
+ * @throws Problem 400 with the place of every error, including unknown slugs.
  */
 export async function readRule(db: Db, input: RuleInput): Promise<ReadRule> {
   const { percentage, ramp, layer, bucket_by, condition, active_from, active_until } = input;
@@ -72,7 +74,7 @@ function checkPercentage(value: number, path: string): void {
   if (!isPercentage(value)) throw refuse([{ path, message: 'must be from 0 to 100 with at most 3 decimals' }]);
 }
 
-/** The form of times is the contract's; here they are cut to milliseconds. */
+/** The contract has checked the form of times; here they are truncated to milliseconds. */
 function readTime(text: string | null): Date | null {
   return text === null ? null : (parseTime(text) ?? null);
 }
@@ -93,25 +95,25 @@ async function readLayerRange(
   checkPercentage(to, '/body/layer/to');
   if (from >= to) throw invalid('/body/layer/to', 'must be above from');
   const layer = await selectLiveLayer(db, slug);
-  if (!layer) throw invalid('/body/layer/slug', `names ${slug}, which is no layer`);
+  if (!layer) throw invalid('/body/layer/slug', `names the unknown layer ${slug}`);
   return { ...layer, slug, from, to };
 }
 
 /**
- * What fields ask of each other.
+ * Checks fields against each other.
  * @throws Problem 400
  */
 export function checkTogether({ percentage, ramp, layer, active_from, active_until }: Partial<RuleFields>): void {
-  if (ramp && percentage != null) throw invalid('/body/ramp', 'stands in place of percentage, not beside it');
+  if (ramp && percentage != null) throw invalid('/body/ramp', 'replaces percentage: give only one of them');
   if (layer && (ramp || percentage != null)) {
-    throw invalid('/body/layer', `stands in place of ${ramp ? 'ramp' : 'percentage'}, not beside it`);
+    throw invalid('/body/layer', `replaces ${ramp ? 'ramp' : 'percentage'}: give only one of them`);
   }
   if (active_from && active_until && active_from >= active_until) {
     throw invalid('/body/active_until', 'must be later than active_from');
   }
 }
 
-/** @throws Problem 409 with the segments in the way. The constraint segments_layer_overlap refuses concurrent ones. */
+/** @throws Problem 409 with the overlapping segments. The constraint segments_layer_overlap refuses concurrent ones. */
 export async function checkOverlap(tx: Tx, layer: LayerRange | null, exceptId?: number): Promise<void> {
   if (layer === null) return;
   const overlapping = await selectOverlapping(tx, layer, exceptId);
@@ -144,7 +146,7 @@ async function readCondition(
   const ids = new Map(found.map(({ slug, id }) => [slug, id]));
   const unknown = mentions.filter(({ segment }) => !ids.has(segment));
   if (unknown.length > 0) {
-    throw refuse(unknown.map(({ at, segment }) => ({ path: at, message: `names ${segment}, which is no segment` })));
+    throw refuse(unknown.map(({ at, segment }) => ({ path: at, message: `names the unknown segment ${segment}` })));
   }
   return {
     condition: toStored(wire, (slug) => ids.get(slug)),

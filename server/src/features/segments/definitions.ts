@@ -1,9 +1,10 @@
+import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
-import { selectChangedSince } from './segments.sql.ts';
+import { selectChangedSince } from './definitions.sql.ts';
 
-/** The definitions compiled in memory under their revision. A reader that finds a newer revision asks for that one. */
+/** The compiled definitions in memory, with their revision. A reader that sees a newer revision asks for that one. */
 export interface DefinitionCache {
   readonly db: Db;
   current: Definitions;
@@ -14,16 +15,14 @@ export function createDefinitionCache(db: Db): DefinitionCache {
   return { db, current: definitionsOf(-1, []), refreshing: undefined };
 }
 
-/**
- * Drops what is in memory. After a failover the database may lack the last changes, and count other ones by the same revisions.
- */
+/** Clears the cache. After a failover the database may lack the last changes, and reuse their revisions for others. */
 export function forgetDefinitions(cache: DefinitionCache): void {
   cache.current = definitionsOf(-1, []);
 }
 
 /**
- * Definitions of at least this revision, which a statement saw that was given the definitions `given`. Revisions only grow: a
- * lower one than was given is of a database that has lost changes.
+ * Definitions of at least this revision, seen by a statement that was given the definitions `given`. Revisions only grow: one below
+ * that of `given` means that the database has lost changes.
  */
 export async function definitionsAt(
   cache: DefinitionCache,
@@ -37,13 +36,13 @@ export async function definitionsAt(
 
 /** Definitions no older than this call. */
 export async function freshDefinitions(cache: DefinitionCache): Promise<Definitions> {
-  // A refresh under way may have read before this call began: wait for it, then read again.
+  // A running refresh may have read before this call started: wait for it, then read again.
   await cache.refreshing?.catch(() => undefined);
   return cache.refreshing ?? startRefresh(cache);
 }
 
 function startRefresh(cache: DefinitionCache): Promise<Definitions> {
-  cache.refreshing = refresh(cache).finally(() => {
+  cache.refreshing = onBehalfOf(theService, () => refresh(cache)).finally(() => {
     cache.refreshing = undefined;
   });
   return cache.refreshing;
@@ -61,7 +60,7 @@ async function refresh(cache: DefinitionCache): Promise<Definitions> {
       else byId.set(segment.id, compileDefinition(segment));
       if (turns.isOver) await turns.pause();
     }
-    // Dropped meanwhile: what changed since is not all then.
+    // The cache was cleared meanwhile, so the changes read are not everything.
     if (cache.current !== base) return refresh(cache);
     cache.current = definitionsOf(revision, byId.values());
   }

@@ -1,18 +1,15 @@
 import { Problem } from '@kohort/contract';
 import { enqueue, failAllOfSegment } from '../../jobs/queue.ts';
 import type { Database, Tx } from '../../postgres/database.ts';
-import { purgeSmallSegment } from '../memberships/memberships.ts';
+import { takeTurn } from '../fences/fences.ts';
+import { keepChangesAway, purgeSmallSegment } from '../memberships/memberships.ts';
+import { recordChange } from './change-segment.ts';
+import { raiseRevision } from './definitions.sql.ts';
 import { type DefinitionCache, freshDefinitions } from './definitions.ts';
-import {
-  insertVersion,
-  markDeleted,
-  raiseRevision,
-  replaceReferences,
-  selectBySlugForUpdate,
-  selectNow,
-  selectUsedBy,
-} from './segments.sql.ts';
-import { recordChange, unknownSegment } from './segments.ts';
+import { replaceReferences, selectUsedBy } from './references.sql.ts';
+import { unknownSegment } from './scope.ts';
+import { markDeleted, selectBySlugForUpdate, selectLiveId, selectNow } from './segments.sql.ts';
+import { insertVersion } from './versions.sql.ts';
 
 export interface DeletionContext {
   readonly db: Database;
@@ -20,8 +17,8 @@ export interface DeletionContext {
 }
 
 /**
- * Deletes a segment. Imports into it are given up first, so that the deletion does not wait for them; then one transaction
- * makes it invisible to every read and queues the removal of its members; those of a small one are gone before the answer.
+ * Deletes a segment. Imports into it are failed first, so that the deletion does not wait for them. Then one transaction hides
+ * it from every read and queues the removal of its members. The members of a small one are gone before the answer.
  */
 export async function deleteSegment(context: DeletionContext, slug: string, actor: string): Promise<void> {
   await giveUpImports(context, slug);
@@ -32,14 +29,23 @@ export async function deleteSegment(context: DeletionContext, slug: string, acto
 async function giveUpImports({ db, definitions }: DeletionContext, slug: string): Promise<void> {
   const { bySlug, byId } = await freshDefinitions(definitions);
   const definition = bySlug.get(slug);
-  // One that others name will not be deleted.
+  // A segment that others name will not be deleted.
   const isNamed = [...byId.values()].some(({ references }) => definition && references.includes(definition.id));
   if (definition && !isNamed) await failAllOfSegment(db, definition.id, 'the segment was deleted');
 }
 
+/** There an import does not lock the key of its segment; it has the turn. */
+async function waitForImport(tx: Tx, slug: string): Promise<void> {
+  const id = await selectLiveId(tx, slug);
+  if (id !== undefined) await takeTurn(tx, id);
+}
+
 /** The deletion itself, within a transaction that may do more; its members are purged later. */
 export async function deleteWithin(tx: Tx, slug: string, actor: string): Promise<number> {
+  if (tx.isDistributed) await waitForImport(tx, slug);
   const revision = await raiseRevision(tx);
+  // There the key of a segment cannot be locked together with a user.
+  if (tx.isDistributed) await keepChangesAway(tx);
   const segment = await selectBySlugForUpdate(tx, slug);
   if (!segment) throw unknownSegment(slug);
   const usedBy = await selectUsedBy(tx, segment.id);

@@ -25,7 +25,7 @@ async function pagesOf(path: string, list: string): Promise<{ bytes: number; ite
       `${path}?limit=1000${cursor === '' ? '' : `&cursor=${cursor}`}`,
     );
     pages.push({ bytes: JSON.stringify(page).length, items: page[list] ?? [] });
-    cursor = page['next_cursor'] ?? null;
+    cursor = page.next_cursor ?? null;
   }
   return pages;
 }
@@ -61,7 +61,7 @@ describe('a page of what is large', () => {
       INSERT INTO users (attributes) SELECT jsonb_build_object('text', repeat('x', 16000)) FROM generate_series(1, 600)`);
     const pages = await pagesOf('/api/users', 'users');
     expect(pages.length).toBeGreaterThan(2);
-    for (const { bytes } of pages) expect(bytes).toBeLessThan(pageBytes + 1_000 * 200);
+    for (const { bytes } of pages) expect(bytes).toBeLessThan(mebibyte + 1_000 * 200);
     const ids = pages.flatMap(({ items }) => items.map(({ id }) => Number(id)));
     expect(ids.length).toBeGreaterThan(600);
     expect(ids).toEqual([...new Set(ids)].toSorted((a, b) => a - b));
@@ -90,4 +90,26 @@ it('the conditions of all segments have a bound together, which what is small or
   expect(await client.call('POST', '/api/segments', { slug: 'one-too-many', condition: large(0) })).toMatchObject({
     status: 200,
   });
+});
+
+it('so has how often they name each other', async () => {
+  for (let n = 0; n < 2; n++) await client.segment(`named-${n}`);
+  // Of segments that there are not, since to check all of them takes longer.
+  await service.db.write(sql`
+    ALTER TABLE segment_references DROP CONSTRAINT segment_references_segment_fkey,
+      DROP CONSTRAINT segment_references_referenced_fkey`);
+  await service.db.write(sql`
+    INSERT INTO segment_references (segment_id, referenced_id) SELECT 1000000, 1000000 + n FROM generate_series(1, 99999) n`);
+  const naming = (n: number) => ({ condition: { $inSegment: `named-${n}` } });
+  const both = { condition: { $or: [naming(0).condition, naming(1).condition] } };
+  expect((await client.call('POST', '/api/segments', { slug: 'the-last', ...naming(0) })).status).toBe(200);
+  const refused = { status: 409, body: { code: 'conditions_exhausted' } };
+  expect(await client.call('POST', '/api/segments', { slug: 'beyond', ...naming(0) })).toMatchObject(refused);
+  expect(await client.call('PATCH', '/api/segments/the-last', both)).toMatchObject(refused);
+  const shorter = await client.call('PATCH', '/api/segments/the-last', { condition: { text: 'x'.repeat(1_000) } });
+  expect(shorter.status).toBe(200);
+  await service.db.write(sql`INSERT INTO segment_references (segment_id, referenced_id) VALUES (1000001, 1000000)`);
+  expect(await client.call('PATCH', '/api/segments/the-last', naming(0))).toMatchObject(refused);
+  await service.db.write(sql`DELETE FROM segment_references`);
+  expect((await client.call('PATCH', '/api/segments/the-last', naming(1))).status).toBe(200);
 });

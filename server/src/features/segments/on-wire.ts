@@ -1,6 +1,6 @@
-import type { DefinitionFields, RuleFields } from './segments.sql.ts';
+import type { DefinitionFields, RuleFields } from './segment-rows.sql.ts';
 
-/** A rule as the wire has it: times as texts, of a layer nothing but its slug and the range. */
+/** A rule in wire form: times as texts, a layer as its slug and range. */
 function ruleOnWire({ percentage, ramp, layer, bucket_by, condition, active_from, active_until }: RuleFields) {
   return {
     percentage,
@@ -13,7 +13,7 @@ function ruleOnWire({ percentage, ramp, layer, bucket_by, condition, active_from
   };
 }
 
-/** A definition as the wire has it. Its condition names other segments by slug already. */
+/** A definition in wire form. Its condition names other segments by slug already. */
 export function definitionOnWire(fields: DefinitionFields) {
   const { slug, description, tags } = fields;
   return { slug, description, tags: [...tags], ...ruleOnWire(fields) };

@@ -1,10 +1,10 @@
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
 import { compileDefinition, type Definition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
-import { selectDefinitionsAt, selectVersionMark } from './segments.sql.ts';
+import { selectDefinitionsAt, selectVersionMark } from './versions.sql.ts';
 
 const maxKept = 8;
-/** Of the JSON of conditions, in all states that are kept. */
+/** The most bytes of conditions, as JSON, in all cached states. */
 const maxKeptBytes = 64 * 1024 * 1024;
 
 interface Kept {
@@ -12,12 +12,12 @@ interface Kept {
   bytes: number;
 }
 
-/** The few states of the past that were asked for last, compiled or being compiled. */
+/** The past states used most recently, compiled or being compiled. */
 export type KeptDefinitions = Map<string, Kept>;
 
 /**
- * The definitions as they stood at a moment, renamed and deleted ones included. Versions are only ever added, so their number up to
- * a moment identifies the state.
+ * The definitions as of a moment, including renamed and deleted ones. Versions are only ever added, so their number up to a
+ * moment identifies the state.
  */
 export async function pastDefinitions(kept: KeptDefinitions, db: Db, at: Date): Promise<Definitions> {
   const mark = await selectVersionMark(db, at);

@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 
-/** Those of the slugs whose live segments carry one of the tags. */
+/** The slugs among these whose live segments carry one of the tags. */
 export async function selectSeenSlugs(db: Db, tags: readonly string[], slugs: readonly string[]): Promise<string[]> {
   const rows = await db.query<{ slug: string }>(sql`
     SELECT s.slug FROM segments s
@@ -16,7 +16,7 @@ export async function selectAllSeenSlugs(db: Db, tags: readonly string[]): Promi
   return rows.map(({ slug }) => slug);
 }
 
-/** Those of the segments, deleted ones included, that carry one of the tags, or did when they were deleted. */
+/** The segments among these that carry one of the tags, or did when they were deleted. */
 export async function selectSeenIds(db: Db, tags: readonly string[], ids: readonly number[]): Promise<number[]> {
   const rows = await db.query<{ id: number }>(sql`
     SELECT s.id FROM segments s WHERE s.id = ANY(${ids}::bigint[]) AND s.tags && ${tags}::text[]`);

@@ -7,13 +7,13 @@ import { selectAllSeenSlugs, selectSeenIds, selectSeenSlugs } from './scope.sql.
 /** The tags of the caller's key. It sees and changes only segments that carry one of them; undefined: all. */
 export type KeyTags = readonly string[] | undefined;
 
-/** Those of the slugs whose segments the caller sees. */
+/** The slugs among these whose segments the caller sees. */
 export async function seenSlugs(db: Db, tags: KeyTags, slugs: readonly string[]): Promise<ReadonlySet<string>> {
   if (!tags || slugs.length === 0) return new Set(slugs);
   return new Set(await selectSeenSlugs(db, tags, slugs));
 }
 
-/** The segments that a key with tags sees, or those of them that are asked for. */
+/** The segments that a key with tags sees, limited to the requested ones. */
 export function slugsWithTags(db: Db, tags: readonly string[], among?: readonly string[]): Promise<string[]> {
   return among ? selectSeenSlugs(db, tags, among) : selectAllSeenSlugs(db, tags);
 }
@@ -31,7 +31,7 @@ export function unknownSegment(...slugs: string[]): Problem {
   );
 }
 
-/** @throws Problem 404, as if the segments that the caller does not see did not exist. */
+/** @throws Problem 404: segments that the caller does not see are treated as missing. */
 export async function refuseUnseen(db: Db, tags: KeyTags, slugs: readonly string[]): Promise<void> {
   if (!tags) return;
   const seen = await seenSlugs(db, tags, slugs);
@@ -47,7 +47,7 @@ export async function refuseUnseenInCondition(
 ): Promise<void> {
   if (!tags || !condition) return;
   const parsed = parseCondition(condition, '/body/condition');
-  // What is wrong with the condition itself is reported where it is stored.
+  // Errors in the condition itself are reported when it is stored.
   if (!parsed.ok) return;
   const named = references(parsed.condition);
   const seen = await seenSlugs(
@@ -57,12 +57,12 @@ export async function refuseUnseenInCondition(
   );
   const errors = named
     .filter(({ segment }) => !seen.has(segment))
-    .map(({ at, segment }) => ({ path: at, message: `names ${segment}, which is no segment` }));
+    .map(({ at, segment }) => ({ path: at, message: `names the unknown segment ${segment}` }));
   const [first] = errors;
   if (first) throw new Problem('invalid', `${first.path} ${first.message}`, { errors: errors.slice(0, 20) });
 }
 
-/** @throws Problem 403 when a segment would carry none of the key's tags. */
+/** @throws Problem 403 if a segment would carry none of the key's tags. */
 export function refuseUntagged(tags: KeyTags, own: readonly string[]): void {
   if (!tags || own.some((tag) => tags.includes(tag))) return;
   throw new Problem('forbidden', `With this key a segment must carry one of the tags ${tags.join(', ')}.`);

@@ -1,6 +1,6 @@
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Client, clientOf } from '../../../test/client.ts';
+import { type Client, clientOf, patiently } from '../../../test/client.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { type Service, startService } from '../../../test/service.ts';
 
@@ -120,7 +120,7 @@ describe('creating', () => {
   });
 
   it('of 50 equal slugs at once makes one', async () => {
-    const answers = await Promise.all(Array.from({ length: 50 }, () => create({ slug: 'rushed' })));
+    const answers = await Promise.all(Array.from({ length: 50 }, () => patiently(() => create({ slug: 'rushed' }))));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(49).fill(409)]);
   });
 });
@@ -234,7 +234,7 @@ describe('changing', () => {
   it('with one If-Match by many at once is granted to one', async () => {
     await client.segment('contested');
     const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, i) => change('contested', { description: String(i) }, '"1"')),
+      Array.from({ length: 20 }, (_, i) => patiently(() => change('contested', { description: String(i) }, '"1"'))),
     );
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(412)]);
   });
@@ -403,6 +403,7 @@ describe('deleting', () => {
         user,
         status: (await (i % 3 === 0 ? client.patch(user, { add: [slug] }) : client.add(user, slug))).status,
       }));
+      // Later each time, so that it meets other stages of the adding.
       const deleting = new Promise((resolve) => setTimeout(resolve, round * 4)).then(() => remove(slug));
       const [answers, deleted] = await Promise.all([Promise.all(adding), deleting]);
       expect(deleted.status).toBe(200);

@@ -3,10 +3,10 @@ import { countOfMembers, type ReadContext } from '../memberships/memberships.ts'
 import { freshDefinitions } from '../segments/segments.ts';
 import { insertSize, orderByAge, thinSizes } from './sizes.sql.ts';
 
-/** After this long no further segment is begun; the next time those go first that were left out. */
+/** After this time no further segment is started; the next run starts with those left out. */
 const budgetMs = 120_000;
 
-/** Counts the members of the segments with rules, the ones first that were counted longest ago. */
+/** Counts the members of segments with rules, those counted longest ago first. */
 export async function measureSizes(context: ReadContext, signal?: AbortSignal, timeMs = budgetMs): Promise<void> {
   const { byId } = await freshDefinitions(context.definitions);
   const rules = [...byId.values()].filter((definition) => !isPlainList(definition));
@@ -17,7 +17,7 @@ export async function measureSizes(context: ReadContext, signal?: AbortSignal, t
   )) {
     signal?.throwIfAborted();
     const slug = byId.get(id)?.slug;
-    // One that takes too long, or was deleted meanwhile, keeps the others from nothing.
+    // A segment that takes too long, or was deleted meanwhile, does not stop the others.
     const count = slug === undefined ? undefined : await countOfMembers(context, slug).catch(() => undefined);
     if (count !== undefined) await insertSize(context.db, id, count);
     if (performance.now() > end) break;

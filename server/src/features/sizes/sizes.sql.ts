@@ -9,11 +9,11 @@ export interface Size {
 export interface SegmentLife {
   readonly now: Date;
   readonly created_at: Date;
-  /** When it was last given up to have a rule; null where it never had one. */
+  /** When it last lost its rule; null if it never had one. */
   readonly list_since: Date | null;
 }
 
-/** When a segment came about, and since when it is a plain list, if it is one. */
+/** When a segment was created, and since when it has been a plain list, if it is one. */
 export async function selectLife(db: Db, segmentId: number): Promise<SegmentLife | undefined> {
   const rows = await db.query<SegmentLife>(sql`
     SELECT date_trunc('milliseconds', statement_timestamp()) AS now, min(v.at) AS created_at,
@@ -28,8 +28,8 @@ export async function selectLife(db: Db, segmentId: number): Promise<SegmentLife
 }
 
 /**
- * How the number of members of a plain list changes from point to point: by how many it differs at a point from the one
- * before, at the first from none. Each history row that puts a user in lasts until their next row or its own expiry.
+ * The changes of the size of a plain list from point to point, starting from zero. Each history row that adds a user lasts
+ * until their next row or its own expiry.
  */
 export async function selectListChanges(
   db: Db,
@@ -56,7 +56,7 @@ export async function selectListChanges(
   return new Map(rows.map(({ point, change }) => [point, change]));
 }
 
-/** Measurements in a range, its end excluded: of each of so many equal slots the last one. */
+/** Measurements in a range, excluding its end: the last one in each of `slots` equal parts. */
 export function selectMeasured(
   db: Db,
   segmentId: number,
@@ -75,7 +75,7 @@ export function selectMeasured(
     ORDER BY slot, s.at DESC`);
 }
 
-/** Those of the segments that were measured longest ago, never measured ones first. */
+/** The segments measured longest ago, never measured ones first. */
 export async function orderByAge(db: Db, segmentIds: readonly number[]): Promise<number[]> {
   const rows = await db.query<{ id: number }>(sql`
     SELECT i.id
@@ -92,7 +92,7 @@ export async function insertSize(db: Db, segmentId: number, count: number): Prom
     ON CONFLICT ON CONSTRAINT segment_sizes_pkey DO NOTHING`);
 }
 
-/** Past a week one measurement a day is kept, past two years none. */
+/** Keeps one measurement a day after a week, and none after two years. */
 export async function thinSizes(db: Db): Promise<void> {
   await db.write(sql`
     DELETE FROM segment_sizes s

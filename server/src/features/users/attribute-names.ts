@@ -1,8 +1,8 @@
 import { invalid } from '@kohort/contract';
 
 /**
- * Refuses names that no condition could ask for: empty ones, ones with a dot, ones that begin with `$`. A patch may still remove
- * such a name, by null.
+ * Refuses names that no condition can refer to: empty ones, and those with a dot or a leading `$`. A patch may still remove such a
+ * name by null.
  * @throws Problem 400 with the place of the first.
  */
 export function checkAttributeNames(
@@ -22,7 +22,7 @@ export function checkAttributeNames(
   }
 }
 
-/** Why no condition could ask for an attribute of this name. */
+/** Why no condition can refer to an attribute of this name. */
 export type NameFlaw = 'empty' | 'dot' | 'dollar';
 
 export function flawOfName(name: string): NameFlaw | undefined {

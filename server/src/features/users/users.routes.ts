@@ -13,7 +13,7 @@ export interface UsersContext {
   readonly db: Database;
   readonly cursors: Cursors;
   readonly onErase: OnErase;
-  /** Called once the erasure has been committed. */
+  /** Called after the erasure is committed. */
   readonly afterErase: (userId: number) => void;
 }
 

@@ -13,29 +13,27 @@ import {
   selectUsers,
   type UserRow,
   updateUser,
+  userPageBytes,
 } from './users.sql.ts';
 
 export { flawOfName } from './attribute-names.ts';
-export { type AnyObject, mergePatch } from './merge-patch.ts';
+export { nextUserId, selectIdsByRef, selectIdsOf, selectPeople } from './ids.sql.ts';
+export { lockRows, takeUserTurns, userTurns } from './locks.sql.ts';
 export {
   type CurrentUser,
   countDifferent,
-  countRestorable,
-  deleteUntouched,
   insertUsers,
   lockUsers,
   lockUsersByRef,
-  nextUserId,
   registerAll,
   registerMissing,
-  restartUserIds,
-  restoreUsers,
-  selectIdsOf,
   selectUsersById,
-  type UserRow,
   type UserState,
   updateUsers,
-} from './users.sql.ts';
+} from './many-users.sql.ts';
+export { type AnyObject, mergePatch } from './merge-patch.ts';
+export { countRestorable, deleteUntouched, restoreUsers } from './restored-users.sql.ts';
+export { restartUserIds, type UserRow } from './users.sql.ts';
 
 const maxAttempts = 5;
 
@@ -68,10 +66,10 @@ export async function findOrRegister(tx: Tx, ref: UserRef, actor: string): Promi
     const found = await selectUserForUpdate(tx, ref);
     if (found) return found;
     if (ref.id !== undefined) throw unknownUser();
-    // A rival may register it first. Either way the next statement finds it, unless it has been erased by then.
+    // A concurrent call may register it first. Either way the next statement finds it, unless it is erased by then.
     await insertUser(tx, { external_id: ref.externalId, name: null, attributes: {} }, actor);
   }
-  throw new Problem('overloaded', 'The user is registered and erased again and again. Try again shortly.', {
+  throw new Problem('overloaded', 'The user is being registered and erased repeatedly. Try again shortly.', {
     retryAfter: 1,
   });
 }
@@ -112,7 +110,7 @@ export async function listUsers(
 ): Promise<{ users: UserRow[]; next_cursor: string | null }> {
   const [after] = cursor === undefined ? [0] : cursors.decode('users', cursor);
   const found = await selectUsers(db, { query, after: Number(after), limit: limit + 1 });
-  const { rows, next_cursor } = pageOf(found, Math.min(limit, fitting(found)), (last) =>
+  const { rows, next_cursor } = pageOf(found, Math.min(limit, fitting(found, userPageBytes)), (last) =>
     cursors.encode('users', [last.id]),
   );
   return { users: rows, next_cursor };
@@ -141,13 +139,13 @@ export function changeUser(
   });
 }
 
-/** Who asks for an erasure. */
+/** The caller of an erasure. */
 export interface Eraser {
   readonly actor: string;
   readonly isAdmin: boolean;
 }
 
-/** What other features do about a user who is erased, in the transaction that erases them. */
+/** Steps of other features in the transaction that erases a user. */
 export type OnErase = (tx: Tx, userId: number, by: Eraser) => Promise<void>;
 
 export function eraseUser(

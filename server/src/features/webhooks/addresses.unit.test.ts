@@ -78,7 +78,7 @@ describe('allowed networks', () => {
     expect(isReachable(address, parseNetworks([network]))).toBe(reachable);
   });
 
-  it('each of several counts', () => {
+  it('several may be given', () => {
     const allowed = parseNetworks(['10.0.0.0/8', '::1']);
     expect(['10.1.1.1', '::1', '127.0.0.1'].map((address) => isReachable(address, allowed))).toEqual([
       true,

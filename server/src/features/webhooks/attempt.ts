@@ -1,21 +1,21 @@
 import { openText } from '../../sealing/seal.ts';
 import { version } from '../../version.ts';
+import type { Attempt, Outcome } from './attempts.sql.ts';
 import { type DestinationSettings, locate, readUrl, UrlRefused } from './destination.ts';
 import { retryAfterMs } from './pauses.ts';
 import { type Connection, connectTo, type Response } from './post.ts';
-import type { Attempt, Outcome } from './sending.sql.ts';
 import { signatureHeaders } from './signature.ts';
 
 export interface AttemptSettings {
   readonly destination: DestinationSettings;
-  /** Opens the secrets. */
+  /** Decrypts the secrets. */
   readonly sealKey: Buffer;
-  /** Milliseconds for the whole of an attempt, from the look-up of the name on. */
+  /** Milliseconds for a whole attempt, including the look-up of the name. */
   readonly deadlineMs: number;
 }
 
 export interface Attempted extends Outcome {
-  /** What the receiver asked for. */
+  /** The pause that the receiver asked for. */
   readonly askedMs: number | undefined;
 }
 
@@ -23,7 +23,7 @@ const unreadableSecret = 'the secret cannot be decrypted, because JWT_SECRET has
 const noAddress = 'the name of the host does not resolve';
 const unknownIssuer = 'the certificate is not from a known authority';
 
-/** The words for what an operator can find out and change. Others are reported by their code. */
+/** Messages for errors that an operator can act on. Others are reported by their code. */
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was closed without an answer',
@@ -44,7 +44,7 @@ const words: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownIssuer,
 };
 
-/** What a webhook has open while several messages in a row are sent to it. */
+/** Keeps a connection to one webhook open for several messages in a row. */
 export class Line {
   readonly #settings: AttemptSettings;
   #open: { readonly url: string; readonly connection: Connection } | undefined;
@@ -53,7 +53,7 @@ export class Line {
     this.#settings = settings;
   }
 
-  /** Sends a message once. Rejects only when `stop` is aborted. */
+  /** Sends a message once. Rejects only if `stop` is aborted. */
   async send(
     { url, secret, previous_secret, sent_at }: Attempt,
     { id, body }: { id: string; body: Buffer },
@@ -116,7 +116,7 @@ function failed(error: string, durationMs: number): Attempted {
   return { status: null, error, response: null, durationMs, askedMs: undefined };
 }
 
-/** Why no answer came, for the one who reads the deliveries. */
+/** Why no response arrived, as shown in the list of deliveries. */
 export function wordsOf(error: unknown): string {
   if (error instanceof UrlRefused) return `the url ${error.message}`;
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';

@@ -4,28 +4,28 @@ import type { ResolveName } from './resolve-name.ts';
 
 export interface DestinationSettings {
   readonly allowed: AllowedNetworks;
-  /** Whether plain HTTP is for allowed networks alone. */
+  /** Whether plain HTTP is limited to allowed networks. */
   readonly needsHttps: boolean;
   readonly resolveName: ResolveName;
 }
 
-/** A URL, and the only addresses that may be connected to for it. */
+/** A URL, and the only addresses that may be connected to. */
 export interface Destination {
   readonly url: URL;
   readonly addresses: readonly string[];
 }
 
-/** A URL that no webhook is sent to. The message completes a sentence that begins with "the url", and is for its owner. */
+/** A URL that webhooks may not use. The message completes a sentence that begins with "the url", and is shown to the caller. */
 export class UrlRefused extends Error {
   override readonly name = 'UrlRefused';
 }
 
-/** Below it are the ports of other protocols, whose servers might make something of a request. */
+/** Lower ports belong to other protocols, whose servers might act on parts of a request. */
 const firstFreePort = 1024;
 const webPorts = ['', '80', '443'];
 
 /**
- * Reads what needs no look-up. The parser brings every spelling of an IPv4 address into the one with four decimal parts.
+ * Checks everything that needs no look-up. The parser normalizes every spelling of an IPv4 address to four decimal parts.
  * @throws UrlRefused
  */
 export function readUrl(text: string): URL {
@@ -38,8 +38,8 @@ export function readUrl(text: string): URL {
 }
 
 /**
- * Resolves the host, and checks each address that it has now.
- * @throws UrlRefused where one of them must not be reached; the error of the look-up where there is none.
+ * Resolves the host, and checks all of its current addresses.
+ * @throws UrlRefused if one of them must not be reached; the error of the look-up if there is none.
  */
 export async function locate(
   { allowed, needsHttps, resolveName }: DestinationSettings,
@@ -60,7 +60,7 @@ export async function locate(
   return { url, addresses };
 }
 
-/** What is asked only of receivers outside of the allowed networks. @throws UrlRefused */
+/** Rules for receivers outside the allowed networks. @throws UrlRefused */
 export function refuseUnlessPublic(url: URL, needsHttps: boolean): void {
   if (needsHttps && url.protocol === 'http:') {
     throw new UrlRefused('must begin with https://, since plain HTTP is for networks in WEBHOOK_ALLOW');

@@ -64,7 +64,7 @@ it.each(['private.example', 'mixed.example', 'mapped.example', 'nat64.example'])
   },
 );
 
-it('finds the addresses of public names', async () => {
+it('resolves public names', async () => {
   expect(await located('https://public.example/')).toEqual(names['public.example']);
   expect(await located('https://93.184.215.14/')).toEqual(['93.184.215.14']);
   expect(await located('https://[2606:2800:21f::1]:8443/')).toEqual(['2606:2800:21f::1']);
@@ -96,7 +96,7 @@ it.each([
   await expect(located(url)).rejects.toMatchObject({ name: 'UrlRefused' });
 });
 
-describe('ports below 1024 are those of the web', () => {
+describe('below port 1024 only 80 and 443 are allowed', () => {
   it.each([
     'http://public.example:443/',
     'https://public.example:80/',
@@ -112,18 +112,18 @@ describe('ports below 1024 are those of the web', () => {
 });
 
 describe('WEBHOOK_ALLOW', () => {
-  it('lets every form of its addresses through', async () => {
+  it('allows every form of its addresses', async () => {
     const allow = ['127.0.0.0/8', '::1'];
     for (const host of ['127.1', '2130706433', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]', '[64:ff9b::7f00:1]'])
       expect(await located(`http://${host}:8080/`, { allow })).toHaveLength(1);
   });
 
-  it('has to name each private address of a name', async () => {
+  it('must contain every private address of a name', async () => {
     expect(await located('http://mixed.example/', { allow: ['127.0.0.0/8'] })).toHaveLength(2);
     await expect(located('http://mixed.example/', { allow: ['10.0.0.0/8'] })).rejects.toThrow(/not public/);
   });
 
-  it('lets plain HTTP through where HTTPS is needed otherwise', async () => {
+  it('allows plain HTTP where HTTPS is required otherwise', async () => {
     const settings = { allow: ['10.0.0.0/8'], needsHttps: true };
     expect(await located('http://private.example/', settings)).toEqual(['10.0.0.1']);
     expect(await located('https://public.example/', settings)).toHaveLength(2);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Problem } from '@kohort/contract';
 import {
   type ChangeRow,
-  changeOnWire,
+  changeJson,
   changesAfter,
   cursorOf,
   type FeedRow,
@@ -12,23 +12,23 @@ import {
 } from '../feeds/feeds.ts';
 
 export const batchChanges = 100;
-/** Definitions may be large; a batch ends before the change that would make it larger than this. */
+/** The most bytes of definitions in a batch; a single one may exceed it. */
 const batchBytes = 256 * 1024;
-/** How often one read of a batch looks through changes of other feeds alone. */
-const maxLooks = 20;
+/** The most scans of one read that may find changes of other feeds only. */
+const maxScans = 20;
 
 export function drawMessageId(): string {
   return `msg_${randomUUID().replaceAll('-', '')}`;
 }
 
-/** The first changes that have not been delivered, and where they end. */
+/** The next undelivered changes, and the position after them. */
 export interface Batch {
   readonly changes: readonly ChangeRow[];
   readonly until: Position;
 }
 
 /**
- * Where a webhook goes on in its feed. Undefined when the changes there are not kept any more.
+ * The position from which a webhook continues in its feed. Undefined if the changes there have been deleted.
  * @throws Problem `overloaded` while the feed is being prepared.
  */
 export async function placeOf(
@@ -44,32 +44,19 @@ export async function placeOf(
   }
 }
 
-/** Reads the next batch, or as far as there was none. */
+/** Reads the next batch. If it is empty, `until` is as far as the scan went. */
 export async function readNext({ db }: FeedsContext, feed: FeedRow, after: Position): Promise<Batch> {
   let until = after;
-  for (let look = 0; look < maxLooks; look++) {
-    const { changes, position } = await changesAfter(db, feed, until, batchChanges);
-    if (changes.length > 0) return fitting(changes, position);
+  for (let scan = 0; scan < maxScans; scan++) {
+    const { changes, position } = await changesAfter(db, feed, until, { limit: batchChanges, bytes: batchBytes });
+    if (changes.length > 0) return { changes, until: position };
     if (position.id === until.id) break;
     until = position;
   }
   return { changes: [], until };
 }
 
-/** As many of the changes as a message may hold, and one at least. */
-function fitting(changes: readonly ChangeRow[], end: Position): Batch {
-  let bytes = 0;
-  for (const [i, change] of changes.entries()) {
-    bytes += JSON.stringify(changeOnWire(change)).length;
-    const before = changes[i - 1];
-    if (bytes > batchBytes && before) {
-      return { changes: changes.slice(0, i), until: { id: before.id, nonce: before.nonce } };
-    }
-  }
-  return { changes, until: end };
-}
-
-/** Reads a batch again: the changes after one place up to another, of which there are so many. */
+/** Reads a batch again: the `count` changes between two positions. */
 export async function readAgain(
   { db }: FeedsContext,
   feed: FeedRow,
@@ -77,7 +64,7 @@ export async function readAgain(
 ): Promise<ChangeRow[]> {
   const found: ChangeRow[] = [];
   for (let place = after; place.id < until.id && found.length < count; ) {
-    const { changes, position } = await changesAfter(db, feed, place, count - found.length);
+    const { changes, position } = await changesAfter(db, feed, place, { limit: count - found.length });
     found.push(...changes.filter(({ id }) => id <= until.id));
     if (position.id === place.id) break;
     place = position;
@@ -95,15 +82,10 @@ export interface MessageParts {
   readonly cursor: string | null;
 }
 
-/** The same bytes at each attempt. `changes` and `cursor` are as a pull would answer them. */
+/** The same bytes at each attempt. `changes` and `cursor` are as in the answer of a poll. */
 export function bodyOf({ type, webhook, feed, writtenAt, changes, cursor }: MessageParts): Buffer {
-  const message = {
-    type,
-    timestamp: writtenAt.toISOString(),
-    webhook,
-    feed,
-    changes: changes.map(changeOnWire),
-    cursor,
-  };
-  return Buffer.from(JSON.stringify(message));
+  const head = JSON.stringify({ type, timestamp: writtenAt.toISOString(), webhook, feed });
+  return Buffer.from(
+    `${head.slice(0, -1)},"changes":[${changes.map(changeJson).join()}],"cursor":${JSON.stringify(cursor)}}`,
+  );
 }

@@ -2,12 +2,12 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Db } from '../../postgres/database.ts';
 import { countStates, type StateCounts } from './webhooks.sql.ts';
 
-/** All instances report the same counts, so that the largest of several workers is that of all. */
+/** All instances report the same counts, so a sum over workers would be wrong. */
 const aggregator = 'max';
-/** Scrapes that come at once share one look. */
+/** Concurrent scrapes share one query. */
 const shareMs = 1_000;
 
-/** Metrics of webhooks; answers what to call after each attempt. */
+/** Registers the metrics of webhooks. Returns the function to call after each attempt. */
 export function measureWebhooks(db: Db, registry: Registry): (isSuccess: boolean, seconds: number) => void {
   const registers = [registry];
   const attempts = new Counter({
@@ -18,12 +18,12 @@ export function measureWebhooks(db: Db, registry: Registry): (isSuccess: boolean
   });
   const durations = new Histogram({
     name: 'kohort_webhook_attempt_duration_seconds',
-    help: 'Time that a receiver took to answer, or to be given up.',
+    help: 'Duration of attempts, until the answer or the failure.',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
   for (const outcome of ['success', 'failure']) attempts.inc({ outcome }, 0);
-  const look = sharedLook(db);
+  const count = sharedCounts(db);
   new Gauge({
     name: 'kohort_webhooks',
     help: 'Webhooks by state.',
@@ -31,26 +31,26 @@ export function measureWebhooks(db: Db, registry: Registry): (isSuccess: boolean
     aggregator,
     registers,
     async collect() {
-      const { active, failing, disabled } = await look();
-      for (const [state, count] of Object.entries({ active, failing, disabled })) this.set({ state }, count);
+      const { active, failing, disabled } = await count();
+      for (const [state, webhooks] of Object.entries({ active, failing, disabled })) this.set({ state }, webhooks);
     },
   });
   new Gauge({
     name: 'kohort_webhook_deliveries_pending',
-    help: 'Messages that have not been delivered, including those of disabled webhooks.',
+    help: 'Messages not delivered yet, including those of disabled webhooks.',
     aggregator,
     registers,
     async collect() {
-      this.set((await look()).pending);
+      this.set((await count()).pending);
     },
   });
   new Gauge({
     name: 'kohort_webhook_lag_seconds',
-    help: 'Age of the oldest change in a message that has not been delivered.',
+    help: 'Age of the oldest change in a message not delivered yet.',
     aggregator,
     registers,
     async collect() {
-      this.set((await look()).lag_seconds);
+      this.set((await count()).lag_seconds);
     },
   });
   return (isSuccess, seconds) => {
@@ -59,22 +59,22 @@ export function measureWebhooks(db: Db, registry: Registry): (isSuccess: boolean
   };
 }
 
-/** What was found last stands while the database is away. */
-function sharedLook(db: Db): () => Promise<StateCounts> {
+/** Returns the last counts while the database is unavailable. */
+function sharedCounts(db: Db): () => Promise<StateCounts> {
   let last: StateCounts = { active: 0, failing: 0, disabled: 0, pending: 0, lag_seconds: 0 };
-  let looking = Promise.resolve(last);
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  let counting = Promise.resolve(last);
+  let countedAt = Number.NEGATIVE_INFINITY;
   return () => {
     const now = performance.now();
-    if (now - lookedAt < shareMs) return looking;
-    lookedAt = now;
-    looking = countStates(db).then(
+    if (now - countedAt < shareMs) return counting;
+    countedAt = now;
+    counting = countStates(db).then(
       (counts) => {
         last = counts;
         return counts;
       },
       () => last,
     );
-    return looking;
+    return counting;
   };
 }

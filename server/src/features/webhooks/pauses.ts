@@ -5,7 +5,7 @@ const hourMs = 60 * minuteMs;
 export interface RetryPlan {
   /** After the first failure, the second, and so on; the last one repeats. */
   readonly pausesMs: readonly number[];
-  /** Most that a receiver may ask for with `Retry-After`. */
+  /** The longest pause that a receiver may ask for with `Retry-After`. */
   readonly maxAskedMs: number;
   /** Failing for longer than this disables a webhook. */
   readonly giveUpMs: number;
@@ -20,10 +20,10 @@ export const retryPlan: RetryPlan = {
   random: Math.random,
 };
 
-/** A fifth more or less, so that hooks that failed together do not come back together. */
+/** Jitter of a fifth, so that webhooks that failed together are not retried together. */
 const jitter = 0.2;
 
-/** How long to wait after the failure with this number, the first being 1. What the receiver asked for counts instead. */
+/** The pause after the nth failure, counted from 1. A pause that the receiver asked for takes precedence. */
 export function pauseMs({ pausesMs, maxAskedMs, random }: RetryPlan, failures: number, askedMs?: number): number {
   const [first = 0] = pausesMs;
   const planned = pausesMs[Math.min(failures, pausesMs.length) - 1] ?? first;
@@ -31,7 +31,7 @@ export function pauseMs({ pausesMs, maxAskedMs, random }: RetryPlan, failures: n
   return planned * (1 - jitter + 2 * jitter * random());
 }
 
-/** Reads `Retry-After`: seconds, or a date. Undefined when it is neither. */
+/** Parses `Retry-After`: seconds, or a date. Undefined if it is neither. */
 export function retryAfterMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,10}$/.test(text)) return Number(text) * secondMs;

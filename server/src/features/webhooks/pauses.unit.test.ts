@@ -17,7 +17,7 @@ it('jitter is a fifth at most', () => {
   expect(new Set(Array.from({ length: 20 }, () => pauseMs(retryPlan, 3))).size).toBeGreaterThan(15);
 });
 
-it('what the receiver asks for counts, within bounds', () => {
+it('the pause that the receiver asks for takes precedence, within bounds', () => {
   expect(pauseMs(middle, 8, 60_000)).toBe(60_000);
   expect(pauseMs(middle, 1, 60_000)).toBe(60_000);
   expect(pauseMs(middle, 8, 0)).toBe(5_000);
@@ -40,7 +40,7 @@ it.each([
   expect(retryAfterMs(text, Date.parse('2026-11-26T08:00:00Z'))).toBe(ms);
 });
 
-it('any text of a receiver leads to a pause within bounds', () => {
+it('any Retry-After yields a pause within bounds', () => {
   fc.assert(
     fc.property(fc.string(), fc.integer({ min: 1, max: 1_000 }), (text, failures) => {
       const pause = pauseMs(retryPlan, failures, retryAfterMs(text, Date.now()));

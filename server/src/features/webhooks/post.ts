@@ -3,21 +3,21 @@ import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Destination } from './destination.ts';
 
-/** What a receiver answered. */
+/** The response of a receiver. */
 export interface Response {
   readonly status: number;
-  /** The beginning of the body, for people. */
+  /** The beginning of the body, for display. */
   readonly excerpt: string;
-  /** As it was sent. */
+  /** The header as received. */
   readonly retryAfter: string | undefined;
 }
 
 export interface PostLimits {
-  /** Milliseconds that the body of a response may take: its status has been heard by then. */
+  /** Time limit for the body of a response. Its status is known by then. */
   readonly bodyMs: number;
 }
 
-/** A connection to one receiver, kept open from message to message. */
+/** A connection to one receiver, kept open between messages. */
 export interface Connection {
   post(headers: Readonly<Record<string, string>>, body: Buffer, signal: AbortSignal): Promise<Response>;
   close(): void;
@@ -25,11 +25,11 @@ export interface Connection {
 
 const defaultLimits: PostLimits = { bodyMs: 1_000 };
 const excerptBytes = 1_024;
-/** A longer body is not worth the connection. */
+/** A longer body closes the connection instead of being read. */
 const maxBodyBytes = 16_384;
 const maxHeaderBytes = 16_384;
 
-/** Connects to the addresses of `destination` and to no other, whatever its name resolves to by then. Follows no redirect. */
+/** Connects only to the addresses of `destination`, even if its name resolves to others by then. Follows no redirects. */
 export function connectTo({ url, addresses }: Destination, limits: PostLimits = defaultLimits): Connection {
   const agentOptions = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
   const isSecure = url.protocol === 'https:';
@@ -66,14 +66,14 @@ export function connectTo({ url, addresses }: Destination, limits: PostLimits = 
   };
 }
 
-/** The receiver may have closed an open connection just before it was used again. */
+/** The receiver may have closed a kept connection just before it was used again. */
 class StaleConnection extends Error {
   constructor(cause: Error) {
     super('the connection was closed', { cause });
   }
 }
 
-/** Not called for a URL whose host is an address: that one has been checked itself. */
+/** Not called for a URL whose host is an address, which has been checked already. */
 function onlyOf(addresses: readonly string[]): LookupFunction {
   const found = addresses.map((address) => ({ address, family: isIP(address) }));
   return (_host, { all }, callback) => {
@@ -84,7 +84,7 @@ function onlyOf(addresses: readonly string[]): LookupFunction {
   };
 }
 
-/** The status has decided by now: what is wrong with the body, or too much of it, is cut off. */
+/** The status decides the outcome, so a broken or long body is cut off without an error. */
 async function readResponse(response: http.IncomingMessage, { bodyMs }: PostLimits): Promise<Response> {
   const kept: Buffer[] = [];
   let size = 0;
@@ -96,7 +96,7 @@ async function readResponse(response: http.IncomingMessage, { bodyMs }: PostLimi
       if (size > maxBodyBytes) break;
     }
   } catch {
-    // What came until then will do.
+    // The part that arrived is enough.
   } finally {
     clearTimeout(timer);
   }
@@ -107,7 +107,7 @@ async function readResponse(response: http.IncomingMessage, { bodyMs }: PostLimi
   };
 }
 
-/** What can be stored and shown: the last character may have been cut in two, and PostgreSQL takes no NUL. */
+/** Cleans the text for storage: the last character may be cut in two, and PostgreSQL rejects NUL. */
 function plainText(bytes: Buffer): string {
   return new TextDecoder()
     .decode(bytes)

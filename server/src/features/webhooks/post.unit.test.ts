@@ -14,7 +14,7 @@ async function receiver(answer?: Answering): Promise<Receiver> {
   return started;
 }
 
-/** A server that says what it likes. */
+/** A TCP server with arbitrary responses. */
 async function speaking(speak: (socket: Socket) => void): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -69,7 +69,7 @@ describe('a message', () => {
     expect(received).toHaveLength(1);
   });
 
-  it('and the next take one connection, until it is closed', async () => {
+  it('shares a connection with the next one, until it is closed', async () => {
     const { url, received, connections } = await receiver();
     const connection = connect(url);
     for (let i = 0; i < 5; i++) await connection.post({}, body, forever);
@@ -96,14 +96,14 @@ describe('an answer', () => {
     expect(target.received).toEqual([]);
   });
 
-  it('is kept to its beginning, without control characters', async () => {
+  it('is truncated, and stripped of control characters', async () => {
     const { url } = await receiver((response) => response.writeHead(500).end(`\0a\r\n\tb ü${'x'.repeat(2_000)}`));
     const { excerpt } = await connect(url).post({}, body, forever);
     expect(excerpt).toMatch(/^a b üx+$/);
     expect(Buffer.byteLength(excerpt)).toBeLessThanOrEqual(1_024);
   });
 
-  it('that never ends is cut off, since its status has been heard', async () => {
+  it('that never ends is cut off once its status is known', async () => {
     const huge = await receiver((response) => {
       response.writeHead(200);
       const chunk = Buffer.alloc(65_536, 'x');
@@ -120,12 +120,12 @@ describe('an answer', () => {
     expect(await connect(short).post({}, body, forever)).toMatchObject({ status: 200, excerpt: 'begun' });
   });
 
-  it('that switches the protocol is an answer like others', async () => {
+  it('that switches the protocol is treated like any other', async () => {
     const url = await speaking((socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'));
     expect(await connect(url).post({}, body, forever)).toMatchObject({ status: 101 });
   });
 
-  it('says when to come back', async () => {
+  it('carries Retry-After', async () => {
     const { url } = await receiver((response) => response.writeHead(503, { 'retry-after': '7' }).end());
     expect((await connect(url).post({}, body, forever)).retryAfter).toBe('7');
   });
@@ -141,7 +141,7 @@ describe('a receiver', () => {
     await expect(connect(await speaking(speak)).post({}, body, forever)).rejects.toThrow();
   });
 
-  it('that is not there is an error', async () => {
+  it('that does not listen is an error', async () => {
     const { url, stop } = await startReceiver();
     await stop();
     await expect(connect(url).post({}, body, forever)).rejects.toMatchObject({ code: 'ECONNREFUSED' });

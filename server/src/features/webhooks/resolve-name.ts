@@ -1,12 +1,12 @@
 import { lookup, NOTFOUND, Resolver } from 'node:dns/promises';
 import { AtMost } from '../../concurrency/at-most.ts';
 
-/** The addresses of a host name now. Rejects when there are none. */
+/** Resolves a host name to its current addresses. Rejects if there are none. */
 export type ResolveName = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 const serverTimeoutMs = 2_000;
 const tries = 2;
-/** A look-up by the system occupies a thread that passwords are hashed on too, and cannot be cancelled. */
+/** A look-up by the system occupies a thread of the pool that also hashes passwords, and cannot be cancelled. */
 const systemLookups = new AtMost({
   atOnce: 1,
   waiting: 100,
@@ -14,11 +14,11 @@ const systemLookups = new AtMost({
   retryAfterSeconds: 5,
 });
 
-/** Asks DNS, in the event loop; then the system, which also knows its file of hosts and its search domains. */
+/** Asks DNS first, in the event loop, then the system, which also reads the hosts file and search domains. */
 export const resolveName: ResolveName = async (host, signal) => {
   const name = host.replace(/\.$/, '');
   if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1'];
-  // No name of it exists, by its purpose, so nobody need be asked.
+  // `.invalid` is reserved for names that never exist (RFC 6761), so no look-up is needed.
   if (name === 'invalid' || name.endsWith('.invalid'))
     throw Object.assign(new Error('no such name'), { code: NOTFOUND });
   const resolver = new Resolver({ timeout: serverTimeoutMs, tries });

@@ -10,36 +10,34 @@ import {
   readFeed,
 } from '../feeds/feeds.ts';
 import type { Attempted, Line } from './attempt.ts';
-import { bodyOf, drawMessageId, placeOf, readAgain, readNext } from './messages.ts';
-import { pauseMs, type RetryPlan } from './pauses.ts';
 import {
   type Attempt,
   beginAttempt,
   dropDelivery,
   insertBatch,
-  type Leased,
-  movePosition,
   type PendingRow,
   recordAsked,
   recordDelivered,
   recordFailed,
-  selectLeased,
   selectPending,
-} from './sending.sql.ts';
+} from './attempts.sql.ts';
+import { type Leased, movePosition, selectLeased } from './leases.sql.ts';
+import { bodyOf, drawMessageId, placeOf, readAgain, readNext } from './messages.ts';
+import { pauseMs, type RetryPlan } from './pauses.ts';
 
 export interface SendContext {
   readonly db: Database;
   readonly feeds: FeedsContext;
   readonly plan: RetryPlan;
-  /** Who has leased the webhook. */
+  /** The holder of the lease. */
   readonly owner: string;
   readonly line: Line;
   readonly onAttempt: (isSuccess: boolean, seconds: number) => void;
-  /** Aborted when the webhook is no longer ours, or there is no time left. */
+  /** Aborted when the lease is lost or the grace period of a stop has ended. */
   readonly stop: AbortSignal;
 }
 
-/** `sent`: there may be more. `nothing`: not now. `not ready`: look again a little later. */
+/** `sent`: there may be more. `nothing`: there is nothing to send now. `not ready`: try again shortly. */
 export type Sent = 'sent' | 'nothing' | 'not ready';
 
 /** A message that is about to be sent. */
@@ -48,15 +46,15 @@ interface Message {
   readonly attempt: Attempt;
   readonly body: Buffer;
   readonly isAsked: boolean;
-  /** Where the webhook stands once it is delivered. */
+  /** The position of the webhook after delivery. */
   readonly until: Position | undefined;
 }
 
 const nothing = { sent: 'nothing' } as const;
-const tooOld = 'its changes are not kept any more';
+const tooOld = 'its changes have been deleted';
 const goneStatus = 410;
 
-/** Sends the next message to a webhook: what a caller has asked for, the batch that failed last, or the next batch. */
+/** Sends the next message to a webhook: a test or replay, else the batch that failed last, else the next batch. */
 export async function sendNext(context: SendContext, webhookId: number): Promise<Sent> {
   const { db, owner } = context;
   const leased = await selectLeased(db, owner, webhookId);
@@ -71,7 +69,7 @@ export async function sendNext(context: SendContext, webhookId: number): Promise
     return 'sent' in found ? found.sent : await send(context, webhookId, found);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    // The feed has been deleted, and the webhook with it.
+    // The feed was deleted, and the webhook with it.
     if (error.code === 'feed_unknown') return 'nothing';
     if (error.code === 'overloaded') return 'not ready';
     throw error;
@@ -109,7 +107,7 @@ async function nextMessage(context: SendContext, webhookId: number, feed: FeedRo
   return attempt ? await messageOf(context, webhookId, feed, { ...batch, attempt, changes }) : nothing;
 }
 
-/** The message of a delivery that was written down before. */
+/** The message of a delivery that is stored already. */
 async function messageAgain(
   context: SendContext,
   webhookId: number,

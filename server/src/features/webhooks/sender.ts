@@ -2,23 +2,23 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from '../../postgres/database.ts';
 import { type FeedsContext, lastChange } from '../feeds/feeds.ts';
 import { type AttemptSettings, Line } from './attempt.ts';
+import { anyEnabled, claimDue, type Lease, movePositions, releaseLease, renewLeases } from './leases.sql.ts';
 import { type RetryPlan, retryPlan } from './pauses.ts';
 import { type Sent, sendNext } from './send-next.ts';
-import { anyEnabled, claimDue, type Lease, movePositions, releaseLease, renewLeases } from './sending.sql.ts';
 
-/** Times and numbers, which have defaults. */
+/** Limits, which all have defaults. */
 export interface SenderLimits {
   readonly plan?: RetryPlan;
   readonly deadlineMs?: number;
   readonly pollMs?: number;
   readonly heartbeatMs?: number;
-  /** A webhook whose sender was not heard of for so long is taken by another: some missed heartbeats. */
+  /** After this time without a heartbeat another instance takes the webhook over. */
   readonly leaseMs?: number;
-  /** What is under way when the service stops may take so long still. */
+  /** How long messages in flight may take after the service is asked to stop. */
   readonly graceMs?: number;
   /** Webhooks that one process sends to at the same time. */
   readonly atOnce?: number;
-  /** How many of them may be failing ones, whose receivers may take all of the deadline. */
+  /** How many of them may be failing: their receivers may take the whole deadline. */
   readonly failingAtOnce?: number;
 }
 
@@ -30,11 +30,11 @@ export interface SenderOptions extends SenderLimits, Pick<AttemptSettings, 'dest
   readonly onAttempt?: (isSuccess: boolean, seconds: number) => void;
 }
 
-/** Messages to one webhook before others have their turn. */
+/** The most messages to one webhook before others get their turn. */
 const messagesInARow = 50;
-/** While a feed is being prepared. */
+/** The pause while a feed is being prepared. */
 const notReadyMs = 1_000;
-/** Changes of other feeds after which webhooks that have everything are moved on; and minutes. */
+/** Webhooks that are up to date are moved past changes of other feeds after this many rows, or minutes. */
 const passedOver = { rows: 500, minutes: 10 };
 
 interface Sending {
@@ -43,8 +43,8 @@ interface Sending {
 }
 
 /**
- * Sends the changes of feeds to their webhooks. Every instance has one; a webhook is leased by one of them at a time, which sends
- * it one message after another. Webhooks do not wait for one another: each is sent to by a task of its own.
+ * Sends the changes of feeds to their webhooks. Every instance runs one. A webhook is leased by one instance at a time, which
+ * sends its messages one after another. Each webhook has its own task, so webhooks do not delay one another.
  */
 export class WebhookSender {
   readonly #options: Required<SenderOptions>;
@@ -81,13 +81,13 @@ export class WebhookSender {
     this.#heartbeats = setInterval(() => this.#heartbeat(), this.#options.heartbeatMs);
   }
 
-  /** Looks at once. */
+  /** Polls at once. */
   wake(): void {
     this.#isWoken = true;
     this.#pause.abort();
   }
 
-  /** Begins nothing new, and gives what is under way a moment to end. What does not is sent again by another instance. */
+  /** Starts nothing new, and gives messages in flight a grace period. The rest are sent again by another instance. */
   async stop(): Promise<void> {
     const { graceMs } = this.#options;
     this.#stop.abort(new Error('the service is stopping'));
@@ -114,7 +114,7 @@ export class WebhookSender {
         await this.#claim(true);
         isFailing = false;
       } catch (error) {
-        if (!isFailing) onError(error, 'looking for webhooks to send to failed');
+        if (!isFailing) onError(error, 'polling for webhooks failed');
         isFailing = true;
         lastId = undefined;
       }
@@ -124,7 +124,7 @@ export class WebhookSender {
     }
   }
 
-  /** The last change of all, up to which webhooks are moved now and then that have nothing to be sent. */
+  /** Returns the id of the last change of all feeds. From time to time moves webhooks that are up to date to it. */
   async #moveOn(): Promise<number> {
     const { db } = this.#options;
     const { id } = await lastChange(db);
@@ -145,14 +145,14 @@ export class WebhookSender {
     for (const id of await claimDue(db, this.#lease, { isFailing, limit })) {
       const task = this.#sendAll(id, isFailing).finally(() => {
         this.#tasks.delete(task);
-        // There is room again, and there may be changes that came meanwhile.
+        // A place is free, and new changes may have come meanwhile.
         this.wake();
       });
       this.#tasks.add(task);
     }
   }
 
-  /** Sends what there is to one webhook, up to some messages in a row. */
+  /** Sends the pending messages of one webhook, up to `messagesInARow`. */
   async #sendAll(id: number, isFailing: boolean): Promise<void> {
     const { db, feeds, plan, destination, sealKey, deadlineMs, onAttempt, onError } = this.#options;
     const lost = new AbortController();
@@ -166,12 +166,12 @@ export class WebhookSender {
         lost.signal.throwIfAborted();
       }
     } catch (error) {
-      // Another instance sends it again; so do we, after the pause of a poll, if the lease is still ours.
+      // The message is sent again by whichever instance leases the webhook next.
       if (!lost.signal.aborted) onError(error, `sending to webhook ${id} failed`);
       sent = 'not ready';
     } finally {
       line.close();
-      // If this fails too, the lease runs out.
+      // If this fails too, the lease expires.
       const laterMs = sent === 'not ready' && !this.#stop.signal.aborted ? notReadyMs : 0;
       await releaseLease(db, this.#lease.owner, id, laterMs).catch(() => undefined);
       this.#sending.delete(id);

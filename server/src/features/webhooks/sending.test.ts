@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import sql from 'sql-template-tag';
 import { Webhook } from 'standardwebhooks';
@@ -6,10 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../test/client.ts';
 import { type Answering, type Received, type Receiver, startReceiver } from '../../../test/receiver.ts';
 import { type Service, startService } from '../../../test/service.ts';
-import { movePositions } from './sending.sql.ts';
+import { movePositions } from './leases.sql.ts';
 
 const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
-/** Failures are followed by the next attempt at once, nearly. */
+/** Retries almost at once. */
 const plan = { pausesMs: [1], maxAskedMs: 50, giveUpMs: 3_600_000, random: () => 0.5 };
 const sender = { plan, pollMs: 50, deadlineMs: 300 };
 
@@ -23,7 +22,7 @@ afterAll(() => service.stop());
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  // Nothing more is sent by then.
+  // All senders have stopped by then.
   for (const { id } of await client.all('/api/webhooks', 'webhooks')) await call('DELETE', `/api/webhooks/${id}`);
   for (const stop of stops.splice(0)) await stop();
 });
@@ -58,7 +57,7 @@ async function hook(feed: number, url: string, rest: object = {}): Promise<{ id:
 
 const read = (id: number) => client.get(`/api/webhooks/${id}`);
 const deliveries = async (id: number) => (await client.get(`/api/webhooks/${id}/deliveries`)).deliveries;
-/** What was sent of changes, each once, in the order of their first arrival. */
+/** The ids of the received changes without repeats, in the order of first arrival. */
 function changesOf(received: readonly Received[]) {
   const all = received.flatMap(({ body }) => body.changes as { id: string; type: string; external_id: string }[]);
   return [...new Map(all.map((change) => [change.id, change])).values()];
@@ -70,12 +69,12 @@ async function has(receiver: Receiver, changes: number): Promise<void> {
   await eventually(() => changesOf(receiver.received).length >= changes);
   expect(changesOf(receiver.received)).toHaveLength(changes);
 }
-/** Every batch was delivered. */
+/** Waits until every batch is delivered. */
 const settled = (id: number) =>
   eventually(async () => (await deliveries(id)).every(({ state }: { state: string }) => state !== 'pending'));
 
 describe('changes', () => {
-  it('arrive as a pull would answer them, signed as Standard Webhooks', async () => {
+  it('arrive in the form of a poll, signed as Standard Webhooks', async () => {
     const { slug, feed, cursor } = await followed();
     const target = await receiver();
     const { id, secret } = await hook(feed, target.url);
@@ -133,7 +132,7 @@ describe('changes', () => {
     expect(storyOf(all.received)).toEqual(['early entered', 'late entered']);
   });
 
-  it('of other feeds are passed over', async () => {
+  it('of other feeds are skipped', async () => {
     const [ours, others] = [await followed(), await followed()];
     const target = await receiver();
     const { id } = await hook(ours.feed, target.url);
@@ -143,7 +142,7 @@ describe('changes', () => {
     await has(target, 1);
     await settled(id);
     expect(await deliveries(id)).toHaveLength(1);
-    // A webhook that has everything is moved to the last change of all, and one that is behind stays.
+    // A webhook that is up to date is moved to the last change of all feeds; one that is behind stays.
     const positions = () =>
       service.db.query<{ id: number; at_end: boolean }>(sql`
         SELECT w.id, w.position_id = (SELECT max(c.id) FROM feed_changes c) AS at_end FROM webhooks w ORDER BY w.id`);
@@ -160,7 +159,7 @@ describe('changes', () => {
 });
 
 describe('a failure', () => {
-  /** Answers wrong so many times, then right. */
+  /** Fails the first `count` requests, then succeeds. */
   const failing =
     (times: number, fail: Answering): Answering =>
     (response, message, socket) => {
@@ -203,7 +202,7 @@ describe('a failure', () => {
     void [status, error];
   });
 
-  it('a receiver without TLS is shown as one', async () => {
+  it('a receiver without TLS is reported as such', async () => {
     const { feed } = await followed();
     const target = await receiver();
     const { id } = await hook(feed, target.url.replace('http:', 'https:'));
@@ -243,7 +242,7 @@ describe('a failure', () => {
     expect(delivery.attempts).toBe(shown.failures);
   });
 
-  it('is told apart from a slow or endless body after a good status', async () => {
+  it('is distinguished from a slow or endless body after a good status', async () => {
     for (const answer of [
       (response) => response.writeHead(200).write('x'),
       (response) => {
@@ -267,7 +266,7 @@ describe('a failure', () => {
     }
   });
 
-  it('410 disables, and what was not delivered is sent once the webhook is enabled again', async () => {
+  it('410 disables the webhook, and undelivered changes are sent once it is enabled again', async () => {
     const { slug, feed } = await followed();
     const target = await receiver(failing(1, (response) => response.writeHead(410).end('gone')));
     const { id } = await hook(feed, target.url);
@@ -283,7 +282,7 @@ describe('a failure', () => {
     expect(await read(id)).toMatchObject({ enabled: true, disabled_reason: null, failures: 0 });
   });
 
-  it('of three days disables', async () => {
+  it('for three days disables the webhook', async () => {
     const { slug, feed } = await followed();
     const target = await receiver((response) => response.writeHead(500).end());
     const { id } = await hook(feed, target.url);
@@ -295,7 +294,7 @@ describe('a failure', () => {
     expect((await read(id)).disabled_reason).toBe('failing');
   });
 
-  it('does not count once the url was changed', async () => {
+  it('is forgotten when the url changes', async () => {
     const { slug, feed } = await followed();
     const [dead, alive] = [await receiver((response) => response.writeHead(500).end()), await receiver()];
     const { id } = await hook(feed, dead.url);
@@ -307,7 +306,7 @@ describe('a failure', () => {
     expect(await read(id)).toMatchObject({ failures: 0, failing_since: null });
   });
 
-  it('to resolve the name, or one that leads inside by then, is a failed delivery', async () => {
+  it('is recorded if the name does not resolve, or resolves to an internal address by then', async () => {
     const { slug, feed } = await followed();
     const { id } = await hook(feed, 'https://receiver.invalid/');
     await client.add('ext:a', slug);
@@ -318,7 +317,7 @@ describe('a failure', () => {
   });
 });
 
-it('webhooks that hang or fail delay no other', async () => {
+it('webhooks that hang or fail do not delay others', async () => {
   const { slug, feed } = await followed();
   const [hanging, dead, alive] = [
     await receiver(() => undefined),
@@ -330,7 +329,7 @@ it('webhooks that hang or fail delay no other', async () => {
     await hook(feed, dead.url);
   }
   await hook(feed, alive.url);
-  // Each is sent to several times over while the hanging ones hang.
+  // The healthy webhooks receive several messages while the others hang.
   for (let n = 1; n <= 5; n++) {
     await client.add(`ext:user-${n}`, slug);
     await has(alive, n);
@@ -339,8 +338,8 @@ it('webhooks that hang or fail delay no other', async () => {
   await eventually(() => hanging.received.length > 40 && dead.received.length > 40);
 });
 
-describe('what a caller asks for', () => {
-  it('a test is sent once, signed, also to a webhook that is disabled', async () => {
+describe('a test or replay', () => {
+  it('a test is sent once, signed, even to a disabled webhook', async () => {
     const { feed } = await followed();
     const target = await receiver();
     const { id, secret } = await hook(feed, target.url);
@@ -358,7 +357,7 @@ describe('what a caller asks for', () => {
     expect(target.received).toHaveLength(2);
   });
 
-  it('a test that fails is not tried again, and 410 disables all the same', async () => {
+  it('a failed test is not retried, and 410 still disables the webhook', async () => {
     const { feed } = await followed();
     let status = 500;
     const target = await receiver((response) => response.writeHead(status).end());
@@ -399,7 +398,7 @@ describe('what a caller asks for', () => {
     expect(storyOf([target.received[4] as Received])).toEqual(['c entered']);
   });
 
-  it('a replay of what is not kept any more fails', async () => {
+  it('a replay fails once its changes have been deleted', async () => {
     const { slug, feed } = await followed();
     const target = await receiver();
     const { id } = await hook(feed, target.url);
@@ -410,13 +409,13 @@ describe('what a caller asks for', () => {
     await service.db.write(sql`DELETE FROM feed_changes c WHERE c.id < (SELECT max(id) FROM feed_changes)`);
     await call('POST', `/api/webhooks/${id}/deliveries/${first.id}/replay`);
     await settled(id);
-    expect((await deliveries(id))[0]).toMatchObject({ state: 'failed', error: 'its changes are not kept any more' });
+    expect((await deliveries(id))[0]).toMatchObject({ state: 'failed', error: 'its changes have been deleted' });
     expect(target.received).toHaveLength(1);
   });
 });
 
 describe('a rotation', () => {
-  it('has messages signed with both secrets for a day, then with the new one', async () => {
+  it('signs messages with both secrets for a day, then with the new one', async () => {
     const { feed } = await followed();
     const target = await receiver();
     const { id, secret: old } = await hook(feed, target.url);
@@ -435,7 +434,7 @@ describe('a rotation', () => {
     expect(() => new Webhook(old).verify(one.text, one.headers)).toThrow();
   });
 
-  it('is the way out when the secret cannot be decrypted', async () => {
+  it('recovers a webhook whose secret cannot be decrypted', async () => {
     const { slug, feed } = await followed();
     const target = await receiver();
     const { id } = await hook(feed, target.url);
@@ -450,7 +449,7 @@ describe('a rotation', () => {
   });
 });
 
-it('a webhook whose changes are not kept any more is sent to the snapshot', async () => {
+it('a webhook whose changes have been deleted receives a resync', async () => {
   const { slug, feed } = await followed();
   const target = await receiver();
   const { id } = await hook(feed, target.url);
@@ -468,7 +467,7 @@ it('a webhook whose changes are not kept any more is sent to the snapshot', asyn
   expect((await deliveries(id)).map(({ type }: { type: string }) => type)).toEqual(['changes', 'resync']);
 });
 
-it('metrics report states, what is pending, how old it is, and attempts', async () => {
+it('metrics report states, pending deliveries, their age, and attempts', async () => {
   const { slug, feed } = await followed();
   const dead = await receiver((response) => response.writeHead(500).end());
   const { id } = await hook(feed, dead.url);
@@ -486,5 +485,4 @@ it('metrics report states, what is pending, how old it is, and attempts', async 
     expect(value(text, 'kohort_webhook_attempts_total\\{outcome="success"\\}')).toBeGreaterThan(0);
     return true;
   });
-  void sleep;
 });

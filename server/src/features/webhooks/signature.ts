@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 
 const prefix = 'whsec_';
 const drawnBytes = 32;
-/** What Standard Webhooks allows. */
+/** The range that Standard Webhooks allows. */
 const minBytes = 24;
 const maxBytes = 64;
 
@@ -10,7 +10,7 @@ export function drawSecret(): string {
   return prefix + randomBytes(drawnBytes).toString('base64');
 }
 
-/** Whether a text is a secret as Standard Webhooks writes it: `whsec_` and 24 to 64 bytes in base64. */
+/** Whether a text is a secret in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64. */
 export function isSecret(text: string): boolean {
   const key = keyOf(text);
   return text === prefix + key.toString('base64') && key.length >= minBytes && key.length <= maxBytes;
@@ -22,12 +22,12 @@ function keyOf(secret: string): Buffer {
 
 export interface SignedMessage {
   readonly id: string;
-  /** When it is sent, for receivers that refuse old ones. */
+  /** The time of sending: receivers may refuse old messages. */
   readonly timestampSeconds: number;
   readonly body: Buffer;
 }
 
-/** The headers of Standard Webhooks, with one signature for each secret. */
+/** The headers of Standard Webhooks, with one signature per secret. */
 export function signatureHeaders({ id, timestampSeconds, body }: SignedMessage, secrets: readonly string[]) {
   const signed = Buffer.concat([Buffer.from(`${id}.${timestampSeconds}.`), body]);
   const signatures = secrets.map(

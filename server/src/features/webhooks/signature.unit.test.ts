@@ -13,7 +13,7 @@ describe('a signature', () => {
     expect(new Webhook(secret).verify(text, signatureHeaders(message(), [secret]))).toEqual(JSON.parse(text));
   });
 
-  it('is that of the specification, for its example', () => {
+  it('matches the example of the specification', () => {
     const headers = signatureHeaders(
       { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', timestampSeconds: 1614265330, body: Buffer.from('{"test": 2432232314}') },
       ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
@@ -25,7 +25,7 @@ describe('a signature', () => {
     });
   });
 
-  it('of two secrets is accepted with either, and with no third', () => {
+  it('with two secrets is accepted with either, and with no third', () => {
     const secrets = [drawSecret(), drawSecret()];
     const headers = signatureHeaders(message(), secrets);
     for (const secret of secrets) expect(() => new Webhook(secret).verify(text, headers)).not.toThrow();
@@ -45,7 +45,7 @@ describe('a signature', () => {
 });
 
 describe('a secret', () => {
-  it('is drawn anew each time', () => {
+  it('is random each time', () => {
     expect(isSecret(drawSecret())).toBe(true);
     expect(drawSecret()).not.toBe(drawSecret());
   });

@@ -54,7 +54,7 @@ export function webhookRoutes({ route }: Router, context: WebhooksContext, once:
   const { db, destination, wake } = context;
 
   route(contract.createWebhook, async ({ body, caller, idempotent, reply }) => {
-    // The secret is shown this once, so no cache may keep the answer.
+    // The answer contains the secret, so no cache may keep it.
     reply.header('cache-control', 'no-store');
     const secret = secretOf(body.secret);
     await refuseUrl(destination, body.url);

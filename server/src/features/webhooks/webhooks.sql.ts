@@ -17,9 +17,12 @@ export interface WebhookRow {
   readonly created_at: Date;
 }
 
-/** The batch that is being sent, among the pending deliveries. */
+export const now = sql`statement_timestamp()`;
+export const inMs = (ms: number) => sql`statement_timestamp() + make_interval(secs => ${ms / 1_000})`;
+
+/** A pending delivery that is the current batch. */
 export const isBatch = sql`d.state = 'pending' AND d.type <> 'test' AND d.replay_of IS NULL`;
-/** What a caller has asked to be sent once. */
+/** A pending delivery that a caller asked for: a test or a replay. */
 export const isAsked = sql`d.state = 'pending' AND (d.type = 'test' OR d.replay_of IS NOT NULL)`;
 
 const lag = sql`coalesce((
@@ -42,7 +45,7 @@ export interface NewRow {
   readonly createdBy: string;
 }
 
-/** Undefined when there are as many webhooks as there may be. */
+/** Undefined if the limit on webhooks is reached. */
 export async function insertWebhook(
   db: Db,
   { url, feed, secret, position, createdBy }: NewRow,
@@ -66,7 +69,7 @@ export function selectWebhooks(db: Db, { after, limit }: { after: number; limit:
     SELECT ${columns} FROM webhooks w WHERE w.id > ${after} ORDER BY w.id LIMIT ${limit}`);
 }
 
-/** Null keeps a value. A change has the webhook tried again at once. */
+/** Null keeps a value. After a change the webhook is retried at once. */
 export async function updateWebhook(
   db: Db,
   id: number,
@@ -90,7 +93,7 @@ export async function deleteWebhookRow(db: Db, id: number): Promise<boolean> {
   return (await db.write(sql`DELETE FROM webhooks w WHERE w.id = ${id} RETURNING w.id`)).length > 0;
 }
 
-/** The secret so far signs beside the new one for a day. */
+/** The old secret signs beside the new one for a day. */
 export async function replaceSecret(
   db: Db,
   id: number,
@@ -146,7 +149,7 @@ export async function selectDelivery(db: Db, webhookId: number, id: number): Pro
 const hasRoom = (webhookId: number, atMost: number) => sql`(
   SELECT count(*) FROM webhook_deliveries d WHERE d.webhook_id = ${webhookId} AND ${isAsked}) < ${atMost}`;
 
-/** Undefined when so many wait already. */
+/** Undefined if `atMost` tests and replays are pending already. */
 export async function insertTest(
   db: Db,
   webhookId: number,
@@ -160,7 +163,7 @@ export async function insertTest(
   return rows[0];
 }
 
-/** Undefined when so many wait already. */
+/** Undefined if `atMost` tests and replays are pending already. */
 export async function insertReplay(
   db: Db,
   webhookId: number,
@@ -181,7 +184,7 @@ export async function insertReplay(
 
 const deleteRows = 5_000;
 
-/** Deletes some deliveries that ended so many days ago. True when there may be more. */
+/** Deletes some deliveries that ended more than `days` ago. True if there may be more. */
 export async function deleteOld(db: Db, days: number): Promise<boolean> {
   const rows = await db.write(sql`
     DELETE FROM webhook_deliveries d
@@ -197,7 +200,7 @@ export async function deleteOld(db: Db, days: number): Promise<boolean> {
   return rows.length === deleteRows;
 }
 
-/** Deletes some deliveries of webhooks that have more than so many. True when there may be more. */
+/** Deletes some of the deliveries that exceed the limit per webhook. True if there may be more. */
 export async function deleteExcess(db: Db, atMost: number): Promise<boolean> {
   const rows = await db.write(sql`
     DELETE FROM webhook_deliveries d

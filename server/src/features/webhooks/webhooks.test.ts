@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => service.stop());
 
 const call: Client['call'] = (...args) => client.call(...args);
-/** Of a host that does not exist: nothing is sent anywhere. */
+/** The host does not exist, so nothing is sent. */
 const url = 'https://receiver.invalid/hook';
 const ownSecret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const create = (body: object = {}): Promise<Answer> => call('POST', '/api/webhooks', { url, feed, ...body });
@@ -46,7 +46,7 @@ it('webhooks are created, listed, read, changed and deleted', async () => {
 });
 
 describe('a secret', () => {
-  it('of the caller is taken, shown this once, and stored encrypted', async () => {
+  it('of the caller is accepted, shown once, and stored encrypted', async () => {
     const { body } = await create({ secret: ownSecret });
     expect(body.secret).toBe(ownSecret);
     expect(JSON.stringify(await client.get('/api/webhooks'))).not.toContain('whsec_');
@@ -63,7 +63,7 @@ describe('a secret', () => {
     },
   );
 
-  it('is replaced by a drawn or a given one, and the former is valid for a day', async () => {
+  it('is replaced by a random or a given one, and the old one stays valid for a day', async () => {
     const { id, secret } = (await create()).body;
     const path = `/api/webhooks/${id}/secret`;
     const drawn = await call('POST', path);
@@ -112,7 +112,7 @@ describe('a url is refused', () => {
     expect(await client.get('/api/webhooks')).toEqual(before);
   });
 
-  it('when it is changed, too', async () => {
+  it('on changes too', async () => {
     const { id } = (await create()).body;
     expect((await call('PATCH', `/api/webhooks/${id}`, { url: 'http://10.0.0.1/' })).body.errors[0].path).toBe(
       '/body/url',
@@ -120,7 +120,7 @@ describe('a url is refused', () => {
     expect((await client.get(`/api/webhooks/${id}`)).url).toBe(url);
   });
 
-  it('but not in networks that WEBHOOK_ALLOW names, however they are written', async () => {
+  it('except in networks that WEBHOOK_ALLOW names, however the address is written', async () => {
     for (const allowed of [
       'http://127.0.0.1:1/',
       'http://2130706433:1/',
@@ -130,7 +130,7 @@ describe('a url is refused', () => {
       expect((await create({ url: allowed })).status).toBe(201);
   });
 
-  it('without TLS in production, except for those networks', async () => {
+  it('without TLS in production, except in those networks', async () => {
     const production = await startService({ mode: 'production', env: { WEBHOOK_ALLOW: '127.0.0.0/8' } });
     const { call: inProduction, segment } = clientOf(production);
     await segment('S');
@@ -158,7 +158,7 @@ it.each([
   expect([answer.status, answer.body.errors[0].path]).toEqual([400, path]);
 });
 
-it('form is refused before existence', async () => {
+it('malformed input is refused before a missing webhook', async () => {
   expect((await create({ feed: 999_999 })).body.code).toBe('feed_unknown');
   expect((await create({ feed: 999_999, url: 'http://10.0.0.1/' })).status).toBe(400);
   for (const [method, path, body] of [
@@ -206,7 +206,7 @@ it('a key with tags sees the webhooks of the feeds that it sees', async () => {
   expect((await client.get(`/api/webhooks/${others}`)).enabled).toBe(true);
 });
 
-/** Deliveries as the sender leaves them, oldest first. */
+/** Deliveries as the sender stores them, oldest first. */
 async function withDeliveries(count: number): Promise<number> {
   const { id } = (await create()).body;
   await service.db.write(sql`
@@ -227,7 +227,7 @@ it('deliveries are listed newest first', async () => {
   expect((await call('GET', '/api/webhooks/999999/deliveries')).status).toBe(404);
 });
 
-it('deliveries are kept as long as the changes that they are read from, and not without bound', async () => {
+it('deliveries are kept as long as their changes, up to a limit', async () => {
   const id = await withDeliveries(10);
   await sweepDeliveries(service.db);
   expect(await messageIds(id)).toHaveLength(7);
@@ -243,7 +243,7 @@ it('deliveries are kept as long as the changes that they are read from, and not 
   expect(count).toBe(10_000);
 });
 
-it('replays are of deliveries of that webhook, which have ended', async () => {
+it('only ended deliveries of the same webhook can be replayed', async () => {
   const [id, other] = [await withDeliveries(1), await withDeliveries(1)];
   const [{ id: delivery }] = (await client.get(`/api/webhooks/${id}/deliveries`)).deliveries;
   expect((await call('POST', `/api/webhooks/${other}/deliveries/${delivery}/replay`)).body.code).toBe(
@@ -258,7 +258,7 @@ it('replays are of deliveries of that webhook, which have ended', async () => {
   });
 });
 
-it('tests that wait are bounded', async () => {
+it('pending tests are bounded', async () => {
   const { id } = (await create()).body;
   await service.db.write(sql`
     UPDATE webhooks SET lease_owner = gen_random_uuid(), leased_until = 'infinity' WHERE id = ${id}`);
@@ -268,7 +268,7 @@ it('tests that wait are bounded', async () => {
   await call('DELETE', `/api/webhooks/${id}`);
 });
 
-it('there is a bound on webhooks', async () => {
+it('the number of webhooks is bounded', async () => {
   await service.db.write(sql`
     INSERT INTO webhooks (feed_id, url, secret, created_by, enabled, disabled_reason)
     SELECT ${feed}, ${url}, '\\x00', 'test', false, 'paused' FROM generate_series(1, 1000)`);

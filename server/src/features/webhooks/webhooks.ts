@@ -30,15 +30,15 @@ export { measureWebhooks } from './metrics.ts';
 export { type SenderLimits, WebhookSender } from './sender.ts';
 export type { DeliveryRow, WebhookRow } from './webhooks.sql.ts';
 
-/** What webhooks work with; one for the whole process. */
+/** The dependencies of webhooks, one per process. */
 export interface WebhooksContext {
   readonly db: Database;
   readonly cursors: Cursors;
   readonly feeds: FeedsContext;
   readonly destination: DestinationSettings;
-  /** Seals the secrets. */
+  /** Encrypts the secrets. */
   readonly sealKey: Buffer;
-  /** Has the sender look at once. */
+  /** Makes the sender poll at once. */
   readonly wake: () => void;
 }
 
@@ -48,7 +48,7 @@ export interface WebhookSettings {
   readonly jwtSecret: string;
 }
 
-/** What both the calls and the sender need of the configuration. */
+/** The part of the configuration that the calls and the sender share. */
 export function webhookSettings(
   { mode, webhookAllow, jwtSecret }: WebhookSettings,
   resolve: ResolveName = resolveName,
@@ -64,15 +64,15 @@ export function webhookSettings(
 }
 
 const maxWebhooks = 1_000;
-/** Tests and replays of one webhook that may wait. */
+/** The most pending tests and replays of one webhook. */
 const maxAsked = 20;
-/** A name that cannot be resolved in this time is taken, and judged by each delivery. */
+/** A URL whose name cannot be resolved in this time is accepted, and checked at each delivery. */
 const resolveMs = 3_000;
 const maxDeliveries = 10_000;
 /** Days. */
 const deliveryRetention = 7;
 
-/** Limits the caller to what their key sees. */
+/** Limits the caller to feeds that their key sees. */
 interface Caller {
   readonly actor: string;
   readonly tags?: KeyTags;
@@ -83,10 +83,10 @@ export function unknownWebhook(): Problem {
 }
 
 function overloaded(): Problem {
-  return new Problem('overloaded', 'Too many tests and replays wait for this webhook.', { retryAfter: 10 });
+  return new Problem('overloaded', 'Too many tests and replays of this webhook are pending.', { retryAfter: 10 });
 }
 
-/** @throws Problem 400 for a URL whose host has an address now that must not be reached. */
+/** @throws Problem 400 for a URL whose host has an address that must not be reached. */
 export async function refuseUrl(destination: DestinationSettings, text: string): Promise<void> {
   try {
     const url = readUrl(text);
@@ -101,7 +101,7 @@ export async function refuseUrl(destination: DestinationSettings, text: string):
   }
 }
 
-/** A secret of the caller, or one that is drawn. @throws Problem 400 unless it has the form of one. */
+/** The caller's secret, or a random one. @throws Problem 400 if it does not have the form of a secret. */
 export function secretOf(given: string | undefined): string {
   if (given === undefined) return drawSecret();
   if (!isSecret(given)) throw invalid('/body/secret', 'must be whsec_ followed by 24 to 64 bytes in base64');
@@ -115,7 +115,7 @@ export interface NewWebhook {
   readonly after?: string;
 }
 
-/** The URL and the secret have been checked: a look-up has no place in a transaction. */
+/** The URL and the secret are checked by the caller: a DNS look-up must not hold a transaction open. */
 export async function createWebhook(
   { feeds, sealKey }: WebhooksContext,
   db: Db,
@@ -125,12 +125,12 @@ export async function createWebhook(
   const feed = await readFeed(db, feedId, tags);
   let position: Position | undefined;
   if (after !== undefined) position = await placeIn(feeds, feed, after, '/body/after');
-  // A feed that is being prepared begins later than now.
+  // A feed that is being prepared begins later.
   else if (feed.is_ready) position = await lastChange(db);
   const sealed = sealText(sealKey, Buffer.alloc(0), secret);
   const row = { url, feed: feedId, secret: sealed, position, createdBy: actor };
   const created = await insertWebhook(db, row, maxWebhooks);
-  if (!created) throw new Problem('webhooks_exhausted', `There are ${maxWebhooks} webhooks, as many as there may be.`);
+  if (!created) throw new Problem('webhooks_exhausted', `The limit of ${maxWebhooks} webhooks is reached.`);
   return created;
 }
 
@@ -190,7 +190,7 @@ export async function deleteWebhook({ db }: WebhooksContext, id: number, tags: K
   if (!(await deleteWebhookRow(db, id))) throw unknownWebhook();
 }
 
-/** The new secret is in this answer and nowhere else. */
+/** The answer contains the new secret, which cannot be read again. */
 export async function rotateSecret(
   { db, sealKey }: WebhooksContext,
   id: number,
@@ -226,7 +226,7 @@ export async function testWebhook({ db, wake }: WebhooksContext, id: number, tag
   return test;
 }
 
-/** Sends the message of a delivery once more. */
+/** Queues the message of a delivery to be sent once more. */
 export async function replayDelivery(
   { db, wake }: WebhooksContext,
   id: number,
@@ -237,7 +237,7 @@ export async function replayDelivery(
   const delivery = await selectDelivery(db, id, deliveryId);
   if (!delivery) throw new Problem('delivery_unknown', 'There is no such delivery.');
   if (delivery.state === 'pending') {
-    throw new Problem('delivery_pending', 'The delivery is being sent. Enable the webhook to have it tried at once.');
+    throw new Problem('delivery_pending', 'The delivery is still being sent. To retry it at once, enable the webhook.');
   }
   const replay = await insertReplay(db, id, deliveryId, maxAsked);
   if (!replay) throw overloaded();
@@ -245,7 +245,7 @@ export async function replayDelivery(
   return replay;
 }
 
-/** Deletes what is older than the changes that it could be read from, and what a busy webhook has too much of. */
+/** Deletes deliveries whose changes have been deleted, and the oldest ones of a webhook that exceeds its limit. */
 export async function sweepDeliveries(db: Db, retentionDays = deliveryRetention): Promise<void> {
   while (await deleteOld(db, retentionDays));
   while (await deleteExcess(db, maxDeliveries));

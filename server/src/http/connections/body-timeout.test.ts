@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
+import { untilPasses } from '@kohort/testkit/eventually.ts';
 import { exchange, open, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
@@ -68,6 +69,7 @@ describe('the time that a body has', () => {
     for (let i = 0; i < 2; i++) {
       wire.write(`${head('/json', 'application/json', 2)}[]`);
       expect((await wire.next()).status).toBe(200);
+      // Nothing is to happen, though the limit is long over.
       await sleep(2 * limits.bodyMs);
     }
     wire.socket.destroy();
@@ -86,9 +88,7 @@ describe('the service', () => {
     await database.drop();
   });
 
-  it('takes an upload that lasts longer than any other request may, and leaves nothing of one that breaks off', {
-    timeout: 60_000,
-  }, async () => {
+  it('takes an upload that lasts longer than any other request may, and leaves nothing of one that breaks off', async () => {
     const post = async (path: string, body: object, token = '') => {
       const text = JSON.stringify(body);
       const answer = await exchange(
@@ -108,6 +108,7 @@ describe('the service', () => {
     const wire = await open(service.port);
     const started = performance.now();
     wire.write(head + chunk('external_id\n'));
+    // It has to last longer than the limit that it is free of.
     for (let i = 0; performance.now() - started < 3 * limits.bodyMs; i++) {
       wire.write(chunk(`slow${i}\n`));
       await sleep(limits.bodyMs / 8);
@@ -120,18 +121,9 @@ describe('the service', () => {
 
     const count = async (text: string) => (await service.db.query<{ n: number }>({ text, values: [] }))[0]?.n;
     expect(await count('SELECT count(*) AS n FROM jobs')).toBe(1);
-    for (let i = 0; (await count(`SELECT count(*) AS n FROM jobs WHERE state = 'done'`)) !== 1 && i < 100; i++)
-      await sleep(100);
+    await untilPasses(async () => expect(await count(`SELECT count(*) AS n FROM jobs WHERE state = 'done'`)).toBe(1));
     expect(await count('SELECT count(*) AS n FROM memberships')).toBe(await count('SELECT added AS n FROM jobs'));
-    for (
-      let i = 0;
-      (await count(`SELECT count(*) AS n FROM pg_class WHERE relnamespace = 'import_staging'::regnamespace`)) !== 0 &&
-      i < 100;
-      i++
-    )
-      await sleep(100);
-    expect(await count(`SELECT count(*) AS n FROM pg_class WHERE relnamespace = 'import_staging'::regnamespace`)).toBe(
-      0,
-    );
+    const tables = `SELECT count(*) AS n FROM pg_class WHERE relnamespace = 'import_staging'::regnamespace`;
+    await untilPasses(async () => expect(await count(tables)).toBe(0));
   });
 });

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
-import { answerBrokenRequest } from '../problems.ts';
+import { answerBrokenRequest, lateRequest } from '../problems.ts';
 import type { ArrivingBody, Connection, Tracker } from './tracker.ts';
 
 export interface BodyTimeouts {
@@ -53,7 +53,7 @@ function sweep(connection: Connection, now: number, { bodyMs, restMs }: BodyTime
   } else {
     if (arriving.bytes !== undefined) noteMovement(arriving, now);
     if (now - arriving.since > bodyMs) {
-      answerBrokenRequest(Object.assign(new Error('too slow'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
+      answerBrokenRequest(lateRequest(), socket);
       request.destroy();
     }
   }

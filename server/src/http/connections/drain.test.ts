@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
-import { open } from '@kohort/testkit/wire.ts';
+import { eventually } from '@kohort/testkit/eventually.ts';
+import { open, type Wire } from '@kohort/testkit/wire.ts';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
 
@@ -11,6 +11,16 @@ beforeEach(async () => {
   service = await listen(database.url);
 });
 afterAll(() => database?.drop());
+
+/** Until the service has received all that was sent on these connections. */
+async function untilReceived(wires: readonly Wire[]): Promise<void> {
+  const sent = wires.reduce((bytes, { socket }) => bytes + socket.bytesWritten, 0);
+  const received = () =>
+    Array.from(service.tracker.connections.keys()).reduce((bytes, { bytesRead }) => bytes + bytesRead, 0);
+  await eventually(() => received() === sent);
+}
+
+const untilNoneIsTaken = () => eventually(() => !service.service.app.server.listening);
 
 it('a kept connection may be used once more while the service stops, is told that it was the last time, and is closed', async () => {
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -23,7 +33,7 @@ it('a kept connection may be used once more while the service stops, is told tha
   const [framework, hot, unused] = kept;
   if (!framework || !hot || !unused) throw new Error('no connection');
   const stopping = service.stop();
-  await sleep(150);
+  await untilNoneIsTaken();
   framework.write(get('/healthz'));
   // The fast path, which passes the framework by.
   hot.write(get('/api/users/1/segments'));
@@ -33,7 +43,7 @@ it('a kept connection may be used once more while the service stops, is told tha
   }
   await Promise.all(kept.map(({ ended }) => ended));
   await stopping;
-}, 20_000);
+});
 
 const BODY = '{"slug":"Slow"}';
 const HEAD = `POST /api/segments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;
@@ -49,14 +59,13 @@ describe('a graceful stop', () => {
     inFlight.write(HEAD + BODY.slice(0, 5));
     late.write(READY.slice(0, -2));
     stuck.write(READY.slice(0, 10));
-    await sleep(100);
+    await untilReceived([inFlight, late, idle, fresh, stuck]);
 
-    const started = performance.now();
-    let stopped = Number.NaN;
+    let isStopped = false;
     const stopping = service.stop().then(() => {
-      stopped = performance.now() - started;
+      isStopped = true;
     });
-    await sleep(200);
+    await untilNoneIsTaken();
     await expect(open(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await idle.ended;
 
@@ -68,20 +77,18 @@ describe('a graceful stop', () => {
 
     // What never became a call is not waited for.
     await Promise.all([fresh.ended, stuck.ended]);
-    expect(performance.now() - started).toBeLessThan(3_000);
-    expect(stopped).toBeNaN();
+    expect(isStopped).toBe(false);
 
     inFlight.write(BODY.slice(5));
     expect(await inFlight.next()).toMatchObject({ status: 200, text: '{"id":1}', headers: { connection: 'close' } });
     await inFlight.ended;
     await stopping;
-    expect(stopped).toBeLessThan(5_000);
   });
 });
 
 describe('DRAIN_DELAY', () => {
   it('is how long /readyz says 503 while calls and connections are still taken', async () => {
-    const slow = await listen(database?.url ?? '', { mode: 'production', env: { DRAIN_DELAY: '1' } });
+    const slow = await listen(database?.url ?? '', { mode: 'production', env: { DRAIN_DELAY: '2' } });
     const kept = await open(slow.port);
     let isStopped = false;
     const stopping = slow.stop().then(() => {

@@ -95,4 +95,16 @@ describe('many connections of one caller', () => {
     for (let i = 0; i < 150; i++) await send(get('/api/jobs/1/events', key) + get('/api/segments', key).repeat(64));
     await expectOthersServed();
   });
+
+  it('do not take all connections to the database, also where their statements are stuck', async () => {
+    const other = JSON.parse(
+      (await exchange(service.port, post('/api/keys', '{"name":"other","role":"viewer"}', admin))).text,
+    ).key;
+    await service.db.transaction(async (tx) => {
+      await tx.query(sql`LOCK TABLE history IN ACCESS EXCLUSIVE MODE`);
+      for (let i = 0; i < 10; i++) await send(get('/api/users/1/history', key).repeat(30));
+      await expect.poll(() => service.db.connections.waiting).toBeGreaterThan(100);
+      expect(await answerTo(get('/api/feeds', other))).toBe(200);
+    });
+  });
 });

@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Problem } from '@kohort/contract';
-import { Shares } from '../../concurrency/shares.ts';
+import { type Share, Shares } from '../../concurrency/shares.ts';
 import { problemAnswer } from '../problems.ts';
 import type { KnownCallers } from './callers.ts';
 import type { Connection, Tracker, WaitingCall } from './tracker.ts';
@@ -57,6 +57,7 @@ export class LoadShedding {
     const { tracker, limits } = this.#settings;
     return (request, response) => {
       const connection = tracker.connections.get(request.socket);
+      if (connection) connection.headersSince = undefined;
       if (!connection || connection.calls < limits.perConnection)
         this.#admit({ request, response }, handler, connection);
       else this.#wait({ request, response }, connection);
@@ -65,24 +66,20 @@ export class LoadShedding {
 
   #admit({ request, response }: WaitingCall, handler: RequestListener, connection: Connection | undefined): void {
     const isShed = !neverShed.has(request.url ?? '');
-    const release = isShed ? this.#take(request) : undefined;
-    this.#settings.tracker.begin(request, response, () => {
-      release?.();
+    const share = isShed ? this.#take(request) : undefined;
+    this.#settings.tracker.begin(connection, response, () => {
+      share?.of.release(share);
       if (connection?.waiting?.length) this.#resume(connection, handler);
     });
-    if (isShed && !release) this.#refuse(request, response);
+    if (isShed && !share) this.#refuse(request, response);
     else handler(request, response);
   }
 
-  /** Takes a place until the returned function is called; undefined when there is none. */
-  #take(request: IncomingMessage): (() => void) | undefined {
+  /** Undefined when there is no place. */
+  #take(request: IncomingMessage): Share | undefined {
     const { callers, addressOf } = this.#settings;
     const { party, isAdmin } = callers.payerOf(request, addressOf);
-    for (const shares of isAdmin ? [this.#shares, this.#sharesOfAdmins] : [this.#shares]) {
-      const share = shares.take(party);
-      if (share) return () => shares.release(share);
-    }
-    return undefined;
+    return this.#shares.take(party) ?? (isAdmin ? this.#sharesOfAdmins.take(party) : undefined);
   }
 
   /** Node has already parsed these calls from one read, so they wait here; the connection is paused meanwhile. */
@@ -110,7 +107,9 @@ export class LoadShedding {
       this.#waiting--;
       this.#admit(next, handler, connection);
     }
-    if (!connection.waiting?.length) connection.socket.resume();
+    if (connection.waiting?.length) return;
+    connection.readSince = performance.now();
+    connection.socket.resume();
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse): void {

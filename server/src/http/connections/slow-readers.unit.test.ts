@@ -18,6 +18,7 @@ it('a client that reads nothing of its answer is cut off in time, and what the a
       open++;
       try {
         for (;;) {
+          // Others have their turn.
           await sleep(1);
           yield 'x'.repeat(64 * 1024);
         }
@@ -39,7 +40,7 @@ it('a client that reads nothing of its answer is cut off in time, and what the a
     deaf.pause();
     reader.resume();
     await expect.poll(() => open).toBe(2);
-    await expect.poll(() => open, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => open).toBe(1);
     expect(reader.closed).toBe(false);
   } finally {
     reader.destroy();
@@ -47,4 +48,4 @@ it('a client that reads nothing of its answer is cut off in time, and what the a
     if (!deaf.closed) await once(deaf, 'close');
     await app.close();
   }
-}, 20_000);
+});

@@ -31,10 +31,17 @@ export interface Connection {
   quietSince: number;
   quietBytes: number | undefined;
   arriving: ArrivingBody | undefined;
+  /** When we went on reading it after calls had waited. */
+  readSince: number;
+  /** Of headers that node took for late while we did not read them: since when their time runs. */
+  headersSince: number | undefined;
   /** Bytes that the client has not read yet, and since when it has read none. */
   unread: number;
   unreadSince: number;
 }
+
+/** How many connections one turn of the event loop may end: each takes up to 100 µs. */
+export const connectionsPerTurn = 100;
 
 /** Checks one connection. */
 export type Sweep = (connection: Connection, now: number) => void;
@@ -44,6 +51,7 @@ export class Tracker {
   readonly connections = new Map<Socket, Connection>();
   readonly #sweeps: Sweep[] = [];
   #sweeper: NodeJS.Timeout | undefined;
+  #isSweeping = false;
   #accepted = 0;
   #underWay = 0;
 
@@ -64,11 +72,28 @@ export class Tracker {
   /** Starts sweeping at this interval. */
   sweepEvery(milliseconds: number): void {
     clearInterval(this.#sweeper);
-    this.#sweeper = setInterval(() => {
-      const now = performance.now();
-      for (const connection of this.connections.values()) for (const sweep of this.#sweeps) sweep(connection, now);
-    }, milliseconds);
+    this.#sweeper = setInterval(() => this.#sweep(), milliseconds);
     this.#sweeper.unref();
+  }
+
+  /** In portions: a crowd that came together has to be ended together. */
+  #sweep(): void {
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
+    const connections = this.connections.values();
+    const sweepSome = () => {
+      const now = performance.now();
+      for (let i = 0; i < connectionsPerTurn; i++) {
+        const { done, value: connection } = connections.next();
+        if (done) {
+          this.#isSweeping = false;
+          return;
+        }
+        for (const sweep of this.#sweeps) sweep(connection, now);
+      }
+      setImmediate(sweepSome);
+    };
+    sweepSome();
   }
 
   stop(): void {
@@ -87,6 +112,8 @@ export class Tracker {
         quietSince: 0,
         quietBytes: undefined,
         arriving: undefined,
+        readSince: Number.NEGATIVE_INFINITY,
+        headersSince: undefined,
         unread: 0,
         unreadSince: 0,
       });
@@ -95,9 +122,8 @@ export class Tracker {
   }
 
   /** Registers a call. `ended` is called once its answer was sent or its connection is gone. */
-  begin({ socket }: IncomingMessage, response: ServerResponse, ended?: () => void): void {
+  begin(connection: Connection | undefined, response: ServerResponse, ended: () => void): void {
     this.#underWay++;
-    const connection = this.connections.get(socket);
     if (connection) {
       connection.calls++;
       connection.last = response;
@@ -107,9 +133,9 @@ export class Tracker {
       if (connection) {
         connection.calls--;
         connection.quietSince = performance.now();
-        connection.quietBytes = socket.bytesRead;
+        connection.quietBytes = connection.socket.bytesRead;
       }
-      ended?.();
+      ended();
     });
   }
 }

@@ -26,7 +26,7 @@ test.each(Object.entries(TABLES))('in SQL too: %s', async (_, rows) => {
   }
 });
 
-test('one user in process and sets in SQL get the same answers', { timeout: 120_000 }, async ({ annotate }) => {
+test('one user in process and sets in SQL get the same answers', async ({ annotate }) => {
   const { pairs, matches, streamed } = await assertAgreement(client, CONDITIONS, USERS);
   await annotate(`${pairs} pairs compared, ${matches} of them matches; ${streamed} conditions left to the stream`);
   expect(pairs).toBeGreaterThan((CONDITIONS * USERS) / 2);

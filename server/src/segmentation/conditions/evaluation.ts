@@ -24,6 +24,8 @@ export class Evaluation {
   #digests: Map<readonly Json[], ArrayDigest> | undefined;
   #canonicalTexts: Map<Json, string> | undefined;
   #versionKeys: Map<string, string | undefined> | undefined;
+  #lastVersion: string | undefined;
+  #lastVersionKey: string | undefined;
   #foldedTexts: Map<string, string> | undefined;
   #matches: Map<Pattern, Map<string, boolean>> | undefined;
 
@@ -62,10 +64,19 @@ export class Evaluation {
   }
 
   versionKey(text: string): string | undefined {
-    if (text.length < this.#minRememberedLength) return versionKey(text);
+    if (text.length < this.#minRememberedLength) return this.#shortVersionKey(text);
     this.#versionKeys ??= new Map();
     if (!this.#versionKeys.has(text)) this.#versionKeys.set(text, versionKey(text));
     return this.#versionKeys.get(text);
+  }
+
+  /** Most tests of a user's version are of one field, one after the other. */
+  #shortVersionKey(text: string): string | undefined {
+    if (text !== this.#lastVersion) {
+      this.#lastVersion = text;
+      this.#lastVersionKey = versionKey(text);
+    }
+    return this.#lastVersionKey;
   }
 
   foldCase(text: string): string {

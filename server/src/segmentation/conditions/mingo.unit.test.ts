@@ -12,7 +12,7 @@ import { parseStoredCondition } from './parse.ts';
 const CONDITIONS = 800;
 const USERS = 20;
 
-test('answers as mingo does, but where mingo is not MongoDB', { timeout: 120_000 }, async ({ annotate }) => {
+test('answers as mingo does, but where mingo is not MongoDB', async ({ annotate }) => {
   let compared = 0;
   let excused = 0;
   const users = fc.array(attributes(KNOWN_TO_MINGO), { minLength: USERS, maxLength: USERS });

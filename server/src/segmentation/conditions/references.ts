@@ -57,6 +57,26 @@ export function readsClock(condition: Condition<unknown>): boolean {
   }
 }
 
+/**
+ * How many nodes are put to a user. One inside `$elemMatch` is put to every element of an array, and counts as many times as an
+ * array usually has elements.
+ */
+export function countNodes(condition: Condition<unknown>): number {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.of.reduce((sum, part) => sum + countNodes(part), 1);
+    case 'not':
+      return 1 + countNodes(condition.of);
+    case 'segment':
+      return 1;
+    case 'field':
+      return condition.test.kind === 'elements' ? 1 + usualElements * countNodes(condition.test.condition) : 1;
+  }
+}
+
+const usualElements = 16;
+
 /** The patterns that need an engine, those inside `$elemMatch` included. */
 export function enginePatterns(condition: Condition<unknown>): readonly Pattern[] {
   switch (condition.kind) {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
+import { processorMs } from '../../../test/processor.ts';
 import { compilePattern, type Pattern } from './regex.ts';
 
 function compiled(source: string, ignoreCase = false): Pattern {
@@ -66,10 +67,10 @@ describe('knows plain text', () => {
 });
 
 test('takes linear time', () => {
-  const started = performance.now();
+  const started = processorMs();
   for (const source of ['(a+)+$', '(a|a)*b', '(a|aa)+c', '(.*a){20}b', '(x+x+)+y']) {
     compiled(source).matches(`${'a'.repeat(16_000)}!`);
     compiled(source, true).matches(`${'x'.repeat(16_000)}!`);
   }
-  expect(performance.now() - started).toBeLessThan(3_000);
+  expect(processorMs() - started).toBeLessThan(3_000);
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { processorMs } from '../../../test/processor.ts';
 import { versionKey } from './version.ts';
 
 function compare(a: string, b: string): number {
@@ -78,12 +79,12 @@ describe('reads with some tolerance', () => {
 });
 
 test('takes linear time', () => {
-  const started = performance.now();
+  const started = processorMs();
   for (const unit of ['1', '1.', 'a-', 'a.', '-', '0']) {
     versionKey(`1.2.3-${unit.repeat(200_000)}!`);
     versionKey(`${unit.repeat(200_000)}!`);
   }
-  expect(performance.now() - started).toBeLessThan(2_000);
+  expect(processorMs() - started).toBeLessThan(2_000);
 });
 
 test('is a total order', () => {

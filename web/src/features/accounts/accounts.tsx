@@ -11,6 +11,7 @@ import { classes } from '../../ui/classes.ts';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure, sentenceOf } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Badge, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
@@ -20,7 +21,7 @@ import { useSay } from '../../ui/toast.tsx';
 const roles = ['member', 'viewer', 'editor', 'admin'] as const satisfies readonly Role[];
 const pageRows = 1000;
 
-/** Changes an account, and says so. */
+/** Changes an account, and shows a confirmation. */
 function useChange() {
   const speech = useSpeech();
   const queries = useQueryClient();
@@ -111,14 +112,11 @@ function NewAccount({ onClose }: { readonly onClose: () => void }) {
       onClose={onClose}
       onSubmit={create}
       actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={username === '' || password === ''}>
-            {text('accounts.create')}
-          </Button>
-        </>
+        <FormActions
+          onClose={onClose}
+          submit={text('accounts.create')}
+          isDisabled={username === '' || password === ''}
+        />
       }
     >
       <TextField label={text('signIn.username')} value={username} onChange={setUsername} autoComplete="off" autoFocus />

@@ -64,7 +64,7 @@ function TestRow({ node, onChange, hasPath }: RowProps<TestNode> & { readonly ha
       />
       <div className={styles.value}>
         <ValueFields
-          // Another kind of operand begins anew.
+          // Another kind of operand gets new fields.
           key={operandOf(shown.operator)}
           path={node.path}
           operand={operandOf(shown.operator)}

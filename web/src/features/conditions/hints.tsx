@@ -4,7 +4,7 @@ import type { Attribute } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import type { Choice } from '../../ui/select.tsx';
 
-/** What users have: names, types and examples. An older service that cannot say leaves the fields without suggestions. */
+/** The attributes of users: names, types and examples. With an older service, which lacks the call, there are no suggestions. */
 export function useAttributes(): readonly Attribute[] {
   const { data } = useQuery({
     queryKey: ['attributes'],

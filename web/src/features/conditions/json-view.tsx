@@ -15,11 +15,11 @@ function parsed(text: string): ReturnType<typeof readTree> | undefined {
 
 const written = (tree: Group): string => JSON.stringify(writeTree(tree) ?? {}, null, 2);
 
-/** The same condition as JSON. What is typed becomes rows as soon as it can be read. */
+/** The same condition as JSON. Typed text becomes rows as soon as it is valid. */
 export function JsonView({ tree, onChange }: { readonly tree: Group; readonly onChange: (tree: Group) => void }) {
   const { text } = useSpeech();
   const [typed, setTyped] = useState<{ readonly text: string; readonly tree: Group }>();
-  // Once the rows were edited, what was typed here before is of the past.
+  // Once the rows are edited, text typed here before is outdated.
   const shown = typed && (typed.tree === tree || parsed(typed.text) === undefined) ? typed.text : written(tree);
   return (
     <TextField

@@ -1,7 +1,7 @@
 import type { Key } from '../../i18n/language.ts';
 import type { Json, TestNode } from './tree.ts';
 
-/** What a row offers: an operator of the condition, or one of three common forms of a pattern. */
+/** The choices of a row: an operator of the condition, or one of three common forms of a pattern. */
 export const operators = [
   ['$eq', 'op.eq'],
   ['$ne', 'op.ne'],
@@ -41,7 +41,7 @@ export const typeNames = ['string', 'number', 'int', 'double', 'bool', 'object',
 const special = /[\\^$.*+?()[\]{}|]/g;
 const escaped = (text: string): string => text.replaceAll(special, '\\$&');
 
-/** The text of a pattern that is nothing but text; undefined where it says more. */
+/** The text of a pattern without special characters; undefined for other patterns. */
 function literalOf(pattern: string): string | undefined {
   const text = pattern.replaceAll(/\\([\\^$.*+?()[\]{}|])/g, '$1');
   return escaped(text) === pattern ? text : undefined;
@@ -52,7 +52,7 @@ export interface Shown {
   readonly value: Json;
 }
 
-/** How a test is drawn: a pattern that is plain text reads as "contains". */
+/** The row of a test: a pattern of plain text is shown as "contains". */
 export function shownOf({ operator, value }: Pick<TestNode, 'operator' | 'value'>): Shown {
   if (operator === '$exists') return { operator: value === true ? 'present' : 'absent', value: null };
   if (operator === '$regex' && typeof value === 'string' && value !== '') {
@@ -66,7 +66,7 @@ export function shownOf({ operator, value }: Pick<TestNode, 'operator' | 'value'
   return { operator: operators.find(([id]) => id === operator)?.[0] ?? '$eq', value };
 }
 
-/** The test that a drawn row stands for. */
+/** The test of a row. */
 export function testOf({ operator, value }: Shown): Pick<TestNode, 'operator' | 'value'> {
   const text = typeof value === 'string' ? value : '';
   switch (operator) {
@@ -112,7 +112,7 @@ export function operandOf(operator: Operator): Operand {
   return texts.has(operator) ? 'text' : 'value';
 }
 
-/** What is kept of the value when the operator changes. */
+/** The value to keep when the operator changes. */
 export function carriedValue(value: Json, to: Operator): Json {
   const first = Array.isArray(value) ? ((value as readonly Json[])[0] ?? '') : value;
   switch (operandOf(to)) {
@@ -133,7 +133,7 @@ export function carriedValue(value: Json, to: Operator): Json {
   }
 }
 
-/** A typed text as the value it most likely means: what other users have at that attribute decides between "30" and 30. */
+/** Converts typed text to a value of the type, such as "30" or 30. */
 export function valueOfText(text: string, type: ValueType): Json {
   if (type === 'null') return null;
   if (type === 'boolean') return text === 'true';
@@ -152,7 +152,7 @@ export function typeOfValue(value: Json): ValueType {
   return typeof value === 'boolean' ? 'boolean' : 'string';
 }
 
-/** The type that most users have at an attribute, as a scalar that a value can be. */
+/** The most common type of an attribute, as the type of a single value. */
 export function usualType(types: Readonly<Record<string, number>> | undefined): ValueType {
   const [name] = Object.entries(types ?? {}).sort(([, one], [, other]) => other - one)[0] ?? [];
   if (name === 'number' || name === 'int' || name === 'double') return 'number';

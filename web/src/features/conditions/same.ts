@@ -1,4 +1,4 @@
-/** The value with the names of its objects in order: what a database hands back may have them in another. */
+/** The value with the names of its objects sorted: the database may return them in another order. */
 function ordered(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(ordered);
   if (typeof value !== 'object' || value === null) return value ?? null;
@@ -7,7 +7,7 @@ function ordered(value: unknown): unknown {
     .map(([name, inner]) => [name, ordered(inner)]);
 }
 
-/** Whether two values are the same JSON; what is missing is null. */
+/** Whether two values are the same JSON; missing counts as null. */
 export function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(ordered(one)) === JSON.stringify(ordered(other));
 }

@@ -1,6 +1,6 @@
 /**
- * The condition as the editor draws it. Each node keeps the JSON that it was read from (`source`), and gives it back as
- * it was while nothing in it is changed: an edit makes new nodes, without a source, from itself up to the root.
+ * The condition as the editor shows it. Each node keeps the JSON that it was read from (`source`) and returns it unchanged until
+ * it is edited: an edit creates new nodes without a source, from the edited one up to the root.
  */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 export type JsonObject = { readonly [name: string]: Json };
@@ -23,14 +23,14 @@ export type Node =
       readonly anyCase: boolean;
     })
   | (Shared & { readonly kind: 'segment'; readonly isIn: boolean; readonly slug: string })
-  /** One element of the array at `path` meets all of `of`; `asValues`: the elements themselves are tested, they are no documents. */
+  /** One element of the array at `path` matches all of `of`; `asValues`: the elements are tested as values, not as documents. */
   | (Shared & {
       readonly kind: 'elements';
       readonly path: string;
       readonly asValues: boolean;
       readonly of: readonly Node[];
     })
-  /** What the editor cannot draw. */
+  /** A part that the editor cannot show. */
   | (Shared & { readonly kind: 'raw'; readonly source: JsonObject });
 
 export type Group = Extract<Node, { kind: 'group' }>;
@@ -71,7 +71,7 @@ function isOperators(value: unknown): value is JsonObject {
 const joins = { $and: 'all', $or: 'any', $nor: 'none' } as const;
 const joinOperators = { all: '$and', any: '$or', none: '$nor' } as const;
 
-/** Operators that a row draws: what stands beside them is a value, or a list of values. */
+/** Operators that a row can show, whose operand is a value or a list of values. */
 const scalarOperators = new Set(
   '$eq $ne $gt $gte $lt $lte $vgt $vgte $vlt $vlte $veq $vne $before $after $size $exists $regex'.split(' '),
 );
@@ -88,7 +88,7 @@ function isDrawable(operator: string, operand: Json): boolean {
   return scalarOperators.has(operator) && isScalar(operand);
 }
 
-/** Reads a condition. The root is always a group, also around a single test. */
+/** Parses a condition. The root is always a group, even around a single test. */
 export function readTree(condition: JsonObject | null | undefined): Group {
   if (!condition) return { kind: 'group', key: newKey(), join: 'all', of: [] };
   const nodes = readQuery(condition);
@@ -101,7 +101,7 @@ function readQuery(query: JsonObject): readonly Node[] {
   return Object.entries(query).flatMap(([name, operand]) => readEntry(name, operand));
 }
 
-/** One query as one node. */
+/** Parses one query as one node. */
 function readOne(query: Json): Node {
   if (!isObject(query)) return { kind: 'raw', key: newKey(), source: { $and: [query] } };
   const nodes = readQuery(query);
@@ -144,7 +144,7 @@ function readOperators(path: string, operators: JsonObject): readonly Node[] {
     if (operator === '$elemMatch' && isObject(operand)) {
       const asValues = isOperators(operand) && Object.keys(operand).every((name) => !(name in joins));
       const of = asValues ? readOperators('', operand) : readQuery(operand);
-      // What stands inside of `$elemMatch` as a value cannot be written anywhere else.
+      // Tests of values inside `$elemMatch` cannot be written elsewhere.
       if (!asValues || of.every(({ kind }) => kind === 'test'))
         return { kind: 'elements', key, path, asValues, of, source };
     }
@@ -153,7 +153,7 @@ function readOperators(path: string, operators: JsonObject): readonly Node[] {
   });
 }
 
-/** The condition of a tree; null where it asks nothing. */
+/** The condition of a tree; null if the tree is empty. */
 export function writeTree(root: Group): JsonObject | null {
   if (root.source) return root.source;
   if (root.of.length === 0) return null;
@@ -193,7 +193,7 @@ function mergeOperators(tests: readonly Node[]): JsonObject {
   );
 }
 
-/** All of the nodes as one query: side by side where their names allow it, in an `$and` where they do not. */
+/** All nodes as one query: merged unless a name or operator occurs twice, otherwise in an `$and`. */
 function writeQuery(nodes: readonly Node[]): JsonObject {
   const parts = nodes.map(writeNode);
   const merged: Record<string, Json> = {};
@@ -215,14 +215,14 @@ function areApart(one: JsonObject, other: JsonObject): boolean {
 
 type Drawn = Exclude<Node, { kind: 'raw' }>;
 
-/** A changed copy, which is written anew. */
+/** A changed copy without its source, so that it is serialized again. */
 export function touched<N extends Drawn>(node: N, changes: Partial<Omit<N, 'key' | 'kind' | 'source'>>): N {
   const { source: _, ...copy } = { ...node, ...changes };
-  // TypeScript cannot see that a copy without its optional source is still an N.
+  // TypeScript cannot infer that a copy without its optional source is still an N.
   return copy as unknown as N;
 }
 
-/** Where a row says nothing yet: it would be refused, so it is not asked about. */
+/** Whether every row has its input. An incomplete condition would be refused, so it is not sent. */
 export function isComplete(node: Node): boolean {
   if (node.source) return true;
   switch (node.kind) {

@@ -25,12 +25,12 @@ function useTypeChoices() {
   ] as const;
 }
 
-/** A single value, with its type beside it: "30" and 30 are different answers. */
+/** A single value with its type beside it: "30" and 30 are different values. */
 function OneValue({ path, value, onChange }: ValueProps) {
   const { text } = useSpeech();
   const shown = value === null ? '' : String(value);
   const suggested = usualType(useAttributes().find(({ name }) => name === path)?.types);
-  // While nothing is typed the type follows the attribute; then it is what was chosen.
+  // An empty value follows the type of the attribute until a type is chosen.
   const [chosen, setChosen] = useState<ValueType | undefined>(value === '' ? undefined : typeOfValue(value));
   const type = chosen ?? suggested;
   const choices = useValueChoices(path, shown);
@@ -128,7 +128,7 @@ function ListValue({ path, value, onChange }: ValueProps) {
     <>
       <div className={styles.group}>
         {values.length > 0 && <Chips values={values} onChange={onChange} />}
-        {/* biome-ignore lint/a11y/noStaticElementInteractions: it only hears what the field in it does */}
+        {/* biome-ignore lint/a11y/noStaticElementInteractions: it only handles events of the field inside */}
         <div
           role="presentation"
           onBlur={() => add(typed)}

@@ -24,7 +24,7 @@ describe('a rule in words', () => {
     [{ condition: { email: { $regex: '@example\\.com$' } } }, 'Everyone where email ends with @example.com'],
     [{ condition: { $notInSegment: 'STAFF' } }, 'Everyone where not in segment STAFF'],
     [{ layer: { slug: 'CHECKOUT', from: 0, to: 12.5 } }, 'Those at 0 % to 12.5 % of the layer CHECKOUT'],
-    [{ percentage: 5, bucket_by: 'company.id' }, '5 % of users, shared out by company.id'],
+    [{ percentage: 5, bucket_by: 'company.id' }, '5 % of users, by company.id'],
   ] as const)('%j', (rule, words) => {
     expect(plain(ruleWords(rule, english))).toBe(words);
   });

@@ -93,7 +93,7 @@ function shareWords({ percentage, ramp, layer }: Rule, speech: Speech): string |
   return speech.text('words.share', { share: speech.percent(percentage) });
 }
 
-/** What decides who is in, in one word for a list. */
+/** The kind of rule, in one word for lists. */
 export type Kind = 'list' | 'percentage' | 'ramp' | 'layer' | 'condition' | 'both';
 
 export function kindOf({ percentage, condition, ramp, layer }: Rule): Kind {

@@ -6,6 +6,7 @@ import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Badge, Card, Empty, layout, type Tone } from '../../ui/layout.tsx';
+import { Table } from '../../ui/table.tsx';
 import { Actor } from '../users/actor.tsx';
 import { PersonLink } from '../users/person-link.tsx';
 
@@ -39,7 +40,7 @@ function ChangeRow({ change }: { readonly change: FeedChange }) {
   );
 }
 
-/** What a follower of the feed is told, from its beginning on. */
+/** The changes that a follower of the feed receives, from its beginning. */
 export function ChangesCard({ id }: { readonly id: string }) {
   const { text } = useSpeech();
   const list = useInfiniteQuery({
@@ -47,7 +48,7 @@ export function ChangesCard({ id }: { readonly id: string }) {
     queryFn: ({ signal, pageParam }) =>
       api.feedChanges({ params: { id }, query: { limit: pageRows, ...(pageParam && { after: pageParam }) }, signal }),
     initialPageParam: '',
-    // There is always a place to go on from: what is told there may happen yet.
+    // There is always a cursor to continue from: more changes may come.
     getNextPageParam: ({ cursor }) => cursor,
     refetchOnWindowFocus: false,
   });
@@ -66,25 +67,20 @@ export function ChangesCard({ id }: { readonly id: string }) {
         <Empty title={text('history.noChanges')}>{text('feeds.noChangesHint')}</Empty>
       )}
       {changes.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
-        <section className={layout.scroll} tabIndex={0} aria-label={text('feeds.changes')}>
-          <table className={layout.table}>
-            <thead>
-              <tr>
-                <th scope="col">{text('charts.time')}</th>
-                <th scope="col">{text('person.change')}</th>
-                <th scope="col">{text('list.segment')}</th>
-                <th scope="col">{text('members.person')}</th>
-                <th scope="col">{text('feeds.why')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {changes.map((change) => (
-                <ChangeRow key={change.id} change={change} />
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <Table
+          label={text('feeds.changes')}
+          heads={[
+            text('charts.time'),
+            text('person.change'),
+            text('list.segment'),
+            text('members.person'),
+            text('feeds.why'),
+          ]}
+        >
+          {changes.map((change) => (
+            <ChangeRow key={change.id} change={change} />
+          ))}
+        </Table>
       )}
     </Card>
   );

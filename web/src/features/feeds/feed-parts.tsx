@@ -5,7 +5,7 @@ import { Badge, layout } from '../../ui/layout.tsx';
 
 const mostShown = 6;
 
-/** Which segments a feed follows: some by their names, or whatever carries a tag. */
+/** The segments that a feed follows: by name, or by tag. */
 export function Followed({ feed }: { readonly feed: Feed }) {
   const { text } = useSpeech();
   const { segments, tags } = feed;

@@ -16,7 +16,7 @@ import { FeedState, Followed } from './feed-parts.tsx';
 import { NewFeed } from './new-feed.tsx';
 import { feedsQuery } from './queries.ts';
 
-/** The webhooks that a feed has, each with how it does. */
+/** The webhooks of a feed, each with its state. */
 function Webhooks({ feed }: { readonly feed: Feed }) {
   const { data } = useQuery(webhooksQuery);
   const own = data?.webhooks.filter((webhook) => webhook.feed === feed.id) ?? [];

@@ -3,10 +3,10 @@ import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
-import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Checkbox, Choices, TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { wordsIn } from '../../ui/words.ts';
 
 type By = 'segments' | 'tags';
@@ -49,16 +49,7 @@ export function NewFeed({ onClose }: { readonly onClose: () => void }) {
       isOpen
       onClose={onClose}
       onSubmit={making.create}
-      actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={!making.isComplete}>
-            {text('feeds.create')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={onClose} submit={text('feeds.create')} isDisabled={!making.isComplete} />}
     >
       <TextField label={text('feeds.name')} value={making.name} onChange={making.setName} maxLength={255} autoFocus />
       <Choices

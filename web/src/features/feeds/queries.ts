@@ -1,7 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api } from '../../api/api.ts';
 
-/** As many as a page of the service has; nobody keeps more feeds than that. */
+/** The largest page of the service, which exceeds the usual number of feeds. */
 const pageRows = 1000;
 const preparingMs = 2000;
 

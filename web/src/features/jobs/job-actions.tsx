@@ -19,7 +19,7 @@ function isUndoable({ kind, state, dry_run, added, updated, removed }: Job): boo
   return isImport && state === 'done' && !dry_run && added + updated + removed > 0;
 }
 
-/** Cancels a job; what went wrong is handed on. */
+/** Cancels a job. Errors go to `onError`. */
 export function useCancel(onError: (error: unknown) => void) {
   const queries = useQueryClient();
   return async ({ id }: AnyJob) => {
@@ -59,7 +59,7 @@ function Undo({ job, onUndone }: { readonly job: Job; readonly onUndone: Undone 
   );
 }
 
-/** `onUndone` hears of the job that takes it back. */
+/** `onUndone` is called with the id of the job that undoes this one. */
 export function JobActions({ job, onUndone }: { readonly job: Job; readonly onUndone?: Undone | undefined }) {
   const { text } = useSpeech();
   const [error, setError] = useState<unknown>();

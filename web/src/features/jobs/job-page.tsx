@@ -9,7 +9,7 @@ import { useJob } from './live.ts';
 
 const route = getRouteApi('/jobs/$id');
 
-/** What it does, to which segment, begun by whom and when. */
+/** The kind of the job, its segment, and who started it when. */
 function Lead({ job }: { readonly job: Job }) {
   const speech = useSpeech();
   return (

@@ -5,7 +5,7 @@ import { Badge, layout, type Tone } from '../../ui/layout.tsx';
 import { Meter } from '../../ui/meter.tsx';
 import { hasEnded } from './live.ts';
 
-/** What the list and the job's own page have in common. */
+/** A job in the form of the list or of its page. */
 export type AnyJob = Job | JobEntry;
 
 const tones: Readonly<Partial<Record<Job['state'], Tone>>> = { done: 'good', failed: 'bad', cancelled: 'warn' };
@@ -15,7 +15,7 @@ export function StateBadge({ state }: { readonly state: Job['state'] }) {
   return <Badge tone={tones[state] ?? 'accent'}>{plain(`job.state.${state}`)}</Badge>;
 }
 
-/** What a job does; a kind that this console has no word for is shown as it is. */
+/** The name of a kind of job; an unknown kind is shown as it is. */
 export function kindWords({ kind }: Pick<AnyJob, 'kind'>, { find }: Speech): string {
   return find(`job.kind.${kind}`) ?? kind;
 }
@@ -28,7 +28,7 @@ export function AboutSegment({ slug }: { readonly slug: string }) {
   );
 }
 
-/** How far a job is, while it is not over. */
+/** The progress of a job, until it ends. */
 export function ProgressBar({ job, label }: { readonly job: AnyJob; readonly label: string }) {
   if (hasEnded(job)) return null;
   return <Meter label={label} share={job.rows === 0 ? 0 : (job.processed / job.rows) * 100} />;
@@ -44,7 +44,7 @@ export const counts = [
   ['kept', 'job.kept'],
 ] as const satisfies readonly (readonly [keyof AnyJob, Key])[];
 
-/** What came of a job, in a line. */
+/** The outcome of a job, in one line. */
 export function outcomeWords(job: AnyJob, { plain, number }: Speech): string {
   return counts
     .filter(([name]) => job[name] > 0)

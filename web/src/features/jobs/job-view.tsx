@@ -13,7 +13,7 @@ function Problems({ errors }: { readonly errors: Job['errors'] }) {
   const { text, number } = useSpeech();
   if (errors.length === 0) return null;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be focusable
     <section className={layout.scroll} tabIndex={0} aria-label={text('job.problems')}>
       <table className={classes(layout.table, layout.compact)}>
         <thead>
@@ -55,7 +55,7 @@ function Outcome({ job }: { readonly job: Job }) {
   );
 }
 
-/** How far a job is, and what came of it. `onUndone` hears of the job that takes it back. */
+/** The progress and outcome of a job. `onUndone` is called with the id of the job that undoes it. */
 export function JobView({ id, onUndone }: { readonly id: string; readonly onUndone?: (id: string) => void }) {
   const { text, number } = useSpeech();
   const mayEdit = useMay('editor');

@@ -19,9 +19,9 @@ import { hasEnded, useJob } from './live.ts';
 
 const route = getRouteApi('/jobs');
 const pageRows = 100;
-/** Jobs that others begin appear after this long. */
-const lookEveryMs = 5000;
-/** So many of those that are under way are followed as they go; a browser has six connections for everything. */
+/** Jobs that others start appear within this time. */
+const pollEveryMs = 5000;
+/** The most running jobs that are streamed: a browser has six connections to a host in all. */
 const mostFollowed = 2;
 
 function Progress({ job }: { readonly job: AnyJob }) {
@@ -41,7 +41,7 @@ function Progress({ job }: { readonly job: AnyJob }) {
   );
 }
 
-/** As the service tells it, from moment to moment. */
+/** The live state of a job. */
 function LiveProgress({ entry }: { readonly entry: JobEntry }) {
   return <Progress job={useJob(entry.id).data ?? entry} />;
 }
@@ -164,7 +164,7 @@ function useJobs(filter: ReturnType<typeof readJobs>) {
     initialPageParam: '',
     getNextPageParam: ({ next_cursor }) => next_cursor,
     placeholderData: keepPreviousData,
-    refetchInterval: lookEveryMs,
+    refetchInterval: pollEveryMs,
   });
 }
 

@@ -7,10 +7,10 @@ import type { Job } from '../../api/types.ts';
 const ended: ReadonlySet<Job['state']> = new Set(['done', 'failed', 'cancelled']);
 export const hasEnded = ({ state }: Pick<Job, 'state'>): boolean => ended.has(state);
 
-/** Where the service tells nothing by itself: too many follow already, or something between does not let it through. */
+/** Polling, if the service cannot stream: too many followers, or a proxy in between does not pass streams. */
 const askEveryMs = 2000;
 
-/** What the page shows of this job, and everything that it may have changed. */
+/** Queries that an ended job may have changed: all but the session and the jobs that are followed. */
 function isTouched({ queryKey: [first] }: { readonly queryKey: readonly unknown[] }): boolean {
   return first !== 'me' && first !== 'job';
 }
@@ -37,7 +37,7 @@ function follow(id: string, queries: QueryClient, onBroken: () => void): () => v
     const job: unknown = JSON.parse(data);
     if (!isJob(job)) return;
     queries.setQueryData(['job', id], job);
-    // The stream is complete; a browser would open it again.
+    // The stream is complete, and the browser would reconnect.
     if (hasEnded(job)) source.close();
   };
   const fail = () => source.readyState === EventSource.CLOSED && onBroken();
@@ -53,7 +53,7 @@ function follow(id: string, queries: QueryClient, onBroken: () => void): () => v
   };
 }
 
-/** A job, followed until it ends; then whatever it changed is read anew. */
+/** Follows a job until it ends, then reloads the data it changed. */
 export function useJob(id: string) {
   const queries = useQueryClient();
   const [isBroken, setIsBroken] = useState(false);

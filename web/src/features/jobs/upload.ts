@@ -9,7 +9,7 @@ export interface ImportOptions {
   readonly unknown?: Unknown;
   readonly dry_run?: 'true' | undefined;
   readonly expires_at?: string | undefined;
-  /** A file without rows is meant to empty the segment. */
+  /** Confirms that a file without rows empties the segment. */
   readonly confirm?: 'empty' | undefined;
 }
 
@@ -19,7 +19,7 @@ export const uploadMembers = (slug: string, query: ImportOptions, body: Blob | s
 export const uploadUsers = (query: ImportOptions, body: Blob | string, options: UploadOptions) =>
   upload(addressOf('/api/users/import', { query: { ...query } }), body, options);
 
-/** The media type of a file, by its name: browsers call CSV by several. */
+/** The media type of a file, by its name: browsers report several types for CSV. */
 export function typeOfFile(name: string): string {
   return /\.(ndjson|jsonl|json)$/i.test(name) ? 'application/x-ndjson' : 'text/csv';
 }

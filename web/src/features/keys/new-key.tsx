@@ -3,10 +3,10 @@ import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import type { NewKey } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
-import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { Select } from '../../ui/select.tsx';
 import { wordsIn } from '../../ui/words.ts';
 import { instantOf } from '../segments/draft.ts';
@@ -58,16 +58,7 @@ export function NewKeyDialog({
       isOpen
       onClose={onClose}
       onSubmit={making.create}
-      actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={name === ''}>
-            {text('keys.create')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={onClose} submit={text('keys.create')} isDisabled={name === ''} />}
     >
       <TextField
         label={text('keys.name')}

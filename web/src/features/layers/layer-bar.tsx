@@ -8,7 +8,7 @@ interface Drawn extends LayerRange {
 
 const narrow = 8;
 
-/** The ranges of a layer from 0 to 100; red where two of them would overlap. A table beside it says the same. */
+/** The ranges of a layer from 0 to 100; red if two would overlap. A table beside it has the same data. */
 export function LayerBar({ ranges }: { readonly ranges: readonly Drawn[] }) {
   const { percent, text } = useSpeech();
   const sorted = ranges.toSorted((one, other) => one.from - other.from);

@@ -11,6 +11,7 @@ import { Confirm } from '../../ui/confirm.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Card, Empty, layout, Page } from '../../ui/layout.tsx';
 import { slugForm } from '../segments/details.tsx';
@@ -39,16 +40,7 @@ function NewLayer({ onClose }: { readonly onClose: () => void }) {
       isOpen
       onClose={onClose}
       onSubmit={create}
-      actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={!slugForm.test(slug)}>
-            {text('layers.create')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={onClose} submit={text('layers.create')} isDisabled={!slugForm.test(slug)} />}
     >
       <TextField
         label={text('details.slug')}

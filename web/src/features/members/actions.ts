@@ -13,7 +13,7 @@ export interface Held {
   readonly expires_at: string | null;
 }
 
-/** What can be done with one person in one segment. What can be undone offers it. */
+/** The actions on one person in one segment. Those that can be undone offer it. */
 export function useMemberActions() {
   const speech = useSpeech();
   const { text } = speech;
@@ -35,7 +35,7 @@ export function useMemberActions() {
       return false;
     }
   };
-  /** Puts back what stood before: the override with its time, or none where the rule had let them in. */
+  /** Restores the previous state: the override with its expiry, or none if the rule had let them in. */
   const putBack = ({ user, slug, source, expires_at }: Held) => {
     const mode = (['include', 'exclude'] as const).find((one) => one === source) ?? 'auto';
     return api.setOverride({

@@ -3,10 +3,10 @@ import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
-import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { Choices, TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { layout } from '../../ui/layout.tsx';
 import { Combo } from '../../ui/select.tsx';
 import { useSettled } from '../../ui/settled.ts';
@@ -16,10 +16,10 @@ import { instantOf } from '../segments/draft.ts';
 import { useMemberActions } from './actions.ts';
 import { csvOf, type IdKind, pastedIds, refOf } from './pasted.ts';
 
-/** As many as one call may change. */
+/** The most people that one call may change. */
 const mostAtOnce = 1000;
 
-/** The ids to add, as they are typed or pasted, and the call that adds them. */
+/** The typed or pasted ids, and the call that adds them. */
 function useAdding(slug: string, onDone: () => void) {
   const { text } = useSpeech();
   const navigate = useNavigate();
@@ -44,7 +44,7 @@ function useAdding(slug: string, onDone: () => void) {
     return itself === null ? [] : [{ id: itself, text: itself, hint: name ?? undefined }];
   });
 
-  /** A list of any length is an import. */
+  /** Longer lists are sent as an import. */
   const importThem = async () => {
     const { job } = await uploadMembers(
       slug,
@@ -105,7 +105,7 @@ function HowToName({ adding }: { readonly adding: ReturnType<typeof useAdding> }
   );
 }
 
-/** Puts one person in, or a pasted list of them. */
+/** Adds one person or a pasted list. */
 export function AddDialog({ slug, onClose }: { readonly slug: string; readonly onClose: () => void }) {
   const { text } = useSpeech();
   const adding = useAdding(slug, onClose);
@@ -118,14 +118,11 @@ export function AddDialog({ slug, onClose }: { readonly slug: string; readonly o
       onClose={onClose}
       onSubmit={adding.add}
       actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={adding.isBusy || ids.length === 0}>
-            {text('members.addCount', { count: ids.length })}
-          </Button>
-        </>
+        <FormActions
+          onClose={onClose}
+          submit={text('members.addCount', { count: ids.length })}
+          isDisabled={adding.isBusy || ids.length === 0}
+        />
       }
     >
       <HowToName adding={adding} />

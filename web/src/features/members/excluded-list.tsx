@@ -10,6 +10,7 @@ import { Empty, layout } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
 import { PersonLink } from '../users/person-link.tsx';
 import { useMemberActions } from './actions.ts';
+import { Expiry } from './expiry.tsx';
 
 const pageRows = 200;
 
@@ -30,7 +31,7 @@ function EndExclusion({ override, slug }: { readonly override: Override; readonl
 }
 
 function useColumns(slug: string): readonly Column<Override>[] {
-  const { text, moment, ago } = useSpeech();
+  const { text, moment } = useSpeech();
   const mayEdit = useMay('editor');
   return [
     {
@@ -46,12 +47,7 @@ function useColumns(slug: string): readonly Column<Override>[] {
     {
       title: text('members.expires'),
       width: 'minmax(0, 1.2fr)',
-      render: ({ expires_at }) =>
-        expires_at && (
-          <time dateTime={expires_at} title={moment(expires_at)}>
-            {text('members.expiresIn', { time: ago(expires_at) })}
-          </time>
-        ),
+      render: ({ expires_at }) => <Expiry at={expires_at} />,
     },
     ...(mayEdit
       ? [
@@ -66,7 +62,7 @@ function useColumns(slug: string): readonly Column<Override>[] {
   ];
 }
 
-/** Who is kept out by hand, whatever the rule says. */
+/** People who are kept out by hand, regardless of the rule. */
 export function ExcludedList({ slug }: { readonly slug: string }) {
   const { text } = useSpeech();
   const list = useInfiniteQuery({

@@ -14,13 +14,14 @@ import { useSettledChange } from '../../ui/settled.ts';
 import { countQuery } from '../segments/queries.ts';
 import { PersonLink } from '../users/person-link.tsx';
 import { useMemberActions } from './actions.ts';
+import { Expiry } from './expiry.tsx';
 import { SourceBadge } from './source-badge.tsx';
 import { UntilDialog } from './until-dialog.tsx';
 
 const route = getRouteApi('/segments/$slug/members');
 const pageRows = 200;
 
-/** Of those whose name or id matches, who is in, and why. */
+/** The members whose name or id matches, and why they are in. */
 async function found(slug: string, query: string, signal: AbortSignal): Promise<readonly Member[]> {
   const { users } = await api.listUsers({ query: { query, limit: 100 }, signal });
   const byId = /^[1-9]\d{0,15}$/.test(query)
@@ -70,7 +71,7 @@ function MemberMenu({ member, slug }: { readonly member: Member; readonly slug: 
 }
 
 function useColumns(slug: string, mayEdit: boolean): readonly Column<Member>[] {
-  const { text, moment, ago } = useSpeech();
+  const { text, moment } = useSpeech();
   return [
     { title: text('members.person'), width: 'minmax(0, 2.4fr)', render: (member) => <PersonLink user={member} /> },
     { title: text('members.why'), width: 'minmax(0, 1.6fr)', render: ({ source }) => <SourceBadge source={source} /> },
@@ -83,12 +84,7 @@ function useColumns(slug: string, mayEdit: boolean): readonly Column<Member>[] {
     {
       title: text('members.expires'),
       width: 'minmax(0, 1.1fr)',
-      render: ({ expires_at }) =>
-        expires_at && (
-          <time dateTime={expires_at} title={moment(expires_at)}>
-            {text('members.expiresIn', { time: ago(expires_at) })}
-          </time>
-        ),
+      render: ({ expires_at }) => <Expiry at={expires_at} />,
     },
     ...(mayEdit
       ? [
@@ -129,7 +125,7 @@ function useMembers(slug: string, query: string) {
   return { list, rows, failed, isSettled };
 }
 
-/** Who is in, and a search among them. */
+/** The members, with a search. */
 export function MemberList({ slug }: { readonly slug: string }) {
   const { text, number } = useSpeech();
   const search = route.useSearch();

@@ -14,7 +14,7 @@ const known: Readonly<Record<string, readonly [Key, Tone]>> = {
   none: ['source.none', 'plain'],
 };
 
-/** Why somebody is in, or out. A reason this console has no word for is shown as it is. */
+/** Why a person is in or out. An unknown reason is shown as it is. */
 export function SourceBadge({ source }: { readonly source: Source }) {
   const { plain } = useSpeech();
   const [key, tone] = known[source] ?? [];

@@ -1,11 +1,11 @@
 import { useState } from 'react';
 import { useSpeech } from '../../i18n/language.ts';
-import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { instantOf, localOf } from '../segments/draft.ts';
 
-/** Asks for a time, or none: for good. */
+/** Asks for an expiry; none means permanently. */
 export function UntilDialog(props: {
   readonly title: string;
   readonly initial: string | null;
@@ -24,16 +24,7 @@ export function UntilDialog(props: {
       isOpen
       onClose={props.onClose}
       onSubmit={choose}
-      actions={
-        <>
-          <Button look="quiet" onPress={props.onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit">
-            {text('save')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={props.onClose} submit={text('save')} />}
     >
       <TextField
         label={text('members.until')}

@@ -11,15 +11,17 @@ import { JobView } from '../jobs/job-view.tsx';
 import { useJob } from '../jobs/live.ts';
 import { type Step, type Target, type Upload, useUpload } from './use-upload.ts';
 
-/** The service's word for what it refuses: a file without rows in place of all members. */
-const emptyWord = 'confirm=empty';
-
 function Running({ step, upload }: { readonly step: Step; readonly upload: Upload }) {
   const { text } = useSpeech();
   const { data: job } = useJob(step.job);
-  // The trial says yes: the file may be applied as it is.
+  // The trial succeeded, so the file can be applied.
   const isFine = job?.state === 'done' && step.isTrial;
-  const wouldEmpty = job?.state === 'failed' && job.errors.some(({ message }) => message.includes(emptyWord));
+  // The file is well formed but has no rows, so it would replace all members by nobody.
+  const wouldEmpty =
+    upload.mode === 'replace' &&
+    job?.state === 'failed' &&
+    job.rows === 0 &&
+    job.errors.every(({ line }) => line === null);
   return (
     <>
       <Notice tone={step.isTrial ? 'plain' : 'accent'}>{text(step.isTrial ? 'upload.trial' : 'upload.applied')}</Notice>
@@ -45,7 +47,7 @@ function Running({ step, upload }: { readonly step: Step; readonly upload: Uploa
   );
 }
 
-/** Which file, and how far it has gone out. */
+/** The file, and the progress of its upload. */
 function FileField({ upload }: { readonly upload: Upload }) {
   const { text, size } = useSpeech();
   const { file, sent } = upload;
@@ -98,7 +100,7 @@ function Options({ upload, isMembers }: { readonly upload: Upload; readonly isMe
   );
 }
 
-/** A file of people: first what it would do, then, on a second word, done. */
+/** Uploads a file of people: first as a trial that shows its effect, then, once confirmed, for real. */
 export function UploadDialog({ target, onClose }: { readonly target: Target; readonly onClose: () => void }) {
   const { text } = useSpeech();
   const isMembers = target !== 'users';

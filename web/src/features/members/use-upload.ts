@@ -16,7 +16,7 @@ export interface Step {
   readonly isTrial: boolean;
 }
 
-/** A file, what is to be done with it, and how far that is. */
+/** The state of an upload: the file, its options and its progress. */
 export function useUpload(target: Target) {
   const isMembers = target !== 'users';
   const [file, setFile] = useState<File>();

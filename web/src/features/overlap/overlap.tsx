@@ -17,7 +17,7 @@ import styles from './overlap.module.css';
 const route = getRouteApi('/overlap');
 const most = 10;
 const fewest = 2;
-/** The darkest cell still leaves its text readable. */
+/** The opacity of the darkest cell, whose text is still readable. */
 const deepest = 0.26;
 
 function bothOf({ counts, pairs }: Overlap, a: string, b: string): number {
@@ -28,8 +28,8 @@ function bothOf({ counts, pairs }: Overlap, a: string, b: string): number {
 function Matrix({ overlap, slugs }: { readonly overlap: Overlap; readonly slugs: readonly string[] }) {
   const { text, number, percent } = useSpeech();
   return (
-    // A wide matrix scrolls; with a keyboard too.
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
+    // A wide matrix scrolls, with the keyboard too.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be focusable
     <section className={layout.scroll} tabIndex={0} aria-label={text('overlap.matrix')}>
       <table className={styles.matrix}>
         <thead>

@@ -9,7 +9,7 @@ import { layout } from '../../ui/layout.tsx';
 
 const everMs = Date.UTC(1970, 0, 1);
 
-/** Every change of a segment's members, or of a person's memberships, as a CSV file behind a link that expires. */
+/** Creates an expiring link to a CSV of all changes of a segment's members, or of a person's memberships. */
 export function ReportButton(about: { readonly segment?: string; readonly user?: string }) {
   const { text } = useSpeech();
   const mayEdit = useMay('editor');

@@ -26,7 +26,7 @@ export function TagsField(props: {
     setTyped('');
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: it only hears what the field in it does
+    // biome-ignore lint/a11y/noStaticElementInteractions: it only handles events of the field inside
     <div
       className={styles.group}
       role="presentation"

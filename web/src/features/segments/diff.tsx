@@ -45,7 +45,7 @@ function words(name: (typeof fields)[number][0], state: VersionState, speech: Sp
   }
 }
 
-/** What differs between two states of a definition, field by field, in words. */
+/** The differences between two states of a definition, field by field, in words. */
 export function Diff({ before, after }: { readonly before: VersionState | null; readonly after: VersionState }) {
   const speech = useSpeech();
   const changed = fields.filter(

@@ -5,7 +5,7 @@ import { type Group, isObject, isTreeComplete, readTree, writeTree } from '../co
 
 export type Share = 'everyone' | 'percentage' | 'ramp' | 'layer';
 
-/** A rule as it is being edited: what is typed, also where it is no number or time yet. */
+/** A rule being edited: the typed texts, even if they are not valid numbers or times yet. */
 export interface RuleDraft {
   readonly isRule: boolean;
   readonly share: Share;
@@ -21,7 +21,7 @@ export interface RuleDraft {
   readonly tree: Group;
 }
 
-/** An instant as `datetime-local` takes it: in the zone of who looks at it. */
+/** An instant in the form of `datetime-local`, in the time zone of the reader. */
 export function localOf(time: string | null | undefined): string {
   if (!time) return '';
   const date = new Date(time);
@@ -29,7 +29,7 @@ export function localOf(time: string | null | undefined): string {
   return shifted.toISOString().slice(0, 16);
 }
 
-/** The instant of a `datetime-local`, or undefined where it is none. */
+/** The instant of a `datetime-local`; undefined if it is not valid. */
 export function instantOf(local: string): string | undefined {
   const date = new Date(local);
   return local === '' || Number.isNaN(date.getTime()) ? undefined : date.toISOString();
@@ -70,7 +70,7 @@ function shareNumber(text: string): number | undefined {
   return shareText.test(text.trim()) && value <= 100 ? value : undefined;
 }
 
-/** What is missing or wrong in a draft, by field. */
+/** The errors of a draft, by field. */
 export function errorsOf(draft: RuleDraft): DraftErrors {
   const errors: DraftErrors = {};
   if (!draft.isRule) return errors;
@@ -96,13 +96,13 @@ export function errorsOf(draft: RuleDraft): DraftErrors {
   return errors;
 }
 
-/** The time of a field; the one that was there where the field shows the same minute, which drops its seconds. */
+/** The time of a field. The field drops seconds, so the earlier time is kept if it is in the same minute. */
 function timeOf(local: string, before: string | null | undefined): string | null {
   if (before && localOf(before) === local) return before;
   return instantOf(local) ?? null;
 }
 
-/** The rule of a draft without errors. Every field is there, so that what was unset is cleared. */
+/** The rule of a draft without errors. It has every field, so that unset ones are cleared. */
 export function ruleOf(draft: RuleDraft, before: Rule = {}): Required<Rule> {
   const times = {
     active_from: timeOf(draft.activeFrom, before.active_from),
@@ -115,7 +115,7 @@ export function ruleOf(draft: RuleDraft, before: Rule = {}): Required<Rule> {
   const [from, to] = [shareNumber(draft.from) ?? 0, shareNumber(draft.to) ?? 0];
   switch (draft.share) {
     case 'everyone':
-      // A rule that asks nothing holds for everyone; without one the segment would be a list.
+      // An empty condition holds for everyone; without a condition the segment would be a list.
       return { ...none, ...times, condition: condition ?? {} };
     case 'percentage':
       return { ...none, ...times, bucket_by, condition, percentage: shareNumber(draft.percentage) ?? 0 };
@@ -129,7 +129,7 @@ export function ruleOf(draft: RuleDraft, before: Rule = {}): Required<Rule> {
   }
 }
 
-/** Only what differs, so that a change of one thing never writes another, and an older service is not asked for what it lacks. */
+/** Only the fields that differ, so that a change of one never writes another, and an older service gets no fields that it lacks. */
 export function changesOf(body: SegmentBody, before: Partial<Segment>): SegmentBody {
   const entries = Object.entries(body).filter(([name, value]) => !isSame(value, Reflect.get(before, name)));
   return Object.fromEntries(entries);

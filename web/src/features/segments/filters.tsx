@@ -10,7 +10,7 @@ import { useSettledChange } from '../../ui/settled.ts';
 
 const route = getRouteApi('/segments');
 
-/** A chunk of its own, so that the rows need not wait for lists that open. */
+/** A separate chunk, so that the rows do not wait for the code of the filters. */
 export default function Filters({ tags }: { readonly tags: readonly string[] }) {
   const { text, plain } = useSpeech();
   const search = route.useSearch();

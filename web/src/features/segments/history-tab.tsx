@@ -22,7 +22,7 @@ import { segmentQuery } from './queries.ts';
 
 const route = getRouteApi('/segments/$slug/history');
 
-/** What a restored version sets: everything but the name, which may belong to another segment by now. */
+/** The fields that a restored version sets: all but the slug, which may belong to another segment now. */
 function restoredBody(state: VersionState, now: Segment) {
   const { slug: _, ...rest } = state;
   return changesOf(rest, now);

@@ -3,7 +3,7 @@ import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 
-/** Asks before a page with something unsaved is left. */
+/** Asks before the reader leaves a page with unsaved changes. */
 export function LeaveGuard({ isDirty }: { readonly isDirty: boolean }) {
   const { text } = useSpeech();
   const blocker = useBlocker({

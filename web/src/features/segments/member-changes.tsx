@@ -36,7 +36,7 @@ function useColumns(): readonly Column<SegmentChange>[] {
   ];
 }
 
-/** From when to when; both are in the address. */
+/** The period, whose ends are kept in the address. */
 function Range() {
   const { text } = useSpeech();
   const { from = null, to = null } = route.useSearch();
@@ -51,7 +51,7 @@ function Range() {
   );
 }
 
-/** Who was put in, taken out or excluded, when and by whom. */
+/** Additions, removals and exclusions, with their time and actor. */
 export function MemberChanges({ slug }: { readonly slug: string }) {
   const { text } = useSpeech();
   const { from, to } = route.useSearch();

@@ -31,7 +31,7 @@ function NewSegment({ from }: { readonly from: Segment | undefined }) {
     tags: from?.tags ?? [],
   });
   const [draft, setDraft] = useState(() => {
-    // A range of a layer can be held only once.
+    // Two segments cannot have the same range of a layer.
     const { layer: _, ...rule } = from ?? {};
     return draftOf(rule, from === undefined);
   });
@@ -53,7 +53,9 @@ function NewSegment({ from }: { readonly from: Segment | undefined }) {
     try {
       await api.createSegment({ body: { slug: details.slug, ...rest } });
       setIsDone(true);
-      await queries.invalidateQueries({ queryKey: ['segments'] });
+      await queries.invalidateQueries({
+        predicate: ({ queryKey: [first] }) => first === 'segments' || first === 'layers',
+      });
       await navigate({ to: '/segments/$slug', params: { slug: details.slug }, ignoreBlocker: true });
     } catch (failure) {
       setError(failure);

@@ -66,7 +66,7 @@ function Warnings({ warnings = [] }: { readonly warnings?: readonly Warning[] | 
   );
 }
 
-/** Whom a rule would cover, as it is typed. */
+/** The people that a rule would cover, while it is typed. */
 export function NewPreview({ rule }: { readonly rule: Rule | undefined }) {
   const { text } = useSpeech();
   const settled = useSettled(JSON.stringify(rule));
@@ -112,7 +112,7 @@ function Moves({ change, isStale }: { readonly change: Change; readonly isStale:
   );
 }
 
-/** What a change of a segment would do: who enters, who leaves. */
+/** The effect of a change of a segment: who would enter and who would leave. */
 export function ChangePreview(props: {
   readonly slug: string;
   readonly version: number;

@@ -16,7 +16,7 @@ interface RuleFormProps {
   readonly draft: RuleDraft;
   readonly onChange: (draft: RuleDraft) => void;
   readonly errors: DraftErrors;
-  /** The segment that is edited; its own range does not stand in its way. */
+  /** The edited segment, whose own range does not count as an overlap. */
   readonly slug?: string;
 }
 
@@ -119,7 +119,7 @@ function ShareFields(props: RuleFormProps) {
   );
 }
 
-/** Who is in: by hand, or by a rule of share and condition, and from when until when. */
+/** The members: by hand, or by a rule of share and condition, with start and end. */
 export function RuleForm(props: RuleFormProps) {
   const { text, plain } = useSpeech();
   const { draft, onChange, errors } = props;

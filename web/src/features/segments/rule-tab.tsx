@@ -29,7 +29,7 @@ const detailsOf = (segment: Segment): Details => ({
   tags: segment.tags,
 });
 
-/** Somebody else saved in between: what they changed, and the choice to go on from there. */
+/** Shown if someone else saved meanwhile: their changes, and the choice to continue from them. */
 function Conflict(props: {
   readonly mine: Segment;
   readonly theirs: Segment;
@@ -54,13 +54,13 @@ function Conflict(props: {
   );
 }
 
-/** What is being edited, how it differs from what it began with, and the ways to be done with it. */
+/** The draft, its changes against the segment it started from, and the actions to save or discard it. */
 function useEditor(segment: Segment, onReload: () => void) {
   const { text } = useSpeech();
   const navigate = useNavigate();
   const queries = useQueryClient();
   const say = useSay();
-  // What the draft began with. It moves when the reader decides to go on from a newer version.
+  // The segment that the draft started from. Replaced when the reader chooses to continue from a newer version.
   const [base, setBase] = useState(segment);
   const [details, setDetails] = useState(() => detailsOf(segment));
   const [draft, setDraft] = useState(() => draftOf(segment));
@@ -108,7 +108,7 @@ function useEditor(segment: Segment, onReload: () => void) {
     queries.setQueryData(['segment', next.slug], next);
     onReload();
   };
-  /** Only what was changed here goes on top of theirs; their other changes stay. */
+  /** Applies only the changes made here to their version, so that their other changes stay. */
   const keep = (next: Segment) => {
     const mine = { ...next, ...changes };
     setBase(next);

@@ -44,7 +44,9 @@ function DeleteSegment({ segment }: { readonly segment: Segment }) {
     say(text('segment.deleted', { slug: segment.slug }));
     await navigate({ to: '/segments', ignoreBlocker: true });
     queries.removeQueries({ queryKey: ['segment', segment.slug] });
-    await queries.invalidateQueries({ queryKey: ['segments'] });
+    await queries.invalidateQueries({
+      predicate: ({ queryKey: [first] }) => first === 'segments' || first === 'layers',
+    });
   };
   return (
     <>

@@ -5,10 +5,10 @@ import type { Sizes } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 
 const heightPx = 260;
-/** From a day and a half on an axis names days, below ten minutes it needs seconds. */
+/** An axis of more than a day and a half shows days; below ten minutes it shows seconds. */
 const [longS, shortS] = [129_600, 600];
 
-/** A line of the size over time. The table beside it says the same for who cannot see it. */
+/** The size over time as a line. The table beside it has the same data for readers who cannot see it. */
 export default function SizeChart({ points }: { readonly points: Sizes['points'] }) {
   const { text, language, number } = useSpeech();
   const box = useRef<HTMLDivElement>(null);
@@ -16,7 +16,7 @@ export default function SizeChart({ points }: { readonly points: Sizes['points']
     const element = box.current;
     if (!element) return;
     const styles = getComputedStyle(document.documentElement);
-    // A canvas knows no `light-dark()`: the colours are taken from elements that do.
+    // A canvas does not support `light-dark()`, so the colours are read from an element, which does.
     const probe = element.appendChild(document.createElement('span'));
     const colour = (name: string) => {
       probe.style.color = `var(${name})`;

@@ -13,7 +13,7 @@ function UserActor({ id }: { readonly id: string }) {
     queryFn: ({ signal }) => api.readUser({ params: { user: id }, signal }),
     staleTime: steadyMs,
   });
-  // Erased, or not ours to see: the bare id is what history keeps.
+  // The person is erased or may not be read by this account: only the id is known.
   const name = data?.name ?? data?.external_id ?? text('actor.user', { id });
   return (
     <Link to="/people/$user" params={{ user: id }} className={layout.inText}>
@@ -22,7 +22,7 @@ function UserActor({ id }: { readonly id: string }) {
   );
 }
 
-/** Who did it, as the service names them: `user:1`, `key:2`, `anonymous`, `system`. */
+/** The actor of a change, in the form of the service: `user:1`, `key:2`, `anonymous`, `system`. */
 export function Actor({ actor }: { readonly actor: string }) {
   const { text } = useSpeech();
   const [kind = '', id = ''] = actor.split(':');

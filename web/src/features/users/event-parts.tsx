@@ -8,13 +8,13 @@ type Event = UserEvent | SegmentChange;
 
 const tones: Readonly<Record<string, Tone>> = { add: 'good', remove: 'bad', expire: 'warn' };
 
-/** An exclusion that is set or ended has words of its own. */
+/** Exclusions have their own words. */
 function wordsOf({ source, action }: Event): Key {
   if (source !== 'exclude') return `event.${action}`;
   return action === 'remove' || action === 'expire' ? 'event.included' : 'event.exclude';
 }
 
-/** What happened to an override, and until when it stands. */
+/** A change of an override, with its expiry. */
 export function EventBadge({ event }: { readonly event: Event }) {
   const { text, plain, moment } = useSpeech();
   const words = wordsOf(event);
@@ -30,7 +30,7 @@ export function EventBadge({ event }: { readonly event: Event }) {
 
 const byImport = 'import:';
 
-/** Who did it, and by which job where it was one of many. */
+/** Who made the change, and by which job if it was a bulk change. */
 export function EventActor({ event }: { readonly event: Event }) {
   const { text } = useSpeech();
   const id = event.source.startsWith(byImport) ? event.source.slice(byImport.length) : undefined;

@@ -5,7 +5,8 @@ import type { User, UserEvent } from '../../api/types.ts';
 import { useSpeech } from '../../i18n/language.ts';
 import { Button } from '../../ui/button.tsx';
 import { Failure } from '../../ui/failure.tsx';
-import { Card, Empty, layout } from '../../ui/layout.tsx';
+import { Card, Empty } from '../../ui/layout.tsx';
+import { Table } from '../../ui/table.tsx';
 import { ReportButton } from '../reports/report-button.tsx';
 import { EventActor, EventBadge } from './event-parts.tsx';
 
@@ -33,24 +34,14 @@ export function HistoryCard({ user }: { readonly user: User }) {
         <Empty title={text('person.noHistory')}>{text('person.noHistoryHint')}</Empty>
       )}
       {events.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
-        <section className={layout.scroll} tabIndex={0} aria-label={text('person.history')}>
-          <table className={layout.table}>
-            <thead>
-              <tr>
-                <th scope="col">{text('charts.time')}</th>
-                <th scope="col">{text('person.change')}</th>
-                <th scope="col">{text('list.segment')}</th>
-                <th scope="col">{text('person.by')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {events.map((event) => (
-                <EventRow key={`${event.at} ${event.slug} ${event.action}`} event={event} />
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <Table
+          label={text('person.history')}
+          heads={[text('charts.time'), text('person.change'), text('list.segment'), text('person.by')]}
+        >
+          {events.map((event) => (
+            <EventRow key={`${event.at} ${event.slug} ${event.action}`} event={event} />
+          ))}
+        </Table>
       )}
       {history.hasNextPage && (
         <div>

@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject } from '../conditions/tree.ts';
 
-/** The JSON merge patch (RFC 7396) that leads from one object to another; empty where they are equal. */
+/** The JSON merge patch (RFC 7396) that turns one object into another; empty if they are equal. */
 export function mergePatch(before: JsonObject, after: JsonObject): JsonObject {
   const patch: Record<string, Json> = {};
   for (const name of Object.keys(before)) if (!Object.hasOwn(after, name)) patch[name] = null;

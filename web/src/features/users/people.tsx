@@ -11,6 +11,7 @@ import { classes } from '../../ui/classes.ts';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { SearchField, TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 import { Icon } from '../../ui/icons.tsx';
 import { Badge, Empty, layout, Page } from '../../ui/layout.tsx';
 import { type Column, Rows } from '../../ui/rows.tsx';
@@ -57,16 +58,7 @@ function NewPerson({ onClose }: { readonly onClose: () => void }) {
       isOpen
       onClose={onClose}
       onSubmit={create}
-      actions={
-        <>
-          <Button look="quiet" onPress={onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit">
-            {text('people.create')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={onClose} submit={text('people.create')} />}
     >
       <TextField
         label={text('person.externalId')}

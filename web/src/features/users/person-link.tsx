@@ -8,7 +8,7 @@ export interface Named {
   readonly name: string | null;
 }
 
-/** A person by the best name there is, with the ids behind it. */
+/** A link to a person: by name with an id beside it, else by external id, else by id. */
 export function PersonLink({ user }: { readonly user: Named }) {
   const name = user.name ?? user.external_id ?? `#${user.id}`;
   const beside = user.name === null ? undefined : (user.external_id ?? `#${user.id}`);

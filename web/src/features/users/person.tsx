@@ -19,7 +19,7 @@ import { SegmentsCard } from './segments-card.tsx';
 
 const route = getRouteApi('/people/$user');
 
-/** Erasing cannot be taken back: the id has to be typed. */
+/** Erasing cannot be undone, so the id has to be typed to confirm. */
 function Erase({ user, name }: { readonly user: User; readonly name: string }) {
   const { text } = useSpeech();
   const [isOpen, setIsOpen] = useState(false);

@@ -20,7 +20,7 @@ import { instantOf, localOf } from '../segments/draft.ts';
 
 const route = getRouteApi('/people/$user');
 
-/** Whether somebody is in a segment, and everything that decided it. */
+/** Whether a person is in a segment, and everything that decided it. */
 export function Why({ user, slug }: { readonly user: string; readonly slug: string }) {
   const { text, percent, moment } = useSpeech();
   const { data, error } = useQuery({
@@ -84,7 +84,7 @@ function Row({ membership, user }: { readonly membership: Membership; readonly u
   );
 }
 
-/** Asks about any segment, also one that somebody is not in; and puts them in. */
+/** Asks about any segment, including those that the person is not in, and adds them. */
 function AskOther({ user }: { readonly user: User }) {
   const { text } = useSpeech();
   const mayEdit = useMay('editor');
@@ -155,7 +155,7 @@ function Now({ user }: { readonly user: User }) {
   if (!data) return <div className={layout.loading}>{text('loading')}</div>;
   if (data.memberships.length === 0) return <Empty title={text('person.none')}>{text('person.noneHint')}</Empty>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to take the focus
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be focusable
     <section className={layout.scroll} tabIndex={0} aria-label={text('person.segments')}>
       <table className={layout.table}>
         <thead>

@@ -28,7 +28,7 @@ function What({ delivery }: { readonly delivery: Delivery }) {
   );
 }
 
-/** What the receiver said, or why there was no answer. */
+/** The response of the receiver, or why there was none. */
 function Answer({ delivery }: { readonly delivery: Delivery }) {
   const { text, number } = useSpeech();
   const { status, error, duration_ms, attempts, response } = delivery;
@@ -95,7 +95,7 @@ function useColumns(id: string): readonly Column<Delivery>[] {
   ];
 }
 
-/** What was sent, newest first, and what came of it. */
+/** The deliveries with their outcomes, newest first. */
 export function Deliveries({ id }: { readonly id: string }) {
   const { text } = useSpeech();
   const list = useInfiniteQuery(deliveriesQuery(id));

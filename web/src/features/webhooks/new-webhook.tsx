@@ -2,10 +2,10 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../../api/api.ts';
 import { useSpeech } from '../../i18n/language.ts';
-import { Button } from '../../ui/button.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { Failure } from '../../ui/failure.tsx';
 import { TextField } from '../../ui/field.tsx';
+import { FormActions } from '../../ui/form-actions.tsx';
 
 export function NewWebhook(props: {
   readonly feed: number;
@@ -32,16 +32,7 @@ export function NewWebhook(props: {
       isOpen
       onClose={props.onClose}
       onSubmit={create}
-      actions={
-        <>
-          <Button look="quiet" onPress={props.onClose}>
-            {text('cancel')}
-          </Button>
-          <Button look="primary" type="submit" isDisabled={url.trim() === ''}>
-            {text('hooks.create')}
-          </Button>
-        </>
-      }
+      actions={<FormActions onClose={props.onClose} submit={text('hooks.create')} isDisabled={url.trim() === ''} />}
     >
       <TextField
         label={text('hooks.url')}

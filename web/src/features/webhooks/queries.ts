@@ -3,21 +3,21 @@ import { api } from '../../api/api.ts';
 
 const pageRows = 1000;
 const deliveryRows = 50;
-/** How a webhook does changes while one looks. */
-const lookEveryMs = 5000;
+/** The state of a webhook changes by itself, so it is polled. */
+const pollEveryMs = 5000;
 const pendingMs = 1000;
 
 export const webhooksQuery = queryOptions({
   queryKey: ['webhooks'],
   queryFn: ({ signal }) => api.listWebhooks({ query: { limit: pageRows }, signal }),
-  refetchInterval: lookEveryMs,
+  refetchInterval: pollEveryMs,
 });
 
 export const webhookQuery = (id: string) =>
   queryOptions({
     queryKey: ['webhook', id],
     queryFn: ({ signal }) => api.readWebhook({ params: { id }, signal }),
-    refetchInterval: lookEveryMs,
+    refetchInterval: pollEveryMs,
   });
 
 export const deliveriesQuery = (id: string) =>
@@ -34,5 +34,5 @@ export const deliveriesQuery = (id: string) =>
     refetchInterval: ({ state }) =>
       state.data?.pages.some(({ deliveries }) => deliveries.some((one) => one.state === 'pending'))
         ? pendingMs
-        : lookEveryMs,
+        : pollEveryMs,
   });

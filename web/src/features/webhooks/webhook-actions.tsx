@@ -15,7 +15,7 @@ function isAboutWebhooks({ queryKey: [first] }: { readonly queryKey: readonly un
   return first === 'webhook' || first === 'webhooks';
 }
 
-/** What can be done at once: each says what came of it. */
+/** The actions that need no dialog; each reports its outcome. */
 function useAttempts({ id, enabled }: Webhook) {
   const speech = useSpeech();
   const { text } = speech;

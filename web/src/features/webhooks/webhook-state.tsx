@@ -13,7 +13,7 @@ export function WebhookState({ webhook }: { readonly webhook: Webhook }) {
   return <Badge tone={tone}>{plain(words)}</Badge>;
 }
 
-/** How far it is behind, and when a batch that failed is sent again. */
+/** The lag of a webhook, and when a failed batch is retried. */
 export function lagWords({ lag_seconds, failures, next_attempt_at }: Webhook, speech: Speech): string {
   const { text, duration, ago } = speech;
   const lag = lag_seconds < 1 ? text('hooks.upToDate') : text('hooks.behind', { time: duration(lag_seconds) });

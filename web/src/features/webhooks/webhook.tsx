@@ -24,7 +24,7 @@ function FeedName({ id }: { readonly id: string }) {
   );
 }
 
-/** What one ought to know: why nothing is sent, and that two secrets are valid. */
+/** Notes on a webhook: why nothing is sent, and until when two secrets are valid. */
 function Notes({ webhook }: { readonly webhook: Webhook }) {
   const { text, plain, moment } = useSpeech();
   const { enabled, disabled_reason: reason, previous_secret_until: until } = webhook;

@@ -13,7 +13,7 @@ import { NewWebhook } from './new-webhook.tsx';
 import { webhooksQuery } from './queries.ts';
 import { lagWords, WebhookState } from './webhook-state.tsx';
 
-/** Where the changes of a feed are posted to. */
+/** The webhooks that the changes of a feed are posted to. */
 export function WebhooksCard({ feed }: { readonly feed: number }) {
   const speech = useSpeech();
   const { text } = speech;

@@ -1,5 +1,5 @@
 /**
- * Keeps what was used lately, at most roughly twice `halfBytes`. When one half is full a new one begins and the older half
+ * Keeps recently used entries, at most roughly twice `halfBytes`. When one half is full a new one is started and the older half
  * is dropped whole; an entry found in the older half moves to the newer. Cheaper per use than a list in order of use.
  */
 export class AnswerCache<Key, Value> {

@@ -1,8 +1,11 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
+import { inForm } from '../../../postgres/forms.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
+import { selectIdsByRef } from '../../users/users.ts';
+import { selectMoment } from '../moment.sql.ts';
 import { stands } from '../stands.sql.ts';
 
 export interface PastUser {
@@ -13,17 +16,29 @@ export interface PastUser {
 }
 
 export interface PastMoment {
-  /** False for a moment that is yet to come. */
+  /** False for a future moment. */
   readonly is_past: boolean;
-  /** False where the user was registered later. */
+  /** False if the user was registered later. */
   readonly existed: boolean;
 }
 
 /**
- * A user as they stood at a moment: of each segment the last change up to then, unless it took the override away or
- * its time was up by then; and the attributes of the last version up to then. Undefined when there is no such user now.
+ * A user as of a moment: the last change per segment up to then, unless it removed the override or the override had expired;
+ * and the last version of the attributes up to then. Undefined if there is no such user now.
  */
 export async function selectPastUser(db: Db, ref: UserRef, at: Date): Promise<(PastUser & PastMoment) | undefined> {
+  return inForm(db, {
+    single: () => selectPastUserBy(db, ref, at),
+    distributed: async () => {
+      const [id] = await selectIdsByRef(db, [ref]);
+      if (id === undefined) return undefined;
+      const user = await selectPastUserBy(db, { id }, at);
+      return user && { ...user, is_past: at.getTime() <= (await selectMoment(db)) };
+    },
+  });
+}
+
+async function selectPastUserBy(db: Db, ref: UserRef, at: Date): Promise<(PastUser & PastMoment) | undefined> {
   const id =
     ref.id === undefined
       ? sql`(SELECT k.user_id FROM user_keys k WHERE k.external_id = ${ref.externalId})`

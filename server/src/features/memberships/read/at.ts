@@ -1,7 +1,8 @@
 import { invalid, type UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import type { Database } from '../../../postgres/database.ts';
-import { decideAll, keyOf } from '../../../segmentation/decide.ts';
+import { decideAll } from '../../../segmentation/decide.ts';
+import { keyOf } from '../../../segmentation/subject.ts';
 import { type KeptDefinitions, type KeyTags, pastDefinitions, seenIds } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { selectPastUser } from './at.sql.ts';
@@ -11,14 +12,14 @@ export interface PastContext {
   readonly kept: KeptDefinitions;
 }
 
-/** The slugs of the segments a user was in at a moment, sorted: what the live call would have answered then. */
+/** The sorted slugs of the segments a user was in at a moment, as the live call would have answered then. */
 export function segmentsAt({ db, kept }: PastContext, ref: UserRef, at: Date, tags?: KeyTags): Promise<string[]> {
   return db.transaction(
     async (tx) => {
       const user = await selectPastUser(tx, ref, at);
       if (!user) throw unknownUser();
       if (!user.is_past) throw invalid('/query/at', 'must not be in the future');
-      // Before they were registered nothing covered them, percentages included.
+      // Before registration a user was in no segment, percentages included.
       if (!user.existed) return [];
       const subject = {
         key: keyOf(user),

@@ -1,21 +1,23 @@
 import { Turns } from '../../../concurrency/turns.ts';
 import type { Db } from '../../../postgres/database.ts';
 import { fieldsOf } from '../../../segmentation/conditions/references.ts';
-import { type Decide, deciderOf, keyOf, readOverrides, type Subject } from '../../../segmentation/decide.ts';
+import { type Decide, deciderOf } from '../../../segmentation/decide.ts';
 import { type Definition, type Definitions, inOrder } from '../../../segmentation/definition.ts';
-import { type Needed, selectUsersToDecide, type UserToDecide } from './decided-users.sql.ts';
-import { takesTooLong } from './one-moment.ts';
+import { keyOf, readOverrides, type Subject } from '../../../segmentation/subject.ts';
+import { type Needed, selectUsersToDecide, type UsersToDecide } from './decided-users.sql.ts';
+import { keepSnapshots, selectIdsAfter } from './one-moment.sql.ts';
+import { type Moment, takesTooLong } from './one-moment.ts';
 
-/** Users that are read and decided about at a time. */
+/** Users per batch. */
 export const batchRows = 1_000;
-/** Attributes that are read one by one; a condition that looks at more gets all of them. */
+/** The most attributes that are read one by one; a condition that names more gets all of them. */
 const maxFields = 8;
-/** No segment has this id: a draft has no overrides. */
+/** No segment has this id, so a draft has no overrides. */
 export const draftId = 0;
 
-/** A draft on its own has no overrides to look for. */
+/** A draft by itself needs no overrides. */
 function neededFor(definitions: Definitions, targets: readonly Definition[]): Needed {
-  // One by one: of several definitions of one segment, as before and after a change, each has conditions of its own.
+  // One by one: several definitions of one segment, as before and after a change, each have their own conditions.
   const involved = targets.flatMap((target) => inOrder(definitions.byId, [target]));
   const fields = new Set(
     involved.flatMap(({ condition, bucketBy }) => [
@@ -29,7 +31,7 @@ function neededFor(definitions: Definitions, targets: readonly Definition[]): Ne
   };
 }
 
-/** Which of the definitions a user is in: bit `i` stands for the `i`-th. */
+/** The definitions that a user is in: bit `i` stands for the `i`-th. */
 async function maskOf(decide: readonly Decide[], subject: Subject, now: number, turns: Turns): Promise<number> {
   let mask = 0;
   for (const [i, one] of decide.entries()) {
@@ -40,12 +42,8 @@ async function maskOf(decide: readonly Decide[], subject: Subject, now: number, 
   return mask;
 }
 
-export interface DecidedOptions {
-  /** The moment that is asked about, in milliseconds since 1970. */
-  readonly now: number;
+export interface DecidedOptions extends Moment {
   readonly from?: number;
-  /** When to give up, by `performance.now()`. */
-  readonly until: number;
 }
 
 export interface DecidedUser {
@@ -54,42 +52,46 @@ export interface DecidedUser {
 }
 
 /**
- * For conditions that SQL cannot express exactly: decides about every user past an id in process, a batch at a time, while the
- * next batch is being read.
+ * For conditions that SQL cannot express exactly: decides about all users after an id in process, one batch at a time, while
+ * the next batch is being read.
  */
 export async function* decidedSets(
   tx: Db,
   definitions: Definitions,
   targets: readonly Definition[],
-  { now, from = 0, until }: DecidedOptions,
+  { now, from = 0, until, progress }: DecidedOptions,
 ): AsyncGenerator<DecidedUser[], void, undefined> {
   const decide = targets.map((target) => deciderOf(definitions, target));
   const needed = neededFor(definitions, targets);
-  const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: batchRows });
-  let next: Promise<UserToDecide[]> | undefined = fetch(from);
+  const fetch = (after: number) => selectUsersToDecide(tx, needed, { after, limit: batchRows, now });
+  await keepSnapshots(tx);
+  const { last: lastOfAll } = progress ? await selectIdsAfter(tx, from) : { last: null };
+  let next: Promise<UsersToDecide> | undefined = fetch(from);
   try {
     while (next) {
       if (performance.now() > until) throw takesTooLong();
-      const users: UserToDecide[] = await next;
-      const last = users.at(-1);
-      next = users.length === batchRows && last ? fetch(last.id) : undefined;
+      const { users, last }: UsersToDecide = await next;
+      if (last !== undefined) progress?.(last, lastOfAll ?? last);
+      next = last === undefined ? undefined : fetch(last);
       // A failure is reported when its batch is awaited.
       next?.catch(() => undefined);
       const decided: DecidedUser[] = [];
       const turns = new Turns();
       for (const { overrides, ...user } of users) {
+        // Most decisions take one step, after which they are not asked whether they took long.
+        if (turns.isOver) await turns.pause();
         const subject = { key: keyOf(user), attributes: user.attributes, overrides: readOverrides(overrides) };
         decided.push({ id: user.id, mask: await maskOf(decide, subject, now, turns) });
       }
       yield decided;
     }
   } finally {
-    // No statement of the transaction may be in flight when it ends.
+    // The transaction must not end with a statement in flight.
     await next?.catch(() => undefined);
   }
 }
 
-/** The same for one definition: the ids of its members in each batch, and of how many users. */
+/** The same for one definition: the ids of its members in each batch, and the number of users in it. */
 export async function* decidedUsers(
   tx: Db,
   definitions: Definitions,

@@ -1,12 +1,16 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
+import { inForm } from '../../../postgres/forms.ts';
 import { named } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode, Steps } from '../../../segmentation/decide.ts';
+import type { Steps } from '../../../segmentation/steps.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import type { SeenRevision } from './seen-revision.ts';
+import { selectStatesOnWorkers } from './states-on-workers.sql.ts';
 
 export interface OverrideRow {
   readonly mode: Mode;
@@ -14,18 +18,18 @@ export interface OverrideRow {
   readonly expires_at: Date | null;
 }
 
-/** One user as a statement found them, with the revision of the definitions that was current for it. */
+/** One user as read by a statement, with the revision of the definitions that it saw. */
 export interface UserState {
   readonly id: number;
   readonly external_id: string | null;
-  /** Empty where attributes were not asked for. */
+  /** Empty unless attributes were requested. */
   readonly attributes: JsonObject;
-  /** The overrides that stand, for {@link readStanding}. */
+  /** The overrides in force, for {@link readStanding}. */
   readonly overrides: string | null;
 }
 
 export interface StatesRead {
-  readonly revision: number;
+  readonly revision: SeenRevision;
   /** The moment of the statement, in milliseconds since 1970. */
   readonly now: number;
   /** In the order asked; undefined for an unknown user. */
@@ -44,8 +48,8 @@ interface Row {
 const stepRows = 256;
 
 /**
- * By segment. Each is `segment:mode:since:expires`, times in milliseconds of the epoch: far cheaper to take apart than JSON or
- * arrays. In steps, since one user may have tens of thousands.
+ * By segment. Each is `segment:mode:since:expires`, with times in milliseconds since 1970: far cheaper to parse than JSON or arrays.
+ * Parsed in steps, since one user may have tens of thousands.
  */
 export function* readStanding(text: string | null): Steps<Map<number, OverrideRow>> {
   const overrides = new Map<number, OverrideRow>();
@@ -62,18 +66,31 @@ export function* readStanding(text: string | null): Steps<Map<number, OverrideRo
   return overrides;
 }
 
-/** The overrides that stand, of any number of users, and what the rules of dynamic segments need to know of them. */
-export async function selectStates(
+/** The overrides of a group as one text, for {@link readStanding}. */
+const overridesText = sql`string_agg(
+  m.segment_id || CASE m.mode WHEN 'include' THEN ':i:' ELSE ':e:' END
+    || (extract(epoch FROM m.since) * 1000)::bigint || ':'
+    || coalesce((extract(epoch FROM m.expires_at) * 1000)::bigint::text, ''), ',')`;
+
+/** The overrides in force of any number of users, and the data that rules of dynamic segments need. */
+export function selectStates(
   db: Db,
   refs: readonly UserRef[],
   { attributes }: { attributes: boolean },
 ): Promise<StatesRead> {
+  return inForm(db, {
+    single: () => selectStatesAtOnce(db, refs, attributes),
+    distributed: async () => {
+      const { users, ...seen } = await selectStatesOnWorkers(db, refs, { attributes, overrides: overridesText.text });
+      return { ...seen, users: users.map((user) => user && { ...user, attributes: user.attributes ?? {} }) };
+    },
+  });
+}
+
+async function selectStatesAtOnce(db: Db, refs: readonly UserRef[], attributes: boolean): Promise<StatesRead> {
   const statement = sql`
     SELECT d.revision, ${momentOfStatement} AS now, u.id, u.external_id, ${attributes ? sql`u.attributes` : sql`NULL::jsonb AS attributes`},
-      (SELECT string_agg(
-          m.segment_id || CASE m.mode WHEN 'include' THEN ':i:' ELSE ':e:' END
-            || (extract(epoch FROM m.since) * 1000)::bigint || ':'
-            || coalesce((extract(epoch FROM m.expires_at) * 1000)::bigint::text, ''), ',')
+      (SELECT ${overridesText}
         FROM memberships m
         WHERE ${ofUser(sql`m`, sql`u.id`)} AND ${stands(sql`m`)}) AS overrides
     FROM definitions d
@@ -88,7 +105,7 @@ export async function selectStates(
         SELECT u.id, u.external_id, u.attributes FROM users u WHERE u.id = q.id OFFSET 0
       ) u ON true
     ORDER BY a.ord`;
-  // The planner is kept to lookups as in segments-of-user.sql.ts.
+  // Written so that the planner uses look-ups, as in segments-of-user.sql.ts.
   const rows = await db.query<Row>(
     named(attributes ? 'memberships-states-attributes' : 'memberships-states', statement),
   );

@@ -2,25 +2,18 @@ import type { UserRef } from '@kohort/contract';
 import type { AtMost } from '../../../concurrency/at-most.ts';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import {
-  bucketOf,
-  decideAll,
-  decideOne,
-  keyOf,
-  type Membership,
-  type Mode,
-  type Source,
-  type Subject,
-} from '../../../segmentation/decide.ts';
+import { decideAll, decideOne } from '../../../segmentation/decide.ts';
+import type { Membership, Source } from '../../../segmentation/deciding.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { percentageAt } from '../../../segmentation/share.ts';
+import { bucketOf, keyOf, type Mode, type Subject } from '../../../segmentation/subject.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { unknownUser } from '../../users/users.ts';
 import { type OverrideRow, readStanding, selectStates, type UserState } from './explain.sql.ts';
 import { answerTooLarge, largeEntries, maxAnswerBytes } from './large-answers.ts';
 import { type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
-/** A user's state together with the definitions that were current for the same statement. */
+/** A user's state with the definitions that were current for the same statement. */
 export interface SeenUser {
   /** Undefined for an unknown user. */
   readonly user: UserState | undefined;
@@ -29,10 +22,10 @@ export interface SeenUser {
   readonly now: number;
 }
 
-/** What decides about one user; calls at the same time share a statement. */
+/** The data that decides about one user; concurrent calls share a statement. */
 export type StateOfUser = Coalesced<UserRef, SeenUser>;
 
-/** Those that differ, and where each of `refs` stands among them. */
+/** The distinct refs, and the index of each of `refs` among them. */
 function distinctOf(refs: readonly UserRef[]): { distinct: UserRef[]; places: number[] } {
   const distinct: UserRef[] = [];
   const placeOf = new Map<string | number, number>();
@@ -45,7 +38,7 @@ function distinctOf(refs: readonly UserRef[]): { distinct: UserRef[]; places: nu
   return { distinct, places };
 }
 
-/** A user whom many ask for is read once: their overrides may be megabytes. */
+/** Reads a user once for all concurrent calls: their overrides may be megabytes. */
 async function readStates({ db, definitions }: ReadContext, refs: readonly UserRef[]): Promise<SeenUser[]> {
   const { distinct, places } = distinctOf(refs);
   return withDefinitions(definitions, async (current) => {
@@ -69,7 +62,7 @@ export function coalesceStateOfUser(
   });
 }
 
-/** A user who exists. */
+/** An existing user. */
 interface ReadUser extends SeenUser {
   readonly user: UserState;
 }
@@ -98,21 +91,21 @@ async function known({ user, definitions, now }: ReadUser, turns: Turns): Promis
   return { user, definitions, now, overrides, subject };
 }
 
-/** Slugs are ASCII and sort by byte, which is what `<` does to them. */
+/** Slugs are ASCII, so `<` sorts them by byte. */
 function bySlug(a: Membership, b: Membership): number {
   return a.definition.slug < b.definition.slug ? -1 : a.definition.slug > b.definition.slug ? 1 : 0;
 }
 
-/** Who asks for all segments of a user: which of them they see, and whose share of the work it is. */
+/** The caller of a read of all segments of a user: the segments they see, and whose share its work counts against. */
 export interface Asker {
   readonly caller: string;
   readonly seenBy: (segmentIds: readonly number[]) => Promise<ReadonlySet<number>>;
 }
 
-/** Roughly what one override takes in the text of a {@link UserState}. */
+/** The approximate size of one override in the text of a {@link UserState}. */
 const overrideChars = 20;
 
-/** Every segment of a user with the reason, sorted by slug, each as the JSON of its own: a user may be in very many. */
+/** Every segment of a user with the reason, sorted by slug, each serialized to JSON: a user may be in very many. */
 export async function membershipsOf(
   { stateOf, largeAnswers }: { readonly stateOf: StateOfUser; readonly largeAnswers: AtMost },
   ref: UserRef,
@@ -148,7 +141,7 @@ export interface Explanation {
   readonly member: boolean;
   readonly source: Source;
   readonly expires_at: Date | null;
-  /** As it is now, where the segment has a percentage or a ramp. */
+  /** The current value, if the segment has a percentage or a ramp. */
   readonly percentage: number | null;
   readonly bucket: number | null;
   readonly matched: boolean | null;

@@ -1,10 +1,10 @@
 import { Problem } from '@kohort/contract';
 import { AtMost } from '../../../concurrency/at-most.ts';
 
-/** The most that one answer may hold. */
+/** The most bytes in one answer. */
 export const maxAnswerBytes = 32 * 1024 * 1024;
 
-/** An answer with more entries than this takes a place while it is built. */
+/** An answer with more entries than this occupies a place while it is built. */
 export const largeEntries = 1_000;
 
 export function answerTooLarge(): Problem {
@@ -15,8 +15,8 @@ export function answerTooLarge(): Problem {
 }
 
 /**
- * Places for answers of megabytes. Built all at once they would take as many times their memory, and all would be late; one
- * caller has half of the places. Few wait, since each holds what its statement brought.
+ * Places for answers of megabytes. Without a bound, concurrent ones would multiply their memory and delay one another. One caller
+ * may have half of the places. Few may wait, since each holds the rows of its statement.
  */
 export function largeAnswerPlaces(): AtMost {
   return new AtMost({

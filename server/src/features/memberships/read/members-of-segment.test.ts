@@ -42,6 +42,14 @@ describe('the members of a segment', () => {
     expect(await count('shown')).toBe(2);
   });
 
+  it('of a condition for no per cent are those who were included', async () => {
+    await client.segment('none-of-them', { condition: { plan: 'pro' }, percentage: 0 });
+    expect([await members('none-of-them'), await count('none-of-them')]).toEqual([[], 0]);
+    await client.put(users[1] ?? 0, 'none-of-them', { mode: 'include' });
+    expect(idsOf(await members('none-of-them'))).toEqual(at(1));
+    expect(await count('none-of-them')).toBe(1);
+  });
+
   // Said in SQL, and decided in process over a stream: the same to whoever asks.
   it.each([
     ['in SQL', { plan: 'pro' }],

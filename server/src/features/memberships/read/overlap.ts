@@ -3,13 +3,14 @@ import { unknownSegment } from '../../segments/segments.ts';
 import { decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';
 import { inOneMoment } from './one-moment.ts';
-import { countLists, countSets, type MaskCounts } from './sets.sql.ts';
+import { addCounts, countLists, countSets, type MaskCounts } from './sets.sql.ts';
+import { slicesOf } from './slices.ts';
 import type { ReadContext } from './with-definitions.ts';
 
 export interface Overlap {
   readonly counts: Record<string, number>;
   readonly pairs: readonly { a: string; b: string; both: number }[];
-  /** Users in every one of them. */
+  /** Users in all of them. */
   readonly all: number;
   /** Users in at least one. */
   readonly any: number;
@@ -17,7 +18,8 @@ export interface Overlap {
 
 /** How the members of several segments overlap, as of one moment. */
 export async function overlapOf(context: ReadContext, slugs: readonly string[]): Promise<Overlap> {
-  const masks = await inOneMoment(context, async (tx, definitions, now, until): Promise<MaskCounts> => {
+  const masks = await inOneMoment(context, async (tx, definitions, moment): Promise<MaskCounts> => {
+    const { now } = moment;
     const unknown = slugs.filter((slug) => !definitions.bySlug.has(slug));
     if (unknown.length > 0) throw unknownSegment(...unknown);
     const targets = slugs.flatMap((slug) => definitions.bySlug.get(slug) ?? []);
@@ -25,19 +27,26 @@ export async function overlapOf(context: ReadContext, slugs: readonly string[]):
       return countLists(
         tx,
         targets.map(({ id }) => id),
+        now,
       );
-    const sets = setsSql(definitions, targets, now);
-    if (sets) return countSets(tx, sets);
+    const sets = setsSql(definitions, targets, { now, isDistributed: tx.isDistributed });
     const counts = new Map<number, number>();
-    for await (const users of decidedSets(tx, definitions, targets, { now, until })) {
-      for (const { mask } of users) counts.set(mask, (counts.get(mask) ?? 0) + 1);
+    if (sets) {
+      for await (const slice of slicesOf(tx, moment)) addCounts(counts, await countSets(tx, sets, slice));
+      return counts;
+    }
+    for await (const users of decidedSets(tx, definitions, targets, moment)) {
+      addCounts(
+        counts,
+        users.map(({ mask }) => [mask, 1]),
+      );
     }
     return counts;
   });
   return overlapIn(masks, slugs);
 }
 
-/** Sums up how many users are in exactly which of the segments. */
+/** Counts users by the exact combination of segments they are in. */
 export function overlapIn(masks: MaskCounts, slugs: readonly string[]): Overlap {
   const withAll = (bits: number) => {
     let sum = 0;

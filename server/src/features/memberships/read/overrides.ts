@@ -1,12 +1,12 @@
 import { type Cursors, pageOf, placeWithin } from '../../../paging/cursors.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
 import { pagesPlannerOff } from './members-of-segment.sql.ts';
 import { find } from './members-of-segment.ts';
 import { inOneMoment } from './one-moment.ts';
 import { type OverrideRow, selectOverrides } from './overrides.sql.ts';
 import type { ReadContext } from './with-definitions.ts';
 
-/** The overrides of a segment that stand, ordered by user, a page at a time. */
+/** The overrides of a segment in force, by user, a page at a time. */
 export async function overridesPage(
   context: ReadContext & { readonly cursors: Cursors },
   slug: string,
@@ -16,11 +16,11 @@ export async function overridesPage(
   const decoded = cursor === undefined ? undefined : cursors.decode('overrides', cursor);
   return inOneMoment(
     context,
-    async (tx, definitions) => {
+    async (tx, definitions, { now }) => {
       const { id } = find(definitions, slug);
       const [after = 0] = placeWithin(id, decoded) ?? [];
-      const found = await selectOverrides(tx, id, { mode, after: Number(after), limit: limit + 1 });
-      const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('overrides', [id, last.user_id]));
+      const found = await selectOverrides(tx, id, { mode, after: Number(after), limit: limit + 1, now });
+      const { rows, next_cursor } = pageOf(found, limit, (last) => cursors.encode('overrides', [id, last.id]));
       return { overrides: rows, next_cursor };
     },
     pagesPlannerOff,

@@ -1,13 +1,15 @@
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../../test/client.ts';
+import { type Explained, explained, rowsReadBy } from '../../../../test/plan.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { selectChanges } from '../../history/history.sql.ts';
 import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
 import { memberSql } from './member-rule.sql.ts';
-import { pagesPlannerOff, selectListMembers, selectMembers } from './members-of-segment.sql.ts';
+import { pagesPlannerOff, selectListMembers } from './members-of-segment.sql.ts';
+import { rulePage } from './members-of-segment.ts';
 import { selectOverrides } from './overrides.sql.ts';
 
 const USERS = 30_000;
@@ -44,31 +46,18 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-interface Plan {
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly Plans?: readonly Plan[];
-}
-
-/** Rows that the leaves of a plan went through. */
-function gone(plan: Plan): number {
-  if (plan.Plans) return plan.Plans.reduce((sum, part) => sum + gone(part), 0);
-  return plan['Actual Loops'] * (plan['Actual Rows'] + (plan['Rows Removed by Filter'] ?? 0));
-}
-
 /** How many rows PostgreSQL goes through for what `select` asks, in the kind of transaction that pages are read in. */
-function rowsReadBy(select: (db: Db) => Promise<unknown>): Promise<number> {
+function rowsOf(select: (db: Db) => Promise<unknown>): Promise<number> {
   return service.db.transaction(
     async (tx) => {
       let read = 0;
       await select({
         async query({ text, values }) {
-          const explained = { text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`, values };
-          const [found] = await tx.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(explained);
-          read += found ? gone(found['QUERY PLAN'][0].Plan) : Number.NaN;
-          return [];
+          const [row] = await tx.query<Explained>({ text: explained(text), values });
+          read += rowsReadBy(row);
+          return tx.query({ text, values });
         },
+        isDistributed: false,
         rows: () => Promise.reject(new Error('not asked for')),
         write: () => Promise.reject(new Error('not asked for')),
       });
@@ -81,26 +70,36 @@ function rowsReadBy(select: (db: Db) => Promise<unknown>): Promise<number> {
 it.each(['FILLED', 'HALF', 'NAMES'])('a page of %s costs the same wherever it is', async (slug) => {
   const definition = held.bySlug.get(slug);
   if (!definition) throw new Error('there is no such segment');
-  const member = memberSql(held, definition, Date.now());
+  const now = Date.now();
+  const member = memberSql(held, definition, { now, isDistributed: false });
   const page = (after: number) =>
-    rowsReadBy((db) =>
+    rowsOf((db) =>
       slug === 'FILLED'
-        ? selectListMembers(db, definition.id, { after, limit: LIMIT })
+        ? selectListMembers(db, definition.id, { after, limit: LIMIT, now })
         : // A condition that SQL cannot say would be another test.
-          selectMembers(db, definition.id, member ?? expect.fail('not in SQL'), { after, limit: LIMIT }),
+          rulePage(
+            db,
+            definition,
+            member ?? expect.fail('not in SQL'),
+            { after, limit: LIMIT },
+            { now, until: Infinity },
+          ),
     );
   for (const after of [1, USERS / 2, USERS - LIMIT]) expect(await page(after)).toBeLessThan(10 * LIMIT);
 });
 
 it('the overrides of a segment are found by index, also a handful that exclude among very many', async () => {
   const { id = 0 } = held.bySlug.get('FILLED') ?? {};
+  const now = Date.now();
   await service.db.write(sql`
     UPDATE memberships m SET mode = 'exclude' WHERE m.segment_id = ${id} AND m.user_id % ${USERS / 5}::bigint = 7`);
   for (const after of [1, USERS / 2]) {
     for (const mode of ['include', 'any'] as const) {
-      expect(await rowsReadBy((db) => selectOverrides(db, id, { mode, after, limit: LIMIT }))).toBeLessThan(10 * LIMIT);
+      expect(await rowsOf((db) => selectOverrides(db, id, { mode, after, limit: LIMIT, now }))).toBeLessThan(
+        10 * LIMIT,
+      );
     }
-    expect(await rowsReadBy((db) => selectOverrides(db, id, { mode: 'exclude', after, limit: LIMIT }))).toBeLessThan(
+    expect(await rowsOf((db) => selectOverrides(db, id, { mode: 'exclude', after, limit: LIMIT, now }))).toBeLessThan(
       20,
     );
   }
@@ -122,7 +121,7 @@ it('the changes of a segment are found by index, whatever happened to others sin
       [undefined, undefined],
       [at(100), at(USERS - 100)],
     ]) {
-      const read = await rowsReadBy((db) => selectChanges(db, id, { from, to, before, limit: 50 }));
+      const read = await rowsOf((db) => selectChanges(db, id, { from, to, before, limit: 50 }));
       expect(read).toBeLessThan(150);
     }
   }

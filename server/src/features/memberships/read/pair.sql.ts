@@ -1,35 +1,38 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
+import { inForm } from '../../../postgres/forms.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import type { SeenRevision } from './seen-revision.ts';
+import { selectPairsOnWorkers } from './states-on-workers.sql.ts';
 
-/** A user, by external id, and the segment they are asked about; null where no segment is known by the slug. */
+/** A user, by external id, and a segment; null for an unknown slug. */
 export interface LookedUpPair {
   readonly externalId: string;
   readonly segmentId: number | null;
   readonly needsAttributes: boolean;
 }
 
-/** What stands about a pair. */
+/** The stored state of a pair. */
 export interface FoundPair {
-  /** Of the override that stands. */
+  /** The mode of the override in force. */
   readonly mode: Mode | null;
-  /** Null for an unknown user, and where they were not asked for. */
+  /** Null for an unknown user, or if not requested. */
   readonly attributes: JsonObject | null;
 }
 
 export interface FoundPairs {
-  readonly revision: number;
+  readonly revision: SeenRevision;
   /** The moment of the statement, in milliseconds since 1970. */
   readonly now: number;
   /** In the order asked. */
   readonly pairs: readonly FoundPair[];
 }
 
-// Everything is looked up by key, as in segments-of-user.sql.ts. OFFSET 0 has moment and user looked up once.
+// Everything is looked up by key, as in segments-of-user.sql.ts. With OFFSET 0 moment and user are looked up once.
 const text = `
   SELECT d.revision, t.now,
     (SELECT m.mode FROM memberships m
@@ -44,7 +47,26 @@ const text = `
     ) q
   ORDER BY a.ord`;
 
-export async function selectPairs(db: Db, asked: readonly LookedUpPair[]): Promise<FoundPairs> {
+export function selectPairs(db: Db, asked: readonly LookedUpPair[]): Promise<FoundPairs> {
+  return inForm(db, {
+    single: () => selectPairsAtOnce(db, asked),
+    distributed: async () => {
+      const refs = asked.map(({ externalId }) => ({ externalId }));
+      const segmentIds = asked.flatMap(({ segmentId }) => segmentId ?? []);
+      const attributes = asked.some(({ needsAttributes }) => needsAttributes);
+      const { users, ...seen } = await selectPairsOnWorkers(db, refs, segmentIds, { attributes });
+      return {
+        ...seen,
+        pairs: asked.map(({ segmentId, needsAttributes }, i) => ({
+          mode: users[i]?.modes?.[String(segmentId)] ?? null,
+          attributes: needsAttributes ? (users[i]?.attributes ?? null) : null,
+        })),
+      };
+    },
+  });
+}
+
+async function selectPairsAtOnce(db: Db, asked: readonly LookedUpPair[]): Promise<FoundPairs> {
   const rows = await db.rows<[revision: number, now: number, mode: Mode | null, attributes: JsonObject | null]>({
     name: 'memberships-pairs',
     text,

@@ -1,7 +1,7 @@
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
 import type { Definition, Definitions } from '../../../segmentation/definition.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
 import { selectPairs } from './pair.sql.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 
@@ -11,25 +11,25 @@ export interface AskedPair {
 }
 
 /**
- * What decides about one user and one segment whose condition names no other: far less than all that stands about the user.
+ * The data that decides about one user and one segment whose condition names no other: far less than everything about the user.
  */
 export interface SeenPair {
-  /** As they were current for the statement. */
+  /** The definitions that were current for the statement. */
   readonly definitions: Definitions;
-  /** Undefined where the slug names no segment. */
+  /** Undefined for an unknown slug. */
   readonly definition: Definition | undefined;
   /** The moment of the statement, in milliseconds since 1970. */
   readonly now: number;
-  /** Of the override that stands. */
+  /** The mode of the override in force. */
   readonly mode: Mode | null;
-  /** Null for an unknown user, and where the definition does not look at attributes. */
+  /** Null for an unknown user, or if the definition does not use attributes. */
   readonly attributes: JsonObject | null;
 }
 
-/** Calls at the same time share a statement. */
+/** Concurrent calls share a statement. */
 export type PairOf = Coalesced<AskedPair, SeenPair>;
 
-function looksAtAttributes({ condition, bucketBy }: Definition): boolean {
+function usesAttributes({ condition, bucketBy }: Definition): boolean {
   return condition !== null || bucketBy !== null;
 }
 
@@ -41,7 +41,7 @@ function readPairs({ db, definitions }: ReadContext, asked: readonly AskedPair[]
       asked.map(({ externalId }, i) => ({
         externalId,
         segmentId: wanted[i]?.id ?? null,
-        needsAttributes: wanted[i] !== undefined && looksAtAttributes(wanted[i]),
+        needsAttributes: wanted[i] !== undefined && usesAttributes(wanted[i]),
       })),
     );
     if (revision !== current.revision) return { revision };

@@ -1,7 +1,8 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { MemberSql } from './member-rule.sql.ts';
+import { type MemberSql, within } from './member-rule.sql.ts';
+import type { Slice } from './slices.ts';
 
 export interface SampleRow {
   readonly id: number;
@@ -11,16 +12,30 @@ export interface SampleRow {
   readonly created_at: Date;
 }
 
-export async function countMatches(db: Db, { joins, rule }: MemberSql): Promise<{ count: number; total: number }> {
+/** Counted apart, since only for those who match could an index be of use. */
+export async function countMatches(
+  db: Db,
+  { joins, filter }: MemberSql,
+  slice: Slice,
+): Promise<{ count: number; total: number }> {
   const rows = await db.query<{ count: number; total: number }>(sql`
-    SELECT count(*) FILTER (WHERE ${rule}) AS count, count(*) AS total FROM users u ${joins(0)}`);
+    SELECT m.count, t.total
+    FROM (SELECT count(*) AS count FROM users u ${joins(slice)} WHERE ${within(sql`u.id`, slice)} AND ${filter}) m,
+      (SELECT count(*) AS total FROM users u WHERE ${within(sql`u.id`, slice)}) t`);
   return rows[0] ?? { count: 0, total: 0 };
 }
 
-/** Any few matching users: whichever are found first. */
-export function sampleMatches(db: Db, { joins, rule }: MemberSql, limit: number): Promise<SampleRow[]> {
+/** A few matching users: those found first. */
+export function sampleMatches(
+  db: Db,
+  { joins, filter }: MemberSql,
+  { limit, ...slice }: Slice & { readonly limit: number },
+): Promise<SampleRow[]> {
   return db.query<SampleRow>(sql`
-    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at FROM users u ${joins(0)} WHERE ${rule} LIMIT ${limit}`);
+    SELECT u.id, u.external_id, u.name, u.attributes, u.created_at
+    FROM users u ${joins(slice)}
+    WHERE ${within(sql`u.id`, slice)} AND ${filter}
+    LIMIT ${limit}`);
 }
 
 export function selectSample(db: Db, ids: readonly number[]): Promise<SampleRow[]> {

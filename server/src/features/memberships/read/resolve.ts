@@ -1,8 +1,9 @@
 import { Problem, type UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
+import { decideAll } from '../../../segmentation/decide.ts';
 import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
+import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
 import { answerTooLarge, maxAnswerBytes } from './large-answers.ts';
 import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import {
@@ -17,17 +18,17 @@ import { type AtRevision, type Reader, withDefinitions } from './with-definition
 
 export interface ResolveAsk {
   readonly users: readonly UserRef[];
-  /** Slugs that the answer is narrowed to. */
+  /** The slugs that the answer is limited to. */
   readonly segments: readonly string[] | undefined;
 }
 
 /** The segments of many users, in the order asked; those of one call always in one statement. */
 export type Resolve = Coalesced<ResolveAsk, Bodies>;
 
-/** Past so many segments, single look-ups would cost more than reading all memberships of a user. */
+/** Beyond this many segments, single look-ups would cost more than reading all memberships of a user. */
 const maxLookups = 16;
 
-/** What an answer about some segments takes: these, and those that their conditions name at whatever remove. */
+/** The segments that an answer about some needs: these, and those that their conditions name directly or indirectly. */
 function narrowed(current: Definitions, slugs: readonly string[]): { definitions: Definitions; wanted: Set<string> } {
   const asked = slugs.flatMap((slug) => current.bySlug.get(slug) ?? []);
   const definitions = definitionsOf(current.revision, inOrder(current.byId, asked));
@@ -68,7 +69,7 @@ async function readNarrowed(
   return { answer: bodies };
 }
 
-/** Equal users are looked up once. */
+/** Looks up equal users once. */
 async function eachOnce(
   refs: readonly UserRef[],
   read: (distinct: readonly UserRef[]) => Promise<Bodies>,
@@ -93,7 +94,7 @@ async function resolveOne(context: SegmentsContext, { users, segments }: Resolve
   );
 }
 
-/** Those that ask for all segments share a statement. Where that would be too much at a time, each has one of its own. */
+/** Calls for all segments share a statement. If that would be too large, each gets its own. */
 async function resolveShared(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
   const users = asks.flatMap((ask) => ask.users);
   try {
@@ -130,14 +131,14 @@ async function resolveAll(context: SegmentsContext, asks: readonly ResolveAsk[])
     const ask = narrow[i];
     if (ask) answers.set(ask, answer);
   }
-  return asks.map((ask) => answers.get(ask) ?? new Error('a question without its answer'));
+  return asks.map((ask) => answers.get(ask) ?? new Error('a question without an answer'));
 }
 
 function isWhole({ segments }: ResolveAsk): boolean {
   return segments === undefined;
 }
 
-/** So large that few share a statement; bounded all the same, or they would take every connection. */
+/** Calls are so large that few share a statement. Their number is bounded, or they would take every connection. */
 export function coalesceResolve(
   read: Reader<SegmentsContext>,
   observe: (callers: number, waitedMs: number) => void,
@@ -151,7 +152,7 @@ export function coalesceResolve(
   });
 }
 
-/** The answer as the pieces of its JSON. @throws `answer_too_large` before any of them is made. */
+/** The answer as pieces of JSON. @throws `answer_too_large` before any of them is built. */
 export function resolvedPieces(users: readonly string[], bodies: Bodies): { pieces: Iterable<string>; bytes: number } {
   const [opening, closing] = ['{"results":[', ']}'];
   const names = users.map((user) => JSON.stringify(user));
@@ -170,7 +171,7 @@ export function resolvedPieces(users: readonly string[], bodies: Bodies): { piec
   return { pieces: pieces(), bytes };
 }
 
-/** The list alone, of `{"segments":[…]}`. */
+/** Only the list of `{"segments":[…]}`. */
 function segmentsIn(body: SegmentsBody | undefined): string {
   return body === undefined ? 'null' : body.slice('{"segments":'.length, -1);
 }

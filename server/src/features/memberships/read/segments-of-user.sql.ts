@@ -1,15 +1,19 @@
 import type { UserRef } from '@kohort/contract';
 import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
+import { inForm } from '../../../postgres/forms.ts';
+import { bigintArray } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import type { SeenRevision } from './seen-revision.ts';
+import { selectListsOnWorkers, selectSubjectsOnWorkers } from './states-on-workers.sql.ts';
 
 /** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
 export interface FoundUser {
   readonly overrides: string;
-  /** For dynamic segments, and left out where the caller already has it. */
+  /** For dynamic segments; omitted if the caller has it cached. */
   readonly subject: FoundSubject | undefined;
 }
 
@@ -21,8 +25,8 @@ export interface FoundSubject {
 }
 
 export interface FoundUsers {
-  readonly revision: number;
-  /** The moment of the statement, in milliseconds since 1970; 0 where it has no say. */
+  readonly revision: SeenRevision;
+  /** The moment of the statement, in milliseconds since 1970; 0 if it does not matter. */
   readonly now: number;
   /** In the order asked; undefined for an unknown user. */
   readonly users: readonly (FoundUser | undefined)[];
@@ -34,9 +38,9 @@ export interface AskedUser {
   readonly known: { readonly id: number; readonly version: number } | undefined;
 }
 
-// Texts with names are prepared once per connection. External ids are looked up one by one, and only where given.
-// A subquery around an array hides its length from the planner, which would otherwise plan anew for each short one (ADR 31).
-// Everything about a user is a lateral subquery of its own, so that the planner can only look it up: a join would be planned as
+// Named statements are prepared once per connection. External ids are looked up one by one, and only if given.
+// A subquery around an array hides its length from the planner, which would otherwise replan for each short one (ADR 31).
+// Everything about a user is a separate lateral subquery, so that the planner can only look it up: a join would be planned as
 // a scan of the whole table while that is small, and the plan is kept when it has grown (ADR 45).
 const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
 const overridesOf = (filter: string) => `
@@ -46,19 +50,25 @@ const overridesOf = (filter: string) => `
 /** Of these segments only. */
 const within = (parameter: string) => `AND m.segment_id = ANY((SELECT ${parameter}::bigint[])::bigint[])`;
 
+/** Users in one row. Each row costs the client more than what it brings; some megabytes are the most that one should bring. */
+const rowUsers = 64;
+
+// The texts of users separated by semicolons, empty for an unknown user.
 const lists = (filter = '') => `
-  SELECT d.revision, coalesce(o.overrides, (SELECT '{}' FROM users u WHERE u.id = q.id))
+  SELECT d.revision,
+    string_agg(coalesce(o.overrides, (SELECT '{}' FROM users u WHERE u.id = q.id), ''), ';' ORDER BY a.ord)
   FROM definitions d
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
     CROSS JOIN LATERAL (${overridesOf(filter)}) o
-  ORDER BY a.ord`;
+  GROUP BY d.revision, (a.ord - 1) / ${rowUsers}
+  ORDER BY (a.ord - 1) / ${rowUsers}`;
 
 const subjects = (filter = '') => `
   SELECT d.revision, t.now, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
     n.id, n.version, n.external_id, n.attributes
   FROM definitions d
-    -- OFFSET 0 has the moment computed once and not for each user.
+    -- With OFFSET 0 the moment is computed once, not for each user.
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
@@ -78,23 +88,38 @@ const someLists = { name: 'memberships-lists-within', text: lists(within('$3')) 
 const allSubjects = { name: 'memberships-subjects', text: subjects() };
 const someSubjects = { name: 'memberships-subjects-within', text: subjects(within('$5')) };
 
-const idsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.id ?? null);
-const externalIdsOf = (asked: readonly AskedUser[]) => asked.map(({ ref }) => ref.externalId ?? null);
+const refOf = ({ ref }: AskedUser) => ref;
+/** Usually nobody asks by external id, and `unnest` fills up a missing array. */
+const refsOf = (asked: readonly AskedUser[]) => [
+  bigintArray(asked, ({ ref }) => ref.id),
+  asked.some(({ ref }) => ref.externalId !== undefined) ? asked.map(({ ref }) => ref.externalId ?? null) : null,
+];
 
-/** Where every segment is a plain list: a user with an override exists, so only those without are looked for. */
-export async function selectLists(
+/** If every segment is a plain list: a user with an override exists, so only users without one are looked up. */
+export function selectLists(db: Db, asked: readonly AskedUser[], segmentIds?: readonly number[]): Promise<FoundUsers> {
+  return inForm(db, {
+    single: () => selectListsAtOnce(db, asked, segmentIds),
+    distributed: async () => {
+      const { users, ...seen } = await selectListsOnWorkers(db, asked.map(refOf), segmentIds);
+      return { ...seen, users: users.map((user) => user && { overrides: user.overrides, subject: undefined }) };
+    },
+  });
+}
+
+async function selectListsAtOnce(
   db: Db,
   asked: readonly AskedUser[],
   segmentIds?: readonly number[],
 ): Promise<FoundUsers> {
-  const values = [idsOf(asked), externalIdsOf(asked)];
-  const rows = await db.rows<[revision: number, overrides: string | null]>(
+  const values = refsOf(asked);
+  const rows = await db.rows<[revision: number, overrides: string]>(
     segmentIds ? { ...someLists, values: [...values, segmentIds] } : { ...allLists, values },
   );
+  const each = rows.flatMap(([, overrides]) => overrides.split(';'));
   return {
     revision: rows[0]?.[0] ?? 0,
     now: 0,
-    users: rows.map(([, overrides]) => (overrides === null ? undefined : { overrides, subject: undefined })),
+    users: each.map((one) => (one === '' ? undefined : { overrides: one, subject: undefined })),
   };
 }
 
@@ -108,16 +133,37 @@ type SubjectRow = [
   attributes: JsonObject | null,
 ];
 
-export async function selectSubjects(
+export function selectSubjects(
+  db: Db,
+  asked: readonly AskedUser[],
+  segmentIds?: readonly number[],
+): Promise<FoundUsers> {
+  return inForm(db, {
+    single: () => selectSubjectsAtOnce(db, asked, segmentIds),
+    distributed: async () => {
+      const known = asked.flatMap((one) => one.known ?? []);
+      const { users, ...seen } = await selectSubjectsOnWorkers(db, asked.map(refOf), known, segmentIds);
+      return {
+        ...seen,
+        users: users.map((user) => {
+          if (!user) return undefined;
+          const { overrides, attributes, ...subject } = user;
+          return { overrides, subject: attributes === null ? undefined : { ...subject, attributes } };
+        }),
+      };
+    },
+  });
+}
+
+async function selectSubjectsAtOnce(
   db: Db,
   asked: readonly AskedUser[],
   segmentIds?: readonly number[],
 ): Promise<FoundUsers> {
   const values = [
-    idsOf(asked),
-    externalIdsOf(asked),
-    asked.map(({ known }) => known?.id ?? null),
-    asked.map(({ known }) => known?.version ?? null),
+    ...refsOf(asked),
+    bigintArray(asked, ({ known }) => known?.id),
+    bigintArray(asked, ({ known }) => known?.version),
   ];
   const rows = await db.rows<SubjectRow>(
     segmentIds ? { ...someSubjects, values: [...values, segmentIds] } : { ...allSubjects, values },

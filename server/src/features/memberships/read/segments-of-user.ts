@@ -1,16 +1,17 @@
 import type { UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import { decideAll, keyOf, readOverrides } from '../../../segmentation/decide.ts';
+import { decideAll } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
+import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { answerTooLarge } from './large-answers.ts';
 import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import { type AtRevision, type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
 /**
- * The segments of a user as the body that answers the fast path, `{"segments":["A","B"]}`, sorted. One text takes half the
- * memory of a list, and a list is quickly made of it.
+ * The sorted segments of a user as the response body of the fast path, `{"segments":["A","B"]}`. One text takes half the memory
+ * of a list, and is easily turned into one.
  */
 export type SegmentsBody = string;
 
@@ -18,18 +19,18 @@ const opening = '{"segments":["';
 const closing = '"]}';
 const noSegments = '{"segments":[]}';
 
+/** Slugs contain nothing that JSON would escape. */
 export function bodyOf(slugs: readonly string[]): SegmentsBody {
-  return slugs.length === 0 ? noSegments : JSON.stringify({ segments: slugs.toSorted() });
+  return slugs.length === 0 ? noSegments : `${opening}${slugs.toSorted().join('","')}${closing}`;
 }
 
-/** No slug holds anything that JSON would escape. */
 export function slugsOf(body: SegmentsBody): string[] {
   return body === noSegments ? [] : body.slice(opening.length, -closing.length).split('","');
 }
 
 /** Per half: room for some hundred thousand users in twenty segments each, or some thousand in a thousand. */
 const cacheHalfBytes = 64 * 1024 * 1024;
-/** What an entry costs beside its texts, roughly. */
+/** The approximate size of an entry without its texts. */
 const entryBytes = 150;
 
 interface CachedUser {
@@ -37,23 +38,23 @@ interface CachedUser {
   readonly version: number;
   readonly overrides: string;
   readonly body: SegmentsBody;
-  /** The moment it was worked out for, and the first at which time alone may change it. */
+  /** The moment it was computed for, and the first at which time alone may change it. */
   readonly from: number;
   readonly holdsUntil: number;
 }
 
-/** Answers worked out under one revision of the definitions. The next revision drops them all. */
+/** Answers computed under one revision of the definitions. The next revision drops them all. */
 interface CachedAnswers {
   readonly definitions: Definitions;
-  /** Where all segments are lists, the overrides alone decide. */
+  /** If all segments are lists, only overrides decide. */
   readonly byOverrides: AnswerCache<string, SegmentsBody>;
-  /** Otherwise key and attributes have a say; id and version determine both. */
+  /** Otherwise key and attributes matter too; id and version determine both. */
   readonly byUser: AnswerCache<string | number, CachedUser>;
-  /** The latest moment that a statement reported: what had ended by then is not asked about. */
+  /** The latest moment that a statement reported: segments that had ended by then are ignored. */
   latest: number;
 }
 
-/** Nearly all of our texts are ASCII, which takes a byte a character. */
+/** Nearly all texts are ASCII, which takes one byte per character. */
 function bytesOf(overrides: string, body: SegmentsBody): number {
   return entryBytes + overrides.length + body.length;
 }
@@ -84,6 +85,11 @@ export function cacheKeyOf(ref: UserRef): string | number {
   return ref.id ?? `ext:${ref.externalId}`;
 }
 
+/** A copy that does not hold on to the text of the whole statement, of which it is a part. */
+function flat(ascii: string): string {
+  return Buffer.from(ascii, 'latin1').toString('latin1');
+}
+
 function bodyFromLists({ definitions, byOverrides }: CachedAnswers, { overrides }: FoundUser): SegmentsBody {
   const cached = byOverrides.get(overrides);
   if (cached) return cached;
@@ -93,7 +99,7 @@ function bodyFromLists({ definitions, byOverrides }: CachedAnswers, { overrides 
     if (definition && mode === 'include') slugs.push(definition.slug);
   }
   const body = bodyOf(slugs);
-  byOverrides.set(overrides, body);
+  byOverrides.set(flat(overrides), body);
   return body;
 }
 
@@ -112,7 +118,7 @@ async function bodyFromSubject(
   return body;
 }
 
-/** A cached answer, unless its time is up. */
+/** A cached answer, unless it has expired. */
 function cachedFor({ byUser, latest }: CachedAnswers, ref: UserRef): CachedUser | undefined {
   const known = byUser.get(cacheKeyOf(ref));
   return known && latest < known.holdsUntil ? known : undefined;
@@ -156,7 +162,7 @@ async function readUnder(
     } else if (known[i] && holds(known[i], found, now)) {
       bodies.push(known[i].body);
     } else {
-      // Overrides or time changed since the answer was cached: once more, and this time with all that a new answer takes.
+      // Overrides or time changed since the answer was cached: read again, with everything that a new answer needs.
       return readUnder(context, current, refs, { ...options, useCache: false });
     }
     bytes += bodies[i]?.length ?? 0;
@@ -166,13 +172,13 @@ async function readUnder(
 }
 
 /**
- * The fast path: which segments each user is in; undefined for an unknown user. Every answer rests on a statement that began
- * after the call came in. Cached is only the work of turning its result into an answer, a pure function of that result.
+ * The fast path: the segments of each user; undefined for an unknown user. Every answer comes from a statement that started after
+ * the call arrived. Only the conversion of its result into an answer is cached, which is a pure function of that result.
  */
 export async function segmentsOf(
   context: SegmentsContext,
   refs: readonly UserRef[],
-  /** Of all answers together. */
+  /** The size of all answers together. */
   maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<Bodies> {
   if (refs.length === 0) return [];
@@ -181,7 +187,7 @@ export async function segmentsOf(
   );
 }
 
-/** The segments of one user; calls at the same time share a statement. Undefined for an unknown user. */
+/** The segments of one user; concurrent calls share a statement. Undefined for an unknown user. */
 export type SegmentsOfUser = Coalesced<UserRef, SegmentsBody | undefined>;
 
 export function coalesceSegmentsOfUser(

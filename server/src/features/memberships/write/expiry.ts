@@ -1,11 +1,11 @@
-import type { Db } from '../../../postgres/database.ts';
-import { removeEndedOfUser, removeExpired } from './ledger.sql.ts';
+import type { Transactor } from '../../../postgres/database.ts';
+import { removeEndedOfUser, removeExpired } from './ended.sql.ts';
 
-/** Small enough that a batch does not hold its rows for long, large enough that a million take well under a minute. */
+/** Small enough that a batch holds its locks only briefly, large enough that a million rows take well under a minute. */
 const batchRows = 5_000;
 
-/** Removes every expired membership, in batches, and returns how many. No answer changes: every read ignores expired rows. */
-export async function sweepExpired(db: Db): Promise<number> {
+/** Deletes all expired memberships, in batches. Returns how many. Answers do not change: every read ignores expired rows. */
+export async function sweepExpired(db: Transactor): Promise<number> {
   for (let removed = 0; ; ) {
     const batch = await removeExpired(db, batchRows);
     removed += batch;
@@ -13,12 +13,12 @@ export async function sweepExpired(db: Db): Promise<number> {
   }
 }
 
-/** Records what has ended for one user, so that their history is complete when it is read. */
-export async function completeHistory(db: Db, userId: number): Promise<void> {
+/** Records what has ended for one user, by expiry or with a deleted segment, so that their history is complete when it is read. */
+export async function completeHistory(db: Transactor, userId: number): Promise<void> {
   await removeEndedOfUser(db, userId);
 }
 
-/** Records one batch of what has ended, the oldest first, so that the history of a segment is complete when it is read. */
-export async function sweepSome(db: Db): Promise<void> {
+/** Records one batch of expiries, oldest first, so that the history of a segment is complete when it is read. */
+export async function sweepSome(db: Transactor): Promise<void> {
   await removeExpired(db, batchRows);
 }

@@ -4,34 +4,28 @@ import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { Database, Tx } from '../../../postgres/database.ts';
 import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
-import type { Mode } from '../../../segmentation/decide.ts';
+import type { Mode } from '../../../segmentation/subject.ts';
 import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
 import { type DefinitionCache, freshDefinitions, unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
-import {
-  applyChanges,
-  type Outcome,
-  type OverrideChange,
-  type OverrideKind,
-  removeAllOfUser,
-  removeEndedOfUser,
-  selectPast,
-  selectStanding,
-} from './ledger.sql.ts';
+import { applyChanges } from './apply.sql.ts';
+import { removeAllOfUser, removeEndedOfUser } from './ended.sql.ts';
+import { selectPast, selectStanding } from './lookups.sql.ts';
+import type { Outcome, OverrideChange, OverrideKind } from './override-change.ts';
 import { settleRemovals } from './removals.ts';
 
-/** A change that a caller asks for. */
+/** A change requested by a caller. */
 export interface Wanted {
   readonly slug: string;
   readonly kind: Exclude<OverrideKind, 'leave'>;
   readonly expiresAt: Date | null;
   readonly ttl: number | null;
-  /** Where in the request it stands, as a JSON pointer. */
+  /** Its place in the request, as a JSON pointer. */
   readonly path: string;
 }
 
-/** What it takes to change memberships. */
+/** The dependencies of changes of memberships. */
 export interface Ledger {
   readonly db: Database;
   readonly definitions: DefinitionCache;
@@ -41,7 +35,7 @@ export interface Ledger {
 
 const maxAttempts = 5;
 
-/** @param observe is called with the size of each batch, and how long its first caller waited. */
+/** @param observe is called with the size of each batch and how long its first caller waited. */
 export function createLedger(
   db: Database,
   definitions: DefinitionCache,
@@ -52,8 +46,8 @@ export function createLedger(
     maxBatch: 256,
     concurrency: 3,
     maxWaiting: 10_000,
-    // Two changes of one pair never share a statement, and are sent in the order in which they came. What one statement
-    // cannot do is done after it, so there a later change that did not wait for the answer may overtake.
+    // Two changes of one pair never share a statement, and are sent in order of arrival. Changes that need more than one
+    // statement finish after it, so a later change that did not wait for the answer may overtake them.
     keyOf: ({ user, slug }) => `${user.id ?? `ext:${user.externalId}`} ${slug}`,
     observe,
   });
@@ -61,8 +55,8 @@ export function createLedger(
 }
 
 /**
- * One statement for callers who name users by our id, one for those who name them by theirs, so that no statement meets one
- * pair under two names. The failure of one statement is not the other's.
+ * One statement for callers who name users by id, one for those who use external ids, so that no statement contains one pair
+ * under two names. The two statements fail independently.
  */
 async function applyByForm(db: Database, changes: readonly OverrideChange[]): Promise<(Outcome | Error)[]> {
   const outcomes = new Map<OverrideChange, Outcome | Error>();
@@ -135,7 +129,7 @@ export async function changeOverrides(
   );
 }
 
-/** Tries again while what the work has read goes stale, with fresh definitions each time where it needs them. */
+/** Retries while the data that the work has read goes stale, each time with fresh definitions if it needs them. */
 export async function untilNotStale<T>(definitions: DefinitionCache | undefined, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
     if (definitions) await freshDefinitions(definitions);
@@ -163,7 +157,7 @@ async function changeWithin(
   const past = await selectPast(tx, times);
   if (past.length > 0) throw pastTime(...past.flatMap((place) => wanted[place] ?? []));
   const user = await findOrRegister(tx, ref, actor);
-  // The user is locked: from here on no other writer changes their memberships.
+  // The user is locked, so no other writer changes their memberships from here on.
   await removeEndedOfUser(tx, user.id);
   const kinds = wanted.some(({ kind }) => kind === 'remove')
     ? await settleRemovals(
@@ -189,7 +183,7 @@ async function changeWithin(
   refuseFailed(wanted, outcomes);
 }
 
-/** @throws what undoes the transaction, unless every change is in place. */
+/** @throws an error that rolls the transaction back, unless every change is in place. */
 function refuseFailed(wanted: readonly Wanted[], outcomes: readonly Outcome[]): void {
   const unknown = wanted.filter((_, i) => outcomes[i] === 'segment_unknown' || outcomes[i] === 'raced');
   if (unknown.length > 0) throw unknownSegment(...unknown.map(({ slug }) => slug));
@@ -205,7 +199,7 @@ export function refuseUndone(outcomes: readonly Outcome[]): void {
   if (!outcomes.every(isDone)) throw new StaleRead('a user or a segment was changed');
 }
 
-/** Part of erasing a user: their overrides end, with history. Those that had ended before are dated with their own ends. */
+/** Part of erasing a user: removes their overrides, with history. Those that had ended before are dated with their own end. */
 export async function removeOverridesOfErased(tx: Tx, userId: number, actor: string): Promise<void> {
   await removeEndedOfUser(tx, userId);
   await removeAllOfUser(tx, userId, actor);

@@ -7,22 +7,17 @@ import { transactionBesideFences } from '../../fences/fences.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { lockUsersByRef, registerMissing, selectUsersById, unknownUsers } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
-import {
-  applyChanges,
-  type Outcome,
-  type OverrideKind,
-  removeExpiredOfUsers,
-  selectPast,
-  selectSegmentId,
-  selectStanding,
-} from './ledger.sql.ts';
+import { applyChanges } from './apply.sql.ts';
+import { removeExpiredOfUsers } from './ended.sql.ts';
 import { type Ledger, pastTime, refuseUndone, untilNotStale, type Wanted } from './ledger.ts';
+import { selectPast, selectSegmentId, selectStanding } from './lookups.sql.ts';
+import type { Outcome, OverrideKind } from './override-change.ts';
 import { settleRemovals } from './removals.ts';
 
-/** A change of one member that a caller asks for. */
+/** A change of one member requested by a caller. */
 export interface MemberChange extends Pick<Wanted, 'expiresAt' | 'ttl' | 'path'> {
   readonly user: UserRef;
-  /** The user as the caller wrote it. */
+  /** The user as written by the caller. */
   readonly text: string;
   readonly kind: 'include' | 'remove';
 }
@@ -34,12 +29,12 @@ export interface MemberCounts {
   unchanged: number;
 }
 
-/** Their attributes may be 16 KiB each. */
+/** Users per statement: their attributes may be 16 KiB each. */
 const usersAtOnce = 100;
 
 /**
  * Adds and removes many users of a segment, all or nothing.
- * @param run runs the work once with the database, or with a transaction that it is part of.
+ * @param run runs the work with the database, or within an existing transaction.
  */
 export function changeMembers(
   { definitions }: Ledger,
@@ -68,7 +63,7 @@ async function changeWithin(
   if (past.length > 0) throw pastTime(...past.flatMap((place) => changes[place] ?? []));
   const segmentId = await selectSegmentId(tx, slug);
   if (segmentId === undefined) throw unknownSegment(slug);
-  // The users are locked from here on: no other writer changes their memberships.
+  // The users are locked, so no other writer changes their memberships from here on.
   const ids = await lockAll(tx, changes, actor);
   await removeExpiredOfUsers(tx, ids, segmentId);
   const kinds = await kindsOf(tx, definitions, slug, changes, ids);
@@ -90,7 +85,7 @@ async function changeWithin(
   return countsOf(changes, outcomes);
 }
 
-/** Registers the unknown external ids of those who are added, locks all users, and returns their ids. */
+/** Registers unknown external ids of added users, locks all users, and returns their ids. */
 async function lockAll(tx: Tx, changes: readonly MemberChange[], actor: string): Promise<number[]> {
   const added = changes.filter(({ kind }) => kind === 'include');
   await registerMissing(
@@ -103,7 +98,7 @@ async function lockAll(tx: Tx, changes: readonly MemberChange[], actor: string):
     changes.map(({ user }) => user),
   );
   const unknown = changes.filter((_, i) => found[i] === null);
-  // One that is to be added was registered by a rival and erased again.
+  // A user to be added was registered by a concurrent call and erased again.
   if (unknown.some(({ kind, user }) => kind === 'include' && user.id === undefined)) {
     throw new StaleRead('a user was registered and erased');
   }
@@ -111,7 +106,7 @@ async function lockAll(tx: Tx, changes: readonly MemberChange[], actor: string):
   return refuseTwins(changes, found);
 }
 
-/** One user may be named by both of their ids. */
+/** Refuses a user that is named by both of their ids. */
 function refuseTwins(changes: readonly MemberChange[], found: readonly (number | null)[]): number[] {
   const seen = new Map<number, string>();
   return changes.map(({ path }, i) => {
@@ -123,7 +118,7 @@ function refuseTwins(changes: readonly MemberChange[], found: readonly (number |
   });
 }
 
-/** How each user has to be changed: to be out of a dynamic segment, a user that it lets in needs an exclude. */
+/** The change of each user: to be out of a segment whose rule lets them in, a user needs an exclude. */
 async function kindsOf(
   tx: Tx,
   definitions: Definitions,
@@ -150,7 +145,7 @@ async function kindsOf(
   return kinds;
 }
 
-/** A removal counts as one also where it set an exclude. */
+/** Counts a removal as such even if it set an exclude. */
 function countsOf(changes: readonly MemberChange[], outcomes: readonly Outcome[]): MemberCounts {
   const counts: MemberCounts = { added: 0, updated: 0, removed: 0, unchanged: 0 };
   for (const [i, { kind }] of changes.entries()) {

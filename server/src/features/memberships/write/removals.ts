@@ -1,14 +1,15 @@
 import type { Turns } from '../../../concurrency/turns.ts';
-import { decideOne, keyOf, type Mode } from '../../../segmentation/decide.ts';
+import { decideOne } from '../../../segmentation/decide.ts';
 import { type Definitions, isList } from '../../../segmentation/definition.ts';
+import { keyOf, type Mode } from '../../../segmentation/subject.ts';
 import type { UserRow } from '../../users/users.ts';
-import type { OverrideKind } from './ledger.sql.ts';
 import type { Wanted } from './ledger.ts';
+import type { OverrideKind } from './override-change.ts';
 
 /**
- * Decides how to remove a user so that they are out of every segment once all changes are made: an include is dropped, and
- * where percentage or condition would then let the user in, an exclude is set. Segments that conditions name come first,
- * since putting the user out of one may let them into the next.
+ * Decides how to remove a user so that they are out of every segment once all changes are made: an include is dropped, and if the
+ * rule would then let the user in, an exclude is set. Segments that conditions name come first, since removing the user from one
+ * may let them into the next.
  */
 export async function settleRemovals(
   turns: Turns,

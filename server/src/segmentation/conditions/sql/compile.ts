@@ -1,9 +1,12 @@
 import sql, { empty, join, raw, type Sql } from 'sql-template-tag';
 import { type Condition, indexOf, isAboutWholeArray, matchesMissing, type Path, type Test } from '../condition.ts';
+import { equalities } from './equalities.ts';
+import { isExpressible, mayEqualArray, usesIndexes } from './expressible.ts';
 import { elementExistsSql, pathExistsSql } from './jsonpath.ts';
-import { isPatternSayable, someElementSql, typedSql, untypedSql } from './matchers.ts';
+import { someElementSql, typedSql, untypedSql } from './matchers.ts';
+import { documentSql, stepSql } from './unfold.ts';
 
-/** How the tables around the condition are spoken of. */
+/** The names of what surrounds the condition in a statement. */
 export interface SqlContext {
   /** The user's attributes: an expression of type jsonb, an object, never null. */
   readonly attributes: Sql;
@@ -11,66 +14,83 @@ export interface SqlContext {
   readonly inSegment: (segmentId: number) => Sql;
   /** The moment that is asked about, in milliseconds since 1970. */
   readonly now: number;
+  /**
+   * Whether subqueries may nest, or unfold the arrays along a path. Citus pushes neither down to shards, only a subquery over the
+   * elements of one array.
+   */
+  readonly mayUnfold: boolean;
 }
 
-/** A statement carries at most 65,535 parameters; conditions get half, the rest is for what stands around them. */
+/** A statement carries at most 65,535 parameters; conditions get half, the rest of the statement the other half. */
 const maxParameters = 32_000;
 
 /**
- * Says a condition in SQL: a boolean expression that is never null and gives exactly the answer of `compileCondition`,
- * or undefined where SQL cannot (patterns that the two engines may read differently). Then the caller evaluates a stream.
- * The text holds nothing from the user, only parameters.
+ * Compiles a condition to a boolean SQL expression that is never null and gives exactly the answer of `compileCondition`.
+ * Undefined where SQL cannot express it (patterns that the two engines may read differently, or subqueries that the database
+ * refuses): the caller then streams users and evaluates them in process. Values from the user are always parameters.
  */
 export function conditionSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
-  if (!isSayable(condition)) return undefined;
+  return built(condition, context, (builder, field) => builder.condition(condition, field));
+}
+
+/**
+ * The same for a WHERE, where null counts as false, so the expression may be null. Equalities take the form that an index on an
+ * attribute supports.
+ */
+export function filterSql(condition: Condition<number>, context: SqlContext): Sql | undefined {
+  return built(condition, context, (builder, field) => builder.filter(condition, field));
+}
+
+function built(
+  condition: Condition<number>,
+  context: SqlContext,
+  build: (builder: Builder, field: FieldSql) => Sql,
+): Sql | undefined {
+  if (!isExpressible(condition)) return undefined;
   const builder = new Builder(context);
-  const expression = builder.condition(condition, (path, test) => builder.field(context.attributes, path, test));
-  return expression.values.length > maxParameters ? undefined : expression;
-}
-
-function isSayable(condition: Condition<number>): boolean {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return condition.of.every(isSayable);
-    case 'not':
-      return isSayable(condition.of);
-    case 'segment':
-      return true;
-    case 'field':
-      return isTestSayable(condition.test);
-  }
-}
-
-function isTestSayable(test: Test): boolean {
-  switch (test.kind) {
-    case 'pattern':
-      return isPatternSayable(test.pattern);
-    case 'elements':
-      return isSayable(test.condition);
-    default:
-      return true;
-  }
+  let parameters = 0;
+  const expression = build(builder, (path, test) => {
+    // A thousand fields may take hundreds of thousands: what is too long already is not made longer.
+    if (parameters > maxParameters) return empty;
+    const field = builder.field(context.attributes, path, test);
+    parameters += field.values.length;
+    return field;
+  });
+  if (builder.hasUnfolded && !context.mayUnfold) return undefined;
+  return Math.max(parameters, expression.values.length) > maxParameters ? undefined : expression;
 }
 
 type FieldSql = (path: Path, test: Test) => Sql;
 
+function junction(parts: readonly Sql[], separator: string, whenEmpty: string): Sql {
+  return parts.length === 0 ? raw(whenEmpty) : join(parts, separator, '(', ')');
+}
+
 class Builder {
   readonly #inSegment: (segmentId: number) => Sql;
   readonly #now: number;
+  readonly #attributes: Sql;
   #aliases = 0;
+  #depth = 0;
+  #hasUnfolded = false;
 
-  constructor({ inSegment, now }: SqlContext) {
+  constructor({ attributes, inSegment, now }: SqlContext) {
+    this.#attributes = attributes;
     this.#inSegment = inSegment;
     this.#now = now;
+  }
+
+  /** Whether the expression holds a subquery as {@link SqlContext.mayUnfold} allows it. */
+  get hasUnfolded(): boolean {
+    return this.#hasUnfolded;
   }
 
   condition(condition: Condition<number>, field: FieldSql): Sql {
     switch (condition.kind) {
       case 'and':
-        return this.#junction(condition.of, field, ' AND ', 'TRUE');
+        return junction(this.#all(condition.of, field), ' AND ', 'TRUE');
       case 'or':
-        return this.#junction(condition.of, field, ' OR ', 'FALSE');
+        return junction(this.#all(condition.of, field), ' OR ', 'FALSE');
       case 'not':
         return sql`(NOT ${this.condition(condition.of, field)})`;
       case 'segment':
@@ -80,14 +100,32 @@ class Builder {
     }
   }
 
-  #junction(of: readonly Condition<number>[], field: FieldSql, separator: string, whenEmpty: string): Sql {
-    if (of.length === 0) return raw(whenEmpty);
-    return join(
-      of.map((part) => this.condition(part, field)),
-      separator,
-      '(',
-      ')',
-    );
+  #all(of: readonly Condition<number>[], field: FieldSql): Sql[] {
+    return of.map((part) => this.condition(part, field));
+  }
+
+  /** The same, where null is as good as false. */
+  filter(condition: Condition<number>, field: FieldSql): Sql {
+    const parts = (of: readonly Condition<number>[]) => of.map((part) => this.filter(part, field));
+    switch (condition.kind) {
+      case 'and':
+        return junction(parts(condition.of), ' AND ', 'TRUE');
+      case 'or':
+        return junction(parts(condition.of), ' OR ', 'FALSE');
+      case 'field': {
+        const values = equalities(condition.path, condition.test);
+        if (!values) return field(condition.path, condition.test);
+        // See #leaf: containment is equality for a scalar, also in an array.
+        const value = sql`(${this.#attributes} -> ${condition.path[0]}::text)`;
+        return junction(
+          values.map((one) => sql`${value} @> ${JSON.stringify(one)}::jsonb`),
+          ' OR ',
+          'FALSE',
+        );
+      }
+      default:
+        return this.condition(condition, field);
+    }
   }
 
   /** A field of a document, which is an expression of type jsonb. */
@@ -118,6 +156,7 @@ class Builder {
    * `named` marks an array element named by its index: a scalar there has no fields, so it yields nothing, not missing.
    */
   #walk(document: Sql, path: Path, test: Test): Sql {
+    this.#hasUnfolded = true;
     const [first = '', ...rest] = path;
     let from = this.#alias();
     const steps = [sql`(SELECT ${document} -> ${first}::text AS v, FALSE AS named) AS ${from}`];
@@ -157,7 +196,20 @@ class Builder {
     const inOneGo = pathExistsSql(array, [], test) ?? someElementSql(array, test, this.#now);
     if (inOneGo !== undefined) return inOneGo;
     const element = this.#alias();
-    return sql`EXISTS (SELECT FROM jsonb_array_elements(${array}) AS ${element} WHERE ${this.#single(element, test)})`;
+    return this.#nested(
+      () => sql`EXISTS (SELECT FROM jsonb_array_elements(${array}) AS ${element} WHERE ${this.#single(element, test)})`,
+    );
+  }
+
+  /** A subquery, in which others may stand. */
+  #nested(subquery: () => Sql): Sql {
+    if (this.#depth > 0) this.#hasUnfolded = true;
+    this.#depth += 1;
+    try {
+      return subquery();
+    } finally {
+      this.#depth -= 1;
+    }
   }
 
   /** The test of one value as it is. */
@@ -172,9 +224,13 @@ class Builder {
 
   #elements(value: Sql, test: Extract<Test, { kind: 'elements' }>): Sql {
     const { as, condition } = test;
-    const isPlain = as === 'values' || !speaksOfIndexes(condition);
+    const isPlain = as === 'values' || !usesIndexes(condition);
     const inOneGo = isPlain ? elementExistsSql(value, test) : undefined;
     if (inOneGo !== undefined) return sql`(CASE jsonb_typeof(${value}) WHEN 'array' THEN ${inOneGo} ELSE FALSE END)`;
+    return this.#nested(() => this.#someOf(value, test, isPlain));
+  }
+
+  #someOf(value: Sql, { as, condition }: Extract<Test, { kind: 'elements' }>, isPlain: boolean): Sql {
     const element = this.#alias();
     const elements = sql`jsonb_array_elements(${value}) AS ${element}`;
     const some = (from: Sql, where: Sql) =>
@@ -190,6 +246,7 @@ class Builder {
       const matches = this.condition(condition, (path, inner) => this.field(element, path, inner));
       return some(elements, sql`jsonb_typeof(${element}) IN ('object', 'array') AND ${matches}`);
     }
+    this.#hasUnfolded = true;
     const documents = this.#alias();
     const document = sql`${documents}.document`;
     const matches = this.condition(condition, (path, inner) => this.field(document, path, inner));
@@ -204,43 +261,4 @@ class Builder {
     this.#aliases += 1;
     return raw(`kohort_${this.#aliases}`);
   }
-}
-
-/** From each value of a path to the values of its next name. */
-function stepSql(from: Sql, name: string): Sql {
-  const index = indexOf(name);
-  const byIndex =
-    index < 0
-      ? empty
-      : sql` UNION ALL SELECT ${from}.v -> ${index}::int, TRUE WHERE jsonb_typeof(${from}.v) = 'array' AND jsonb_array_length(${from}.v) > ${index}::int`;
-  return sql`SELECT e -> ${name}::text AS v, FALSE AS named FROM jsonb_array_elements(CASE jsonb_typeof(${from}.v) WHEN 'array' THEN ${from}.v ELSE jsonb_build_array(${from}.v) END) AS e WHERE jsonb_typeof(e) = 'object' OR (jsonb_typeof(${from}.v) IS DISTINCT FROM 'array' AND NOT ${from}.named)${byIndex}`;
-}
-
-/**
- * An element of an array as a document; an array in the array is one with its indexes for names, as in MongoDB.
- * `OFFSET 0` keeps the planner from writing this out wherever the document is mentioned.
- */
-function documentSql(element: Sql): Sql {
-  return sql`SELECT CASE jsonb_typeof(${element}) WHEN 'object' THEN ${element} WHEN 'array' THEN (SELECT coalesce(jsonb_object_agg((i - 1)::text, e), '{}') FROM jsonb_array_elements(${element}) WITH ORDINALITY AS items (e, i)) END AS document OFFSET 0`;
-}
-
-/** Whether a path begins with what jsonb might take for an index: it reads `-1` and `01` as such. */
-function speaksOfIndexes(condition: Condition<never>): boolean {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return condition.of.some(speaksOfIndexes);
-    case 'not':
-      return speaksOfIndexes(condition.of);
-    case 'field':
-      return /[0-9]/.test(condition.path[0] ?? '');
-    default:
-      return false;
-  }
-}
-
-function mayEqualArray(test: Test): boolean {
-  if (test.kind === 'equal') return Array.isArray(test.value);
-  if (test.kind === 'type') return test.types.includes('array');
-  return test.kind === 'in' && test.values.some(Array.isArray);
 }

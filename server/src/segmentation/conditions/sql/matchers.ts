@@ -21,7 +21,7 @@ export interface TypedSql {
 }
 
 /** Whether SQL has an exact form of a pattern. */
-export function isPatternSayable(pattern: Pattern): boolean {
+export function isPatternExpressible(pattern: Pattern): boolean {
   return pattern.literal !== undefined || toPostgres(pattern) !== undefined;
 }
 

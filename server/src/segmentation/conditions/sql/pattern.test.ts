@@ -125,7 +125,7 @@ const texts = fc.array(
   { minLength: 40, maxLength: 40 },
 );
 
-test('PostgreSQL finds what the linear engine finds', { timeout: 120_000 }, async ({ annotate }) => {
+test('PostgreSQL finds what the linear engine finds', async ({ annotate }) => {
   let compared = 0;
   await fc.assert(
     fc.asyncProperty(pattern, fc.boolean(), texts, async (source, ignoreCase, candidates) => {

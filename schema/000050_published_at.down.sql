@@ -1,0 +1,1 @@
+ALTER TABLE feed_changes RENAME COLUMN published_at TO told_at;

@@ -1,0 +1,74 @@
+import type { UserRef } from '@kohort/contract';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Client, clientOf } from '../../../../test/client.ts';
+import { type Service, startService } from '../../../../test/service.ts';
+
+/** Where every segment is a plain list: other statements than those of `memberships.test.ts`. */
+let service: Service;
+let client: Client;
+let member = 0;
+let alone = 0;
+
+beforeAll(async () => {
+  service = await startService();
+  client = clientOf(service);
+  member = await client.user({ external_id: 'member' });
+  alone = await client.user({ external_id: 'alone; {1,2}' });
+  for (const slug of ['B', 'A', 'NOT']) await client.segment(slug);
+  for (const slug of ['B', 'A']) await client.add(member, slug);
+  await client.put(member, 'NOT', { mode: 'exclude' });
+});
+afterAll(() => service.stop());
+
+const nameOf = (ref: UserRef) => (ref.externalId === undefined ? String(ref.id) : `ext:${ref.externalId}`);
+
+it.each<[string, () => UserRef[]]>([
+  ['by id alone', () => [{ id: alone }, { id: 999_999 }, { id: member }, { id: alone }]],
+  ['by external id alone', () => [{ externalId: 'alone; {1,2}' }, { externalId: 'nobody' }, { externalId: 'member' }]],
+  ['by both', () => [{ externalId: 'alone; {1,2}' }, { id: 999_999 }, { externalId: 'member' }, { id: member }]],
+])('finds users of one statement in the order asked, %s', async (_, refs) => {
+  const isMember = (ref: UserRef) => ref.id === member || ref.externalId === 'member';
+  const isKnown = (ref: UserRef) => isMember(ref) || ref.id === alone || ref.externalId === 'alone; {1,2}';
+  for (const segments of [undefined, ['A', 'NOT']]) {
+    const inLists = segments ? ['A'] : ['A', 'B'];
+    const { body } = await client.call('POST', '/api/resolve', { users: refs().map(nameOf), segments });
+    expect(body.results).toEqual(
+      refs().map((ref) =>
+        expect.objectContaining(isKnown(ref) ? { segments: isMember(ref) ? inLists : [] } : { segments: null }),
+      ),
+    );
+  }
+});
+
+it('finds more users than one row brings', async () => {
+  const strangers = Array.from({ length: 200 }, (_, i) => (i % 70 === 0 ? `ext:stranger ${i}` : String(900_000 + i)));
+  const mixed = [...strangers, String(member), 'ext:alone; {1,2}'];
+  const found = (await client.call('POST', '/api/resolve', { users: mixed })).body.results;
+  expect(found.map((one: { user: string }) => one.user)).toEqual(mixed);
+  const lists = found.map((one: { segments: string[] | null }) => one.segments);
+  expect(lists).toEqual([...strangers.map(() => null), ['A', 'B'], []]);
+});
+
+// Needs a rule, so it comes last: from then on the statement brings attributes too.
+it('finds users with whatever attributes, more than one row brings', async () => {
+  const odd = { texts: ['a\u001db\u001ec', '; {1,2}', '"\\u001d"', 'é😀'], '{}': null };
+  await client.segment('ODD', { condition: { texts: 'a\u001db\u001ec' } });
+  await client.segment('PLAIN', { condition: { texts: { $exists: false } } });
+  const others: number[] = [];
+  for (let i = 0; i < 70; i++)
+    others.push(await client.user(i % 2 ? { attributes: odd } : { external_id: `plain ${i}; {}` }));
+  const users = [...others, 999_999, member];
+  const expected = [...others.map((_, i) => [i % 2 ? 'ODD' : 'PLAIN']), null, ['A', 'B', 'PLAIN']];
+  // The second time from what is remembered, and one user anew.
+  for (const attributes of [undefined, odd]) {
+    if (attributes) {
+      await client.call('PATCH', `/api/users/${member}`, { attributes });
+      expected[others.length + 1] = ['A', 'B', 'ODD'];
+    }
+    const { results } = (await client.call('POST', '/api/resolve', { users: users.map(String) })).body;
+    expect(results.map((one: { segments: string[] | null }) => one.segments)).toEqual(expected);
+    expect((await client.call('GET', '/api/users/ext:plain%200;%20%7B%7D/segments')).body).toEqual({
+      segments: ['PLAIN'],
+    });
+  }
+});
