@@ -20,7 +20,10 @@ export interface NewRecheck {
   readonly waits: boolean;
 }
 
-/** Restarts a recheck that is running: it would miss the users it has passed. */
+/**
+ * Restarts a recheck that is running: it would miss the users it has passed. A live segment whose fill has not begun needs none: the
+ * fill goes by this change already, and a recheck could publish a later change of a user with the cause of this one.
+ */
 export async function insertRechecks(
   tx: Tx,
   segmentIds: readonly number[],
@@ -32,9 +35,14 @@ export async function insertRechecks(
     SELECT s.segment_id, ${at}::timestamptz, ${cause}, ${actor}, CASE WHEN ${waits} THEN NULL ELSE '{}'::text[] END
     FROM feed_segments s
     WHERE s.segment_id = ANY(${segmentIds}::bigint[])
+      AND (s.filled_to > 0 OR EXISTS (SELECT 1 FROM segments d WHERE d.id = s.segment_id AND d.deleted_at IS NOT NULL))
     ON CONFLICT ON CONSTRAINT feed_rechecks_pkey DO UPDATE
     SET done_to = 0, at = excluded.at, cause = excluded.cause, actor = excluded.actor,
       writers = CASE WHEN r.writers = '{}' THEN excluded.writers END`);
+  if (!waits) return;
+  await tx.write(sql`
+    UPDATE feed_segments s SET writers = NULL
+    WHERE s.segment_id = ANY(${segmentIds}::bigint[]) AND s.filled_to = 0 AND s.writers IS NOT NULL`);
 }
 
 /** The recheck of a filled segment that has waited longest. Those that wait for writers come last. */

@@ -159,3 +159,26 @@ it('definitions are published a few at a time, all of them before anything else'
   expect(Math.max(...published.map(({ length }) => length))).toBeLessThanOrEqual(8);
   await db.write(sql`DELETE FROM feeds f WHERE f.id = ${feed.id}`);
 });
+
+it('a definition from before the feed is not the cause of a change that comes after', async () => {
+  await db.write(sql`DELETE FROM feeds`);
+  await db.write(sql`DELETE FROM memberships`);
+  await drain();
+  const [{ id } = { id: 0 }] = await db.query<{ id: number }>(sql`SELECT s.id FROM segments s WHERE s.slug = 'ONE'`);
+  const definition = { at: new Date(), actor: 'user:1', version: 30, decides: true, waits: true };
+  await db.transaction((tx) => recordDefinition(tx, id, { ...definition, before: {}, after: {} }));
+  const feed = await createFeed(context, db, { name: 'x', segments: ['ONE'] }, by);
+  while (!(await selectFeed(db, feed.id))?.is_ready) await deriver.turn();
+  const include = { slug: 'ONE', kind: 'include', expiresAt: null, ttl: null, actor: 'user:1' } as const;
+  const [{ last } = { last: 0 }] = await db.query<{ last: number }>(sql`SELECT max(c.id) AS last FROM feed_changes c`);
+  // After a turn of single events it is the turn of large work, such as a recheck.
+  for (const user of [users[0], users[1], users[2]]) {
+    await applyChanges(db, [{ ...include, user: { id: user ?? 0 } }]);
+    await deriver.turn();
+  }
+  await drain();
+  const changes = await db.query<{ cause: string; user_id: number }>(sql`
+    SELECT c.cause, c.user_id FROM feed_changes c WHERE c.id > ${last} AND c.type = 'entered' ORDER BY c.id`);
+  expect(changes).toEqual(users.slice(0, 3).map((user_id) => ({ cause: 'add', user_id })));
+  await db.write(sql`DELETE FROM feeds f WHERE f.id = ${feed.id}`);
+});
