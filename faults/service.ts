@@ -32,6 +32,12 @@ export interface ServiceOptions {
   readonly nodeArgs?: readonly string[];
 }
 
+/** Without a database: the service brings its own. */
+function settingsOf(databaseUrl: string | undefined, own: Readonly<Record<string, string>>) {
+  if (databaseUrl !== undefined) return production(databaseUrl, own);
+  return { MODE: 'evaluation', NODE_ENV: 'production', ADMIN_PASSWORD, LOG_LEVEL: 'error', ...own };
+}
+
 const outputOf = (child: Child) => child.stdout() + child.stderr();
 
 export async function startService({
@@ -42,11 +48,7 @@ export async function startService({
 }: ServiceOptions): Promise<Supervised> {
   const port = given ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
-  const own = { PORT: String(port), ...env };
-  const settings =
-    databaseUrl === undefined
-      ? { MODE: 'evaluation', NODE_ENV: 'production', ADMIN_PASSWORD, LOG_LEVEL: 'error', ...own }
-      : production(databaseUrl, own);
+  const settings = settingsOf(databaseUrl, { PORT: String(port), ...env });
   const began = performance.now();
   let restarts = 0;
   let stopping = false;

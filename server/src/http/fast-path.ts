@@ -135,9 +135,7 @@ export function createFastPath(
     text.then((json) => {
       try {
         // What has changed something is answered in any case, and briefly.
-        if (isCounted(json.length) && call.method === 'GET') {
-          takeUnsent(response, json.length, () => partyOf(request));
-        }
+        if (call.method === 'GET' && isCounted(json.length)) takeUnsent(response, json.length, () => partyOf(request));
       } catch (error) {
         return fail(error);
       }
