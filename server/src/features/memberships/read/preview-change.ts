@@ -11,7 +11,7 @@ import { decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';
 import { keepSnapshots } from './one-moment.sql.ts';
 import { inOneMoment, type Moment } from './one-moment.ts';
-import { type SampleRow, selectSample } from './preview.sql.ts';
+import { byId, type SampleRow, selectSample } from './preview.sql.ts';
 import { addCounts, countSets, type MaskCounts, sampleDifference } from './sets.sql.ts';
 import { slicesOf } from './slices.ts';
 import type { ReadContext } from './with-definitions.ts';
@@ -87,7 +87,7 @@ async function compareInSql(
       if (found.has(mask) && limit > 0) shown.push(...(await sampleDifference(tx, sets, { ...slice, limit })));
     }
   }
-  return { masks, entering: samples[0].shown, leaving: samples[1].shown };
+  return { masks, entering: byId(samples[0].shown), leaving: byId(samples[1].shown) };
 }
 
 async function compareInProcess(

@@ -25,7 +25,7 @@ export async function countMatches(
   return rows[0] ?? { count: 0, total: 0 };
 }
 
-/** A few matching users: those found first. */
+/** A few matching users: those found first, since an order would forbid the index that finds them. */
 export function sampleMatches(
   db: Db,
   { joins, filter }: MemberSql,
@@ -37,6 +37,9 @@ export function sampleMatches(
     WHERE ${within(sql`u.id`, slice)} AND ${filter}
     LIMIT ${limit}`);
 }
+
+/** Samples are shown by id, whichever users they hold. */
+export const byId = (sample: readonly SampleRow[]): SampleRow[] => sample.toSorted((a, b) => a.id - b.id);
 
 export function selectSample(db: Db, ids: readonly number[]): Promise<SampleRow[]> {
   return db.query<SampleRow>(sql`

@@ -4,7 +4,7 @@ import { decidedUsers, draftId } from './decided-users.ts';
 import { memberSql, noMembers } from './member-rule.sql.ts';
 import { keepSnapshots } from './one-moment.sql.ts';
 import { inOneMoment } from './one-moment.ts';
-import { countMatches, type SampleRow, sampleMatches, selectSample } from './preview.sql.ts';
+import { byId, countMatches, type SampleRow, sampleMatches, selectSample } from './preview.sql.ts';
 import { slicesOf } from './slices.ts';
 import type { ReadContext } from './with-definitions.ts';
 
@@ -36,7 +36,7 @@ export function previewOf(context: ReadContext, rule: Partial<RuleFields>): Prom
         // Without matches, the search for a sample would read every user again.
         if (counted.count > 0 && limit > 0) sample.push(...(await sampleMatches(tx, member, { ...slice, limit })));
       }
-      return { count, total, sample };
+      return { count, total, sample: byId(sample) };
     }
     const shown: number[] = [];
     for await (const { members, of } of decidedUsers(tx, definitions, definition, moment)) {

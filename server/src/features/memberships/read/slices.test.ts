@@ -52,7 +52,11 @@ const questions: [string, (context: Context) => Promise<unknown>][] = [
   ['preview', async (context) => previewOf(context, (await readRule(service.db, { condition: { n: 1 } })).fields)],
   [
     'preview of a share',
-    async (context) => previewOf(context, (await readRule(service.db, { percentage: 100 })).fields),
+    async (context) => {
+      const { sample, ...counts } = await previewOf(context, (await readRule(service.db, { percentage: 100 })).fields);
+      // There are more, and which of them are found first is not defined.
+      return { ...counts, shown: sample.length };
+    },
   ],
   [
     'preview of a change',
