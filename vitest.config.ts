@@ -35,7 +35,7 @@ const CITUS = [
   'server/src/features/{accounts,attributes,auth,exports,feeds,fences,history,idempotency,imports,jobs,keys,layers,memberships,ofrep,outbox,questions,reports,segments,sizes,users,webhooks}/**/*.test.ts',
 ];
 /** They read the plans of one server, in which Citus shows its own. */
-const PLANS = ['server/src/features/memberships/{plans,read/pages}.test.ts'];
+const PLANS = ['server/src/features/{imports/undo-plan,memberships/plans,memberships/read/pages}.test.ts'];
 /** More than there are cores: most of a test's time is spent waiting for a database or a process. */
 const maxWorkers = 4;
 const postgres = 'testkit/global-setup.ts';
