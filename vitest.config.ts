@@ -54,7 +54,7 @@ export default defineConfig({
     // They only end what hangs: on a busy machine a test may take many times as long as on an idle one.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { timeout: 200_000 } },
     projects: [
       {
         extends: true,

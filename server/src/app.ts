@@ -11,6 +11,7 @@ import { type AttachedReplica, composeFeatures, type Features } from './features
 import type { Tracker } from './http/connections/tracker.ts';
 import { createMetrics, measureRequests } from './http/metrics.ts';
 import { createWebServer, type ServerLimits } from './http/server.ts';
+import type { ConnectionLimits } from './postgres/connections.ts';
 import { Database } from './postgres/database.ts';
 import { problemOfDatabase, WritesStopped } from './postgres/errors.ts';
 import { measureReplica } from './postgres/metrics.ts';
@@ -32,6 +33,8 @@ export interface ServiceOptions {
   /** If several processes share a port, their metrics are reported together. */
   readonly renderMetrics?: ((registry: Registry) => () => Promise<string>) | undefined;
   readonly limits?: Partial<ServerLimits>;
+  /** Limits of the connections to the database. */
+  readonly connections?: ConnectionLimits;
   /** Limits of the sender of webhooks. */
   readonly sender?: SenderLimits;
   /** The folder of the built console. */
@@ -53,10 +56,10 @@ const reporterOn =
     if (!(error instanceof WritesStopped)) log.error({ err: error }, what);
   };
 
-function createPrimary({ log }: FastifyInstance, onError: OnError): Database {
+function createPrimary({ log }: FastifyInstance, onError: OnError, limits: ConnectionLimits): Database {
   const onWriteStop = (isStopped: boolean) =>
     log.warn(isStopped ? 'writes are stopped: the database is being distributed' : 'writes go on');
-  return new Database({ maxConnections, statementTimeout: statementTimeoutMs, onError, onWriteStop });
+  return new Database({ ...limits, maxConnections, statementTimeout: statementTimeoutMs, onError, onWriteStop });
 }
 
 /** Starts jobs, feeds, webhooks and sweeping. @returns what stops all but the webhooks, which stop first. */
@@ -77,6 +80,7 @@ export async function createService(
   {
     renderMetrics = (registry) => () => registry.metrics(),
     limits = {},
+    connections = {},
     sender: senderLimits = {},
     consoleFolder = builtConsole,
   }: ServiceOptions = {},
@@ -85,7 +89,7 @@ export async function createService(
   const web = createWebServer({ logLevel, trustProxy, publicUrl, limits, translate: problemOfDatabase });
   const { app } = web;
   const onError = reporterOn(app);
-  const db = createPrimary(app, onError);
+  const db = createPrimary(app, onError, connections);
   const metrics = createMetrics();
   const observerOf = measureRequests(web, metrics, renderMetrics(metrics));
   let draining = false;

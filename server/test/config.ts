@@ -3,6 +3,9 @@ import { type Config, readConfig } from '../src/config.ts';
 
 export const ADMIN_PASSWORD = 'correct horse battery';
 
+/** A statement waits for a connection as long as it takes: on a busy machine that says nothing about the code. */
+export const patientConnections = { connectWithinMs: 60_000, probeWithinMs: 60_000 };
+
 export interface TestSettings {
   readonly secret: string;
   readonly mode?: 'evaluation' | 'production';

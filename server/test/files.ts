@@ -4,7 +4,7 @@ import type { Answer, Service } from './service.ts';
 export type JobBody = Answer['body'];
 
 /** Only ends a test that waits in vain. */
-const withinMs = 120_000;
+const withinMs = 200_000;
 
 /** Sends a file and waits for its job. */
 export interface Files {

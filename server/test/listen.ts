@@ -1,7 +1,7 @@
 import { createService, type Service, type ServiceOptions } from '../src/app.ts';
 import type { Tracker } from '../src/http/connections/tracker.ts';
 import type { Database } from '../src/postgres/database.ts';
-import { testConfig } from './config.ts';
+import { patientConnections, testConfig } from './config.ts';
 
 export const SECRET = 'what the tests of the wire sign their tokens with';
 
@@ -23,7 +23,7 @@ export async function listen(
   }: ServiceOptions & { mode?: 'evaluation' | 'production'; env?: Record<string, string> } = {},
 ): Promise<Listening> {
   const config = testConfig(url, { secret: SECRET, mode, env });
-  const service = await createService(config, options);
+  const service = await createService(config, { connections: patientConnections, ...options });
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   await service.connect(config.databaseUrl ?? url);
   const address = service.app.server.address();

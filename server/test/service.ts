@@ -3,7 +3,7 @@ import { createDatabase } from '@kohort/testkit/database.ts';
 import { Compile } from 'typebox/compile';
 import { type ServiceOptions as AppOptions, createService } from '../src/app.ts';
 import type { Database } from '../src/postgres/database.ts';
-import { ADMIN_PASSWORD, testConfig } from './config.ts';
+import { ADMIN_PASSWORD, patientConnections, testConfig } from './config.ts';
 
 export interface Answer {
   readonly status: number;
@@ -121,7 +121,7 @@ async function startOn(
   { mode = 'evaluation', env = {}, sender = {} }: Omit<ServiceOptions, 'database'>,
 ): Promise<Service> {
   const config = testConfig(url, { secret: SECRET, mode, env });
-  const service = await createService(config, { sender });
+  const service = await createService(config, { connections: patientConnections, sender });
   try {
     await service.connect(config.databaseUrl ?? url);
     return await signedIn(service, url);

@@ -6,7 +6,15 @@ import { DatabaseAway } from './errors.ts';
 import { refuseDiscardedSettings, refuseUndeclaredPooler } from './pooler.ts';
 import { type OnError, Probe } from './probe.ts';
 
-export interface ConnectionOptions {
+/** Limits, which have defaults. */
+export interface ConnectionLimits {
+  /** How long a statement may wait for a connection. */
+  readonly connectWithinMs?: number;
+  /** How long the server may take to answer the probe. */
+  readonly probeWithinMs?: number;
+}
+
+export interface ConnectionOptions extends ConnectionLimits {
   readonly maxConnections: number;
   readonly onError: OnError;
   /** Called with each new connection before it is used. */
@@ -23,7 +31,7 @@ export interface ConnectionSettings {
   readonly idleInTransactionTimeout: number;
 }
 
-const connectTimeoutMs = 2_000;
+const defaultConnectMs = 2_000;
 /** Of the connections, what is left to the fast path. */
 const fastPart = 1 / 4;
 const idleTimeoutMs = 30_000;
@@ -35,6 +43,7 @@ const connectionLifetimeSeconds = 3_600;
  */
 export class Connections {
   readonly #options: ConnectionOptions;
+  readonly #connectWithinMs: number;
   readonly #lane: CommonLane;
   /** The places of connections of the common lane that are in use. */
   readonly #common = new WeakMap<pg.PoolClient, Share>();
@@ -43,8 +52,10 @@ export class Connections {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.probe = new Probe(options);
-    this.#lane = new CommonLane(Math.ceil(options.maxConnections * (1 - fastPart)), connectTimeoutMs);
+    const { maxConnections, connectWithinMs = defaultConnectMs, probeWithinMs } = options;
+    this.#connectWithinMs = connectWithinMs;
+    this.probe = new Probe({ ...options, ...(probeWithinMs !== undefined && { timeoutMs: probeWithinMs }) });
+    this.#lane = new CommonLane(Math.ceil(maxConnections * (1 - fastPart)), connectWithinMs);
   }
 
   get available(): boolean {
@@ -81,7 +92,7 @@ export class Connections {
     const pool = new pg.Pool({
       ...config,
       max: maxConnections,
-      connectionTimeoutMillis: connectTimeoutMs,
+      connectionTimeoutMillis: this.#connectWithinMs,
       idleTimeoutMillis: idleTimeoutMs,
       maxLifetimeSeconds: connectionLifetimeSeconds,
       verify: (client, done) => void onConnect(client).then(() => done(), done),

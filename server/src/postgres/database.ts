@@ -2,7 +2,7 @@ import { finished } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Sql } from 'sql-template-tag';
-import { Connections } from './connections.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
 import { CommitUnknown, isConnectionLost, OtherForm } from './errors.ts';
 import { cancelLate } from './pooler.ts';
 import { rowsOn } from './prepared-rows.ts';
@@ -37,7 +37,7 @@ export interface Tx extends Transactor {
   readonly inTransaction: true;
 }
 
-export interface DatabaseOptions {
+export interface DatabaseOptions extends ConnectionLimits {
   readonly maxConnections: number;
   /** Milliseconds a statement may take before PostgreSQL cancels it. */
   readonly statementTimeout: number;
@@ -79,8 +79,7 @@ export class Database implements Transactor {
     this.#options = options;
     this.#state = new ServerState(options.onWriteStop);
     this.#connections = new Connections({
-      maxConnections: options.maxConnections,
-      onError: options.onError,
+      ...options,
       onConnect: (client) => this.#state.recognise(client),
       ask: (client) => this.#state.lookForWriteStop(client),
     });

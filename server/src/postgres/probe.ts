@@ -2,7 +2,7 @@ import pg from 'pg';
 import { DatabaseAway } from './errors.ts';
 
 const probeEveryMs = 500;
-const probeTimeoutMs = 1_500;
+const defaultTimeoutMs = 1_500;
 /** On a busy event loop timers fire before answers that have already arrived are read, so a late answer gets one more turn. */
 const busyLoopGraceMs = 250;
 
@@ -13,6 +13,8 @@ export interface ProbeOptions {
   readonly onConnect?: (client: pg.Client) => Promise<void>;
   /** What the server is asked. */
   readonly ask?: (client: pg.Client) => Promise<unknown>;
+  /** After this time without an answer the server counts as away. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -23,6 +25,7 @@ export class Probe {
   readonly #onError: OnError;
   readonly #onConnect: (client: pg.Client) => Promise<void>;
   readonly #ask: (client: pg.Client) => Promise<unknown>;
+  readonly #timeoutMs: number;
   #config: pg.ClientConfig = {};
   #client: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -35,10 +38,12 @@ export class Probe {
     onError,
     onConnect = async () => undefined,
     ask = (client) => client.query('SELECT 1'),
+    timeoutMs = defaultTimeoutMs,
   }: ProbeOptions) {
     this.#onError = onError;
     this.#onConnect = onConnect;
     this.#ask = ask;
+    this.#timeoutMs = timeoutMs;
   }
 
   get isAway(): boolean {
@@ -79,9 +84,9 @@ export class Probe {
     try {
       if (!this.#client) {
         this.#client = await this.#connect();
-        await withTimeout(this.#onConnect(this.#client), probeTimeoutMs);
+        await withTimeout(this.#onConnect(this.#client), this.#timeoutMs);
       }
-      await withTimeout(this.#ask(this.#client), probeTimeoutMs);
+      await withTimeout(this.#ask(this.#client), this.#timeoutMs);
     } catch (error) {
       this.#client?.end().catch(() => undefined);
       this.#client = undefined;
@@ -92,7 +97,7 @@ export class Probe {
   async #connect(): Promise<pg.Client> {
     const client = new pg.Client({
       ...this.#config,
-      connectionTimeoutMillis: probeTimeoutMs,
+      connectionTimeoutMillis: this.#timeoutMs,
       application_name: 'kohort-probe',
     });
     client.on('error', () => {
