@@ -15,17 +15,19 @@ export interface Claim {
   /** The kinds that there is room for. */
   readonly kinds: readonly string[];
   readonly leaseMs: number;
+  /** Jobs that this process is still busy with, whatever has become of their leases. */
+  readonly besides: readonly number[];
 }
 
 /**
  * Claims the oldest job that is due: one that waits, or one whose lease has expired. Two processes never claim the same job,
  * because of the row lock, nor two jobs of one lane, because of the unique index `jobs_one_running_per_lane`.
  */
-export async function claimNext(db: Db, { owner, kinds, leaseMs }: Claim): Promise<JobRow | undefined> {
+export async function claimNext(db: Db, { owner, kinds, leaseMs, besides }: Claim): Promise<JobRow | undefined> {
   const rows = await db.write<JobRow>(sql`
     WITH next AS MATERIALIZED (
       SELECT c.id FROM jobs c
-      WHERE c.finished_at IS NULL AND c.kind = ANY(${kinds}::text[])
+      WHERE c.finished_at IS NULL AND c.kind = ANY(${kinds}::text[]) AND c.id <> ALL(${besides}::bigint[])
         AND (c.state = 'queued' AND c.run_at <= clock_timestamp()
           OR c.state = 'running' AND c.heartbeat_at < clock_timestamp() - ${leaseMs} * interval '1 millisecond')
         AND NOT EXISTS (

@@ -137,7 +137,9 @@ export class Worker {
     const { db, leaseMs } = this.#options;
     const kinds = this.#kindsWithRoom();
     if (kinds.length === 0) return false;
-    const job = await claimNext(db, { owner: this.owner, kinds, leaseMs }).catch((error) => {
+    // After heartbeats were late, the lease of a job that runs here may have expired.
+    const besides = [...this.#running.keys()];
+    const job = await claimNext(db, { owner: this.owner, kinds, leaseMs, besides }).catch((error) => {
       // Another process claimed a job of the same lane at the same moment.
       if (sqlState(error) === uniqueViolation) return undefined;
       throw error;
