@@ -15,17 +15,18 @@ export async function anyEnabled(db: Db): Promise<boolean> {
   return rows[0]?.any ?? false;
 }
 
-/** Leases some webhooks with pending messages: either failing ones or the others, longest wait first. */
+/** Leases some webhooks with pending messages, `besides` excepted: either failing ones or the others, longest wait first. */
 export async function claimDue(
   db: Db,
   { owner, leaseMs }: Lease,
-  { isFailing, limit }: { isFailing: boolean; limit: number },
+  { isFailing, limit, besides }: { isFailing: boolean; limit: number; besides: readonly number[] },
 ): Promise<number[]> {
   const rows = await db.write<{ id: number }>(sql`
     WITH due AS MATERIALIZED (
       SELECT w.id
       FROM webhooks w
       WHERE (w.failures > 0) = ${isFailing} AND (w.leased_until IS NULL OR w.leased_until <= ${now})
+        AND w.id <> ALL(${besides}::bigint[])
         AND (
           EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = w.id AND ${isAsked})
           OR w.enabled AND w.next_at <= ${now} AND (

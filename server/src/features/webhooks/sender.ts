@@ -142,7 +142,9 @@ export class WebhookSender {
     const underWay = [...this.#sending.values()].filter((one) => one.isFailing === isFailing).length;
     const limit = (isFailing ? failingAtOnce : atOnce - failingAtOnce) - underWay;
     if (limit <= 0 || this.#stop.signal.aborted) return;
-    for (const id of await claimDue(db, this.#lease, { isFailing, limit })) {
+    // After heartbeats were late, a lease may have expired that this process still sends under.
+    const besides = [...this.#sending.keys()];
+    for (const id of await claimDue(db, this.#lease, { isFailing, limit, besides })) {
       const task = this.#sendAll(id, isFailing).finally(() => {
         this.#tasks.delete(task);
         // A place is free, and new changes may have come meanwhile.
@@ -182,10 +184,15 @@ export class WebhookSender {
     if (this.#sending.size === 0 || this.#isBeating) return;
     this.#isBeating = true;
     try {
-      const ids = [...this.#sending.keys()];
-      const ours = await renewLeases(this.#options.db, this.#lease, ids);
-      for (const id of ids) {
-        if (!ours.has(id)) this.#sending.get(id)?.lost.abort(new Error('the webhook was deleted or taken over'));
+      // A webhook that was released meanwhile may have been leased again, which is another sending.
+      const sending = [...this.#sending];
+      const ours = await renewLeases(
+        this.#options.db,
+        this.#lease,
+        sending.map(([id]) => id),
+      );
+      for (const [id, { lost }] of sending) {
+        if (!ours.has(id)) lost.abort(new Error('the webhook was deleted or taken over'));
       }
     } catch (error) {
       this.#options.onError(error, 'webhook heartbeat failed');
