@@ -1,7 +1,7 @@
 export interface EventStream {
   readonly response: Response;
   leave(): void;
-  /** The next event, as its lines; undefined when the stream has ended. */
+  /** The next event, as its lines, without those of mere comments; undefined when the stream has ended. */
   next(): Promise<string | undefined>;
 }
 
@@ -20,7 +20,8 @@ export async function openEvents(url: string, headers: Record<string, string> = 
         if (end >= 0) {
           const event = text.slice(0, end);
           text = text.slice(end + 2);
-          return event;
+          if (!/^:[^\n]*$/.test(event)) return event;
+          continue;
         }
         const chunk = await reader?.read();
         if (chunk === undefined || chunk.done) return undefined;

@@ -8,10 +8,10 @@ const OTHER = 'another secret for the tests, also long enough';
 const bytes = (secret: string) => new TextEncoder().encode(secret);
 const tokens = createTokens(SECRET);
 const now = Math.floor(Date.now() / 1000);
-const claims = { sessionId: randomUUID(), userId: 2, issuedAt: now, expiresAt: now + 60 };
+const claims = { sessionId: randomUUID(), userId: 2, issuedAt: now, expiresAt: now + 3_600 };
 
 function forge(change: { payload?: object; alg?: string; secret?: string } = {}): Promise<string> {
-  const payload = { user_id: 2, jti: claims.sessionId, iat: now, exp: now + 60, ...change.payload };
+  const payload = { user_id: 2, jti: claims.sessionId, iat: now, exp: now + 3_600, ...change.payload };
   return new SignJWT(JSON.parse(JSON.stringify(payload)))
     .setProtectedHeader({ alg: change.alg ?? 'HS256' })
     .sign(bytes(change.secret ?? SECRET));
@@ -22,7 +22,7 @@ describe('session tokens', () => {
     const token = await tokens.sign(claims);
     const [header, payload] = token.split('.').map((part) => Buffer.from(part, 'base64url').toString());
     expect(JSON.parse(header ?? '')).toEqual({ alg: 'HS256', typ: 'JWT' });
-    expect(JSON.parse(payload ?? '')).toEqual({ user_id: 2, jti: claims.sessionId, iat: now, exp: now + 60 });
+    expect(JSON.parse(payload ?? '')).toEqual({ user_id: 2, jti: claims.sessionId, iat: now, exp: now + 3_600 });
     expect(await tokens.verify(token)).toEqual(claims);
   });
 
@@ -31,7 +31,7 @@ describe('session tokens', () => {
   });
 
   it.each<[string, () => Promise<string> | string]>([
-    ['alg none', () => new UnsecuredJWT({ user_id: 2, jti: claims.sessionId, iat: now, exp: now + 60 }).encode()],
+    ['alg none', () => new UnsecuredJWT({ user_id: 2, jti: claims.sessionId, iat: now, exp: now + 3_600 }).encode()],
     ['another secret', () => forge({ secret: OTHER })],
     ['HS384', () => forge({ alg: 'HS384', secret: SECRET.repeat(2) })],
     ['HS512 with the right secret', () => forge({ alg: 'HS512', secret: SECRET })],
@@ -40,7 +40,7 @@ describe('session tokens', () => {
     ['no jti', () => forge({ payload: { jti: undefined } })],
     ['no user_id', () => forge({ payload: { user_id: undefined } })],
     ['expired', () => forge({ payload: { iat: now - 60, exp: now - 1 } })],
-    ['not yet valid', () => forge({ payload: { nbf: now + 60 } })],
+    ['not yet valid', () => forge({ payload: { nbf: now + 3_600 } })],
     ['jti that is no uuid', () => forge({ payload: { jti: "' OR true" } })],
     ['user_id of another type', () => forge({ payload: { user_id: '2' } })],
     ['user_id that is no id', () => forge({ payload: { user_id: 1.5 } })],

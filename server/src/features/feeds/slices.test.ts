@@ -2,6 +2,7 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import fc from 'fast-check';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { patientConnections } from '../../../test/config.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { createCursors } from '../../paging/cursors.ts';
 import { Database } from '../../postgres/database.ts';
@@ -32,7 +33,7 @@ beforeAll(async () => {
     users.push((await service.call('POST', '/api/users', { token: service.admin, body: { name: `u${i}` } })).body.id);
   }
   await service.stop();
-  db = new Database({ maxConnections: 4, statementTimeout: 10_000, onError: () => undefined });
+  db = new Database({ ...patientConnections, maxConnections: 4, statementTimeout: 10_000, onError: () => undefined });
   await db.start(database.url);
   const definitions = createDefinitionCache(db);
   await freshDefinitions(definitions);

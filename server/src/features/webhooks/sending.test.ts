@@ -10,7 +10,8 @@ import { movePositions } from './leases.sql.ts';
 const env = { WEBHOOK_ALLOW: '127.0.0.0/8' };
 /** Retries almost at once. */
 const plan = { pausesMs: [1], maxAskedMs: 50, giveUpMs: 3_600_000, random: () => 0.5 };
-const sender = { plan, pollMs: 50, deadlineMs: 300 };
+/** Receivers that answer are given all the time that a busy machine needs. */
+const sender = { plan, pollMs: 50, deadlineMs: 120_000 };
 
 let service: Service;
 let client: Client;
@@ -19,6 +20,20 @@ beforeAll(async () => {
   client = clientOf(service);
 });
 afterAll(() => service.stop());
+
+/** Has the tests of this block use a service that waits but a moment for answers. */
+function inHaste(): void {
+  let before: { service: Service; client: Client };
+  beforeAll(async () => {
+    before = { service, client };
+    service = await startService({ env, sender: { ...sender, deadlineMs: 300 } });
+    client = clientOf(service);
+  });
+  afterAll(async () => {
+    await service.stop();
+    ({ service, client } = before);
+  });
+}
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -149,7 +164,9 @@ describe('changes', () => {
     const { id: behind } = await hook(others.feed, 'https://receiver.invalid/');
     await call('PATCH', `/api/webhooks/${behind}`, { enabled: false });
     await client.add('ext:c', others.slug);
-    await eventually(async () => (await positions()).every(({ at_end }) => !at_end));
+    const all = `/api/feeds/${others.feed}/changes?after=${others.cursor}`;
+    await eventually(async () => (await client.get(all)).changes.length === 3);
+    expect((await positions()).map(({ at_end }) => at_end)).toEqual([false, false]);
     await movePositions(service.db, { rows: 0, minutes: 0 });
     expect(await positions()).toEqual([
       { id, at_end: true },
@@ -176,14 +193,12 @@ describe('a failure', () => {
       302,
       /redirects are not followed/,
     ],
-    ['no answer', () => undefined, null, /no answer within 0.3 s/],
-    ['headers that never end', (_, __, socket) => socket.write('HTTP/1.1 200 OK\r\n'), null, /no answer within/],
     ['a reset', (_, __, socket) => socket.resetAndDestroy(), null, /closed without an answer/],
     ['something else than HTTP', (_, __, socket) => socket.end('hello'), null, /the request failed \(HPE_/],
     ['429', (response) => response.writeHead(429, { 'retry-after': '3600' }).end(), 429, /answered 429/],
     ['503', (response) => response.writeHead(503, { 'retry-after': 'soon' }).end(), 503, /answered 503/],
   ];
-  it.each(FAULTS)('%s is tried again, with the same message under the same id', async (_, fail, status, error) => {
+  async function expectTriedAgain(fail: Answering): Promise<{ attempts: number }> {
     const { slug, feed } = await followed();
     const target = await receiver(failing(2, fail));
     const { id, secret } = await hook(feed, target.url);
@@ -198,8 +213,12 @@ describe('a failure', () => {
     expect(new Set([first, second, third].map((one) => one?.headers['webhook-id'])).size).toBe(1);
     for (const { text, headers } of target.received) new Webhook(secret).verify(text, headers);
     const [oldest] = (await deliveries(id)).toReversed();
-    expect(oldest).toMatchObject({ attempts: 3, state: 'succeeded', status: 204, error: null });
-    void [status, error];
+    expect(oldest).toMatchObject({ state: 'succeeded', status: 204, error: null });
+    return oldest;
+  }
+
+  it.each(FAULTS)('%s is tried again, with the same message under the same id', async (_, fail) => {
+    expect(await expectTriedAgain(fail)).toMatchObject({ attempts: 3 });
   });
 
   it('a receiver without TLS is reported as such', async () => {
@@ -215,7 +234,7 @@ describe('a failure', () => {
     });
   });
 
-  it.each(FAULTS)('%s is shown while it lasts', async (_, fail, status, error) => {
+  async function expectShown(fail: Answering, status: number | null, error: RegExp): Promise<void> {
     const { slug, feed } = await followed();
     const target = await receiver(fail);
     const { id } = await hook(feed, target.url);
@@ -240,6 +259,21 @@ describe('a failure', () => {
       finished_at: null,
     });
     expect(delivery.attempts).toBe(shown.failures);
+  }
+
+  it.each(FAULTS)('%s is shown while it lasts', (_, fail, status, error) => expectShown(fail, status, error));
+
+  describe('by lateness', () => {
+    inHaste();
+    const LATE: [string, Answering, error: RegExp][] = [
+      ['no answer', () => undefined, /no answer within 0.3 s/],
+      ['headers that never end', (_, __, socket) => socket.write('HTTP/1.1 200 OK\r\n'), /no answer within/],
+    ];
+    it.each(LATE)('%s is tried again, with the same message under the same id', async (_, fail) => {
+      // The one that succeeds may be late, too, on a busy machine.
+      expect((await expectTriedAgain(fail)).attempts).toBeGreaterThanOrEqual(3);
+    });
+    it.each(LATE)('%s is shown while it lasts', (_, fail, error) => expectShown(fail, null, error));
   });
 
   it('is distinguished from a slow or endless body after a good status', async () => {
@@ -317,25 +351,28 @@ describe('a failure', () => {
   });
 });
 
-it('webhooks that hang or fail do not delay others', async () => {
-  const { slug, feed } = await followed();
-  const [hanging, dead, alive] = [
-    await receiver(() => undefined),
-    await receiver((response) => response.writeHead(500).end()),
-    await receiver(),
-  ];
-  for (let i = 0; i < 20; i++) {
-    await hook(feed, hanging.url);
-    await hook(feed, dead.url);
-  }
-  await hook(feed, alive.url);
-  // The healthy webhooks receive several messages while the others hang.
-  for (let n = 1; n <= 5; n++) {
-    await client.add(`ext:user-${n}`, slug);
-    await has(alive, n);
-  }
-  expect(storyOf(alive.received)).toEqual([1, 2, 3, 4, 5].map((n) => `user-${n} entered`));
-  await eventually(() => hanging.received.length > 40 && dead.received.length > 40);
+describe('webhooks that hang or fail', () => {
+  inHaste();
+  it('do not delay others', async () => {
+    const { slug, feed } = await followed();
+    const [hanging, dead, alive] = [
+      await receiver(() => undefined),
+      await receiver((response) => response.writeHead(500).end()),
+      await receiver(),
+    ];
+    for (let i = 0; i < 20; i++) {
+      await hook(feed, hanging.url);
+      await hook(feed, dead.url);
+    }
+    await hook(feed, alive.url);
+    // The healthy webhooks receive several messages while the others hang.
+    for (let n = 1; n <= 5; n++) {
+      await client.add(`ext:user-${n}`, slug);
+      await has(alive, n);
+    }
+    expect(storyOf(alive.received)).toEqual([1, 2, 3, 4, 5].map((n) => `user-${n} entered`));
+    await eventually(() => hanging.received.length > 40 && dead.received.length > 40);
+  });
 });
 
 describe('a test or replay', () => {

@@ -250,6 +250,9 @@ it('only ended deliveries of the same webhook can be replayed', async () => {
     'delivery_unknown',
   );
   expect((await call('POST', `/api/webhooks/${id}/deliveries/999999/replay`)).body.code).toBe('delivery_unknown');
+  // The sender does not see to it.
+  await service.db.write(sql`
+    UPDATE webhooks SET lease_owner = gen_random_uuid(), leased_until = 'infinity' WHERE id = ${id}`);
   await service.db.write(sql`
     UPDATE webhook_deliveries SET state = 'pending', finished_at = NULL WHERE id = ${delivery}`);
   expect(await call('POST', `/api/webhooks/${id}/deliveries/${delivery}/replay`)).toMatchObject({
