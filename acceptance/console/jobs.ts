@@ -4,7 +4,7 @@ import { open } from '@kohort/testkit/wire.ts';
 import { describe, expect, it } from 'vitest';
 import { button, countOf, says, world } from './world.ts';
 
-/** A file that has begun to arrive, and goes on for as long as one likes. */
+/** A file that has begun to arrive, and goes on for as long as one likes: empty lines keep the service from giving it up. */
 async function beginUpload(slug: string) {
   const made = await world.api('POST', '/api/keys', { name: 'uploads', role: 'editor' });
   const key = String(fieldOf(made, 'key'));
@@ -15,11 +15,17 @@ async function beginUpload(slug: string) {
   );
   const send = (text: string) => wire.write(`${text.length.toString(16)}\r\n${text}\r\n`);
   send('external_id\n');
+  const emptyLines = setInterval(send, 1_000, '\n');
+  const end = () => {
+    clearInterval(emptyLines);
+    wire.write('0\r\n\r\n');
+  };
   const close = async () => {
+    clearInterval(emptyLines);
     wire.socket.destroy();
     await world.api('DELETE', `/api/keys/${fieldOf(made, 'id')}`);
   };
-  return { send, end: () => wire.write('0\r\n\r\n'), close };
+  return { send, end, close };
 }
 
 describe('jobs', () => {

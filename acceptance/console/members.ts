@@ -12,6 +12,8 @@ describe('members', () => {
     await says(page, 'No members');
     await button(page, 'Add people').click();
     await page.getByRole('combobox', { name: 'External id' }).fill('shopper-1');
+    // While suggestions are open, nothing else can be reached.
+    await page.keyboard.press('Tab');
     await button(page, 'Add 1 person').click();
     await page.getByRole('link', { name: 'Shopper 1' }).waitFor();
     await button(page, 'Add people').click();
@@ -69,7 +71,8 @@ describe('members', () => {
     await says(page, 'The file is being applied');
     await eventually(async () => (await countOf('LIST')) === before + 2);
     await button(page, 'Undo').click();
-    await page.getByRole('alertdialog').last().getByRole('button', { name: 'Undo' }).click();
+    const question = page.getByRole('alertdialog').filter({ hasText: /Undo job \d+\?/ });
+    await question.getByRole('button', { name: 'Undo' }).click();
     await eventually(async () => (await countOf('LIST')) === before);
   });
 

@@ -13,6 +13,8 @@ it('is used with the keyboard alone', async () => {
   expect(await page.evaluate('document.activeElement.textContent.trim()')).toBe('New segment');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'New segment' }).waitFor();
+  // The page puts the focus there once it is shown.
+  await page.getByLabel('Name').and(page.locator(':focus')).waitFor();
   await page.keyboard.type('BY_KEYBOARD');
   await page.getByRole('radio', { name: 'By hand' }).focus();
   await page.keyboard.press('Space');
@@ -49,7 +51,11 @@ const pages = [
 
 /** Violations of WCAG 2.2 AA, each with the first place it was found at. */
 async function violations(page: Page): Promise<readonly string[]> {
-  await page.getByText(/^(Loading…|Загрузка…)$/).waitFor({ state: 'detached' });
+  // Several parts of a page may be loading.
+  await page
+    .getByText(/^(Loading…|Загрузка…)$/)
+    .first()
+    .waitFor({ state: 'detached' });
   const { violations: found } = await new AxeBuilder({ page })
     // The style sheets need not be fetched again, nor selectors be sought for what is quoted as HTML.
     .options({ resultTypes: ['violations'], preload: false, selectors: false })

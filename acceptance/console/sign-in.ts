@@ -22,7 +22,7 @@ describe('signing in', () => {
     await call(world.service.url, 'POST', '/auth/sign-in', { body });
     // As after many failures: nothing here waits for them.
     const { rowCount } = await world.client.query(
-      "UPDATE throttles SET blocked_until = now() + interval '1 minute' WHERE kind = 'sign_in_account'",
+      "UPDATE throttles SET blocked_until = now() + interval '10 minutes' WHERE kind = 'sign_in_account'",
     );
     expect(rowCount).toBeGreaterThan(0);
     const page = await (await world.context()).newPage();
