@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 vi.stubGlobal('document', { baseURI: 'https://kohort.example/base/ui/' });
-const { addressOf, Away, endpoint, listen, Refusal } = await import('./call.ts');
+const { addressOf, Away, beginSession, endpoint, listen, Refusal } = await import('./call.ts');
 type Preview = typeof import('@kohort/contract').segments.previewSegment;
 
 const preview = endpoint<Preview>('POST', '/api/segments/preview');
@@ -51,6 +51,17 @@ describe('a refusal', () => {
       errors: [{ path: '/body', message: 'x' }],
     });
     expect(heard).toEqual(['back', 'signed-out']);
+    stop();
+  });
+
+  it('of a request from before the session began does not end it', async () => {
+    const heard: string[] = [];
+    const stop = listen((event) => heard.push(event));
+    service(answered(401, { code: 'unauthenticated' }));
+    const late = preview({ body: {} });
+    beginSession();
+    await expect(late).rejects.toMatchObject({ status: 401 });
+    expect(heard).toEqual(['back']);
     stop();
   });
 

@@ -99,6 +99,13 @@ function announce(event: 'away' | 'back' | 'signed-out'): void {
 /** Statuses of a proxy that cannot reach the service. */
 const awayStatus = new Set([502, 504]);
 
+let sessions = 0;
+
+/** Has to be called when a session begins. A request from before may still be refused, which says nothing about this session. */
+export function beginSession(): void {
+  sessions += 1;
+}
+
 /** Sends a request to the service, with the session cookie, and returns the response. */
 export type Carry = (address: string, init: RequestInit) => Promise<Response>;
 
@@ -107,6 +114,7 @@ const byFetch: Carry = (address, init) => fetch(address, { credentials: 'same-or
 /** One request to the service. Anything but success throws. */
 export async function send(address: string, init: RequestInit, carry = byFetch): Promise<Response> {
   let response: Response;
+  const session = sessions;
   try {
     response = await carry(address, init);
   } catch (error) {
@@ -121,7 +129,7 @@ export async function send(address: string, init: RequestInit, carry = byFetch):
   announce('back');
   if (response.ok) return response;
   const refusal = await refusalOf(response);
-  if (refusal.status === 401 && refusal.code === 'unauthenticated') announce('signed-out');
+  if (refusal.status === 401 && refusal.code === 'unauthenticated' && session === sessions) announce('signed-out');
   throw refusal;
 }
 

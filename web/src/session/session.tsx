@@ -2,7 +2,7 @@ import type { Answer, auth, Role } from '@kohort/contract';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { createContext, lazy, type ReactNode, Suspense, useContext, useEffect, useState } from 'react';
 import { api } from '../api/api.ts';
-import { listen, Refusal } from '../api/call.ts';
+import { beginSession, listen, Refusal } from '../api/call.ts';
 import { useSpeech } from '../i18n/language.ts';
 import { Failure } from '../ui/failure.tsx';
 import { layout } from '../ui/layout.tsx';
@@ -43,6 +43,7 @@ export function Session({ children }: { readonly children: ReactNode }) {
   useEffect(() => listen((event) => event === 'signed-out' && setIsOver(true)), []);
 
   const signedIn = async () => {
+    beginSession();
     const before = me.data?.id;
     const now = await queries.fetchQuery({ queryKey: ['me'], queryFn: () => api.me({}), staleTime: 0 });
     // Another person has signed in, who must not see cached data of the previous one.
