@@ -31,10 +31,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+interface RunOptions {
+  readonly input?: string;
+  readonly over?: Readonly<Record<string, string>>;
+  /** Called with all that it has written to stderr so far, whenever that is more. */
+  readonly onError?: (err: string) => void;
+}
+
 function run(
   command: 'import' | 'export',
   args: readonly string[],
-  { input, over = {} }: { input?: string; over?: Record<string, string> } = {},
+  { input, over = {}, onError = () => undefined }: RunOptions = {},
 ): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${command}.ts`), ...args], {
     env: { ...inheritedEnv(), ...env, ...over },
@@ -46,6 +53,7 @@ function run(
   });
   child.stderr.on('data', (chunk) => {
     found.err += chunk;
+    onError(found.err);
   });
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
@@ -206,21 +214,24 @@ describe('a service that restarts while a job is followed', () => {
   /** Takes the file, says that the job runs, and dies; `later` answers from the next connection on. */
   async function against(later: RequestListener, args: readonly string[]) {
     let asked = 0;
+    const hasRead = Promise.withResolvers<void>();
     const server = createServer((request, response) => {
       if (request.method === 'POST') {
         request.resume().on('end', () => response.writeHead(202).end('{"job":"7"}'));
       } else if (asked++ === 0) {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
         // A reset overtakes what was written: the client has to have read it.
-        response.write(event(running), () => setTimeout(() => request.socket.resetAndDestroy(), 100));
+        response.write(event(running));
+        void hasRead.promise.then(() => request.socket.resetAndDestroy());
       } else {
         later(request, response);
       }
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const over = { KOHORT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+    const onError = (err: string) => err.includes('applying rows') && hasRead.resolve();
     try {
-      return await run('import', ['--segment', 'S', ...args, '-'], { input: 'external_id\na\nb\n', over });
+      return await run('import', ['--segment', 'S', ...args, '-'], { input: 'external_id\na\nb\n', over, onError });
     } finally {
       server.close();
     }
