@@ -111,7 +111,7 @@ test('it refuses past its age, with the cause, until it hears of the service aga
   await eventually(() => feed.held === 1);
   feed.now = 10_000;
   feed.answer();
-  await eventually(() => replica.ageMs === 0);
+  await eventually(() => replica.ageMs === 0 && feed.held === 1);
   feed.now = 40_000;
   expect([replica.ageMs, replica.isIn('ext:ann', 'A')]).toEqual([30_000, true]);
   feed.now = 40_001;
