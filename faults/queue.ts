@@ -89,13 +89,15 @@ async function waitForWorker(client: pg.Pool, { id }: Job): Promise<string | und
   }
 }
 
-async function waitForAttempt(client: pg.Pool, job: number, attempt: number): Promise<void> {
-  await untilPasses(async () => {
-    const { rows } = await client.query('SELECT FROM jobs WHERE id = $1 AND attempts >= $2 AND owner IS NOT NULL', [
-      job,
-      attempt,
-    ]);
-    if (rows.length === 0) throw new Error('no other process has taken it');
+/** Waits until another process has begun a job again. @returns false if the first one had ended it by then. */
+async function waitForTakeover(client: pg.Pool, job: number): Promise<boolean> {
+  return untilPasses(async () => {
+    const { rows } = await client.query<{ attempts: number }>(
+      'SELECT attempts::int FROM jobs WHERE id = $1 AND (finished_at IS NOT NULL OR attempts > 1 AND owner IS NOT NULL)',
+      [job],
+    );
+    if (!rows[0]) throw new Error('no other process has taken it');
+    return rows[0].attempts > 1;
   }, endedWithinMs);
 }
 
@@ -158,7 +160,7 @@ async function statesOf(client: pg.Pool): Promise<JobState[]> {
 function faultsOf(
   states: readonly JobState[],
   jobs: readonly Job[],
-  at: { killed: number; cancelled: number | undefined },
+  at: { killed: number | undefined; cancelled: number | undefined },
 ): string[] {
   return jobs.flatMap(({ id, slug, rows }) => {
     const found = states.find((state) => state.id === id);
@@ -177,15 +179,29 @@ async function addUsers(client: pg.Pool, count: number): Promise<void> {
   await client.query('ANALYZE users');
 }
 
-/** Kills the process that works on the largest import. @returns milliseconds until another one began it again. */
-async function strike(client: pg.Pool, services: ReadonlyMap<string, Supervised>, job: Job): Promise<number> {
-  const name = await waitForWorker(client, job);
-  if (name === undefined) throw new Error(`the import ${job.slug} ended before it was met at work`);
-  if (!services.get(name)?.signal('SIGKILL')) throw new Error(`${name} was not there to be killed`);
-  const struck = performance.now();
-  say(`  ${name} was killed while it applied ${job.rows} rows`);
-  await waitForAttempt(client, job.id, 2);
-  return performance.now() - struck;
+interface Struck {
+  /** The imports it took; the last one is that whose process was killed. */
+  readonly jobs: readonly Job[];
+  readonly takenOverMs: number;
+}
+
+/** Kills the process that works on a large import: the first one, or another if that has ended by then. */
+async function strike(
+  client: pg.Pool,
+  services: ReadonlyMap<string, Supervised>,
+  { first, another }: { readonly first: Job; readonly another: () => Promise<Job> },
+): Promise<Struck> {
+  const jobs = [first];
+  for (let job = first; ; jobs.push(job)) {
+    const name = await waitForWorker(client, job);
+    if (name !== undefined) {
+      if (!services.get(name)?.signal('SIGKILL')) throw new Error(`${name} was not there to be killed`);
+      const struck = performance.now();
+      say(`  ${name} was killed while it applied ${job.rows} rows`);
+      if (await waitForTakeover(client, job.id)) return { jobs, takenOverMs: performance.now() - struck };
+    }
+    job = await another();
+  }
 }
 
 /** @returns whether it was cancelled; an import may end before its cancelling arrives. */
@@ -202,10 +218,14 @@ async function isCancelled(client: pg.Pool, at: { url: string; token: string }, 
 }
 
 /** Uploads imports until one is cancelled while it is applied. */
-async function cancelOne(client: pg.Pool, at: { url: string; token: string }, rows: number): Promise<Job[]> {
+async function cancelOne(
+  client: pg.Pool,
+  at: { url: string; token: string },
+  another: () => Promise<Job>,
+): Promise<Job[]> {
   const jobs: Job[] = [];
   for (;;) {
-    const job = await upload(at.url, at.token, `cancelled-${jobs.length}`, rows);
+    const job = await another();
     jobs.push(job);
     if (await isCancelled(client, at, job)) return jobs;
   }
@@ -230,15 +250,20 @@ export async function tryQueue(
     upload(urlOf(0), token, 'large', large),
     ...Array.from({ length: others }, (_, i) => upload(urlOf(i + 2), token, `other-${i}`, rows)),
   ]);
-  const [takenOverMs, tried] = await Promise.all([
-    strike(client, services, first),
-    cancelOne(client, { url: urlOf(1), token }, cancelled),
+  let uploads = 0;
+  // The instance that takes the file may be the one that is being killed; what it has received is an import of its own then.
+  const another = (slug: string, count: number) =>
+    untilPasses(() => upload(urlOf(1), token, `${slug}-${++uploads}`, count), endedWithinMs);
+  const [{ jobs: struck, takenOverMs }, tried] = await Promise.all([
+    strike(client, services, { first, another: () => another('large', large) }),
+    cancelOne(client, { url: urlOf(1), token }, () => another('cancelled', cancelled)),
   ]);
   await waitForAll(client);
   const tookMs = performance.now() - began;
   await waitForSweep(client);
-  const jobs = [first, ...tried, ...rest];
-  const faults = faultsOf(await statesOf(client), jobs, { killed: first.id, cancelled: tried.at(-1)?.id });
+  const jobs = [...struck, ...tried, ...rest];
+  const at = { killed: struck.at(-1)?.id, cancelled: tried.at(-1)?.id };
+  const faults = faultsOf(await statesOf(client), jobs, at);
   const unfolded = await countUnfolded(client);
   return {
     faults: unfolded === 0 ? faults : [...faults, `${unfolded} NOT THE FOLD`],
