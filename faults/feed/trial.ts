@@ -117,7 +117,7 @@ async function compare({ access }: Stage, { feed, fold }: Follower, withinMs: nu
  * with the answers of the service.
  */
 export async function tryFeed(options: TrialOptions): Promise<Verdict> {
-  const { rounds, deedsPerRound, withinMs = 20_000 } = options;
+  const { rounds, deedsPerRound, withinMs = 60_000 } = options;
   const stage = await prepare(options);
   const { access, followers, services, cluster } = stage;
   const faults: string[] = [];
