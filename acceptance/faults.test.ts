@@ -101,7 +101,8 @@ describe('PostgreSQL that', () => {
     for (let round = 0; round < 3; round++) {
       const inFlight = all();
       const { rowCount } = await client.query(
-        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+        // Waits for the end of each: until then it would still take a call.
+        'SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
       );
       expect(rowCount).toBeGreaterThan(1);
       for (const { path, answer } of await inFlight) {
@@ -113,10 +114,13 @@ describe('PostgreSQL that', () => {
   });
 
   it('is frozen makes calls 503 while it is, and works again after its return', async () => {
-    const family = await familyOf(await postmasterOf(data.folder));
-    expect(family.length).toBeGreaterThan(5);
+    const postmaster = await postmasterOf(data.folder);
+    // It first: what it forks after we have looked would run on.
+    signalPid(postmaster, 'SIGSTOP');
+    const family = await familyOf(postmaster);
     for (const pid of family) signalPid(pid, 'SIGSTOP');
     try {
+      expect(family.length).toBeGreaterThan(5);
       await expectAway();
       expect(await isReady()).toBe(false);
       expect((await call(service.url, 'GET', '/healthz')).status).toBe(200);

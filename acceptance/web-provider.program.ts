@@ -7,6 +7,14 @@ import { OpenFeature, ProviderEvents } from '@openfeature/web-sdk';
  */
 const [url = '', key = '', ...flags] = process.argv.slice(2);
 
+const opened = Promise.withResolvers<void>();
+globalThis.EventSource = class extends EventSource {
+  constructor(address: string | URL, options?: EventSourceInit) {
+    super(address, options);
+    this.addEventListener('open', () => opened.resolve());
+  }
+};
+
 await OpenFeature.setContext({ targetingKey: 'ann' });
 const provider = new OFREPWebProvider({
   baseUrl: url,
@@ -15,6 +23,8 @@ const provider = new OFREPWebProvider({
 });
 // @ts-expect-error The types of the two packages do not agree under exactOptionalPropertyTypes.
 await OpenFeature.setProviderAndWait(provider);
+// The provider does not hear of what changes between its first evaluation and the beginning of the stream.
+await opened.promise;
 const client = OpenFeature.getClient();
 const write = () => {
   const values = Object.fromEntries(flags.map((flag) => [flag, client.getBooleanValue(flag, false)]));
