@@ -54,5 +54,5 @@ const all = [...left.values()].reverse();
 await Promise.all(all.map((one) => ('pid' in one ? end(one.pid) : undefined)));
 await Promise.all(all.map((one) => ('cluster' in one ? endCluster(one.cluster) : undefined)));
 for (const one of all) {
-  if ('folder' in one) await rm(one.folder, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
+  if ('folder' in one) await rm(one.folder, { recursive: true, force: true, maxRetries: 10 }).catch(() => undefined);
 }
