@@ -78,7 +78,7 @@ const CALLS: Creating[] = [
     otherPath: '/api/segments/Target/import?unknown=create&mode=replace',
     type: 'text/csv',
     body: (word) => `external_id\n${word}\n`,
-    effects: sql`SELECT count(*) AS n FROM jobs`,
+    effects: sql`SELECT count(*) AS n FROM jobs WHERE NOT internal`,
   },
   {
     id: 'importUsers',
@@ -86,7 +86,7 @@ const CALLS: Creating[] = [
     otherPath: '/api/users/import?dry_run=false',
     type: 'application/x-ndjson',
     body: (word) => `{"external_id":"${word}"}\n`,
-    effects: sql`SELECT count(*) AS n FROM jobs`,
+    effects: sql`SELECT count(*) AS n FROM jobs WHERE NOT internal`,
   },
 ];
 const each = CALLS.map((call) => [call.id, call] as const);

@@ -53,7 +53,8 @@ async function finish(wire: Wire, rows = ROWS.slice(1)): Promise<RawAnswer> {
 
 const whole = async (key: string, rows = ROWS.slice(1), query = '') => finish(await begin(key, query), rows);
 const code = ({ text }: RawAnswer) => JSON.parse(text).code;
-const jobs = async () => (await service.db.query<{ n: number }>(sql`SELECT count(*) AS n FROM jobs`))[0]?.n ?? -1;
+const jobs = async () =>
+  (await service.db.query<{ n: number }>(sql`SELECT count(*) AS n FROM jobs WHERE NOT internal`))[0]?.n ?? -1;
 const holds = async () =>
   (await service.db.query<{ n: number }>(sql`SELECT count(*) AS n FROM idempotent_calls WHERE holder IS NOT NULL`))[0]
     ?.n;
