@@ -88,7 +88,7 @@ describe('a graceful stop', () => {
 
 describe('DRAIN_DELAY', () => {
   it('is how long /readyz says 503 while calls and connections are still taken', async () => {
-    const slow = await listen(database?.url ?? '', { mode: 'production', env: { DRAIN_DELAY: '2' } });
+    const slow = await listen(database?.url ?? '', { mode: 'production', env: { DRAIN_DELAY: '5' } });
     const kept = await open(slow.port);
     let isStopped = false;
     const stopping = slow.stop().then(() => {

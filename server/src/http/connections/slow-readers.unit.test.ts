@@ -10,7 +10,7 @@ it('a client that reads nothing of its answer is cut off in time, and what the a
     logLevel: 'silent',
     trustProxy: [],
     translate: () => undefined,
-    limits: { unreadMs: 300, sweepEveryMs: 20 },
+    limits: { unreadMs: 1_500, sweepEveryMs: 20 },
   });
   let open = 0;
   app.get('/endless', async (_request, reply) => {
