@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
-import { eventually } from '@kohort/testkit/eventually.ts';
+import { eventually, untilPasses } from '@kohort/testkit/eventually.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { patientConnections } from '../../test/config.ts';
 import { onBehalfOf } from '../concurrency/party.ts';
 import { Database } from './database.ts';
 import { CommitUnknown, DatabaseAway, isConnectionLost } from './errors.ts';
@@ -15,6 +16,7 @@ let db: Database;
 let direct: pg.Client;
 const complaints: string[] = [];
 const options = {
+  ...patientConnections,
   maxConnections: 4,
   statementTimeout: 10_000,
   onError: (_: Error, what: string) => complaints.push(what),
@@ -39,7 +41,8 @@ const ours = "FROM pg_stat_activity WHERE datname = current_database() AND appli
 const terminateAll = () => direct.query(`SELECT pg_terminate_backend(pid) ${ours}`);
 /** The backends whose statement ends in this sleep. */
 const sleepingFor = (seconds: number) =>
-  `FROM pg_stat_activity WHERE query LIKE '%pg_sleep(${seconds})' AND pid <> pg_backend_pid() AND state = 'active'`;
+  `FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(${seconds})' AND pid <> pg_backend_pid()
+    AND state = 'active'`;
 const works = async () => (await db.query(sql`SELECT 1`)).length === 1;
 
 describe('a named statement', () => {
@@ -129,8 +132,9 @@ describe('connections', () => {
   it('come back to the others after failures too', async () => {
     for (let i = 0; i < 8; i++) await failure(db.query(sql`SELECT 1/0`));
     for (let i = 0; i < 8; i++) await failure(db.transaction(() => Promise.reject(new Error('no'))));
+    const [before, { idle }] = [complaints.length, db.connections];
     await terminateAll();
-    await eventually(works);
+    await eventually(() => complaints.length - before >= idle);
     expect(await Promise.all(Array.from({ length: 12 }, works))).toEqual(Array(12).fill(true));
   });
 });
@@ -256,13 +260,13 @@ describe('a transaction', () => {
   });
 
   it('can have a longer time for its statements than others', async () => {
-    const short = new Database({ ...options, statementTimeout: 100 });
+    const short = new Database({ ...options, statementTimeout: 500 });
     await short.start(test.url);
     try {
-      expect(await failure(short.query(sql`SELECT pg_sleep(1)`))).toMatchObject({ code: '57014' });
-      const long = short.transaction((tx) => tx.query(sql`SELECT pg_sleep(0.3)`), { statementTimeout: 60_000 });
+      expect(await failure(short.query(sql`SELECT pg_sleep(60)`))).toMatchObject({ code: '57014' });
+      const long = short.transaction((tx) => tx.query(sql`SELECT pg_sleep(0.6)`), { statementTimeout: 60_000 });
       expect(await long).toHaveLength(1);
-      expect(await failure(short.query(sql`SELECT pg_sleep(1)`))).toMatchObject({ code: '57014' });
+      expect(await failure(short.query(sql`SELECT pg_sleep(60)`))).toMatchObject({ code: '57014' });
     } finally {
       await short.close();
     }
@@ -284,15 +288,22 @@ describe('connections', () => {
   });
 
   it('that are all taken make a call wait, then fail as unavailable; it recovers by itself', async () => {
-    // The fourth is left to the fast path.
-    const busy = Array.from({ length: 3 }, () => failure(db.query(sql`SELECT pg_sleep(60)`)));
-    const backends = sleepingFor(60);
-    await eventually(async () => (await direct.query(`SELECT ${backends}`)).rowCount === 3);
-    expect(isConnectionLost(await failure(db.query(sql`SELECT 1`)))).toBe(true);
-    expect(db.available).toBe(true);
-    await direct.query(`SELECT pg_cancel_backend(pid) ${backends}`);
-    await Promise.all(busy);
-    expect(await works()).toBe(true);
+    const hasty = new Database({ ...options, statementTimeout: 120_000, connectWithinMs: 500 });
+    await hasty.start(test.url);
+    try {
+      // The fourth is left to the fast path. They are opened beforehand, since that may take longer than a call may wait.
+      await untilPasses(() => Promise.all([1, 2, 3].map(() => hasty.query(sql`SELECT pg_sleep(0.1)`))));
+      const busy = Array.from({ length: 3 }, () => failure(hasty.query(sql`SELECT pg_sleep(90)`)));
+      const backends = sleepingFor(90);
+      await eventually(async () => (await direct.query(`SELECT ${backends}`)).rowCount === 3);
+      expect(isConnectionLost(await failure(hasty.query(sql`SELECT 1`)))).toBe(true);
+      expect(hasty.available).toBe(true);
+      await direct.query(`SELECT pg_cancel_backend(pid) ${backends}`);
+      await Promise.all(busy);
+      await eventually(async () => (await hasty.query(sql`SELECT 1`)).length === 1);
+    } finally {
+      await hasty.close();
+    }
   });
 
   it('of which one is stuck while the others answer do not hold a call forever', async () => {

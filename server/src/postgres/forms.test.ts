@@ -2,6 +2,7 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { patientConnections } from '../../test/config.ts';
 import { Database } from './database.ts';
 import { OtherForm, problemOfDatabase } from './errors.ts';
 import { inForm } from './forms.ts';
@@ -14,7 +15,7 @@ beforeEach(async () => {
   test = await createDatabase();
   direct = new pg.Client(test.url);
   await direct.connect();
-  db = new Database({ maxConnections: 4, statementTimeout: 10_000, onError: () => undefined });
+  db = new Database({ ...patientConnections, maxConnections: 4, statementTimeout: 10_000, onError: () => undefined });
 });
 afterEach(async () => {
   await db.close();
@@ -44,7 +45,12 @@ describe('what the database is', () => {
     await db.start(test.url);
     expect(db.isDistributed).toBe(false);
     await markDistributed();
-    const late = new Database({ maxConnections: 1, statementTimeout: 10_000, onError: () => undefined });
+    const late = new Database({
+      ...patientConnections,
+      maxConnections: 1,
+      statementTimeout: 10_000,
+      onError: () => undefined,
+    });
     await late.start(test.url);
     expect(late.isDistributed).toBe(true);
     expect(await inForm(late, forms)).toBe('distributed');

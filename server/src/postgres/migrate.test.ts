@@ -4,6 +4,7 @@ import { createDatabase } from '@kohort/testkit/database.ts';
 import { temporaryFolder } from '@kohort/testkit/folder.ts';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import { patientConnections } from '../../test/config.ts';
 import { SECRET } from '../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../test/service.ts';
 import { createService } from '../app.ts';
@@ -198,10 +199,13 @@ describe('migrating', () => {
     await withDatabase(false, async (url, client) => {
       const services = await Promise.all(
         Array.from({ length: 8 }, () =>
-          createService({
-            ...readConfig({ MODE: 'evaluation', DATABASE_URL: url, JWT_SECRET: SECRET, LOG_LEVEL: 'silent' }),
-            jwtSecret: SECRET,
-          }),
+          createService(
+            {
+              ...readConfig({ MODE: 'evaluation', DATABASE_URL: url, JWT_SECRET: SECRET, LOG_LEVEL: 'silent' }),
+              jwtSecret: SECRET,
+            },
+            { connections: patientConnections },
+          ),
         ),
       );
       try {

@@ -3,12 +3,13 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { findPgBouncer, type Pooler, startPooler } from '@kohort/testkit/pooler.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { patientConnections } from '../../test/config.ts';
 import { ConfigError } from '../config.ts';
 import { Database } from './database.ts';
 import { migrate } from './migrate.ts';
 
 const command = await findPgBouncer();
-const options = { maxConnections: 4, statementTimeout: 10_000, onError: () => undefined };
+const options = { ...patientConnections, maxConnections: 4, statementTimeout: 10_000, onError: () => undefined };
 
 async function failure(work: Promise<unknown>): Promise<unknown> {
   return work.then(() => undefined).catch((error: unknown) => error);

@@ -1,5 +1,5 @@
 import { type Cluster, createCluster } from '@kohort/testkit/cluster.ts';
-import { eventually } from '@kohort/testkit/eventually.ts';
+import { eventually, untilPasses } from '@kohort/testkit/eventually.ts';
 import { endAll } from '@kohort/testkit/processes.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -64,6 +64,9 @@ describe('a service with a replica', () => {
     (await client.call('GET', `/api/segments/${slug}/count`, undefined, headers)).body.count;
   const segments = async (headers?: Record<string, string>) =>
     (await client.call('GET', `/api/users/${user}/segments`, undefined, headers)).body.segments;
+  /** The primary answers while the replica has not caught up. */
+  const untilAnsweredThere = (ask: () => Promise<unknown>) =>
+    untilPasses(async () => expect(await answerers(service, ask)).toEqual(['replica']));
   const isUsed = () => eventually(async () => (await answerers(service, () => count('list'))).includes('replica'));
 
   beforeAll(async () => {
@@ -95,9 +98,9 @@ describe('a service with a replica', () => {
     const ask = async (headers?: Record<string, string>) => {
       answers.push((await client.call(method, path, body, headers)).text.replaceAll(/"at":"[^"]*"/g, ''));
     };
-    expect(await answerers(service, () => ask())).toEqual(['replica']);
+    await untilAnsweredThere(() => ask());
     expect(await answerers(service, () => ask(strong))).toEqual([]);
-    expect(answers[0]).toBe(answers[1]);
+    expect(new Set(answers).size).toBe(1);
   });
 
   it('answers reports there, with what had expired and was not swept yet', async () => {
@@ -105,7 +108,7 @@ describe('a service with a replica', () => {
       await client.call('POST', '/api/reports', { from: '2020-01-01T00:00:00Z', to: '2099-01-01T00:00:00Z' })
     ).body;
     const { pathname } = new URL(url);
-    expect(await answerers(service, () => service.call('GET', pathname))).toEqual(['replica']);
+    await untilAnsweredThere(() => service.call('GET', pathname));
     expect((await service.call('GET', pathname)).text).toMatch(/list,add/);
   });
 
@@ -119,7 +122,7 @@ describe('a service with a replica', () => {
     const ask = (headers?: Record<string, string>) => client.call(method, path(), body, headers);
     expect(await answerers(service, () => ask())).toEqual([]);
     expect(await answerers(service, () => ask(strong))).toEqual([]);
-    expect(await answerers(service, () => ask(eventual))).toEqual(['replica']);
+    await untilAnsweredThere(() => ask(eventual));
     expect((await ask(eventual)).text).toBe((await ask()).text);
   });
 

@@ -5,6 +5,7 @@ import { untilPasses } from '@kohort/testkit/eventually.ts';
 import { open } from '@kohort/testkit/wire.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { patientConnections } from '../../../test/config.ts';
 import type { Caller } from '../../http/caller.ts';
 import { createRouter } from '../../http/route.ts';
 import { createWebServer } from '../../http/server.ts';
@@ -17,7 +18,12 @@ import { endFollowing, followingContext } from './jobs.ts';
 const MAX_FOLLOWERS = 150;
 const EVENTS = 'GET /api/jobs/1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n';
 
-const db = new Database({ maxConnections: 8, statementTimeout: 10_000, onError: () => undefined });
+const db = new Database({
+  ...patientConnections,
+  maxConnections: 8,
+  statementTimeout: 10_000,
+  onError: () => undefined,
+});
 const viewer: Caller = { kind: 'key', role: 'viewer', userId: undefined, sessionId: undefined, actor: 'key:1' };
 const web = createWebServer({ logLevel: 'silent', trustProxy: [], translate: () => undefined });
 const following = followingContext(db, { pollEveryMs: 20 });

@@ -2,6 +2,7 @@ import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { patientConnections } from '../../../test/config.ts';
 import { Database, type Transactor } from '../../postgres/database.ts';
 import { analyzeGrown, type Bloat } from '../../postgres/maintenance.sql.ts';
 import { rebuildBloatedIndexes } from '../../postgres/rebuild.ts';
@@ -114,7 +115,7 @@ let db: Database;
 
 beforeAll(async () => {
   database = await createDatabase();
-  db = new Database({ maxConnections: 2, statementTimeout: 60_000, onError: () => undefined });
+  db = new Database({ ...patientConnections, maxConnections: 2, statementTimeout: 60_000, onError: () => undefined });
   await db.start(database.url);
   for (const table of LARGE) await run(`ALTER TABLE ${table} SET (autovacuum_enabled = off)`);
   await run(`INSERT INTO segments (slug, salt, revision, created_at, updated_at)

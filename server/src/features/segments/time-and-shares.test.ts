@@ -172,12 +172,17 @@ describe('a start and an end', () => {
 
   it('take effect at their moment, with nothing written, and ?at= knows which', async () => {
     const user = `${await client.user()}`;
-    const [from, until] = [inMs(300), inMs(600)];
-    await create({ slug: 'brief', percentage: 100, active_from: from, active_until: until });
+    let [from, until] = ['', ''];
+    let slug = '';
+    // It has to be written before it begins, which takes a busy machine longer.
+    for (let aheadMs = 300; Date.now() >= Date.parse(from || inMs(0)); aheadMs *= 2) {
+      [slug, from, until] = [`brief-${aheadMs}`, inMs(aheadMs), inMs(aheadMs + 300)];
+      await create({ slug, percentage: 100, active_from: from, active_until: until });
+    }
     const reads: { begun: number; isIn: boolean; ended: number }[] = [];
     do {
       const begun = Date.now();
-      const isIn = (await client.segmentsOf(user)).includes('brief');
+      const isIn = (await client.segmentsOf(user)).includes(slug);
       reads.push({ begun, isIn, ended: Date.now() });
     } while ((reads.at(-1)?.begun ?? 0) < Date.parse(until));
     for (const { begun, isIn, ended } of reads) {
@@ -187,7 +192,7 @@ describe('a start and an end', () => {
       if (isWithinOne) expect(isIn).toBe(places[0]);
     }
     const at = async (time: string, ms: number) =>
-      (await slugsAt(user, new Date(Date.parse(time) + ms).toISOString())).includes('brief');
+      (await slugsAt(user, new Date(Date.parse(time) + ms).toISOString())).includes(slug);
     expect([await at(from, -1), await at(from, 0), await at(until, -1), await at(until, 0)]).toEqual([
       false,
       true,
@@ -233,12 +238,17 @@ describe('relative times', () => {
   it('move with the moment of the read, and what was cached does not outlive them', async () => {
     await create({ slug: 'lately', condition: { seen: { $after: 'now-1h' } } });
     await create({ slug: 'not-lately', condition: { seen: { $not: { $after: 'now-1h' } } } });
-    const seen = inMs(-3_600_000 + 2_000);
-    const user = `${await client.user({ attributes: { seen } })}`;
+    let [user, moment, before] = ['', 0, ['']];
     const mine = async () => (await client.segmentsOf(user)).filter((slug) => slug.endsWith('lately'));
-    expect(await mine()).toEqual(['lately']);
+    // It has to be read before that moment, which takes a busy machine longer.
+    for (let aheadMs = 1_000; Date.now() >= moment; aheadMs *= 2) {
+      moment = Date.now() + aheadMs;
+      const seen = new Date(moment - 3_600_000).toISOString();
+      user = `${await client.user({ attributes: { seen } })}`;
+      before = await mine();
+    }
+    expect(before).toEqual(['lately']);
     await expect.poll(mine, { interval: 5 }).toEqual(['not-lately']);
-    const moment = Date.parse(seen) + 3_600_000;
     const at = async (ms: number) =>
       (await slugsAt(user, new Date(moment + ms).toISOString())).filter((slug: string) => slug.endsWith('lately'));
     expect([await at(-1), await at(0)]).toEqual([['lately'], ['not-lately']]);

@@ -23,6 +23,15 @@ async function moment(): Promise<string> {
   return row?.now.toISOString() ?? '';
 }
 
+/** What could be answered at any moment between these two, both included. */
+async function possibleBetween(user: string, from: string, to: string): Promise<string[][]> {
+  const found: string[][] = [];
+  for (let at = Date.parse(from); at <= Date.parse(to); at++) {
+    found.push(await segmentsAt(user, new Date(at).toISOString()));
+  }
+  return found;
+}
+
 async function segmentsAt(user: string, at: string): Promise<string[]> {
   const { status, body } = await call('GET', `/api/users/${user}/segments?at=${at}`);
   expect(status).toBe(200);
@@ -209,7 +218,9 @@ describe('a random history', () => {
           ];
           // Where something expired while the live call ran, it may have answered either.
           if (JSON.stringify(first) !== JSON.stringify(last)) continue;
-          expect(first).toEqual(segments);
+          // Two things may have changed meanwhile, so that the end is as the beginning was.
+          if (JSON.stringify(first) !== JSON.stringify(segments))
+            expect(await possibleBetween(`ext:${prefix}${user}`, from, to)).toContainEqual(segments);
           compared++;
         }
       }),

@@ -1,6 +1,7 @@
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { patientConnections } from '../../../../test/config.ts';
 import { plainList } from '../../../../test/definitions.ts';
 import { startService } from '../../../../test/service.ts';
 import { Database } from '../../../postgres/database.ts';
@@ -15,7 +16,7 @@ let db: Database;
 beforeAll(async () => {
   database = await createDatabase();
   await (await startService({ database: database.url })).stop();
-  db = new Database({ maxConnections: 2, statementTimeout: 10_000, onError: () => undefined });
+  db = new Database({ ...patientConnections, maxConnections: 2, statementTimeout: 10_000, onError: () => undefined });
   await db.start(database.url);
   await db.write(sql`
     INSERT INTO users (attributes)
