@@ -43,8 +43,10 @@ async function connectTo(address: string): Promise<Inspector> {
 
   async function evaluate(expression: string): Promise<number> {
     const answer = (await ask('Runtime.evaluate', { expression, returnByValue: true })) as {
-      result: { value: number };
+      result: { value: number; description?: string };
+      exceptionDetails?: object;
     };
+    if (answer.exceptionDetails) throw new Error(answer.result.description);
     return answer.result.value;
   }
 
