@@ -11,7 +11,7 @@ const avoidMs = 100;
 
 /** Two instances are replaced in turn while clients, which know both, keep calling. */
 export const rolling: Scenario = async ({ quick, random }) => {
-  const [rate, rounds] = quick ? [200, 1] : [500, 2];
+  const [rate, rounds] = quick ? [100, 1] : [500, 2];
   const cluster = await createCluster();
   const instances = [
     await startService({ databaseUrl: cluster.url }),

@@ -7,6 +7,8 @@ import type { Connection, Tracker } from './tracker.ts';
 // A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
+// Only a process that hardly gets a turn needs so long.
+const acceptForMs = 5_000;
 const sweepEveryMs = 20;
 
 function announceEnd(response: ServerResponse | undefined): void {
@@ -16,7 +18,7 @@ function announceEnd(response: ServerResponse | undefined): void {
 /** Connections waiting to be accepted would be reset; one turn of the event loop accepts one of them. */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();
-  for (let before = -1; before !== tracker.accepted && performance.now() - began < halfSentForMs; ) {
+  for (let before = -1; before !== tracker.accepted && performance.now() - began < acceptForMs; ) {
     before = tracker.accepted;
     await turn();
     await turn();
