@@ -17,7 +17,7 @@ it('no call has the process to itself for long, however large it is', async () =
   try {
     const token = await signIn(service.url, 'admin', ADMIN_PASSWORD);
     const world = await makeWorld(service.url, token, { users: 30, lists: 60, dynamic: 10, crowdedLists: 3_000, fed });
-    const turns = await watchTurns(service.stdout() + service.stderr());
+    const turns = await watchTurns(service.stdout() + service.stderr(), turnLimitMs);
     const tried = await tryAll(world, { turns, wanted: isWorthTrying });
     turns.close();
     expect(tried.length).toBeGreaterThan(80);

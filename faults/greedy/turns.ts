@@ -2,7 +2,7 @@ import { openInspectors } from '../inspector.ts';
 
 /** Watches the event loops of a service from within, and reports their longest turn. */
 export interface Turns {
-  /** Processor milliseconds of the longest turn while `work` was under way, scaled to this machine at its best. */
+  /** Processor milliseconds of the longest turn while `work` was under way; above the limit, scaled to this machine at its best. */
   longestDuring(work: () => Promise<unknown>): Promise<number>;
   close(): void;
 }
@@ -29,24 +29,23 @@ const start = `(() => {
 const reset = '(turns.longest = 0, turns.last = usedMs(), 0)';
 const longest = 'turns.longest';
 /**
- * Does work like that of calls, and returns the best time of five: a processor that is shared or hot takes longer for it.
+ * Does work like that of calls, and returns how long it took: a processor that is shared or hot takes longer for it. Long enough for
+ * a clock that is coarse.
  */
 const calibrate = `(() => {
   const text = JSON.stringify(Array.from({ length: 20000 }, (_, i) => ({ slug: 'S' + i, n: [i, i + 1] })));
-  let best = Infinity;
-  for (let i = 0; i < 5; i++) {
-    const began = usedMs();
-    JSON.stringify(JSON.parse(text).map(({ slug, n }) => [slug, n.length]));
-    // Where the clock is coarse, a time may be nothing at all.
-    best = Math.min(best, usedMs() - began || Infinity);
-  }
-  return best;
+  const began = usedMs();
+  for (let i = 0; i < 10; i++) JSON.stringify(JSON.parse(text).map(({ slug, n }) => [slug, n.length]));
+  return usedMs() - began;
 })()`;
-const calibrationsAtStart = 10;
+const calibrationsAtStart = 5;
 const settleMs = 30;
 
-/** `output` is the output of a service that was started with `--inspect`. */
-export async function watchTurns(output: string): Promise<Turns> {
+/**
+ * `output` is the output of a service that was started with `--inspect`. Scaling makes a turn shorter, and takes longer than most
+ * calls, so a turn within `limitMs` is reported as it was measured.
+ */
+export async function watchTurns(output: string, limitMs: number): Promise<Turns> {
   const inspectors = await openInspectors(output);
   const worst = async (expression: string) =>
     Math.max(...(await Promise.all(inspectors.map((inspector) => inspector.evaluate(expression)))));
@@ -55,19 +54,18 @@ export async function watchTurns(output: string): Promise<Turns> {
   /** The shortest calibration so far: the machine at its best. */
   let bestMs = Number.POSITIVE_INFINITY;
   const calibrated = async () => {
-    const milliseconds = (await inspectors[0]?.evaluate(calibrate)) ?? 0;
+    const milliseconds = await worst(calibrate);
     bestMs = Math.min(bestMs, milliseconds);
     return milliseconds;
   };
   for (let i = 0; i < calibrationsAtStart; i++) await calibrated();
   return {
     async longestDuring(work) {
-      const slowdown = (await calibrated()) / bestMs;
-      await settle();
       await worst(reset);
       await work();
       await settle();
-      return (await worst(longest)) / slowdown;
+      const measuredMs = await worst(longest);
+      return measuredMs > limitMs ? (measuredMs * bestMs) / (await calibrated()) : measuredMs;
     },
     close() {
       for (const inspector of inspectors) inspector.close();

@@ -6,7 +6,7 @@ import { ADMIN_PASSWORD } from '@kohort/testkit/service.ts';
 import { receiverEnv } from '../greedy/fed.ts';
 import { type Input, isWorthTrying } from '../greedy/inputs.ts';
 import { type Outcome, rowsOf, tableOf } from '../greedy/rows.ts';
-import { tryAll, tryCrowds } from '../greedy/try-all.ts';
+import { tryAll, tryCrowds, turnLimitMs } from '../greedy/try-all.ts';
 import { watchTurns } from '../greedy/turns.ts';
 import { callWitness } from '../greedy/witness.ts';
 import { makeWorld, type World } from '../greedy/world.ts';
@@ -84,7 +84,7 @@ async function tryMode({ name, instances, workers, wanted }: Mode, made: World, 
   const world: World = { ...made, url: urls[0] ?? '', urls };
   const witness = await callWitness({ urls, token: world.otherKey });
   const alone = await witness.beside(() => sleep(aloneMs));
-  const turns = await watchTurns(services.map((service) => service.output()).join('\n'));
+  const turns = await watchTurns(services.map((service) => service.output()).join('\n'), turnLimitMs);
   const crowds = await tryCrowds(world, turns, witness);
   const tried = await tryAll(world, { turns, witness, wanted });
   const restarts = services.reduce((sum, service) => sum + service.restarts(), 0);
