@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { Readable } from 'node:stream';
 import { Problem } from '@kohort/contract';
@@ -24,6 +23,7 @@ import {
   sendProblem,
   toProblem,
 } from './problems.ts';
+import { newRequestId } from './request-ids.ts';
 import { countWholeAnswers } from './unsent.ts';
 import { parseQuery, validateWithTypeBox } from './validation.ts';
 
@@ -77,7 +77,7 @@ const keepAliveMs = 72_000;
 
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newRequestId();
 }
 
 /** Strips the path of `PUBLIC_URL`, for proxies that do not strip their prefix. */
