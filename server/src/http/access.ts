@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Access, type Endpoint, Problem, roles } from '@kohort/contract';
-import { type Authenticate, anonymous, type Caller } from './caller.ts';
+import { type Authenticate, anonymous, type Caller, type Recognise } from './caller.ts';
 
 type Credentials = Pick<IncomingHttpHeaders, 'authorization'>;
 
 const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i;
-const usualScheme = 'Bearer ';
 
 function unauthenticated(detail: string, parameters = ''): Problem {
   return new Problem('unauthenticated', detail, {
@@ -27,12 +26,8 @@ export async function identify({ authorization }: Credentials, authenticate: Aut
 }
 
 /** The same from memory alone; undefined when memory cannot answer, or the credential is written in an unusual way. */
-export function recognise(
-  { authorization }: Credentials,
-  known: (token: string) => Caller | undefined,
-): Caller | undefined {
-  if (authorization === undefined) return anonymous;
-  return authorization.startsWith(usualScheme) ? known(authorization.slice(usualScheme.length)) : undefined;
+export function recognise({ authorization }: Credentials, known: Recognise): Caller | undefined {
+  return authorization === undefined ? anonymous : known(authorization);
 }
 
 /**
@@ -42,7 +37,7 @@ export function recognise(
 export function admitAtOnce(
   endpoint: Endpoint,
   headers: Credentials,
-  known: (token: string) => Caller | undefined,
+  known: Recognise,
   facts: CallFacts,
 ): Caller | undefined {
   const caller = recognise(headers, known);

@@ -25,5 +25,13 @@ export const anonymous: Caller = {
   actor: 'anonymous',
 };
 
+/** The `Authorization` header that nearly every client sends a token in. */
+export function credentialWith(token: string): string {
+  return `Bearer ${token}`;
+}
+
 /** Returns the caller that a bearer token belongs to, or undefined when the token is invalid. */
 export type Authenticate = (token: string) => Promise<Caller | undefined>;
+
+/** The same for a credential written as {@link credentialWith} does, from memory alone; undefined when memory cannot answer. */
+export type Recognise = (credential: string) => Caller | undefined;

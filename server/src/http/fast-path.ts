@@ -18,7 +18,13 @@ export interface FastCall {
    * Returns a promise of the body, which is ASCII JSON, or undefined to leave the call to the framework. The framework also
    * answers rejections. `body` is the body of a `POST`, one character per byte.
    */
-  readonly answer: (path: RegExpExecArray, request: IncomingMessage, body: string) => Promise<string> | undefined;
+  readonly answer: (
+    path: RegExpExecArray,
+    request: IncomingMessage,
+    body: string,
+  ) => Promise<string | undefined> | undefined;
+  /** What a promise of no body means. */
+  readonly absent?: () => Error;
   /** Names and values of headers beside those that every answer has. */
   readonly headers?: readonly string[];
   /** Called with the duration of each answer, in seconds. */
@@ -133,6 +139,7 @@ export function createFastPath(
       handler(request, response);
     };
     text.then((json) => {
+      if (json === undefined) return fail(call.absent?.());
       try {
         // What has changed something is answered in any case, and briefly.
         if (call.method === 'GET' && isCounted(json.length)) takeUnsent(response, json.length, () => partyOf(request));

@@ -13,7 +13,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandle
 import { AtMost } from '../concurrency/at-most.ts';
 import { onBehalfOf } from '../concurrency/party.ts';
 import { identify, recognise, refusalOf } from './access.ts';
-import type { Authenticate, Caller } from './caller.ts';
+import type { Authenticate, Caller, Recognise } from './caller.ts';
 import type { KnownCallers } from './connections/callers.ts';
 import { isOfForeignPage } from './host.ts';
 import { type IdempotentCall, idempotentCallOf } from './idempotency.ts';
@@ -41,8 +41,7 @@ export interface Call<E extends Endpoint> {
 
 export interface RouteSettings {
   readonly authenticate: Authenticate;
-  /** The same from memory alone; undefined when memory cannot answer. */
-  readonly known: (token: string) => Caller | undefined;
+  readonly known: Recognise;
   /** Evaluation mode: the seed's calls need no token and accept any valid one. */
   readonly seedIsOpen: boolean;
   /** The value of HOST. */

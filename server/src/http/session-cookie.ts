@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Problem } from '@kohort/contract';
 import type { FastifyRequest } from 'fastify';
+import { credentialWith } from './caller.ts';
 import { originOf } from './host.ts';
 
 const name = 'kohort_session';
@@ -52,7 +53,7 @@ export function withSession(
   if (authorization !== undefined || cookie === undefined) return request.headers;
   const token = cookieValue(cookie, isSecure(request) ? secureName : name);
   if (token === undefined || token === '') return request.headers;
-  if (isOfOurPage(request) || (fromPrograms && isOfNoPage(request))) return { authorization: `Bearer ${token}` };
+  if (isOfOurPage(request) || (fromPrograms && isOfNoPage(request))) return { authorization: credentialWith(token) };
   throw new Problem(
     'unauthenticated',
     'The session cookie is accepted only from pages of this service. Send a token.',

@@ -1,4 +1,4 @@
-import type { Caller } from '../../http/caller.ts';
+import { type Caller, credentialWith } from '../../http/caller.ts';
 
 /** The caller behind a valid token. */
 export interface Known {
@@ -29,6 +29,7 @@ export interface CallersOptions {
  */
 export class Callers {
   readonly #options: CallersOptions;
+  /** By credential, as it comes in a header: a call's is hashed once for all that looks it up. */
   readonly #entries = new Map<string, Entry>();
   #underWay = new Map<string, { readonly reading: Promise<Known | undefined>; readonly since: number }>();
 
@@ -38,20 +39,20 @@ export class Callers {
 
   async authenticate(token: string): Promise<Caller | undefined> {
     const { now } = this.#options;
-    const entry = this.#entries.get(token);
+    const entry = this.#entries.get(credentialWith(token));
     const known = entry && this.#isYoung(entry.readAt) ? entry : await this.#join(token);
     return known && known.expiresAt > now() ? known.caller : undefined;
   }
 
-  /** The caller, if the token was read recently. Undefined does not mean that the token is invalid. */
-  known(token: string): Caller | undefined {
-    const entry = this.#entries.get(token);
+  /** The caller, if the token in this credential was read recently. Undefined does not mean that it is invalid. */
+  known(credential: string): Caller | undefined {
+    const entry = this.#entries.get(credential);
     return entry && this.#isYoung(entry.readAt) && entry.expiresAt > this.#options.now() ? entry.caller : undefined;
   }
 
   /** Drops entries, so that the next call with one of these tokens reads it again. */
   forget(matches: (known: Known) => boolean): void {
-    for (const [token, entry] of this.#entries) if (matches(entry)) this.#entries.delete(token);
+    for (const [credential, entry] of this.#entries) if (matches(entry)) this.#entries.delete(credential);
     this.#underWay = new Map();
   }
 
@@ -81,18 +82,19 @@ export class Callers {
       // A token was revoked meanwhile, maybe after this read: answer the waiting calls, but do not cache.
       if (underWay !== this.#underWay) return known;
       // A read that started later has finished first.
-      if ((this.#entries.get(token)?.readAt ?? readAt) > readAt) return known;
-      this.#entries.delete(token);
-      if (known) this.#keep(token, { ...known, readAt });
+      const credential = credentialWith(token);
+      if ((this.#entries.get(credential)?.readAt ?? readAt) > readAt) return known;
+      this.#entries.delete(credential);
+      if (known) this.#keep(credential, { ...known, readAt });
       return known;
     } finally {
       underWay.delete(token);
     }
   }
 
-  #keep(token: string, entry: Entry): void {
+  #keep(credential: string, entry: Entry): void {
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined && this.#entries.size >= this.#options.capacity) this.#entries.delete(oldest);
-    this.#entries.set(token, entry);
+    this.#entries.set(credential, entry);
   }
 }

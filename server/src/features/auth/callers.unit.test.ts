@@ -127,6 +127,25 @@ describe('the map of callers', () => {
     expect(reads).toEqual(['t1']);
   });
 
+  it('knows a token in its usual credential for as long as its read is young, and not once it is forgotten', async () => {
+    const { callers, good, pass } = world();
+    good.set('t1', known(1)).set('t2', known(2, 500));
+    expect(callers.known('Bearer t1')).toBeUndefined();
+    await callers.authenticate('t1');
+    await callers.authenticate('t2');
+    expect(callers.known('Bearer t1')?.userId).toBe(1);
+    expect(['t1', 'bearer t1', 'Bearer  t1', 'Bearer t1 '].map((credential) => callers.known(credential))).toEqual(
+      Array(4).fill(undefined),
+    );
+    pass(500);
+    expect(callers.known('Bearer t2'), 'expired').toBeUndefined();
+    callers.forget(({ caller }) => caller.userId === 1);
+    expect(callers.known('Bearer t1')).toBeUndefined();
+    await callers.authenticate('t1');
+    pass(900);
+    expect(callers.known('Bearer t1'), 'too old').toBeUndefined();
+  });
+
   it('does not let a read from before a revocation live on after it', async () => {
     const { callers, good, close } = world();
     good.set('t1', known(1));

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { memberships as contract, type Endpoint, parseUserRef, slugPattern, type UserRef } from '@kohort/contract';
 import { admitAtOnce } from '../../http/access.ts';
-import type { Caller } from '../../http/caller.ts';
+import type { Caller, Recognise } from '../../http/caller.ts';
 import type { FastCall } from '../../http/fast-path.ts';
 import { fastifyPath } from '../../http/route.ts';
 import { unknownUser } from '../users/users.ts';
@@ -15,7 +15,7 @@ export interface FastCallSettings {
   /** For calls with `Consistency: eventual`. */
   readonly eventual: { readonly segmentsOf: SegmentsOfUser };
   readonly ledger: Ledger;
-  readonly known: (token: string) => Caller | undefined;
+  readonly known: Recognise;
   readonly seedIsOpen: boolean;
   readonly observerOf: (method: string, route: string) => (seconds: number) => void;
 }
@@ -51,12 +51,6 @@ export function fastCallsOf({
   const admit = (endpoint: Endpoint, headers: IncomingHttpHeaders, user: string) =>
     admitAtOnce(endpoint, headers, known, { user, seedIsOpen });
 
-  async function listOf(user: UserRef, { consistency }: IncomingHttpHeaders): Promise<string> {
-    const body = await (consistency === 'eventual' ? eventual.segmentsOf(user) : segmentsOf(user));
-    if (body === undefined) throw unknownUser();
-    return body;
-  }
-
   async function add(user: UserRef, slug: string, { actor }: Caller): Promise<string> {
     await changeOverride(ledger, user, { slug, kind: 'include', expiresAt: null, ttl: null, path: '/body' }, actor);
     return '{"status":"ok"}';
@@ -70,8 +64,9 @@ export function fastCallsOf({
       answer([, text = ''], { headers }) {
         if (!isPlainConsistency(headers)) return undefined;
         const user = admit(listUserSegments, headers, text) && readUser(text);
-        return user && listOf(user, headers);
+        return user && (headers.consistency === 'eventual' ? eventual.segmentsOf(user) : segmentsOf(user));
       },
+      absent: unknownUser,
     },
     {
       method: 'POST',

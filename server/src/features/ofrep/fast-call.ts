@@ -1,6 +1,6 @@
 import { ofrep as contract, externalIdFault, isObject, slugPattern } from '@kohort/contract';
 import { admitAtOnce } from '../../http/access.ts';
-import type { Caller } from '../../http/caller.ts';
+import type { Recognise } from '../../http/caller.ts';
 import type { FastCall } from '../../http/fast-path.ts';
 import { fastifyPath } from '../../http/route.ts';
 import type { Json } from '../../segmentation/conditions/json.ts';
@@ -9,7 +9,7 @@ import { evaluateFlag, evaluatorOf, type FlagContext } from './evaluate.ts';
 
 export interface FlagCallSettings {
   readonly flags: FlagContext;
-  readonly known: (token: string) => Caller | undefined;
+  readonly known: Recognise;
   readonly seedIsOpen: boolean;
   readonly observerOf: (method: string, route: string) => (seconds: number) => void;
 }
