@@ -8,7 +8,10 @@ export interface Known {
 }
 
 interface Entry extends Known {
+  /** By the monotonic clock. */
   readonly readAt: number;
+  /** Likewise: when it is too old, or expired if that is sooner. */
+  readonly knownUntil: number;
 }
 
 export interface CallersOptions {
@@ -47,7 +50,7 @@ export class Callers {
   /** The caller, if the token in this credential was read recently. Undefined does not mean that it is invalid. */
   known(credential: string): Caller | undefined {
     const entry = this.#entries.get(credential);
-    return entry && this.#isYoung(entry.readAt) && entry.expiresAt > this.#options.now() ? entry.caller : undefined;
+    return entry && this.#options.elapsed() < entry.knownUntil ? entry.caller : undefined;
   }
 
   /** Drops entries, so that the next call with one of these tokens reads it again. */
@@ -76,6 +79,7 @@ export class Callers {
   async #read(token: string): Promise<Known | undefined> {
     // The age counts from before the read, because the token may have changed during it.
     const readAt = this.#options.elapsed();
+    const now = this.#options.now();
     const underWay = this.#underWay;
     try {
       const known = await this.#options.read(token);
@@ -85,7 +89,10 @@ export class Callers {
       const credential = credentialWith(token);
       if ((this.#entries.get(credential)?.readAt ?? readAt) > readAt) return known;
       this.#entries.delete(credential);
-      if (known) this.#keep(credential, { ...known, readAt });
+      if (known) {
+        const knownUntil = readAt + Math.min(this.#options.maxAgeMs, known.expiresAt - now);
+        this.#keep(credential, { ...known, readAt, knownUntil });
+      }
       return known;
     } finally {
       underWay.delete(token);
