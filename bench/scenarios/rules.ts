@@ -10,7 +10,7 @@ import { ruleDefinitions } from './rules.definitions.ts';
 
 const DATABASE = 'kohort_bench_rules';
 /** More than the expected reads a second of users that were never read before. */
-const NEW_USERS_PER_S = 15_000;
+const NEW_USERS_PER_S = 40_000;
 
 async function defineRules(service: Service): Promise<void> {
   for (const rule of ruleDefinitions()) await service.call('POST', '/api/segments', rule);
