@@ -28,6 +28,7 @@ import {
   hasUnknown,
   type ImportMode,
   insertRule,
+  isOutrun,
   isSegmentLive,
   keepSegment,
   type Range,
@@ -194,6 +195,8 @@ export async function applyPlan(
     done += named;
     progress(Math.min(done, job.rows));
   }
+  if (await isOutrun(tx, change, mode === 'replace' ? 'all' : 'planned'))
+    throw new StaleRead('a change outran the import');
   return counts;
 }
 

@@ -166,6 +166,27 @@ export async function isSegmentLive(db: Db, id: number): Promise<boolean> {
   return rows.length > 0;
 }
 
+/**
+ * Whether a change of these users began before the fence was visible and got its turn at the user after the import had read its clock: it
+ * precedes the import in history, and would follow it by its date. Asked once all is applied, when none is left that could.
+ */
+export async function isOutrun(
+  tx: Tx,
+  { job, segmentId, now }: { readonly job: number; readonly segmentId: number; readonly now: string },
+  users: 'planned' | 'all',
+): Promise<boolean> {
+  // Expiry has its own dates, whoever writes it down.
+  const rows = await tx.query(sql`
+    WITH later AS MATERIALIZED (
+      SELECT h.user_id FROM history h
+      WHERE h.segment_id = ${segmentId} AND h.at > ${now}::timestamptz AND h.op <> 'expire'
+    )
+    SELECT 1 AS one FROM later l
+    ${users === 'planned' ? sql`JOIN ${tableOf(job, 'plan')} p ON p.user_id = l.user_id` : empty}
+    LIMIT 1`);
+  return rows.length > 0;
+}
+
 export async function selectNow(tx: Db): Promise<string> {
   // As text: it is only a parameter of later statements, so a Date would be parsed and formatted for nothing.
   const rows = await tx.query<{ now: string }>(sql`
