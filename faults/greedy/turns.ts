@@ -65,7 +65,9 @@ export async function watchTurns(output: string, limitMs: number): Promise<Turns
       await work();
       await settle();
       const measuredMs = await worst(longest);
-      return measuredMs > limitMs ? (measuredMs * bestMs) / (await calibrated()) : measuredMs;
+      if (measuredMs <= limitMs) return measuredMs;
+      const slowdown = (await calibrated()) / bestMs;
+      return measuredMs / slowdown;
     },
     close() {
       for (const inspector of inspectors) inspector.close();

@@ -195,8 +195,7 @@ export async function applyPlan(
     done += named;
     progress(Math.min(done, job.rows));
   }
-  if (await isOutrun(tx, change, mode === 'replace' ? 'all' : 'planned'))
-    throw new StaleRead('a change outran the import');
+  if (await isOutrun(tx, change)) throw new StaleRead('a change outran the import');
   return counts;
 }
 
