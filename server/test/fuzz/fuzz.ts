@@ -157,7 +157,8 @@ export async function createFuzzer({ send, adminPassword, seed, runs, forgive }:
       await forgive();
       await world.restore();
       // Hashing a password takes longer than a hundred other calls.
-      const hashes = operation.path.startsWith('/auth/sign') || operation.id === 'changePassword';
+      const hashes =
+        operation.path.startsWith('/auth/sign') || ['openSession', 'changePassword'].includes(operation.id);
       const assert = (numRuns: number, mayBreak: boolean) =>
         fc.assert(
           fc.asyncProperty(fc.gen(), async (draw) => {
