@@ -49,7 +49,7 @@ export function importKind(context: ImportWork, work: Work, atOnce: number): Job
           return await attempt(context, work, job, run);
         } catch (error) {
           // A single change that started before the fence was visible was faster: it added a pair of the plan, or registered or
-          // erased a user of it. The restart sees its commit, so no change is in the way twice.
+          // erased a user of it, or its date follows the import's. The restart sees its commit, so no change is in the way twice.
           const isOutrun = error instanceof StaleRead || sqlState(error) === uniqueViolation;
           if (!isOutrun || restart === maxRestarts) throw error;
         }
