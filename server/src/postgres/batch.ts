@@ -36,7 +36,7 @@ export interface Coalesced<Ask, Answer> {
 const maxWaitMs = 5_000;
 const holdMs = 2;
 /** Turns of the event loop in which calls are gathered, at most. */
-const gatherTurns = 8;
+const gatherTurns = 32;
 
 function tooManyWait(): Problem {
   return new Problem('overloaded', 'Too many calls are waiting. Try again shortly.', { retryAfter: 1 });

@@ -47,8 +47,8 @@ describe('coalescing', () => {
       await new Promise((resolve) => setImmediate(resolve));
       all.push(call(all.length));
     }
-    expect(sizes[0]).toBeGreaterThan(4);
-    expect(sizes[0]).toBeLessThan(16);
+    expect(sizes[0]).toBeGreaterThan(16);
+    expect(sizes[0]).toBeLessThan(48);
     expect(await Promise.all(all)).toEqual([...all.keys()]);
   });
 

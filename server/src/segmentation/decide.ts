@@ -1,5 +1,5 @@
 import { Deciding, type Decision, type Membership, ruleSource, stepWeight } from './deciding.ts';
-import { type Definition, type Definitions, inOrder } from './definition.ts';
+import { type Definition, type Definitions, inOrder, isList } from './definition.ts';
 import type { Steps } from './steps.ts';
 import type { Subject } from './subject.ts';
 
@@ -15,11 +15,14 @@ export function* decideAll(definitions: Definitions, subject: Subject, now: numb
   const memberships: Membership[] = [];
   const deciding = new Deciding(definitions, subject, now);
   deciding.computeBuckets();
+  let overridesRules = false;
   for (const [id, mode] of subject.overrides) {
     const definition = definitions.byId.get(id);
-    if (definition && mode === 'include' && deciding.isActive(definition))
-      memberships.push({ definition, source: mode });
+    if (!definition) continue;
+    if (!isList(definition)) overridesRules = true;
+    if (mode === 'include' && deciding.isActive(definition)) memberships.push({ definition, source: mode });
   }
+  if (!overridesRules) deciding.expectNoOverriddenRule();
   let weight = 0;
   for (const definition of deciding.decideShares(memberships)) {
     if (deciding.needsMatchingAhead(definition)) yield* deciding.matchAhead(definition);

@@ -35,6 +35,8 @@ export class Deciding {
   /** About segments that conditions name. */
   readonly #decided = new Map<number, boolean>();
   #texts: Texts | undefined;
+  /** Whether an override may decide about a segment with a rule. Most overrides are of lists. */
+  #mayOverrideRules = true;
   /** The first words of digests, where they were computed together. */
   #words: Uint32Array | undefined;
 
@@ -42,6 +44,11 @@ export class Deciding {
     this.#definitions = definitions;
     this.#subject = subject;
     this.#evaluation = new Evaluation(now, (id) => this.#isIn(id));
+  }
+
+  /** For a caller who has looked at all overrides: none is of a segment with a rule. */
+  expectNoOverriddenRule(): void {
+    this.#mayOverrideRules = false;
   }
 
   get holdsUntil(): number {
@@ -77,10 +84,14 @@ export class Deciding {
   }
 
   #isInWhileActive(definition: Definition): boolean {
-    const mode = this.#subject.overrides.get(definition.id);
+    const mode = this.#overrideOf(definition);
     if (mode !== undefined) return mode === 'include';
     // The condition first: it is the cheaper of the two.
     return !isList(definition) && this.meetsCondition(definition) !== false && this.isInShare(definition);
+  }
+
+  #overrideOf(definition: Definition): Mode | undefined {
+    return this.#mayOverrideRules || isList(definition) ? this.#subject.overrides.get(definition.id) : undefined;
   }
 
   /** The same with the reason. */
@@ -92,7 +103,7 @@ export class Deciding {
   }
 
   #note({ id }: Definition, member: boolean): void {
-    if (this.#definitions.named.has(id)) this.#decided.set(id, member);
+    if (this.#definitions.named.size > 0 && this.#definitions.named.has(id)) this.#decided.set(id, member);
   }
 
   #sourceOf(definition: Definition, matched: boolean | null): Omit<Decision, 'matched'> {

@@ -111,7 +111,7 @@ export interface Definitions {
   readonly bySlug: ReadonlyMap<string, Definition>;
   /** Those that are no lists, each after all that its condition names. */
   readonly dynamic: readonly Definition[];
-  /** Those that a condition names. */
+  /** Those among the dynamic that a condition names: lists are decided when they are asked for. */
   readonly named: ReadonlySet<number>;
   /** Those whose shares every user is asked for; undefined where they are few. */
   readonly shares: CommonShares | undefined;
@@ -227,7 +227,8 @@ export function definitionsOf(revision: number, all: Iterable<Definition>): Defi
     byId,
     [...byId.values()].filter((definition) => !isList(definition)),
   ).filter((definition) => !isList(definition));
-  const named = new Set(dynamic.flatMap((definition) => definition.references));
+  const mentioned = new Set(dynamic.flatMap(({ references }) => references));
+  const named = new Set(dynamic.flatMap(({ id }) => (mentioned.has(id) ? id : [])));
   return {
     revision,
     byId,

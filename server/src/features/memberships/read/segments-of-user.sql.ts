@@ -64,9 +64,10 @@ const lists = (filter = '') => `
   GROUP BY d.revision, (a.ord - 1) / ${rowUsers}
   ORDER BY (a.ord - 1) / ${rowUsers}`;
 
+// Revision and moment are the same in all rows: only the first brings them.
 const subjects = (filter = '') => `
-  SELECT d.revision, t.now, CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END,
-    n.id, n.version, n.external_id, n.attributes
+  SELECT CASE a.ord WHEN 1 THEN d.revision END, CASE a.ord WHEN 1 THEN t.now END,
+    CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END, n.id, n.version, n.external_id, n.attributes
   FROM definitions d
     -- With OFFSET 0 the moment is computed once, not for each user.
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
@@ -124,8 +125,8 @@ async function selectListsAtOnce(
 }
 
 type SubjectRow = [
-  revision: number,
-  now: number,
+  revision: number | null,
+  now: number | null,
   overrides: string | null,
   id: number | null,
   version: number | null,

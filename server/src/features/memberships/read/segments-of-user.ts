@@ -1,7 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
-import { decideAll } from '../../../segmentation/decide.ts';
+import { type Decided, decideAll } from '../../../segmentation/decide.ts';
 import type { Definitions } from '../../../segmentation/definition.ts';
 import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
 import { AnswerCache } from './answer-cache.ts';
@@ -103,19 +103,23 @@ function bodyFromLists({ definitions, byOverrides }: CachedAnswers, { overrides 
   return body;
 }
 
-async function bodyFromSubject(
+/** A promise only if the decision had to yield to other work: it is made for every user of a statement. */
+function bodyFromSubject(
   { definitions, byUser }: CachedAnswers,
   ref: UserRef,
   { overrides, subject }: { overrides: string; subject: FoundSubject },
   now: number,
   turns: Turns,
-): Promise<SegmentsBody> {
+): SegmentsBody | Promise<SegmentsBody> {
   const { id, version, attributes } = subject;
+  const remember = ({ memberships, holdsUntil }: Decided): SegmentsBody => {
+    const body = bodyOf(memberships.map(({ definition }) => definition.slug));
+    byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
+    return body;
+  };
   const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) }, now);
-  const { memberships, holdsUntil } = await turns.take(steps);
-  const body = bodyOf(memberships.map(({ definition }) => definition.slug));
-  byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
-  return body;
+  const decided = turns.take(steps);
+  return decided instanceof Promise ? decided.then(remember) : remember(decided);
 }
 
 /** A cached answer, unless it has expired. */
@@ -156,9 +160,9 @@ async function readUnder(
       bodies.push(bodyFromLists(cached, found));
       if (turns.isOver) await turns.pause();
     } else if (found.subject) {
-      bodies.push(
-        await bodyFromSubject(cached, ref, { overrides: found.overrides, subject: found.subject }, now, turns),
-      );
+      const { overrides, subject } = found;
+      const body = bodyFromSubject(cached, ref, { overrides, subject }, now, turns);
+      bodies.push(typeof body === 'string' ? body : await body);
     } else if (known[i] && holds(known[i], found, now)) {
       bodies.push(known[i].body);
     } else {
