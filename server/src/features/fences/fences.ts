@@ -14,7 +14,7 @@ import {
   takeTurn,
 } from './fences.sql.ts';
 
-export { deleteFencesOfEndedJobs, everySegment, isFenced, selectFencedSegments, takeTurn } from './fences.sql.ts';
+export { deleteFencesOfEndedJobs, everySegment, isFenced, takeTurn } from './fences.sql.ts';
 
 export interface FenceLimits {
   /** Longer than a single change holds the lock on its user, so that only the locks of an import, held for minutes, run into it. */

@@ -2,13 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { untilPasses } from '@kohort/testkit/eventually.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf, patiently } from '../../../test/client.ts';
 import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { untilLocked } from '../../../test/locks.ts';
 import { type Service, startService } from '../../../test/service.ts';
-import { sweepExpired } from '../memberships/memberships.ts';
 
 let service: Service;
 let client: Client;
@@ -28,16 +27,16 @@ afterAll(async () => {
 const csv = (from: number, to: number) =>
   `external_id\n${Array.from({ length: to - from }, (_, i) => `u${from + i}`).join('\n')}\n`;
 
-/** A transaction that has done this and does not end before its test, which would wait for what waits for it. */
+/** A transaction that has done this and does not end. */
 async function rivalThat(statement: string, user: string): Promise<() => Promise<void>> {
   const rival = new pg.Client(service.url);
   await rival.connect();
-  let ended: Promise<void> | undefined;
-  const end = () => (ended ??= rival.query('ROLLBACK').then(() => rival.end()));
-  onTestFinished(end);
   await rival.query('BEGIN');
   await rival.query(statement, [user]);
-  return end;
+  return async () => {
+    await rival.query('ROLLBACK');
+    await rival.end();
+  };
 }
 
 /** One that has added a user: an import of that user waits for it in the middle of its own. */
@@ -47,15 +46,6 @@ function rivalOf(slug: string, user: string): Promise<() => Promise<void>> {
      SELECT k.user_id, s.id, 'include', date_trunc('milliseconds', now()) FROM user_keys k, segments s
      WHERE k.external_id = $1 AND s.slug = '${slug}'`,
     user,
-  );
-}
-
-/** One that registers a user: an import that does so too waits for it, and has read its clock by then. */
-function rivalOfKey(externalId: string): Promise<() => Promise<void>> {
-  return rivalThat(
-    `WITH made AS (INSERT INTO users (external_id) VALUES ($1) RETURNING id, external_id)
-     INSERT INTO user_keys (external_id, user_id) SELECT external_id, id FROM made`,
-    externalId,
   );
 }
 
@@ -157,7 +147,11 @@ describe('while an import is being applied', () => {
     );
     const adding = client.add('ext:u1', slug, { expires_at: '2099-01-01T00:00:00Z' });
     await untilWaiting(1);
-    const ofKey = await rivalOfKey('new');
+    // The import has read its clock once it registers.
+    const ofKey = await rivalThat(
+      'WITH made AS (INSERT INTO users (external_id) VALUES ($1) RETURNING id, external_id) INSERT INTO user_keys (external_id, user_id) SELECT external_id, id FROM made',
+      'new',
+    );
     const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}new\n`);
     await untilWaiting(2);
     await sleep(5);
@@ -166,33 +160,6 @@ describe('while an import is being applied', () => {
     await ofKey();
     expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100, updated: 1 });
     expect(await client.story('ext:u1', slug)).toEqual(['add include', `update import:${body.job}`]);
-    await expectFold(service.db);
-  });
-
-  it('an override that expires meanwhile is left to it, whoever sweeps or reads history', async () => {
-    const slug = await segment();
-    for (const user of ['u1', 'u900']) await client.add(`ext:${user}`, slug, { expires_at: '2099-01-01T00:00:00Z' });
-    const ofKey = await rivalOfKey('newer');
-    const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}newer\n`);
-    await isHolding();
-    const keys = await service.db.query<{ user_id: number }>(
-      sql`SELECT k.user_id FROM user_keys k WHERE k.external_id IN ('u1', 'u900')`,
-    );
-    // As if their time had come since the import read its clock.
-    await service.db.write(sql`
-      UPDATE memberships SET expires_at = date_trunc('milliseconds', now())
-      WHERE user_id = ANY(${keys.map((key) => key.user_id)}::bigint[]) AND expires_at IS NOT NULL`);
-    await sleep(5);
-    await sweepExpired(service.db);
-    const story = ['add include'];
-    expect(await client.story('ext:u1', slug)).toEqual(story);
-    // On Citus fences are of segments.
-    if (!service.db.isDistributed) expect(await client.story('ext:u900', slug)).toEqual([...story, 'expire include']);
-    await ofKey();
-    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100, updated: 1 });
-    expect(await client.story('ext:u1', slug)).toEqual([...story, `update import:${body.job}`]);
-    expect(await client.story('ext:u900', slug)).toEqual([...story, 'expire include']);
-    expect(await client.segmentsOf('ext:u1')).toContain(slug);
     await expectFold(service.db);
   });
 

@@ -1,6 +1,5 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Transactor, Tx } from '../../../postgres/database.ts';
-import { selectFencedSegments } from '../../fences/fences.ts';
 import { lockRows, takeUserTurns } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
 import { type Entry, type Event, insertEvents, insertHistory, rowsAtOnce } from './entries-on-workers.sql.ts';
@@ -25,11 +24,6 @@ interface EndedRow extends OverrideRow {
 }
 
 const hasEnded = (now: Date): Sql => sql`(m.expires_at <= ${now}::timestamptz OR s.deleted_at IS NOT NULL)`;
-
-/** Of a membership in a segment that no import is changing. */
-async function selectFree(db: Db): Promise<Sql> {
-  return sql`m.segment_id <> ALL(${await selectFencedSegments(db)}::bigint[])`;
-}
 
 async function selectClock(db: Db): Promise<Date> {
   return new Date(await selectMoment(db));
@@ -64,16 +58,15 @@ async function removeEndedOf(tx: Tx, which: Sql, now: Date): Promise<number> {
 
 /** Reads first: usually nothing has ended, and then a read of history writes nothing. */
 export async function removeEndedOfUserOnWorker(db: Transactor, userId: number): Promise<number> {
-  const isFree = await selectFree(db);
   const ended = await db.query(sql`
     SELECT 1 AS one FROM memberships m JOIN segments s ON s.id = m.segment_id
-    WHERE m.user_id = ${userId} AND ${isFree} AND ${hasEnded(await selectClock(db))}
+    WHERE m.user_id = ${userId} AND ${hasEnded(await selectClock(db))}
     LIMIT 1`);
   if (ended.length === 0) return 0;
   return db.transaction(async (tx) => {
     await takeUserTurns(tx, [userId]);
     const known = await lockRows(tx, [userId]);
-    return known.size === 0 ? 0 : removeEndedOf(tx, sql`m.user_id = ${userId} AND ${isFree}`, await selectClock(tx));
+    return known.size === 0 ? 0 : removeEndedOf(tx, sql`m.user_id = ${userId}`, await selectClock(tx));
   });
 }
 
@@ -86,7 +79,8 @@ export async function removeExpiredOnWorkers(tx: Tx, userIds: readonly number[],
 /** Goes by the users of the memberships that expired first. Segments that imports are changing are left for the next run. */
 export async function sweepExpiredOnWorkers(db: Transactor, limit: number): Promise<number> {
   const now = await selectClock(db);
-  const isFree = await selectFree(db);
+  const fenced = await db.query<{ segment_id: number }>(sql`SELECT DISTINCT f.segment_id FROM fences f`);
+  const isFree = sql`m.segment_id <> ALL(${fenced.map(({ segment_id }) => segment_id)}::bigint[])`;
   const picked = await db.query<{ user_id: number }>(sql`
     SELECT m.user_id FROM memberships m
     WHERE m.expires_at <= ${now}::timestamptz AND ${isFree}

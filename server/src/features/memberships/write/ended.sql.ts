@@ -1,7 +1,6 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Transactor, Tx } from '../../../postgres/database.ts';
 import { inForm } from '../../../postgres/forms.ts';
-import { isFenced } from '../../fences/fences.ts';
 import { overrideEvents } from '../../outbox/outbox.ts';
 import { ofUser } from '../of-user.sql.ts';
 import {
@@ -62,20 +61,14 @@ async function removeEnded(db: Db, ended: Sql): Promise<number> {
 const endedColumns = sql`m.user_id, m.segment_id, s.deleted_at, s.deleted_by, s.followed`;
 
 /**
- * Expired, and not behind a fence. An import dates its changes with the moment it began to be applied: what expires later is still
- * in force for it, and a row of that expiry would precede the import's in history with a later date.
- */
-const hasExpired = sql`(m.expires_at <= statement_timestamp() AND NOT ${isFenced(sql`m.user_id`, sql`m.segment_id`)})`;
-
-/**
- * The memberships of one user that have expired, where no import is changing them, or whose segment is deleted. Locks the user
- * first, like every writer of memberships, and so waits for the others.
+ * The memberships of one user that have expired or whose segment is deleted. Locks the user first, like every writer of
+ * memberships, and so waits for the others.
  */
 export function removeEndedOfUser(db: Transactor, userId: number): Promise<number> {
   const ended = sql`
     SELECT ${endedColumns}
     FROM users u JOIN memberships m ON ${ofUser(sql`m`, sql`u.id`)} JOIN segments s ON s.id = m.segment_id
-    WHERE u.id = ${userId} AND (${hasExpired} OR s.deleted_at IS NOT NULL)
+    WHERE u.id = ${userId} AND (m.expires_at <= statement_timestamp() OR s.deleted_at IS NOT NULL)
     FOR NO KEY UPDATE OF u FOR UPDATE OF m`;
   return inForm(db, {
     single: () => removeEnded(db, ended),
@@ -96,12 +89,12 @@ export function removeExpiredOfUsers(tx: Tx, userIds: readonly number[], segment
   );
 }
 
-/** At most `limit` memberships that expired first. Locked rows, and what imports are changing, are left for the next run. */
+/** At most `limit` memberships that expired first. Locked rows are left for the next run. */
 export function removeExpired(db: Transactor, limit: number): Promise<number> {
   const ended = sql`
     SELECT ${endedColumns}
     FROM memberships m JOIN segments s ON s.id = m.segment_id
-    WHERE ${hasExpired}
+    WHERE m.expires_at <= statement_timestamp()
     ORDER BY m.expires_at
     LIMIT ${limit}
     FOR UPDATE OF m SKIP LOCKED`;
