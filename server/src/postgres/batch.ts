@@ -80,12 +80,13 @@ class Batches<Ask, Answer> {
 
   /**
    * Calls parsed in the same turn of the event loop leave in one statement. Where they are several, the processor is busy, and the
-   * next turns bring more: they leave once a turn brings none. A lone call leaves with its own turn.
+   * next turns bring more: they leave once a turn brings none. A lone call leaves with its own turn. Turns may be long, where some
+   * other work takes its time: then they leave after `holdMs`.
    */
   #gather(seen: number, turns: number): void {
     setImmediate(() => {
       const { length } = this.#queue;
-      if (turns > 1 && length > seen && length < this.#options.maxBatch) {
+      if (turns > 1 && length > seen && length < this.#options.maxBatch && !this.#hasHeldLong()) {
         this.#gather(length, turns - 1);
       } else {
         this.#isScheduled = false;
@@ -116,7 +117,11 @@ class Batches<Ask, Answer> {
    */
   #isWorthHolding(): boolean {
     if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize) return false;
-    return performance.now() - (this.#queue[0]?.since ?? 0) < (this.#options.holdMs ?? holdMs);
+    return !this.#hasHeldLong();
+  }
+
+  #hasHeldLong(): boolean {
+    return performance.now() - (this.#queue[0]?.since ?? 0) >= (this.#options.holdMs ?? holdMs);
   }
 
   #hold(): void {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { work } from '../../test/turns.ts';
 import { coalesce } from './batch.ts';
 
 const limits = { maxBatch: 256, concurrency: 1, maxWaiting: 1_000 };
@@ -19,7 +20,34 @@ function held() {
 /** More turns of the event loop than calls are gathered in. */
 async function turn(): Promise<void> {
   await sleep(2);
-  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 40; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The sizes of statements while each turn of the event loop brings one more call, until the first of them is sent. */
+async function gathered({
+  holdMs,
+  onTurn = () => undefined,
+}: {
+  holdMs: number;
+  onTurn?: () => void;
+}): Promise<number[]> {
+  const sizes: number[] = [];
+  const call = coalesce<number, number>({
+    ...limits,
+    holdMs,
+    run: async (asks) => {
+      sizes.push(asks.length);
+      return [...asks];
+    },
+  });
+  const all = [call(0), call(1)];
+  while (sizes.length === 0 && all.length < 100) {
+    await new Promise((resolve) => setImmediate(resolve));
+    onTurn();
+    all.push(call(all.length));
+  }
+  expect(await Promise.all(all)).toEqual([...all.keys()]);
+  return sizes;
 }
 
 describe('coalescing', () => {
@@ -34,22 +62,14 @@ describe('coalescing', () => {
   });
 
   it('gathers calls while each turn of the event loop brings more, but for a few turns only', async () => {
-    const sizes: number[] = [];
-    const call = coalesce<number, number>({
-      ...limits,
-      run: async (asks) => {
-        sizes.push(asks.length);
-        return [...asks];
-      },
-    });
-    const all = [call(0), call(1)];
-    while (sizes.length === 0 && all.length < 100) {
-      await new Promise((resolve) => setImmediate(resolve));
-      all.push(call(all.length));
-    }
+    const sizes = await gathered({ holdMs: 60_000 });
     expect(sizes[0]).toBeGreaterThan(16);
     expect(sizes[0]).toBeLessThan(48);
-    expect(await Promise.all(all)).toEqual([...all.keys()]);
+  });
+
+  it('gathers no longer than it would hold, if turns are long', async () => {
+    const sizes = await gathered({ holdMs: 2, onTurn: () => work(1) });
+    expect(sizes[0]).toBeLessThan(8);
   });
 
   it('puts what arrives meanwhile into the next statement, so that no answer is older than its call', async () => {

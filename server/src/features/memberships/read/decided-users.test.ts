@@ -4,9 +4,12 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { patientConnections } from '../../../../test/config.ts';
 import { plainList } from '../../../../test/definitions.ts';
 import { startService } from '../../../../test/service.ts';
+import { mostInOneTurn, work } from '../../../../test/turns.ts';
 import { Database } from '../../../postgres/database.ts';
 import { compileDefinition, definitionsOf } from '../../../segmentation/definition.ts';
+import { createDefinitionCache } from '../../segments/definitions.ts';
 import { decidedSets, draftId } from './decided-users.ts';
+import { segmentsContext, segmentsOf } from './segments-of-user.ts';
 
 /** As many as are decided at a time, the admin included. */
 const users = 1_000;
@@ -27,27 +30,6 @@ afterAll(async () => {
   await db.close();
   await database.drop();
 });
-
-/** Keeps the processor for this long. */
-function work(milliseconds: number): void {
-  for (const until = performance.now() + milliseconds; performance.now() < until; );
-}
-
-/** The most that is counted in one turn of the event loop while `during` is under way. */
-async function mostInOneTurn(during: (count: () => void) => Promise<void>): Promise<number> {
-  let [inTurn, most, isOver] = [0, 0, false];
-  const nextTurn = () => {
-    inTurn = 0;
-    if (!isOver) setImmediate(nextTurn);
-  };
-  nextTurn();
-  await during(() => {
-    inTurn += 1;
-    most = Math.max(most, inTurn);
-  });
-  isOver = true;
-  return most;
-}
 
 /** Decides about all users by a condition that takes this long for each. */
 async function decideAbout(milliseconds: number, onDecision: () => void = () => undefined): Promise<void> {
@@ -81,4 +63,27 @@ it('large attributes are parsed over several turns', async () => {
 
 it('users whose decision takes one long step each are decided over several turns', async () => {
   expect(await mostInOneTurn((count) => decideAbout(0.1, count))).toBeLessThan(users / 2);
+});
+
+it('a statement that brings users who take one step each is answered over several turns', async () => {
+  const ids = await db.query<{ id: number }>(sql`SELECT u.id FROM users u`);
+  const [{ revision } = { revision: -1 }] = await db.query<{ revision: number }>(
+    sql`SELECT d.revision FROM definitions d`,
+  );
+  const most = await mostInOneTurn(async (count) => {
+    const evaluate = () => {
+      count();
+      work(0.05);
+      return true;
+    };
+    const definition = { ...compileDefinition({ ...plainList, id: 1, condition: { k: 1 } }), nodes: 0, evaluate };
+    const cache = createDefinitionCache(db);
+    cache.current = definitionsOf(revision, [definition]);
+    const bodies = await segmentsOf(
+      segmentsContext({ db, definitions: cache }),
+      ids.map(({ id }) => ({ id })),
+    );
+    expect(new Set(bodies)).toEqual(new Set([`{"segments":["${plainList.slug}"]}`]));
+  });
+  expect(most).toBeLessThan(users / 2);
 });
