@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { untilPasses } from '@kohort/testkit/eventually.ts';
 import pg from 'pg';
 import sql from 'sql-template-tag';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Client, clientOf, patiently } from '../../../test/client.ts';
 import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
@@ -27,16 +27,16 @@ afterAll(async () => {
 const csv = (from: number, to: number) =>
   `external_id\n${Array.from({ length: to - from }, (_, i) => `u${from + i}`).join('\n')}\n`;
 
-/** A transaction that has done this and does not end. */
+/** A transaction that has done this and does not end before its test, which would wait for what waits for it. */
 async function rivalThat(statement: string, user: string): Promise<() => Promise<void>> {
   const rival = new pg.Client(service.url);
   await rival.connect();
+  let ended: Promise<void> | undefined;
+  const end = () => (ended ??= rival.query('ROLLBACK').then(() => rival.end()));
+  onTestFinished(end);
   await rival.query('BEGIN');
   await rival.query(statement, [user]);
-  return async () => {
-    await rival.query('ROLLBACK');
-    await rival.end();
-  };
+  return end;
 }
 
 /** One that has added a user: an import of that user waits for it in the middle of its own. */
