@@ -28,7 +28,6 @@ import {
   hasUnknown,
   type ImportMode,
   insertRule,
-  isOutrun,
   isSegmentLive,
   keepSegment,
   type Range,
@@ -40,6 +39,7 @@ import {
   settleRule,
   type Unknown,
 } from './members.sql.ts';
+import { followExpiries, isOutrun } from './order.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
@@ -195,7 +195,9 @@ export async function applyPlan(
     done += named;
     progress(Math.min(done, job.rows));
   }
-  if (await isOutrun(tx, change)) throw new StaleRead('a change outran the import');
+  if ((await isOutrun(tx, change)) || (await followExpiries(tx, change))) {
+    throw new StaleRead('a change outran the import');
+  }
   return counts;
 }
 

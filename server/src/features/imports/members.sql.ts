@@ -166,26 +166,6 @@ export async function isSegmentLive(db: Db, id: number): Promise<boolean> {
   return rows.length > 0;
 }
 
-/**
- * Whether the import has written a row behind one of a later date: of a change that began before the fence was visible, or of a user
- * whom it did not cover, and got its turn at the user after the import had read its clock. Asked once all is applied.
- */
-export async function isOutrun(
-  tx: Tx,
-  { job, segmentId, now }: { readonly job: number; readonly segmentId: number; readonly now: string },
-): Promise<boolean> {
-  const behind = sql`
-    FROM history i
-    WHERE i.user_id = h.user_id AND i.segment_id = h.segment_id AND i.job = ${job}::bigint AND i.seq > h.seq`;
-  // Looked up one by one: a join of an import, which goes by hashes, would read the whole history. Expiry has dates of its own.
-  const rows = await tx.query(sql`
-    SELECT 1 AS one FROM history h
-    WHERE h.segment_id = ${segmentId}::bigint AND h.at > ${now}::timestamptz AND h.op <> 'expire'
-      AND ${tx.isDistributed ? sql`EXISTS (SELECT 1 ${behind})` : sql`(SELECT true ${behind} LIMIT 1)`}
-    LIMIT 1`);
-  return rows.length > 0;
-}
-
 export async function selectNow(tx: Db): Promise<string> {
   // As text: it is only a parameter of later statements, so a Date would be parsed and formatted for nothing.
   const rows = await tx.query<{ now: string }>(sql`

@@ -8,6 +8,8 @@ import { type Files, filesOf } from '../../../test/files.ts';
 import { expectFold } from '../../../test/fold.ts';
 import { untilLocked } from '../../../test/locks.ts';
 import { type Service, startService } from '../../../test/service.ts';
+import { endNow } from '../../../test/time.ts';
+import { sweepExpired } from '../memberships/memberships.ts';
 
 let service: Service;
 let client: Client;
@@ -47,6 +49,28 @@ function rivalOf(slug: string, user: string): Promise<() => Promise<void>> {
      WHERE k.external_id = $1 AND s.slug = '${slug}'`,
     user,
   );
+}
+
+/** One that registers a user: an import that does so too waits for it, and has read its clock by then. */
+function rivalOfKey(externalId: string): Promise<() => Promise<void>> {
+  return rivalThat(
+    `WITH made AS (INSERT INTO users (external_id) VALUES ($1) RETURNING id, external_id)
+     INSERT INTO user_keys (external_id, user_id) SELECT external_id, id FROM made`,
+    externalId,
+  );
+}
+
+/** As if their time had come now: the one override that each has a limit for. */
+async function expire(...externalIds: string[]): Promise<void> {
+  const keys = await service.db.query<{ user_id: number }>(
+    sql`SELECT k.user_id FROM user_keys k WHERE k.external_id = ANY(${externalIds}::text[])`,
+  );
+  for (const { user_id } of keys) await endNow(service.db, user_id);
+  // Until their moment is over for the database, too.
+  await sleep(5);
+  await sweepExpired(service.db);
+  // On Citus the sweep leaves segments alone that imports are changing; reads of history do not.
+  for (const externalId of externalIds) await client.story(`ext:${externalId}`);
 }
 
 /** As many statements wait for a lock. */
@@ -147,11 +171,7 @@ describe('while an import is being applied', () => {
     );
     const adding = client.add('ext:u1', slug, { expires_at: '2099-01-01T00:00:00Z' });
     await untilWaiting(1);
-    // The import has read its clock once it registers.
-    const ofKey = await rivalThat(
-      'WITH made AS (INSERT INTO users (external_id) VALUES ($1) RETURNING id, external_id) INSERT INTO user_keys (external_id, user_id) SELECT external_id, id FROM made',
-      'new',
-    );
+    const ofKey = await rivalOfKey('new');
     const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}new\n`);
     await untilWaiting(2);
     await sleep(5);
@@ -160,6 +180,46 @@ describe('while an import is being applied', () => {
     await ofKey();
     expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 100, updated: 1 });
     expect(await client.story('ext:u1', slug)).toEqual(['add include', `update import:${body.job}`]);
+    await expectFold(service.db);
+  });
+
+  it('its row about an override that has expired meanwhile is dated with the expiry', async () => {
+    const slug = await segment();
+    for (const user of ['u1', 'u900']) await client.add(`ext:${user}`, slug, { expires_at: '2099-01-01T00:00:00Z' });
+    const ofKey = await rivalOfKey('newer');
+    const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}newer\n`);
+    await isHolding();
+    await expire('u1', 'u900');
+    await ofKey();
+    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 101, updated: 0 });
+    expect(await client.story('ext:u900', slug)).toEqual(['add include', 'expire include']);
+    expect(await client.story('ext:u1', slug)).toEqual(['add include', 'expire include', `add import:${body.job}`]);
+    const [added, expired] = (await client.get(`/api/users/ext:u1/history?segment=${slug}`)).events;
+    expect(added.at).toBe(expired.at);
+    const [membership] = (await client.get(`/api/users/ext:u1/memberships`)).memberships.filter(
+      (one: { slug: string }) => one.slug === slug,
+    );
+    expect(membership.since).toBe(expired.at);
+    expect((await client.get(`/api/users/ext:u1/segments?at=${added.at}`)).segments).toContain(slug);
+    await expectFold(service.db);
+  });
+
+  it('begins again where such a row would end before it begins', async () => {
+    const slug = await segment();
+    await client.add('ext:u1', slug, { expires_at: '2099-01-01T00:00:00Z' });
+    const ofKey = await rivalOfKey('newest');
+    const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}newest\n`);
+    await isHolding();
+    await service.db.write({
+      text: `UPDATE import_staging.plan_${body.job} SET expires_at = date_trunc('milliseconds', now()) WHERE external_id IS NULL`,
+      values: [],
+    });
+    await sleep(5);
+    await expire('u1');
+    await ofKey();
+    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 101 });
+    const [added, expired] = (await client.get(`/api/users/ext:u1/history?segment=${slug}`)).events;
+    expect([added.expires_at, Date.parse(added.at) > Date.parse(expired.at)]).toEqual([null, true]);
     await expectFold(service.db);
   });
 
