@@ -75,7 +75,7 @@ class Batches<Ask, Answer> {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    this.#gather(1, gatherTurns);
+    this.#gather(1, { turns: gatherTurns, until: performance.now() + this.#holdMs });
   }
 
   /**
@@ -83,11 +83,11 @@ class Batches<Ask, Answer> {
    * next turns bring more: they leave once a turn brings none. A lone call leaves with its own turn. Turns may be long, where some
    * other work takes its time: then they leave after `holdMs`.
    */
-  #gather(seen: number, turns: number): void {
+  #gather(seen: number, { turns, until }: { turns: number; until: number }): void {
     setImmediate(() => {
       const { length } = this.#queue;
-      if (turns > 1 && length > seen && length < this.#options.maxBatch && !this.#hasHeldLong()) {
-        this.#gather(length, turns - 1);
+      if (turns > 1 && length > seen && length < this.#options.maxBatch && performance.now() < until) {
+        this.#gather(length, { turns: turns - 1, until });
       } else {
         this.#isScheduled = false;
         this.#pump();
@@ -117,18 +117,18 @@ class Batches<Ask, Answer> {
    */
   #isWorthHolding(): boolean {
     if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize) return false;
-    return !this.#hasHeldLong();
+    return performance.now() - (this.#queue[0]?.since ?? 0) < this.#holdMs;
   }
 
-  #hasHeldLong(): boolean {
-    return performance.now() - (this.#queue[0]?.since ?? 0) >= (this.#options.holdMs ?? holdMs);
+  get #holdMs(): number {
+    return this.#options.holdMs ?? holdMs;
   }
 
   #hold(): void {
     this.#holding ??= setTimeout(() => {
       this.#holding = undefined;
       this.#pump();
-    }, this.#options.holdMs ?? holdMs);
+    }, this.#holdMs);
   }
 
   /** Refuses callers who have waited too long: they have given up or soon will, and the others can still be served in time. */

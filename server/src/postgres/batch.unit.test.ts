@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '@kohort/contract';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { work } from '../../test/turns.ts';
 import { coalesce } from './batch.ts';
 
@@ -70,6 +70,27 @@ describe('coalescing', () => {
   it('gathers no longer than it would hold, if turns are long', async () => {
     const sizes = await gathered({ holdMs: 2, onTurn: () => work(1) });
     expect(sizes[0]).toBeLessThan(8);
+  });
+
+  it('gathers after a statement as well, however long the first of its calls has waited', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { batches, run } = held();
+    const call = coalesce({ ...limits, run });
+    const all = [call(0)];
+    await turn();
+    all.push(call(1));
+    vi.advanceTimersByTime(1_000);
+    batches[0]?.answer();
+    while (batches.length < 2 && all.length < 100) {
+      await new Promise((resolve) => setImmediate(resolve));
+      all.push(call(all.length));
+    }
+    expect(batches[1]?.asks.length).toBeGreaterThan(16);
+    batches[1]?.answer();
+    await turn();
+    batches[2]?.answer();
+    expect(await Promise.all(all)).toEqual(all.map((_, i) => i * 10));
   });
 
   it('puts what arrives meanwhile into the next statement, so that no answer is older than its call', async () => {

@@ -1,4 +1,4 @@
-import sql from 'sql-template-tag';
+import sql, { type Sql } from 'sql-template-tag';
 import type { Tx } from '../../postgres/database.ts';
 
 /** What an import has written into the history of a segment, all of it dated with the moment at which it read its clock. */
@@ -9,13 +9,18 @@ interface Written {
 }
 
 /**
+ * A row `i` of the import that follows the row `h` of the same pair. Looked up by its user: with
+ * statistics from before the import, the index on segments may seem as good, and leads through all rows of the segment.
+ */
+const isBehind = (job: number): Sql =>
+  sql`i.user_id = h.user_id AND i.segment_id + 0 = h.segment_id AND i.job = ${job}::bigint AND i.seq > h.seq`;
+
+/**
  * Whether the import has written a row behind one of a later date: of a change that began before the fence was visible, or of a user
  * whom it did not cover, and got its turn at the user after the import had read its clock. Asked once all is applied.
  */
 export async function isOutrun(tx: Tx, { job, segmentId, now }: Written): Promise<boolean> {
-  const behind = sql`
-    FROM history i
-    WHERE i.user_id = h.user_id AND i.segment_id = h.segment_id AND i.job = ${job}::bigint AND i.seq > h.seq`;
+  const behind = sql`FROM history i WHERE ${isBehind(job)}`;
   // Looked up one by one: a join of an import, which goes by hashes, would read the whole history. Expiry has dates of its own.
   const rows = await tx.query(sql`
     SELECT 1 AS one FROM history h
@@ -27,30 +32,33 @@ export async function isOutrun(tx: Tx, { job, segmentId, now }: Written): Promis
 
 /**
  * Dates the import's rows behind an expiry with that expiry. An override that expires once the import has read its clock may be swept
- * before the import comes to its user, and history is in the order of time. Done once all is applied.
- * @returns whether one of these rows begins no earlier than it ends, which only starting again sets right.
+ * before the import comes to its user, and history is in the order of time. Where the row would end no later than that, it is taken
+ * back. Done once all is applied.
+ * @returns how many were taken back; all of them were added.
  */
-export async function followExpiries(tx: Tx, { job, segmentId, now }: Written): Promise<boolean> {
+export async function followExpiries(tx: Tx, { job, segmentId, now }: Written): Promise<number> {
   // A join by hashes would read the whole history.
   if (!tx.isDistributed) {
     await tx.query(sql`
       SELECT set_config('enable_nestloop', 'on', true), set_config('enable_hashjoin', 'off', true),
         set_config('enable_mergejoin', 'off', true)`);
   }
-  const [found] = await tx.write<{ count: number; ended: boolean }>(sql`
+  const [redated] = await tx.write<{ count: number }>(sql`
     WITH redated AS (
       UPDATE history i SET at = h.at
       FROM history h
-      WHERE h.segment_id = ${segmentId}::bigint AND h.at > ${now}::timestamptz AND h.op = 'expire'
-        AND i.user_id = h.user_id AND i.segment_id = h.segment_id AND i.job = ${job}::bigint AND i.seq > h.seq
-      RETURNING (i.expires_at <= i.at) IS TRUE AS ended
+      WHERE h.segment_id = ${segmentId}::bigint AND h.at > ${now}::timestamptz AND h.op = 'expire' AND ${isBehind(job)}
+      RETURNING i.user_id
     )
-    SELECT count(*) AS count, coalesce(bool_or(r.ended), false) AS ended FROM redated r`);
-  if (!found || found.count === 0) return false;
+    SELECT count(*) AS count FROM redated`);
+  if (!redated || redated.count === 0) return 0;
+  const itsOwn = sql`i.segment_id = ${segmentId}::bigint AND i.job = ${job}::bigint AND i.at > ${now}::timestamptz`;
+  const itsMembership = sql`m.user_id = i.user_id AND m.segment_id = i.segment_id AND m.since = ${now}::timestamptz`;
   await tx.write(sql`
-    UPDATE memberships m SET since = i.at
-    FROM history i
-    WHERE i.segment_id = ${segmentId}::bigint AND i.job = ${job}::bigint AND i.at > ${now}::timestamptz
-      AND m.user_id = i.user_id AND m.segment_id = i.segment_id AND m.since = ${now}::timestamptz`);
-  return found.ended;
+    DELETE FROM memberships m USING history i WHERE ${itsOwn} AND ${itsMembership} AND i.expires_at <= i.at`);
+  await tx.write(sql`UPDATE memberships m SET since = i.at FROM history i WHERE ${itsOwn} AND ${itsMembership}`);
+  const [ended] = await tx.write<{ count: number }>(sql`
+    WITH ended AS (DELETE FROM history i WHERE ${itsOwn} AND i.expires_at <= i.at RETURNING i.user_id)
+    SELECT count(*) AS count FROM ended`);
+  return ended?.count ?? 0;
 }

@@ -60,12 +60,16 @@ function rivalOfKey(externalId: string): Promise<() => Promise<void>> {
   );
 }
 
-/** As if their time had come now: the one override that each has a limit for. */
-async function expire(...externalIds: string[]): Promise<void> {
+async function idsOf(...externalIds: string[]): Promise<number[]> {
   const keys = await service.db.query<{ user_id: number }>(
     sql`SELECT k.user_id FROM user_keys k WHERE k.external_id = ANY(${externalIds}::text[])`,
   );
-  for (const { user_id } of keys) await endNow(service.db, user_id);
+  return keys.map(({ user_id }) => user_id);
+}
+
+/** As if their time had come now: the one override that each has a limit for. */
+async function expire(...externalIds: string[]): Promise<void> {
+  for (const id of await idsOf(...externalIds)) await endNow(service.db, id);
   // Until their moment is over for the database, too.
   await sleep(5);
   await sweepExpired(service.db);
@@ -204,22 +208,34 @@ describe('while an import is being applied', () => {
     await expectFold(service.db);
   });
 
-  it('begins again where such a row would end before it begins', async () => {
+  it('a row that would end with such an expiry, or before it, is not applied', async () => {
     const slug = await segment();
     await client.add('ext:u1', slug, { expires_at: '2099-01-01T00:00:00Z' });
     const ofKey = await rivalOfKey('newest');
-    const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${csv(0, 100)}newest\n`);
+    const file = csv(0, 100)
+      .replaceAll('\n', ',2099-01-01T00:00:00Z\n')
+      .replace('id,2099-01-01T00:00:00Z', 'id,expires_at');
+    const { body } = await files.send(`/api/segments/${slug}/import?unknown=create`, `${file}newest,\n`);
     await isHolding();
-    await service.db.write({
-      text: `UPDATE import_staging.plan_${body.job} SET expires_at = date_trunc('milliseconds', now()) WHERE external_id IS NULL`,
-      values: [],
-    });
-    await sleep(5);
     await expire('u1');
+    // The file named the moment at which the override has ended.
+    const [expired] = (await client.get(`/api/users/ext:u1/history?segment=${slug}`)).events;
+    const [id] = await idsOf('u1');
+    await service.db.write({
+      text: `UPDATE import_staging.plan_${body.job} SET expires_at = $1::timestamptz WHERE user_id = $2::bigint`,
+      values: [expired.at, id],
+    });
     await ofKey();
-    expect(await files.ended(body.job)).toMatchObject({ state: 'done', added: 101 });
-    const [added, expired] = (await client.get(`/api/users/ext:u1/history?segment=${slug}`)).events;
-    expect([added.expires_at, Date.parse(added.at) > Date.parse(expired.at)]).toEqual([null, true]);
+    expect(await files.ended(body.job)).toMatchObject({
+      state: 'done',
+      added: 100,
+      updated: 0,
+      unchanged: 0,
+      lapsed: 1,
+    });
+    expect(await client.story('ext:u1', slug)).toEqual(['add include', 'expire include']);
+    expect(await client.story('ext:u2', slug)).toEqual([`add import:${body.job}`]);
+    expect(await client.segmentsOf('ext:u1')).not.toContain(slug);
     await expectFold(service.db);
   });
 

@@ -158,13 +158,13 @@ async function readUnder(
       bodies.push(undefined);
     } else if (current.isPlain) {
       bodies.push(bodyFromLists(cached, found));
-      if (turns.isOver) await turns.pause();
+      if (i + 1 < users.length && turns.isOver) await turns.pause();
     } else if (found.subject) {
       const { overrides, subject } = found;
       const body = bodyFromSubject(cached, ref, { overrides, subject }, now, turns);
       bodies.push(typeof body === 'string' ? body : await body);
       // Decisions that take one step each do not look at the clock, and a statement may bring some thousand.
-      if (turns.isOver) await turns.pause();
+      if (i + 1 < users.length && turns.isOver) await turns.pause();
     } else if (known[i] && holds(known[i], found, now)) {
       bodies.push(known[i].body);
     } else {
