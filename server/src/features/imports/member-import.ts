@@ -39,7 +39,7 @@ import {
   settleRule,
   type Unknown,
 } from './members.sql.ts';
-import { followExpiries, isOutrun } from './order.sql.ts';
+import { followExpiries, isOutrun, lookUpOneByOne } from './order.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
@@ -195,10 +195,12 @@ export async function applyPlan(
     done += named;
     progress(Math.min(done, job.rows));
   }
+  await lookUpOneByOne(tx);
   if (await isOutrun(tx, change)) throw new StaleRead('a change outran the import');
   const takenBack = await followExpiries(tx, change);
-  counts.added -= takenBack;
-  counts.lapsed += takenBack;
+  counts.added -= takenBack.include;
+  counts.removed -= takenBack.exclude;
+  counts.lapsed += takenBack.include + takenBack.exclude;
   return counts;
 }
 

@@ -1,5 +1,6 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { Tx } from '../../postgres/database.ts';
+import type { Changed } from '../memberships/memberships.ts';
 
 /** What an import has written into the history of a segment, all of it dated with the moment at which it read its clock. */
 interface Written {
@@ -8,12 +9,22 @@ interface Written {
   readonly now: string;
 }
 
-/**
- * A row `i` of the import that follows the row `h` of the same pair. Looked up by its user: with
- * statistics from before the import, the index on segments may seem as good, and leads through all rows of the segment.
- */
+/** A row `i` of the import that follows the row `h` of the same pair. */
 const isBehind = (job: number): Sql =>
+  // Not by the index on segments: with statistics from before the import it may seem as good, and leads through the whole segment.
   sql`i.user_id = h.user_id AND i.segment_id + 0 = h.segment_id AND i.job = ${job}::bigint AND i.seq > h.seq`;
+
+/** For the rest of the transaction: an import joins by hashes, and to find a few rows of history would read the whole of it. */
+export async function lookUpOneByOne(tx: Tx): Promise<void> {
+  // One at a time, and by SET: only that reaches the workers of Citus.
+  for (const [method, value] of [
+    ['nestloop', 'on'],
+    ['hashjoin', 'off'],
+    ['mergejoin', 'off'],
+  ]) {
+    await tx.query({ text: `SET LOCAL enable_${method} = ${value}`, values: [] });
+  }
+}
 
 /**
  * Whether the import has written a row behind one of a later date: of a change that began before the fence was visible, or of a user
@@ -21,7 +32,7 @@ const isBehind = (job: number): Sql =>
  */
 export async function isOutrun(tx: Tx, { job, segmentId, now }: Written): Promise<boolean> {
   const behind = sql`FROM history i WHERE ${isBehind(job)}`;
-  // Looked up one by one: a join of an import, which goes by hashes, would read the whole history. Expiry has dates of its own.
+  // Expiry has dates of its own.
   const rows = await tx.query(sql`
     SELECT 1 AS one FROM history h
     WHERE h.segment_id = ${segmentId}::bigint AND h.at > ${now}::timestamptz AND h.op <> 'expire'
@@ -34,15 +45,9 @@ export async function isOutrun(tx: Tx, { job, segmentId, now }: Written): Promis
  * Dates the import's rows behind an expiry with that expiry. An override that expires once the import has read its clock may be swept
  * before the import comes to its user, and history is in the order of time. Where the row would end no later than that, it is taken
  * back. Done once all is applied.
- * @returns how many were taken back; all of them were added.
+ * @returns how many overrides of each mode were taken back; all of them were added.
  */
-export async function followExpiries(tx: Tx, { job, segmentId, now }: Written): Promise<number> {
-  // A join by hashes would read the whole history.
-  if (!tx.isDistributed) {
-    await tx.query(sql`
-      SELECT set_config('enable_nestloop', 'on', true), set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true)`);
-  }
+export async function followExpiries(tx: Tx, { job, segmentId, now }: Written): Promise<Changed> {
   const [redated] = await tx.write<{ count: number }>(sql`
     WITH redated AS (
       UPDATE history i SET at = h.at
@@ -51,14 +56,14 @@ export async function followExpiries(tx: Tx, { job, segmentId, now }: Written): 
       RETURNING i.user_id
     )
     SELECT count(*) AS count FROM redated`);
-  if (!redated || redated.count === 0) return 0;
+  if (!redated || redated.count === 0) return { include: 0, exclude: 0 };
   const itsOwn = sql`i.segment_id = ${segmentId}::bigint AND i.job = ${job}::bigint AND i.at > ${now}::timestamptz`;
   const itsMembership = sql`m.user_id = i.user_id AND m.segment_id = i.segment_id AND m.since = ${now}::timestamptz`;
   await tx.write(sql`
     DELETE FROM memberships m USING history i WHERE ${itsOwn} AND ${itsMembership} AND i.expires_at <= i.at`);
   await tx.write(sql`UPDATE memberships m SET since = i.at FROM history i WHERE ${itsOwn} AND ${itsMembership}`);
-  const [ended] = await tx.write<{ count: number }>(sql`
-    WITH ended AS (DELETE FROM history i WHERE ${itsOwn} AND i.expires_at <= i.at RETURNING i.user_id)
-    SELECT count(*) AS count FROM ended`);
-  return ended?.count ?? 0;
+  const [ended] = await tx.write<Changed>(sql`
+    WITH ended AS (DELETE FROM history i WHERE ${itsOwn} AND i.expires_at <= i.at RETURNING i.mode)
+    SELECT count(*) FILTER (WHERE e.mode = 'include') AS include, count(*) FILTER (WHERE e.mode = 'exclude') AS exclude FROM ended e`);
+  return ended ?? { include: 0, exclude: 0 };
 }

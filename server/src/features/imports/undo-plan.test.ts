@@ -6,6 +6,8 @@ import { type Explained, explained, rowsReadBy } from '../../../test/plan.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { selectJob } from '../../jobs/queue.ts';
 import type { Tx } from '../../postgres/database.ts';
+import { joinByHash } from './bulk.ts';
+import { followExpiries, lookUpOneByOne } from './order.sql.ts';
 import { createUndoPlan, dropChangedSince } from './undo.sql.ts';
 
 const ROWS = 3_000;
@@ -50,4 +52,32 @@ it('the undo of a replacement looks at each change a few times, however new the 
   );
   expect(read).toHaveLength(2);
   for (const rows of read) expect(rows).toBeLessThan(30 * ROWS);
+});
+
+it('the order of what an import wrote is checked by a look at few rows, however new the history is', async () => {
+  const names = Array.from({ length: ROWS }, (_, i) => `v${i}`).join('\n');
+  await clientOf(service).segment('NEW');
+  await files.run('/api/users/import', `external_id\n${names}\n`);
+  const { id } = await files.run('/api/segments/NEW/import', `external_id\n${names}\n`);
+  const job = await selectJob(service.db, Number(id));
+  const segmentId = job?.segment_id ?? 0;
+  const now = new Date().toISOString();
+  await service.db.write(sql`
+    INSERT INTO history (user_id, segment_id, op, mode, at, expires_at, actor)
+    SELECT m.user_id, m.segment_id, 'expire', m.mode, date_trunc('milliseconds', now() + interval '1 hour'), NULL, 'system'
+    FROM memberships m WHERE m.segment_id = ${segmentId} LIMIT 10`);
+  let read = 0;
+  await service.db.transaction(
+    async (tx) => {
+      await joinByHash(tx, { rows: ROWS });
+      await lookUpOneByOne(tx);
+      const found = (rows: number) => {
+        read += rows;
+      };
+      await followExpiries(explaining(tx, found), { job: Number(id), segmentId, now });
+    },
+    { plannerOff: ['jit', 'parallel'] },
+  );
+  expect(read).toBeGreaterThan(0);
+  expect(read).toBeLessThan(ROWS / 10);
 });
