@@ -11,6 +11,8 @@ import {
   type BulkChange,
   type Changed,
   eachLetIn,
+  followExpiries,
+  isOutrun,
   previewPlanned,
   removeExpiredOfSegment,
   removeLapsed,
@@ -39,7 +41,6 @@ import {
   settleRule,
   type Unknown,
 } from './members.sql.ts';
-import { followExpiries, isOutrun, lookUpOneByOne } from './order.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
 import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
@@ -195,7 +196,6 @@ export async function applyPlan(
     done += named;
     progress(Math.min(done, job.rows));
   }
-  await lookUpOneByOne(tx);
   if (await isOutrun(tx, change)) throw new StaleRead('a change outran the import');
   const takenBack = await followExpiries(tx, change);
   counts.added -= takenBack.include;

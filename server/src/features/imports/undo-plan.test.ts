@@ -6,8 +6,8 @@ import { type Explained, explained, rowsReadBy } from '../../../test/plan.ts';
 import { type Service, startService } from '../../../test/service.ts';
 import { selectJob } from '../../jobs/queue.ts';
 import type { Tx } from '../../postgres/database.ts';
+import { followExpiries } from '../memberships/memberships.ts';
 import { joinByHash } from './bulk.ts';
-import { followExpiries, lookUpOneByOne } from './order.sql.ts';
 import { createUndoPlan, dropChangedSince } from './undo.sql.ts';
 
 const ROWS = 3_000;
@@ -70,7 +70,6 @@ it('the order of what an import wrote is checked by a look at few rows, however 
   await service.db.transaction(
     async (tx) => {
       await joinByHash(tx, { rows: ROWS });
-      await lookUpOneByOne(tx);
       const found = (rows: number) => {
         read += rows;
       };

@@ -21,6 +21,7 @@ export {
   removeUnplanned,
   updatePlanned,
 } from './write/planned.sql.ts';
+export { followExpiries, isOutrun } from './write/planned-order.sql.ts';
 export { previewPlanned } from './write/preview-planned.sql.ts';
 export { purgeSmallSegment } from './write/purge.ts';
 export { keepChangesAway } from './write/turns-on-workers.sql.ts';
