@@ -39,7 +39,10 @@ beforeEach(async () => {
   const made = await exchange(service.port, post('/api/keys', '{"name":"greedy","role":"viewer"}', admin));
   key = JSON.parse(made.text).key;
   await exchange(service.port, post('/api/segments', '{"slug":"A"}', admin));
-  await service.db.write(sql`INSERT INTO jobs (kind, options, actor) VALUES ('user_import', '{}', 'user:1')`);
+  // An upload that is never taken for broken, however long the tests take.
+  await service.db.write(sql`
+    INSERT INTO jobs (kind, options, actor, heartbeat_at)
+    VALUES ('user_import', '{}', 'user:1', clock_timestamp() + interval '1 hour')`);
 });
 afterEach(async () => {
   for (const { socket } of greedy) socket.resetAndDestroy();
