@@ -7,7 +7,10 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly maxBatch: number;
   /** The most statements in flight at once. */
   readonly concurrency: number;
-  /** Milliseconds after which a caller goes with a small statement instead of waiting for those in flight. */
+  /**
+   * Milliseconds for which calls are gathered at most, and after which a caller goes with a small statement instead of waiting for
+   * those in flight.
+   */
   readonly holdMs?: number;
   /** The most callers that may wait; one more is refused with 503. */
   readonly maxWaiting: number;
