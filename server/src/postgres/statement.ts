@@ -13,8 +13,13 @@ export interface Statement {
 }
 
 /** An array as PostgreSQL writes it, with NULL for what is missing. The client quotes each element, which takes it longer. */
-export function bigintArray<T>(items: readonly T[], numberOf: (item: T) => number | undefined): string {
+export function bigintArray<T>(items: readonly T[], numberOf: (item: T) => number | null | undefined): string {
   return `{${items.map((item) => numberOf(item) ?? 'NULL').join()}}`;
+}
+
+/** The numbers of an array that PostgreSQL wrote, none of them NULL. The client's parser reads character by character. */
+export function numbersOf(array: string | null): number[] {
+  return array === null || array === '{}' ? [] : array.slice(1, -1).split(',').map(Number);
 }
 
 const cancelGraceMs = 1_000;

@@ -31,7 +31,8 @@ function knownToRows(db: Db, job: number): KnownToRows {
 
 /**
  * Builds the plan from the file: one row per user, in the order of ids. The last row about a user wins. Users to be created get their ids
- * here; unknown ones have none and come last.
+ * here; unknown ones have none and come last. A row has either an id or an external id; where a file has one of them alone, the
+ * other branch does not read its table.
  *
  * `op` is the new override of the user: `include`, `exclude`, or `drop` for a member that is removed. Removals have no expiry:
  * the times of the file apply to includes only.
@@ -41,13 +42,14 @@ export async function createPlan(
   job: number,
   { mode, create, expiresAt }: { mode: ImportMode; create: boolean; expiresAt: string | null },
 ): Promise<void> {
+  const { ctes, keys, users } = knownToRows(tx, job);
   await tx.query(sql`DROP TABLE IF EXISTS ${tableOf(job, 'plan')}`);
   // Utility statements take no parameters: the values are settings of the transaction.
   await tx.query(sql`
     SELECT set_config('kohort.expires_at', ${expiresAt ?? ''}, true), set_config('kohort.op', ${mode === 'remove' ? 'drop' : 'include'}, true)`);
   await tx.query(sql`
     CREATE UNLOGGED TABLE ${tableOf(job, 'plan')} AS
-    ${knownToRows(tx, job).ctes}
+    ${ctes}
     SELECT d.line,
       ${create ? sql`CASE WHEN d.user_id IS NULL AND d.external_id IS NOT NULL THEN ${nextUserId} ELSE d.user_id END` : sql`d.user_id`} AS user_id,
       ${create ? sql`d.user_id IS NULL AND d.external_id IS NOT NULL` : sql`false`} AS fresh,
@@ -57,12 +59,14 @@ export async function createPlan(
     FROM (
       SELECT DISTINCT ON (f.user_id, f.unknown_key, f.unknown_id) f.line, f.user_id, f.external_id, f.expires_at
       FROM (
-        SELECT r.line, r.external_id, r.expires_at, coalesce(k.user_id, u.id) AS user_id,
-          CASE WHEN k.user_id IS NULL THEN r.external_id END AS unknown_key,
-          CASE WHEN u.id IS NULL THEN r.user_id END AS unknown_id
-        FROM ${tableOf(job, 'rows')} r
-          LEFT JOIN ${knownToRows(tx, job).keys} k ON k.external_id = r.external_id
-          LEFT JOIN ${knownToRows(tx, job).users} u ON u.id = r.user_id
+        SELECT r.line, r.external_id, r.expires_at, k.user_id,
+          CASE WHEN k.user_id IS NULL THEN r.external_id END AS unknown_key, NULL::bigint AS unknown_id
+        FROM ${tableOf(job, 'rows')} r LEFT JOIN ${keys} k ON k.external_id = r.external_id
+        WHERE r.external_id IS NOT NULL
+        UNION ALL
+        SELECT r.line, NULL, r.expires_at, u.id, NULL, CASE WHEN u.id IS NULL THEN r.user_id END
+        FROM ${tableOf(job, 'rows')} r LEFT JOIN ${users} u ON u.id = r.user_id
+        WHERE r.external_id IS NULL
       ) f
       ORDER BY f.user_id, f.unknown_key, f.unknown_id, f.line DESC
     ) d`);

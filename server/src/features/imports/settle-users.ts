@@ -20,32 +20,48 @@ export interface Settled {
 interface Folded {
   readonly before: CurrentUser | undefined;
   readonly state: UserState;
-  readonly attributes: AnyObject;
+  /** The attributes of the state, unless nothing needed them parsed. */
+  readonly attributes: AnyObject | undefined;
   readonly rows: readonly PlannedUser[] | undefined;
 }
 
+const noAttributes = '{}';
+/** The text of the attributes that a user had before: the first row replaces it. */
+const beforeRows = '';
+
 function beginning(row: PlannedUser, before: CurrentUser | undefined): Folded {
-  const { name, attributes } = before ?? { name: null, attributes: {} };
-  const state = { id: row.user_id ?? 0, externalId: row.external_id, name, attributes: JSON.stringify(attributes) };
+  const { name, attributes } = before ?? { name: null, attributes: undefined };
+  const text = attributes ? beforeRows : noAttributes;
+  const state = { id: row.user_id ?? 0, externalId: row.external_id, name, attributes: text };
   return { before, state, attributes, rows: [] };
+}
+
+/** Most rows are the first about a new user: their text, which was made from what it says, is the result. */
+function merge(
+  { attributes, state }: Folded,
+  { patch }: PlannedUser,
+): { text: string; attributes: AnyObject | undefined } {
+  // A null removes an attribute, so it must not stay.
+  if (state.attributes === noAttributes && !patch.includes('null')) return { text: patch, attributes: undefined };
+  const merged = mergePatch(attributes ?? (JSON.parse(state.attributes) as AnyObject), JSON.parse(patch) as AnyObject);
+  return { text: JSON.stringify(merged), attributes: merged };
 }
 
 /** Applies rows one after another, like calls. @throws JobError for the row that exceeds a limit. */
 async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): Promise<Folded | JobError> {
-  let { attributes } = start;
-  let state = start.state;
+  let folded = start;
   for (const row of rows) {
     if (turns.isOver) await turns.pause();
-    attributes = mergePatch(attributes, JSON.parse(row.patch) as AnyObject);
-    const text = JSON.stringify(attributes);
+    const { text, attributes } = merge(folded, row);
     const bytes = Buffer.byteLength(text);
     if (bytes > maxAttributesBytes) {
       const message = `the attributes come to ${bytes} bytes of JSON; at most ${maxAttributesBytes} are kept`;
       return { line: row.line, message };
     }
-    state = { ...state, name: row.has_name ? row.name : state.name, attributes: text };
+    const name = row.has_name ? row.name : folded.state.name;
+    folded = { ...start, state: { ...start.state, name, attributes: text }, attributes };
   }
-  return { ...start, state, attributes, rows: start.rows && [...start.rows, ...rows] };
+  return { ...folded, rows: start.rows && [...start.rows, ...rows] };
 }
 
 /** The result of rows about users who turn out to exist. */

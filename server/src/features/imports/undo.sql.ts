@@ -2,8 +2,9 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { JobRow } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
+import { bigintArray } from '../../postgres/statement.ts';
 import { momentSql, selectMoment, stands } from '../memberships/memberships.ts';
-import { tableOf } from './staging.sql.ts';
+import { inPages, tableOf } from './staging.sql.ts';
 
 /** History rows of a job. They are dated within its run, which the index uses. */
 function rowsOf({ id, segment_id, created_at, finished_at }: JobRow): Sql {
@@ -85,44 +86,69 @@ async function dropChangedOnWorkers(tx: Tx, job: number, segmentId: number): Pro
   return rows[0]?.count ?? 0;
 }
 
-export interface UserBefore {
+/** A user whom an import of users registered or changed. */
+export interface ChangedUser {
   readonly id: number;
   /** Null for users registered by the import. */
-  readonly version: number | null;
-  readonly name: string | null;
+  readonly versionBefore: number | null;
+  readonly versionAfter: number;
+  readonly nameBefore: string | null;
+  readonly nameAfter: string | null;
 }
 
-/** Stores what an import of users changed, for its undo: the users it registered, and those that it found and that differ now. */
-export async function insertUserChanges(tx: Tx, job: number, users: readonly UserBefore[]): Promise<void> {
-  const ids = users.map(({ id }) => id);
-  // As a CTE, since Citus does not join its tables with what it inserts on the coordinator.
+/** The values as an array; null if none of them has one. */
+function arrayOrNull<Value>(values: readonly (Value | null)[]): readonly (Value | null)[] | null {
+  return values.some((value) => value !== null) ? values : null;
+}
+
+/** Stores what an import of users changed, for its undo. No user is in two batches of a job. */
+export async function insertUserBatch(tx: Tx, job: number, users: readonly ChangedUser[]): Promise<void> {
+  if (users.length === 0) return;
+  const existed = users.some(({ versionBefore }) => versionBefore !== null);
   await tx.write(sql`
-    WITH now_are AS MATERIALIZED (
-      SELECT u.id, u.attributes_version, u.name FROM users u WHERE u.id = ANY(${ids}::bigint[])
-    )
-    INSERT INTO import_user_changes (job, user_id, version_before, version_after, name_before, name_after)
-    SELECT ${job}::bigint, u.id, b.version, u.attributes_version, b.name, u.name
-    FROM unnest(
-      ${ids}::bigint[], ${users.map(({ version }) => version)}::bigint[],
-      ${users.map(({ name }) => name)}::text[]
-    ) AS b(id, version, name)
-      JOIN now_are u ON u.id = b.id
-    WHERE b.version IS NULL OR (u.attributes_version, u.name) IS DISTINCT FROM (b.version, b.name)`);
+    INSERT INTO import_user_batches (job, user_ids, versions_before, versions_after, names_before, names_after)
+    SELECT ${job}::bigint, ${bigintArray(users, ({ id }) => id)}::bigint[],
+      ${existed ? bigintArray(users, ({ versionBefore }) => versionBefore) : null}::bigint[],
+      ${bigintArray(users, ({ versionAfter }) => versionAfter)}::bigint[],
+      ${arrayOrNull(users.map(({ nameBefore }) => nameBefore))}::text[],
+      ${arrayOrNull(users.map(({ nameAfter }) => nameAfter))}::text[]`);
 }
 
-/** The input of {@link restoreUsers} of the registry. */
-export function userChangesOf(undone: number): Sql {
-  return sql`
+/** Plans what is to be restored, in the order of ids. To `unnest`, a missing array is one of nulls. */
+export async function createUserUndoPlan(tx: Tx, job: number, undone: number): Promise<void> {
+  const plan = tableOf(job, 'plan');
+  await tx.query(sql`DROP TABLE IF EXISTS ${plan}`);
+  await tx.query(sql`
+    CREATE UNLOGGED TABLE ${plan} (
+      user_id bigint NOT NULL, version_before bigint, version_after bigint NOT NULL, name_before text, name_after text
+    )`);
+  // Imports of earlier releases stored a row for each user.
+  await tx.write(sql`
+    INSERT INTO ${plan} (user_id, version_before, version_after, name_before, name_after)
     SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after
-    FROM import_user_changes c
-    WHERE c.job = ${undone}::bigint`;
+    FROM (
+      SELECT e.user_id, e.version_before, e.version_after, e.name_before, e.name_after
+      FROM import_user_batches b
+        CROSS JOIN LATERAL unnest(b.user_ids, b.versions_before, b.versions_after, b.names_before, b.names_after)
+          AS e(user_id, version_before, version_after, name_before, name_after)
+      WHERE b.job = ${undone}::bigint
+      UNION ALL
+      SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after
+      FROM import_user_changes c
+      WHERE c.job = ${undone}::bigint
+    ) c
+    ORDER BY c.user_id`);
 }
 
-export async function selectChangedUsers(tx: Tx, undone: number, after: number, limit: number): Promise<number[]> {
-  const rows = await tx.query<{ user_id: number }>(sql`
-    SELECT c.user_id FROM import_user_changes c
-    WHERE c.job = ${undone} AND c.user_id > ${after}
-    ORDER BY c.user_id
-    LIMIT ${limit}`);
+/** The input of {@link restoreUsers} of the registry: the whole plan, or some pages of it. */
+export function plannedChanges(job: number, pages?: { readonly from: number; readonly to: number }): Sql {
+  return sql`
+    SELECT p.user_id, p.version_before, p.version_after, p.name_before, p.name_after
+    FROM ${tableOf(job, 'plan')} p
+    WHERE ${pages ? inPages(pages.from, pages.to) : sql`true`}`;
+}
+
+export async function selectChangedUsers(tx: Tx, changes: Sql): Promise<number[]> {
+  const rows = await tx.query<{ user_id: number }>(sql`SELECT c.user_id FROM (${changes}) c ORDER BY c.user_id`);
   return rows.map(({ user_id }) => user_id);
 }

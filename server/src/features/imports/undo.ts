@@ -6,12 +6,19 @@ import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
 import { previewPlanned, sweepExpired } from '../memberships/memberships.ts';
 import { countRestorable, deleteUntouched, lockUsers, restoreUsers } from '../users/users.ts';
-import { joinByHash, workOnWorkers } from './bulk.ts';
+import { joinByHash, workInMemory, workOnWorkers } from './bulk.ts';
 import { applyPlan, segmentOf } from './member-import.ts';
 import { hasErased, isSegmentLive, keepSegment } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
-import { plannedUserIds, tableOf } from './staging.sql.ts';
-import { countChangesOf, createUndoPlan, dropChangedSince, selectChangedUsers, userChangesOf } from './undo.sql.ts';
+import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
+import {
+  countChangesOf,
+  createUndoPlan,
+  createUserUndoPlan,
+  dropChangedSince,
+  plannedChanges,
+  selectChangedUsers,
+} from './undo.sql.ts';
 
 interface UndoOptions {
   readonly job: number;
@@ -20,7 +27,8 @@ interface UndoOptions {
 
 const statementTimeoutMs = 900_000;
 const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
-const usersAtOnce = 2_000;
+/** Pages of the plan of an undo of users that one statement processes: about 2,000 users. */
+const slicePages = 16;
 
 const gone = (what: string) => new JobFailed([{ line: null, message: `${what} was deleted` }]);
 
@@ -103,34 +111,37 @@ function applyMembers(
 export const memberUndo: Work = { prepare: prepareMembers, preview: previewMembers, apply: applyMembers };
 
 async function prepareUsers({ db }: ImportWork, job: JobRow): Promise<Prepared> {
-  await undoneBy(db, job);
+  const undone = await undoneBy(db, job);
+  await db.transaction(async (tx) => {
+    await workInMemory(tx);
+    await createUserUndoPlan(tx, job.id, undone.id);
+  }, long);
   return { skipped: 0, kept: 0, warnings: [] };
 }
 
 async function previewUsers({ db }: ImportWork, job: JobRow): Promise<Counted> {
-  const { job: undone } = job.options as UndoOptions;
-  const found = await db.transaction((tx) => countRestorable(tx, userChangesOf(undone)), long);
+  const found = await db.transaction((tx) => countRestorable(tx, plannedChanges(job.id)), long);
   return { ...noCounts, ...found };
 }
 
-async function restoreAll(tx: Tx, undone: number, actor: string, progress: (processed: number) => void) {
+async function restoreAll(tx: Tx, { id, actor }: JobRow, progress: (processed: number) => void) {
   const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
-  let [after, done] = [0, 0];
-  for (;;) {
-    const ids = await selectChangedUsers(tx, undone, after, usersAtOnce);
-    const last = ids.at(-1);
-    if (last === undefined) return counts;
+  const pages = await selectPages(tx, tableOf(id, 'plan'));
+  let done = 0;
+  for (let from = 0; from < pages; from += slicePages) {
+    const changes = plannedChanges(id, { from, to: from + slicePages });
+    const ids = await selectChangedUsers(tx, changes);
     // The next statement sees the commits of the previous holders of the locks.
     await lockUsers(tx, ids);
-    const changes = userChangesOf(undone);
     const updated = await restoreUsers(tx, changes, ids, actor);
     const removed = await deleteUntouched(tx, changes, ids, actor);
     counts.updated += updated;
     counts.removed += removed;
     counts.kept += ids.length - updated - removed;
-    [after, done] = [last, done + ids.length];
+    done += ids.length;
     progress(done);
   }
+  return counts;
 }
 
 function applyUsers(
@@ -139,13 +150,12 @@ function applyUsers(
   _prepared: Prepared,
   { progress, finish }: JobContext,
 ): Promise<void> {
-  const { job: undone } = job.options as UndoOptions;
   return transactionBehindFence(
     db,
-    { job: job.id, segmentId: everySegment, users: userChangesOf(undone) },
+    { job: job.id, segmentId: everySegment, users: plannedChanges(job.id) },
     async (tx) => {
       await workOnWorkers(tx);
-      await finish(tx, await restoreAll(tx, undone, job.actor, progress));
+      await finish(tx, await restoreAll(tx, job, progress));
     },
     long,
   );

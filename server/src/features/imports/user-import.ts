@@ -5,14 +5,14 @@ import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import type { TransactionOptions } from '../../postgres/transaction.ts';
 import { everySegment, transactionBehindFence } from '../fences/fences.ts';
-import { countDifferent, insertUsers, selectIdsOf, updateUsers } from '../users/users.ts';
+import { countDifferent, insertUsers, selectIdsOf, updateUsers, type WrittenUsers } from '../users/users.ts';
 import { joinUsersByHash, workInMemory, workOnWorkers } from './bulk.ts';
 import type { Unknown } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { eachSettled, type Settled, settleAgain } from './settle-users.ts';
 import { skipOrFail } from './skip.ts';
 import { plannedUserIds } from './staging.sql.ts';
-import { insertUserChanges } from './undo.sql.ts';
+import { type ChangedUser, insertUserBatch } from './undo.sql.ts';
 import { createUserPlan, selectUnknownUsers } from './users.sql.ts';
 
 export interface UserImportOptions {
@@ -49,20 +49,25 @@ async function applyUsers(
   users: readonly Settled[],
 ): Promise<Omit<Counted, 'removed' | 'lapsed'>> {
   const fresh = users.filter(({ before }) => before === undefined);
-  const made = new Set(await insertUsers(tx, statesOf(fresh), actor));
+  const made = await insertUsers(tx, statesOf(fresh), actor);
   const taken = await settleTaken(
     tx,
     fresh.filter(({ state }) => !made.has(state.id)),
   );
   const known = [...users.filter(({ before }) => before !== undefined), ...taken];
-  const updated = await updateUsers(tx, statesOf(known), actor);
-  await insertUserChanges(tx, job, [
-    ...[...made].map((id) => ({ id, version: null, name: null })),
-    ...known.flatMap(({ before }) =>
-      before ? [{ id: before.id, version: before.attributes_version, name: before.name }] : [],
-    ),
-  ]);
-  return { added: made.size, updated, unchanged: known.length - updated };
+  const changed = await updateUsers(tx, statesOf(known), actor);
+  await insertUserBatch(tx, job, [...changesOf(fresh, made), ...changesOf(known, changed)]);
+  return { added: made.size, updated: changed.size, unchanged: known.length - changed.size };
+}
+
+/** What the undo needs to know of the users that were written. */
+function changesOf(users: readonly Settled[], written: WrittenUsers): ChangedUser[] {
+  return users.flatMap(({ state, before }) => {
+    const versionAfter = written.get(state.id);
+    if (versionAfter === undefined) return [];
+    const { attributes_version: versionBefore = null, name: nameBefore = null } = before ?? {};
+    return [{ id: state.id, versionBefore, versionAfter, nameBefore, nameAfter: state.name }];
+  });
 }
 
 async function applyAll(tx: Tx, job: JobRow, progress: (processed: number) => void) {

@@ -1,4 +1,4 @@
-import sql, { empty, type Sql } from 'sql-template-tag';
+import sql, { empty } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { nextUserId } from '../users/users.ts';
 import type { UnknownRow } from './members.sql.ts';
@@ -15,36 +15,30 @@ export interface PlannedUser {
   readonly patch: string;
 }
 
-/** The keys that a file names. Citus finds them inside of its workers, where the names are sent. */
-function keysOf(db: Db, job: number): { readonly ctes: Sql; readonly keys: Sql } {
-  if (!db.isDistributed) return { ctes: empty, keys: sql`user_keys` };
-  const ctes = sql`
-    WITH named AS MATERIALIZED (SELECT DISTINCT r.external_id FROM ${tableOf(job, 'rows')} r), known AS MATERIALIZED (
-      SELECT k.external_id, k.user_id FROM user_keys k JOIN named n ON n.external_id = k.external_id
-    )`;
-  return { ctes, keys: sql`known` };
-}
-
-/** The rows by user and line. */
+/** The rows by user and line. Keys are looked up once, since they are as many as users. */
 export async function createUserPlan(tx: Tx, job: number, { create }: { create: boolean }): Promise<void> {
   const rows = tableOf(job, 'rows');
-  const { ctes, keys } = keysOf(tx, job);
+  // Citus finds keys inside of its workers, where the names are sent.
+  const known = tx.isDistributed
+    ? sql`
+      named AS MATERIALIZED (SELECT DISTINCT r.external_id FROM ${rows} r),
+      known AS MATERIALIZED (SELECT k.external_id, k.user_id FROM user_keys k JOIN named n ON n.external_id = k.external_id),`
+    : empty;
+  const keys = tx.isDistributed ? sql`known` : sql`user_keys`;
   await tx.query(sql`DROP TABLE IF EXISTS ${tableOf(job, 'plan')}`);
   await tx.query(sql`
     CREATE UNLOGGED TABLE ${tableOf(job, 'plan')} AS
-    ${ctes}
-    SELECT r.line, coalesce(k.user_id, n.id) AS user_id, k.user_id IS NULL AS fresh, r.external_id, r.has_name, r.name, r.patch
-    FROM ${rows} r
-      LEFT JOIN ${keys} k ON k.external_id = r.external_id
-      LEFT JOIN (
-        SELECT d.external_id, ${nextUserId} AS id
-        FROM (
-          SELECT DISTINCT r.external_id
-          FROM ${rows} r
-          WHERE ${create ? sql`NOT EXISTS (SELECT 1 FROM ${keys} k WHERE k.external_id = r.external_id)` : sql`false`}
-          ORDER BY 1
-        ) d
-      ) n ON n.external_id = r.external_id AND k.user_id IS NULL
+    WITH ${known} found AS MATERIALIZED (
+      SELECT r.line, k.user_id, r.external_id, r.has_name, r.name, r.patch
+      FROM ${rows} r LEFT JOIN ${keys} k ON k.external_id = r.external_id
+    ), fresh AS MATERIALIZED (
+      SELECT d.external_id, ${nextUserId} AS id
+      FROM (
+        SELECT DISTINCT f.external_id FROM found f WHERE ${create ? sql`f.user_id IS NULL` : sql`false`} ORDER BY 1
+      ) d
+    )
+    SELECT f.line, coalesce(f.user_id, n.id) AS user_id, f.user_id IS NULL AS fresh, f.external_id, f.has_name, f.name, f.patch
+    FROM found f LEFT JOIN fresh n ON n.external_id = f.external_id AND f.user_id IS NULL
     ORDER BY 2, 1`);
 }
 
@@ -74,6 +68,13 @@ const stretchBytes = 1024 * 1024;
  * out of line, so a few pages can refer to a lot of data.
  */
 export async function selectStretchEnd(db: Db, job: number, from: number): Promise<number> {
+  const rows = await db.query<{ bytes: number | null }>(sql`
+    SELECT sum(octet_length(p.patch)) AS bytes FROM ${tableOf(job, 'plan')} p WHERE ${inPages(from, from + stretchPages)}`);
+  return (rows[0]?.bytes ?? 0) <= stretchBytes ? from + stretchPages : selectShortEnd(db, job, from);
+}
+
+/** What each page refers to takes longer to tell: a page has no number but in the text of a row's place. */
+async function selectShortEnd(db: Db, job: number, from: number): Promise<number> {
   const rows = await db.query<{ last: number | null }>(sql`
     SELECT max(t.page) FILTER (WHERE t.bytes <= ${stretchBytes}) AS last
     FROM (

@@ -1,6 +1,7 @@
 import type { UserRef } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Tx } from '../../postgres/database.ts';
+import { bigintArray, numbersOf } from '../../postgres/statement.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import { type UserEventsBy, userEvents } from '../outbox/outbox.ts';
 import { nextUserId, selectIdsByRef } from './ids.sql.ts';
@@ -115,16 +116,30 @@ export interface UserState {
 }
 
 const unnested = (users: readonly UserState[]) => sql`unnest(
-  ${users.map(({ id }) => id)}::bigint[], ${users.map(({ externalId }) => externalId)}::text[],
+  ${bigintArray(users, ({ id }) => id)}::bigint[], ${users.map(({ externalId }) => externalId)}::text[],
   ${users.map(({ name }) => name)}::text[], ${users.map(({ attributes }) => attributes)}::jsonb[]
 ) AS n(id, external_id, name, attributes)`;
 
+/** Users who were written, with the version of their attributes from then on. */
+export type WrittenUsers = ReadonlyMap<number, number>;
+
+/** As two texts: a row for each user costs more than what it brings. */
+const idsAndVersions = sql`array_agg(w.id)::text AS ids, array_agg(w.attributes_version)::text AS versions`;
+
+function writtenUsers([row]: readonly {
+  readonly ids: string | null;
+  readonly versions: string | null;
+}[]): WrittenUsers {
+  const versions = numbersOf(row?.versions ?? null);
+  return new Map(numbersOf(row?.ids ?? null).map((id, i) => [id, versions[i] ?? 0]));
+}
+
 /**
  * Registers users under ids drawn earlier, with a version of their attributes if they have any.
- * @returns the ids that were registered; the external ids of the others are taken.
+ * @returns those that were registered; the external ids of the others are taken.
  */
-export async function insertUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<number[]> {
-  const rows = await tx.write<{ id: number }>(sql`
+export async function insertUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<WrittenUsers> {
+  const rows = await tx.write<{ ids: string | null; versions: string | null }>(sql`
     WITH n AS MATERIALIZED (SELECT * FROM ${unnested(users)}), keyed AS (
       INSERT INTO user_keys (external_id, user_id) SELECT n.external_id, n.id FROM n
       ON CONFLICT ON CONSTRAINT user_keys_pkey DO NOTHING
@@ -139,13 +154,13 @@ export async function insertUsers(tx: Tx, users: readonly UserState[], actor: st
     ), recorded AS (
       ${userEvents(sql`SELECT m.id AS user_id, m.created_at AS at FROM made m`, { cause: 'import', actor })}
     )
-    SELECT made.id FROM made`);
-  return rows.map(({ id }) => id);
+    SELECT ${idsAndVersions} FROM made w`);
+  return writtenUsers(rows);
 }
 
-/** Changes the users that differ. Returns how many did. */
-export async function updateUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<number> {
-  const rows = await tx.write<{ count: number }>(sql`
+/** Changes the users that differ, and returns them. */
+export async function updateUsers(tx: Tx, users: readonly UserState[], actor: string): Promise<WrittenUsers> {
+  const rows = await tx.write<{ ids: string | null; versions: string | null }>(sql`
     WITH changed AS (
       UPDATE users u
       SET name = n.name, attributes = n.attributes,
@@ -158,8 +173,8 @@ export async function updateUsers(tx: Tx, users: readonly UserState[], actor: st
     ), recorded AS (
       ${userEvents(sql`SELECT v.user_id, v.at FROM versioned v`, { cause: 'import', actor })}
     )
-    SELECT count(*) AS count FROM changed`);
-  return rows[0]?.count ?? 0;
+    SELECT ${idsAndVersions} FROM changed w`);
+  return writtenUsers(rows);
 }
 
 /** How many of them {@link updateUsers} would change. */

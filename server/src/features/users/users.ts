@@ -30,6 +30,7 @@ export {
   selectUsersById,
   type UserState,
   updateUsers,
+  type WrittenUsers,
 } from './many-users.sql.ts';
 export { type AnyObject, mergePatch } from './merge-patch.ts';
 export { countRestorable, deleteUntouched, restoreUsers } from './restored-users.sql.ts';
