@@ -49,6 +49,8 @@ function merge(
 
 /** Applies rows one after another, like calls. @throws JobError for the row that exceeds a limit. */
 async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): Promise<Folded | JobError> {
+  const { before } = start;
+  const { id, externalId } = start.state;
   let folded = start;
   for (const row of rows) {
     if (turns.isOver) await turns.pause();
@@ -59,7 +61,7 @@ async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): 
       return { line: row.line, message };
     }
     const name = row.has_name ? row.name : folded.state.name;
-    folded = { ...start, state: { ...start.state, name, attributes: text }, attributes };
+    folded = { before, state: { id, externalId, name, attributes: text }, attributes, rows: start.rows };
   }
   return { ...folded, rows: start.rows && [...start.rows, ...rows] };
 }
