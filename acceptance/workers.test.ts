@@ -73,7 +73,9 @@ async function holdUser(folder: string): Promise<{ untilAwaited: () => Promise<v
   return {
     async untilAwaited() {
       await eventually(async () => {
-        const { rowCount } = await client.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+        const { rowCount } = await client.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
         return rowCount !== 0;
       });
     },

@@ -72,7 +72,7 @@ async function upload(url: string, token: string, slug: string, rows: number): P
 async function workerOf(client: pg.Pool, job: number): Promise<string | undefined> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT application_name AS name FROM pg_stat_activity
-     WHERE pid <> pg_backend_pid() AND state = 'active' AND query ~ $1 AND query ~ '(INSERT INTO|UPDATE) memberships'`,
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query ~ $1 AND query ~ '(INSERT INTO|UPDATE) memberships'`,
     [planOf(job)],
   );
   return rows[0]?.name;
