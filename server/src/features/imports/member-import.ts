@@ -43,7 +43,7 @@ import {
 } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
 import { skipOrFail } from './skip.ts';
-import { inPages, plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
+import { inPages, plannedUserIds, selectPages, selectPlanPages, tableOf } from './staging.sql.ts';
 
 export interface MemberImportOptions {
   readonly mode: ImportMode;
@@ -172,7 +172,8 @@ export async function applyPlan(
 
   const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
   const table = tableOf(job.id, 'plan');
-  let pages = await selectPages(tx, table);
+  // The plan of an undo is empty if everybody was changed since.
+  let pages = await (mode === 'undo' ? selectPages(tx, table) : selectPlanPages(tx, job));
   let [done, from] = [0, 0];
   for (let page = 0; page < pages || page === 0; page += slicePages) {
     const slice: Slice = { job: job.id, pages: { from: page, to: page + slicePages } };

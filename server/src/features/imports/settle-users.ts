@@ -1,10 +1,10 @@
 import { maxAttributesBytes, maxJobErrors } from '@kohort/contract';
 import { Turns } from '../../concurrency/turns.ts';
-import { type JobError, JobFailed } from '../../jobs/queue.ts';
+import { type JobError, JobFailed, type JobRow } from '../../jobs/queue.ts';
 import type { Tx } from '../../postgres/database.ts';
 import { StaleRead } from '../../postgres/stale-read.ts';
 import { type AnyObject, type CurrentUser, mergePatch, selectUsersById, type UserState } from '../users/users.ts';
-import { selectPages, tableOf } from './staging.sql.ts';
+import { selectPlanPages } from './staging.sql.ts';
 import { type PlannedUser, selectPlanned, selectStretchEnd } from './users.sql.ts';
 
 /** The effect of a file on one user. */
@@ -36,7 +36,10 @@ function beginning(row: PlannedUser, before: CurrentUser | undefined): Folded {
   return { before, state, attributes, rows: [] };
 }
 
-/** Most rows are the first about a new user: their text, which was made from what it says, is the result. */
+/**
+ * Most rows are the first about a new user. Their patch is the result as it is: it was staged as JSON.stringify writes what was parsed, so
+ * it has no name twice, and no white space that would count.
+ */
 function merge(
   { attributes, state }: Folded,
   { patch }: PlannedUser,
@@ -47,7 +50,7 @@ function merge(
   return { text: JSON.stringify(merged), attributes: merged };
 }
 
-/** Applies rows one after another, like calls. @throws JobError for the row that exceeds a limit. */
+/** Applies rows one after another, like calls. Returns the error of a row that exceeds a limit. */
 async function fold(start: Folded, rows: readonly PlannedUser[], turns: Turns): Promise<Folded | JobError> {
   const { before } = start;
   const { id, externalId } = start.state;
@@ -108,15 +111,15 @@ async function foldGroups(
  */
 export async function eachSettled(
   tx: Tx,
-  job: number,
+  job: Pick<JobRow, 'id' | 'rows'>,
   { lock }: { lock: boolean },
   visit: (users: readonly Settled[], rows: number) => Promise<void>,
 ): Promise<void> {
-  const pages = await selectPages(tx, tableOf(job, 'plan'));
+  const pages = await selectPlanPages(tx, job);
   let carried: Folded | undefined;
   for (let from = 0; from < pages; ) {
-    const to = await selectStretchEnd(tx, job, from);
-    const rows = (await selectPlanned(tx, job, { from, to })).filter(({ user_id }) => user_id !== null);
+    const to = await selectStretchEnd(tx, job.id, from);
+    const rows = (await selectPlanned(tx, job.id, { from, to })).filter(({ user_id }) => user_id !== null);
     const groups = [...Map.groupBy(rows, ({ user_id }) => user_id).values()];
     const found = await foldGroups(tx, groups, { lock, carried });
     // Rows without a user come last, so the carried user may have no more rows.

@@ -1,5 +1,7 @@
 import sql, { raw, type Sql } from 'sql-template-tag';
+import type { JobRow } from '../../jobs/queue.ts';
 import type { Database, Db } from '../../postgres/database.ts';
+import { StaleRead } from '../../postgres/stale-read.ts';
 import { memberColumns } from './member-rows.ts';
 import { userColumns } from './user-rows.ts';
 
@@ -59,6 +61,16 @@ export async function selectPages(db: Db, table: Sql): Promise<number> {
   const rows = await db.query<{ pages: number }>(sql`
     SELECT pg_relation_size(${table.text}::regclass) / current_setting('block_size')::bigint AS pages`);
   return rows[0]?.pages ?? 0;
+}
+
+/**
+ * The number of pages of a job's plan.
+ * @throws StaleRead if it is empty although there is something to do: PostgreSQL has crashed since, which empties unlogged tables.
+ */
+export async function selectPlanPages(db: Db, { id, rows }: Pick<JobRow, 'id' | 'rows'>): Promise<number> {
+  const pages = await selectPages(db, tableOf(id, 'plan'));
+  if (pages === 0 && rows > 0) throw new StaleRead('the plan was lost');
+  return pages;
 }
 
 /** A range of pages of `p`. Tables are written in order and never changed, so a range of pages is a range of the order. */

@@ -1,4 +1,4 @@
-import sql, { type Sql } from 'sql-template-tag';
+import sql, { raw, type Sql } from 'sql-template-tag';
 import type { JobRow } from '../../jobs/queue.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
 import { analyzeGrown } from '../../postgres/maintenance.sql.ts';
@@ -117,25 +117,24 @@ export async function insertUserBatch(tx: Tx, job: number, users: readonly Chang
 /** Plans what is to be restored, in the order of ids. To `unnest`, a missing array is one of nulls. */
 export async function createUserUndoPlan(tx: Tx, job: number, undone: number): Promise<void> {
   const plan = tableOf(job, 'plan');
+  // Utility statements take no parameters.
+  const id = raw(String(Math.trunc(undone)));
   await tx.query(sql`DROP TABLE IF EXISTS ${plan}`);
+  // Filled as it is created: an INSERT would put short rows into what was left of pages before. Imports of earlier releases stored a row for
+  // each user.
   await tx.query(sql`
-    CREATE UNLOGGED TABLE ${plan} (
-      user_id bigint NOT NULL, version_before bigint, version_after bigint NOT NULL, name_before text, name_after text
-    )`);
-  // Imports of earlier releases stored a row for each user.
-  await tx.write(sql`
-    INSERT INTO ${plan} (user_id, version_before, version_after, name_before, name_after)
+    CREATE UNLOGGED TABLE ${plan} AS
     SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after
     FROM (
       SELECT e.user_id, e.version_before, e.version_after, e.name_before, e.name_after
       FROM import_user_batches b
         CROSS JOIN LATERAL unnest(b.user_ids, b.versions_before, b.versions_after, b.names_before, b.names_after)
           AS e(user_id, version_before, version_after, name_before, name_after)
-      WHERE b.job = ${undone}::bigint
+      WHERE b.job = ${id}
       UNION ALL
       SELECT c.user_id, c.version_before, c.version_after, c.name_before, c.name_after
       FROM import_user_changes c
-      WHERE c.job = ${undone}::bigint
+      WHERE c.job = ${id}
     ) c
     ORDER BY c.user_id`);
 }

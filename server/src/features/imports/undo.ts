@@ -10,7 +10,7 @@ import { joinByHash, workInMemory, workOnWorkers } from './bulk.ts';
 import { applyPlan, segmentOf } from './member-import.ts';
 import { hasErased, isSegmentLive, keepSegment } from './members.sql.ts';
 import type { Counted, ImportWork, Prepared, Work } from './run.ts';
-import { plannedUserIds, selectPages, tableOf } from './staging.sql.ts';
+import { plannedUserIds, selectPlanPages, tableOf } from './staging.sql.ts';
 import {
   countChangesOf,
   createUndoPlan,
@@ -27,7 +27,7 @@ interface UndoOptions {
 
 const statementTimeoutMs = 900_000;
 const long: TransactionOptions = { statementTimeout: statementTimeoutMs, plannerOff: ['jit', 'parallel'] };
-/** Pages of the plan of an undo of users that one statement processes: about 2,000 users. */
+/** Pages of the plan of an undo of users that one statement processes: some 2,000 users, fewer if they have long names. */
 const slicePages = 16;
 
 const gone = (what: string) => new JobFailed([{ line: null, message: `${what} was deleted` }]);
@@ -124,9 +124,10 @@ async function previewUsers({ db }: ImportWork, job: JobRow): Promise<Counted> {
   return { ...noCounts, ...found };
 }
 
-async function restoreAll(tx: Tx, { id, actor }: JobRow, progress: (processed: number) => void) {
+async function restoreAll(tx: Tx, job: JobRow, progress: (processed: number) => void) {
+  const { id, actor } = job;
   const counts = { ...noCounts, updated: 0, removed: 0, kept: 0 };
-  const pages = await selectPages(tx, tableOf(id, 'plan'));
+  const pages = await selectPlanPages(tx, job);
   let done = 0;
   for (let from = 0; from < pages; from += slicePages) {
     const changes = plannedChanges(id, { from, to: from + slicePages });

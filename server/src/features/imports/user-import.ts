@@ -73,7 +73,7 @@ function changesOf(users: readonly Settled[], written: WrittenUsers): ChangedUse
 async function applyAll(tx: Tx, job: JobRow, progress: (processed: number) => void) {
   const counts = { ...noCounts, added: 0, updated: 0, unchanged: 0 };
   let done = 0;
-  await eachSettled(tx, job.id, { lock: true }, async (users, rows) => {
+  await eachSettled(tx, job, { lock: true }, async (users, rows) => {
     const { added, updated, unchanged } = await applyUsers(tx, job, users);
     counts.added += added;
     counts.updated += updated;
@@ -86,7 +86,7 @@ async function applyAll(tx: Tx, job: JobRow, progress: (processed: number) => vo
 
 async function previewAll(tx: Tx, job: JobRow): Promise<Counted> {
   const counts = { added: 0, updated: 0, removed: 0, unchanged: 0, lapsed: 0 };
-  await eachSettled(tx, job.id, { lock: false }, async (users) => {
+  await eachSettled(tx, job, { lock: false }, async (users) => {
     const known = users.filter(({ before }) => before !== undefined);
     const updated = await countDifferent(tx, statesOf(known));
     counts.added += users.length - known.length;
