@@ -3,6 +3,7 @@ import { reports as contract, parseTime, parseUserRef } from '@kohort/contract';
 import { addressSubject } from '../../http/address.ts';
 import { consistencyOf } from '../../http/consistency.ts';
 import { baseUrlOf } from '../../http/host.ts';
+import { resumed } from '../../http/resumed.ts';
 import type { Router } from '../../http/route.ts';
 import type { Once } from '../idempotency/idempotency.ts';
 import { createReport, linesOfReport, type ReportContext } from './reports.ts';
@@ -33,16 +34,8 @@ export function reportRoutes({ route }: Router, context: ReportContext, once: On
       .type('text/csv; charset=utf-8')
       .header('content-disposition', 'attachment; filename="history.csv"')
       .header('cache-control', 'no-store');
-    await reply.send(Readable.from(resume(first, lines)));
+    // A reader that disconnects, however early, must not keep a connection to the database.
+    await reply.send(Readable.from(resumed(first, lines)));
     return undefined;
   });
-}
-
-async function* resume(first: IteratorResult<string>, rest: AsyncGenerator<string>): AsyncGenerator<string> {
-  try {
-    for (let next = first; !next.done; next = await rest.next()) yield next.value;
-  } finally {
-    // A reader that disconnected must not keep a connection to the database.
-    await rest.return(undefined);
-  }
 }

@@ -1,5 +1,6 @@
 import { type Consistency, invalid, Problem, type UserRef } from '@kohort/contract';
 import { AtMost } from '../../concurrency/at-most.ts';
+import { resumed } from '../../http/resumed.ts';
 import type { Database, Db } from '../../postgres/database.ts';
 import { sourceOf } from '../history/history.ts';
 import { tagsOfKey } from '../keys/keys.ts';
@@ -129,18 +130,6 @@ export async function* linesOfReport(
 }
 
 /** Resolves once the first rows have arrived: until then another database can be used instead. */
-async function begun<T>(rows: AsyncGenerator<T, void, undefined>): Promise<AsyncGenerator<T, void, undefined>> {
-  const first = await rows.next();
-  return resumed(first, rows);
-}
-
-async function* resumed<T>(
-  first: IteratorResult<T, void>,
-  rest: AsyncGenerator<T, void, undefined>,
-): AsyncGenerator<T, void, undefined> {
-  try {
-    for (let next = first; !next.done; next = await rest.next()) yield next.value;
-  } finally {
-    await rest.return();
-  }
+async function begun<T>(rows: AsyncGenerator<T, void, undefined>): Promise<AsyncIterableIterator<T, void, undefined>> {
+  return resumed(await rows.next(), rows);
 }
