@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
@@ -84,6 +87,33 @@ describe('a graceful stop', () => {
     await inFlight.ended;
     await stopping;
   });
+});
+
+/** Keeps the event loop for so long. */
+function block(milliseconds: number): void {
+  for (const began = performance.now(); performance.now() - began < milliseconds; );
+}
+
+it('a connection that comes while the stopping service is busy is taken or refused, and not reset', async () => {
+  const endings: Promise<string>[] = [];
+  const stopping = service.stop();
+  for (let turns = 0; turns < 60; turns++) {
+    await turn();
+    block(4);
+    // Behind the look at the port that this turn has had, and seldom enough for others to find nobody there.
+    if (turns % 5 !== 0) continue;
+    const socket = connect(service.port, '127.0.0.1', () => socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'));
+    endings.push(
+      once(socket, 'data').then(
+        () => 'answered',
+        (error) => error.code,
+      ),
+    );
+  }
+  await stopping;
+  const seen = await Promise.all(endings);
+  expect(seen).toContain('answered');
+  expect(seen.filter((how) => how !== 'answered' && how !== 'ECONNREFUSED')).toEqual([]);
 });
 
 describe('DRAIN_DELAY', () => {

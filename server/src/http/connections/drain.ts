@@ -7,21 +7,28 @@ import type { Connection, Tracker } from './tracker.ts';
 // A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
-// Only a process that hardly gets a turn needs so long.
+// Only a process that hardly gets a quick turn needs so long.
 const acceptForMs = 5_000;
+const quickTurnsMs = 0.5;
 const sweepEveryMs = 20;
 
 function announceEnd(response: ServerResponse | undefined): void {
   if (response && !response.headersSent) response.setHeader('connection', 'close');
 }
 
-/** Connections waiting to be accepted would be reset; one turn of the event loop accepts one of them. */
+/**
+ * Connections waiting to be accepted would be reset. One turn of the event loop accepts one of them, and more may come while it
+ * does other work, so the port is closed after quick turns alone.
+ */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();
-  for (let before = -1; before !== tracker.accepted && performance.now() - began < acceptForMs; ) {
-    before = tracker.accepted;
+  let hasAcceptedAll = false;
+  while (!hasAcceptedAll && performance.now() - began < acceptForMs) {
+    const before = tracker.accepted;
+    const turnsBegan = performance.now();
     await turn();
     await turn();
+    hasAcceptedAll = tracker.accepted === before && performance.now() - turnsBegan < quickTurnsMs;
   }
 }
 
