@@ -11,7 +11,7 @@ import { makeWorld } from './greedy/world.ts';
 const fed = { definitions: 12, members: 300 };
 
 /** In small; the whole is `npm run faults -- --only greedy`. */
-it('no call has the process to itself for long, however large it is', async () => {
+it('no call has the process to itself for long, however large it is', { timeout: 600_000 }, async () => {
   const database = await createDatabase();
   const service = await launch(production(database.url, receiverEnv), ['--inspect=127.0.0.1:0']);
   try {
