@@ -72,7 +72,7 @@ describe('the stream of a user', () => {
     stream.leave();
   });
 
-  it('tells one who comes again what happened meanwhile', async () => {
+  it('reports what happened meanwhile to a client that reconnects', async () => {
     const path = await streamFor('ann');
     const before = await follow(path);
     const [, id = ''] = /^id: (.+)$/.exec((await before.next()) ?? '') ?? [];
@@ -96,7 +96,7 @@ describe('the stream of a user', () => {
     expect((await follow(path)).response.status).toBe(404);
   });
 
-  it('says so too when time lets the user in', async () => {
+  it('says so too when the user enters by time alone', async () => {
     const definition = compileDefinition({ ...plainList, active_from: new Date() });
     let now = definition.activeFrom - 1;
     const stateOf = async () => ({ user: undefined, definitions: definitionsOf(1, [definition]), now });
@@ -108,6 +108,15 @@ describe('the stream of a user', () => {
     expect((await events.next()).value).toMatch(/"refetchEvaluation"/);
     leave.abort();
     streams.close();
+  });
+
+  it('ends with its first event when the service is stopping already', async () => {
+    const stateOf = async () => ({ user: undefined, definitions: definitionsOf(1, []), now: 0 });
+    const streams = new FlagStreams({ db: service.db, stateOf, onError: () => undefined });
+    streams.close();
+    const link: StreamLink = { targetingKey: 'ann', keyId: key.id, sessionId: undefined };
+    const events = await streams.follow(link, new AbortController().signal);
+    expect(await Array.fromAsync(events)).toEqual([expect.stringMatching(/^id: [\w-]+\n\n$/)]);
   });
 
   it('is refused when too many follow, and room is kept for other credentials', async () => {

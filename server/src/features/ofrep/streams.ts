@@ -64,7 +64,9 @@ export class FlagStreams {
     const giveUpPlace = this.#places.enter(
       link.keyId === undefined ? `session:${link.sessionId}` : `key:${link.keyId}`,
     );
-    const follower: Follower = { link, fingerprint: undefined, isOver: false, wake: () => undefined };
+    // A stopping service takes calls for some moments more. A stream that is answered and ends is opened again elsewhere; one that
+    // is refused is not.
+    const follower: Follower = { link, fingerprint: undefined, isOver: this.#isClosed, wake: () => undefined };
     this.#followers.add(follower);
     const leave = () => {
       this.#followers.delete(follower);

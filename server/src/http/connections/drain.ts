@@ -7,8 +7,8 @@ import type { Connection, Tracker } from './tracker.ts';
 // A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
-// Only a process that hardly gets a quick turn needs so long.
-const acceptForMs = 5_000;
+// Only a process without a quick turn needs so long.
+const acceptForMs = 2_000;
 const quickTurnsMs = 0.5;
 const sweepEveryMs = 20;
 
@@ -18,7 +18,7 @@ function announceEnd(response: ServerResponse | undefined): void {
 
 /**
  * Connections waiting to be accepted would be reset. One turn of the event loop accepts one of them, and more may come while it
- * does other work, so the port is closed after quick turns alone.
+ * does other work, so the port is closed after quick turns, or after two seconds without any.
  */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();

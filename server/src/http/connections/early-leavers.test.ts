@@ -111,7 +111,7 @@ beforeEach(() => {
   gate = Promise.withResolvers();
 });
 
-/** Until all connections are closed and no call goes on, and whoever hears of it has had turns enough to log it. */
+/** Until all connections are closed and no call goes on, and the event loop has had turns enough to log it. */
 async function settled(): Promise<void> {
   await expect
     .poll(() => [web.tracker.connections.size, web.tracker.underWay, held, drawing, uploads])

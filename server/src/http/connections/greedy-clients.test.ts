@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 afterAll(() => database.drop());
 
-/** What others ask meanwhile: strangers, a known caller, somebody who signs in, and the machine itself. */
+/** What others ask meanwhile: strangers, a known caller, a sign-in, and the health checks. */
 async function expectOthersServed(): Promise<void> {
   const credentials = JSON.stringify({ username: 'admin', password: ADMIN_PASSWORD });
   const statuses = await Promise.all([
