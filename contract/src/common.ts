@@ -83,12 +83,15 @@ export function idParams(description: string) {
   return strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description }) });
 }
 
+/** Printable ASCII, as a header can carry it: HTTP drops spaces around a value (RFC 9110, 5.5). */
+const printable = '^[!-~](?:[ -~]{0,253}[!-~])?$';
+
 /** For calls that create: a random key of the client for one effect, so that a repeated call has no second one. */
 export const idempotent = {
   headers: Type.Object({
     'idempotency-key': Type.Optional(
       Type.String({
-        pattern: '^[ -~]{1,255}$',
+        pattern: printable,
         description:
           'Repeated calls with the same key take effect once and get the same answer for 24 h. See [idempotency](docs/idempotency.md).',
       }),
@@ -104,7 +107,7 @@ export const deferrable = {
   headers: Type.Object({
     prefer: Type.Optional(
       Type.String({
-        pattern: '^[ -~]{1,255}$',
+        pattern: printable,
         description: '`respond-async`: answered with 202 and a job, whose `result` is the answer.',
       }),
     ),

@@ -108,7 +108,7 @@ describe('the client', () => {
     expect(await tries(count, refuse(503, 'overloaded', '0'), lost, good)).toEqual(['done', 3]);
     expect(await tries(create, refuse(503, 'outcome_unknown', '0'), lost, good)).toEqual(['done', 3]);
     expect(new Set(sent.map(({ headers }) => headers.get('idempotency-key'))).size).toBe(1);
-    // It was not done, says the service; but of a lost answer nobody knows.
+    // The service says that it was not done; after a lost answer that is unknown.
     expect(await tries(add, refuse(503, 'overloaded', '0'), good)).toEqual(['done', 2]);
     expect(await tries(add, lost, good)).toEqual(['Unreachable', 1]);
     expect(await tries(add, refuse(503, 'outcome_unknown', '0'), good)).toEqual(['outcome_unknown', 1]);

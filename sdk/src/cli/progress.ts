@@ -7,9 +7,9 @@ export interface Progress {
   end(): void;
 }
 
-const WIDTH = 30;
-const LINE_EVERY = 5_000;
-const BAR_EVERY = 100;
+const widthColumns = 30;
+const lineEveryMs = 5_000;
+const barEveryMs = 100;
 
 function amount(done: number, total: number | undefined): string {
   return total === undefined
@@ -20,8 +20,8 @@ function amount(done: number, total: number | undefined): string {
 function bar(stage: string, done: number, total: number | undefined): string {
   if (!total) return `${stage} ${amount(done, total)}`;
   const part = Math.min(1, done / total);
-  const full = Math.round(part * WIDTH);
-  return `${stage} [${'#'.repeat(full)}${'.'.repeat(WIDTH - full)}] ${Math.floor(part * 100)} %  ${amount(done, total)}`;
+  const full = Math.round(part * widthColumns);
+  return `${stage} [${'#'.repeat(full)}${'.'.repeat(widthColumns - full)}] ${Math.floor(part * 100)} %  ${amount(done, total)}`;
 }
 
 /** A bar that redraws itself on a terminal; elsewhere a line now and then, so that logs stay readable. */
@@ -33,7 +33,7 @@ export function progressOn(out: WriteStream | NodeJS.WriteStream): Progress {
       const now = performance.now();
       const isNew = stage !== shownStage;
       const isLast = total !== undefined && done >= total;
-      if (!isNew && !isLast && now - shownAt < (isTerminal ? BAR_EVERY : LINE_EVERY)) return;
+      if (!isNew && !isLast && now - shownAt < (isTerminal ? barEveryMs : lineEveryMs)) return;
       if (isTerminal) {
         if (isNew && isOpen) out.write('\n');
         out.write(`\r\x1b[K${bar(stage, done, total)}`);
