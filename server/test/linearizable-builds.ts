@@ -9,8 +9,16 @@ export type Break = (coalesce: Coalesce) => Coalesce;
 /** Only writes have keys that keep them in order. */
 const isOfWrites = (options: { readonly keyOf?: unknown }) => options.keyOf !== undefined;
 
-/** An answer in flight, or one of a moment ago, serves whoever asks the same. */
-function sharing(forMs: number): Break {
+/** Resolves when a broken build next gives a call the answer of another. */
+export function nextSharing(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  onSharing = resolve;
+  return promise;
+}
+let onSharing: () => void = () => undefined;
+
+/** An answer in flight, or with `remembers` any earlier one, serves the next call that asks the same. */
+function sharing({ remembers }: { readonly remembers: boolean }): Break {
   return (coalesce) => (options) => {
     const call = coalesce(options);
     if (isOfWrites(options)) return call;
@@ -18,11 +26,14 @@ function sharing(forMs: number): Break {
     const share: (...asked: Parameters<typeof call>) => ReturnType<typeof call> = (ask) => {
       const key = JSON.stringify(ask);
       const found = shared.get(key);
-      if (found) return found;
+      if (found) {
+        onSharing();
+        return found;
+      }
       const answer = call(ask);
       shared.set(key, answer);
-      const forget = () => void (forMs === 0 ? shared.delete(key) : setTimeout(() => shared.delete(key), forMs));
-      answer.then(forget, forget);
+      const forget = () => void shared.delete(key);
+      answer.then(remembers ? undefined : forget, forget);
       return answer;
     };
     return Object.assign(share, { waiting: call.waiting, inFlight: call.inFlight });
@@ -45,11 +56,18 @@ const acknowledgingTooSoon: Break = (coalesce) => (options) => {
 };
 
 /** Ways to get coalescing wrong that look right: each is a build of its own, to show that a test would notice it. */
-export const broken = {
-  'joins a statement in flight': sharing(0),
-  'remembers answers for 20 ms': sharing(20),
+export const namesOfBroken = [
+  'joins a statement in flight',
+  'remembers answers',
+  'acknowledges before the commit',
+] as const;
+export type Broken = (typeof namesOfBroken)[number];
+
+export const broken: Readonly<Record<Broken, Break>> = {
+  'joins a statement in flight': sharing({ remembers: false }),
+  'remembers answers': sharing({ remembers: true }),
   'acknowledges before the commit': acknowledgingTooSoon,
-} satisfies Record<string, Break>;
+};
 
 /** `listen` of a build that is all the same but for how it coalesces. */
 export async function listenBroken(how: Break): Promise<typeof listen> {

@@ -30,3 +30,17 @@ export async function listen(
   if (typeof address !== 'object' || !address) throw new Error('no address');
   return { port: address.port, service, db: service.db, tracker: service.tracker, stop: () => service.stop() };
 }
+
+/** Two instances on one database, stopped when `work` has ended. */
+export async function withTwo<T>(
+  start: typeof listen,
+  url: string,
+  work: (instances: readonly [Listening, Listening]) => Promise<T>,
+): Promise<T> {
+  const instances = [await start(url), await start(url)] as const;
+  try {
+    return await work(instances);
+  } finally {
+    await Promise.all(instances.map((one) => one.stop()));
+  }
+}

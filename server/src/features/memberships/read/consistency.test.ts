@@ -142,7 +142,7 @@ describe('each pair is linearizable', () => {
 
   // That calls which meet in one statement are found out too is for contention.test.ts: here too few of them do.
   it.each([
-    { how: 'remembers answers for 20 ms', first: 301 },
+    { how: 'remembers answers', first: 301 },
     { how: 'acknowledges before the commit', first: 651 },
   ] as const)('and a build that $how is found out', async ({ how, first }) => {
     const sound = instances;

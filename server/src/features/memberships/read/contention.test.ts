@@ -1,28 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
-import { open, type Wire } from '@kohort/testkit/wire.ts';
 import type { Sql } from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectFold } from '../../../../test/fold.ts';
-import { broken, listenBroken } from '../../../../test/linearizable-builds.ts';
+import { type Client, connect, tokenFor } from '../../../../test/kept-client.ts';
 import { createRegister, type Register } from '../../../../test/linearizable-register.ts';
-import { type Listening, listen } from '../../../../test/listen.ts';
-import { ADMIN_PASSWORD, type Answer } from '../../../../test/service.ts';
+import { type Listening, listen, withTwo } from '../../../../test/listen.ts';
 import type { Database } from '../../../postgres/database.ts';
 import type { Statement } from '../../../postgres/statement.ts';
 
 /**
  * Few users, each with one writer and many readers who never pause, on two instances. The memberships of a user count in
- * Gray code: each write changes one pair, and a list tells which write it saw, of the last sixteen.
+ * Gray code: each write changes one pair, and a list shows which of the last sixteen writes it saw.
  */
 const DIGITS = ['DIGIT_0', 'DIGIT_1', 'DIGIT_2', 'DIGIT_3'];
 const USERS = 2;
 const READERS = 16;
-const patienceMs = 200;
 const WAYS = ['list by id', 'list by ext:', 'resolve', 'why'] as const;
 type Way = (typeof WAYS)[number];
 type Tally = Record<Way, number>;
-type Instances = readonly [Listening, Listening];
 
 const PLAIN = { name: 'with lists only', percentage: null, statement: 'memberships-lists' };
 const DYNAMIC = { name: 'with a dynamic segment', percentage: 0, statement: 'memberships-subjects' };
@@ -50,46 +46,8 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-interface Client {
-  (method: string, path: string, body?: object): Promise<Answer['body']>;
-  close(): void;
-}
-
-/** One connection, one call at a time: far cheaper than `fetch`, and it is the service that is to be kept busy. */
-function clientOn(wire: Wire, token?: string): Client {
-  const send = async (method: string, path: string, body?: object) => {
-    const text = body ? JSON.stringify(body) : '';
-    const headers = [
-      `${method} ${path} HTTP/1.1`,
-      'host: kohort',
-      ...(token ? [`authorization: Bearer ${token}`] : []),
-      ...(body ? ['content-type: application/json', `content-length: ${text.length}`] : []),
-    ];
-    for (;;) {
-      wire.write(`${headers.join('\r\n')}\r\n\r\n${text}`);
-      const answer = await wire.next();
-      if (answer.status < 300) return JSON.parse(answer.text);
-      // On a busy machine, or on workers, a call may have waited for as long as calls may.
-      if (answer.status !== 503) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.text}`);
-      await sleep(Math.random() * patienceMs);
-    }
-  };
-  return Object.assign(send, { close: () => void wire.socket.destroy() });
-}
-
-async function tokenFor({ port }: Listening): Promise<string> {
-  const client = clientOn(await open(port));
-  const { token } = await client('POST', '/auth/sign-in', { username: 'admin', password: ADMIN_PASSWORD });
-  client.close();
-  return token;
-}
-
-async function connect(instance: Listening, token?: string): Promise<Client> {
-  return clientOn(await open(instance.port), token ?? (await tokenFor(instance)));
-}
-
 /**
- * Makes the window in which a build goes wrong wide enough to be hit: often a write takes a while to begin, or the answer
+ * Makes the window in which a build could go wrong wide enough to be hit: often a write takes a while to begin, or the answer
  * of a read, taken already, a while to come. On Citus it takes a write longer to be acknowledged once it can be seen, so the
  * answers of reads have to take longer, too. Counts the statements by name.
  */
@@ -198,7 +156,7 @@ async function read(user: Contender, clients: Clients, first: number, contest: C
   }
 }
 
-async function contend(instances: Instances, { percentage, until }: Contention) {
+async function contend(instances: readonly [Listening, Listening], { percentage, until }: Contention) {
   const token = await tokenFor(instances[0]);
   const counts = new Map<string, number>();
   const users = await createContenders(instances[0], token, percentage);
@@ -222,18 +180,9 @@ async function contend(instances: Instances, { percentage, until }: Contention) 
   return { reads, stale, counts, writes: writesOf() };
 }
 
-async function among<T>(start: typeof listen, work: (instances: Instances) => Promise<T>): Promise<T> {
-  const instances = [await start(database.url), await start(database.url)] as const;
-  try {
-    return await work(instances);
-  } finally {
-    await Promise.all(instances.map((one) => one.stop()));
-  }
-}
-
 describe('under contention', () => {
   it.each([PLAIN, DYNAMIC])('no read shows less than was acknowledged before it, $name', async (kind) => {
-    await among(listen, async (instances) => {
+    await withTwo(listen, database.url, async (instances) => {
       const { stale, counts } = await contend(instances, {
         ...kind,
         until: ({ reads, writes }) => Math.min(...writes) >= 20 && Math.min(...Object.values(reads)) >= 80,
@@ -245,14 +194,6 @@ describe('under contention', () => {
       );
       expect(lists > subjects).toBe(kind === PLAIN);
       await expectFold(instances[0].db);
-    });
-  });
-
-  describe.each(Object.entries(broken))('a build that %s', (_, how) => {
-    it.each([PLAIN, DYNAMIC])('is found out in every way of reading, $name', async ({ percentage }) => {
-      await among(await listenBroken(how), async (instances) => {
-        await contend(instances, { percentage, until: ({ stale }) => WAYS.every((way) => stale[way] > 0) });
-      });
     });
   });
 });

@@ -50,7 +50,7 @@ describe('the members of a segment', () => {
     expect(await count('none-of-them')).toBe(1);
   });
 
-  // Said in SQL, and decided in process over a stream: the same to whoever asks.
+  // In SQL, and in process over a stream: both give the same answer.
   it.each([
     ['in SQL', { plan: 'pro' }],
     ['over a stream', { plan: { $regex: '^p\\pLo$' } }],
@@ -81,7 +81,7 @@ describe('the members of a segment', () => {
     expect(await count(slug)).toBe(3);
   });
 
-  it('come page by page, by id, and whom nobody touches is neither skipped nor repeated while others write', async () => {
+  it('come page by page, by id, and untouched ones are neither skipped nor repeated while others write', async () => {
     for (const [slug, definition] of [
       ['paged-list', {}],
       ['paged-sql', { condition: { i: { $gte: 0 } } }],
@@ -126,7 +126,7 @@ describe('the members of a segment', () => {
 });
 
 describe('a percentage', () => {
-  it('raised drops nobody, lowered adds nobody, and covers who comes later', async () => {
+  it('drops no one when raised, adds no one when lowered, and covers later users', async () => {
     await service.db.write(sql`
       WITH made AS (
         INSERT INTO users (external_id) SELECT 'many-' || i FROM generate_series(1, 2000) i RETURNING id, external_id
@@ -164,7 +164,7 @@ describe('a preview', () => {
     expect((await preview({ condition: {} })).sample).toHaveLength(10);
   });
 
-  it('of nothing, and of null, is a plain list: nobody', async () => {
+  it('that is absent or null makes a plain list without members', async () => {
     for (const rule of [{}, { percentage: null, condition: null }, { percentage: 0 }]) {
       expect(await preview(rule)).toMatchObject({ count: 0, sample: [] });
     }

@@ -136,7 +136,7 @@ describe('the preview of a change', () => {
     expect(refused.body.errors).toEqual(saved.body.errors);
   });
 
-  it('warns of attributes that nobody has', async () => {
+  it('warns of attributes that no user has', async () => {
     expect((await preview('rule', { condition: { m: 1 } })).body.warnings).toEqual([
       { path: '/body/condition/m', message: 'no user has the attribute m' },
     ]);
