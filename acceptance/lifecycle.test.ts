@@ -47,7 +47,7 @@ describe('a start that cannot be', () => {
     await other.remove();
   });
 
-  it('because another service uses the data folder says so and exits 1, and harms nobody', async () => {
+  it('because another service uses the data folder says so, exits 1 and does no harm', async () => {
     const { code, stderr } = await runToEnd({ PORT: '0', DATA_DIR: data.folder });
     expect(code).toBe(1);
     expectSentence(stderr, /Another Kohort is using the data folder/);

@@ -272,7 +272,7 @@ describe('clients that leave early', () => {
     held.destroy();
     await eventually(async () => (await callsUnderWay()) === alone);
     expect(service.stdout().slice(before.length)).toBe('');
-    // Reports that nobody reads any more may still keep others waiting for a moment.
+    // Reports whose readers have left may still keep others waiting for a moment.
     await eventually(async () => (await call(service.url, 'GET', link)).status === 200);
   });
 });
@@ -335,7 +335,7 @@ describe('afterwards they are nowhere', () => {
     }
   });
 
-  it('and nobody has written a line of the log but the service', () => {
+  it('and only the service has written to the log', () => {
     const lines = service.stdout().trimEnd().split('\n');
     const spoken = /^(Kohort |The |Mode|\s|$|http)/;
     for (const line of lines.filter((one) => !spoken.test(one))) {

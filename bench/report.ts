@@ -80,7 +80,7 @@ function renderWaits(all: readonly (readonly [string, Findings])[]): string {
     ],
     rows: all.flatMap(([scenario, { rows }]) => rows.map((row) => waited(scenario, row))),
   });
-  return `Where callers waited, on average over the runs. Idle cores were used by nobody. Queued are threads of the server, and
+  return `Where callers waited, on average over the runs. Idle cores were used by no program. Queued are threads of the server, and
 connections, that were ready to run but had no core. A statement under way worked, was queued, or waited for what is named.
 
 ${table}`;

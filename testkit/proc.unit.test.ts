@@ -7,7 +7,7 @@ it('reads parent and times after a name that may hold anything', () => {
   expect(parseStat('')).toBeUndefined();
 });
 
-it('reads how much of the machine nobody had, and how much others had', () => {
+it('reads how much of the machine was idle, and how much others had', () => {
   expect(parseMachineTime('cpu  10 20 30 400 5 6 7 22 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n')).toEqual({
     all: 500,
     idle: 405,

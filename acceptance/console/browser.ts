@@ -51,7 +51,7 @@ async function versionOfPackage(): Promise<string> {
   return String((JSON.parse(text) as { version: unknown }).version);
 }
 
-/** Unpacks under a name of its own, so that nobody finds half of it. Of two at once the first to finish wins. */
+/** Unpacks under a name of its own, so that no process finds half of it. Of two at once the first to finish wins. */
 async function unpack(folder: string, into: () => Promise<string>): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
   const own = await mkdtemp(`${folder}-`);

@@ -46,7 +46,7 @@ describe('when something is wrong', () => {
         isMade = true;
         return response.finished();
       });
-    // If nobody comes to wait for it, what failed has been said already.
+    // If it is never awaited, the failure has been reported already.
     made.catch(() => undefined);
     // The list from before comes only once the page knows that the layer is made: its answer to a later request proves that.
     const answerLate = async (route: Route) => {

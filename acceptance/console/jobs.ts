@@ -29,7 +29,7 @@ async function beginUpload(slug: string) {
 }
 
 describe('jobs', () => {
-  it('are listed as they go, of whoever began them, and cancelled', async () => {
+  it('are listed as they run, whoever started them, and cancelled', async () => {
     const page = await world.open('/jobs?kind=segment_import');
     const upload = await beginUpload('LIST');
     const row = page.getByRole('row').filter({ hasText: 'Receiving' });

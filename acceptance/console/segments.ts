@@ -45,7 +45,7 @@ describe('a segment', () => {
     });
   });
 
-  it('warns of an attribute that nobody has', async () => {
+  it('warns of an attribute that no user has', async () => {
     const page = await world.open('/segments/DUTCH');
     await button(page, 'Attribute').last().click();
     await page.getByRole('combobox', { name: 'Attribute' }).last().fill('contry');
@@ -175,7 +175,7 @@ describe('a segment', () => {
     await page.getByRole('img', { name: 'OLD_FLOW: 0 % – 50 %; NEW_FLOW: 50 % – 60 %' }).waitFor();
   });
 
-  it('grows by itself, and holds nobody outside of its times', async () => {
+  it('grows by itself, and has no members outside its times', async () => {
     const page = await world.open('/segments/new');
     await page.getByLabel('Name').fill('RAMPED');
     await page.getByRole('button', { name: /How many of them/ }).click();

@@ -15,7 +15,7 @@ const OF_ONES_OWN_SESSION = new Set(['me', 'changePassword', 'signOut']);
 /** They end what others need. */
 const LAST = ['deleteFeed', 'deleteSegment', 'changePassword', 'signOut'];
 
-/** Whoever may only read may call it. */
+/** Accounts that may only read may call it. */
 const changes = ({ method, access }: Endpoint) =>
   access === 'viewer' || access === 'browser' ? 0 : METHODS.indexOf(method);
 const order = endpoints.toSorted((a, b) => LAST.indexOf(a.id) - LAST.indexOf(b.id) || changes(a) - changes(b));

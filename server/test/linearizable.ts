@@ -9,7 +9,7 @@ export interface Operation {
 
 /**
  * Whether some order of the operations explains them all: each takes effect at one moment between being sent and being
- * answered, and each read tells what the last change before it made of the pair (Herlihy and Wing, 1990). Searched as Wing
+ * answered, and each read returns what the last change before it made of the pair (Herlihy and Wing, 1990). Searched as Wing
  * and Gong do, remembering which sets of finished operations were a dead end.
  */
 export function isLinearizable(operations: readonly Operation[], initially = false): boolean {

@@ -19,7 +19,7 @@ describe('shares', () => {
     const shares = new Shares(100, 3);
     const first = fill(shares, 'first');
     expect(first).toHaveLength(75);
-    // The first keeps asking: each place it gives back goes to whoever has less.
+    // The first keeps asking: each place it gives back goes to the one that has less.
     for (let i = 0; i < 75; i++) {
       const share = first.pop();
       if (share) shares.release(share);

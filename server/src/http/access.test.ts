@@ -88,7 +88,7 @@ const CALLS: [method: string, path: string, needs: Needs, seed?: typeof SEED][] 
   ['POST', '/ofrep/v1/evaluate/flags', 'flags'],
   ['POST', '/auth/sign-out', 'session'],
 ];
-/** Not for tokens: whoever has the link may read it. */
+/** Needs no token: anyone with the link may read it. */
 const WITHOUT = ['GET /api/reports/{report}', 'GET /ofrep/v1/events/{stream}'];
 /** What a key with tags may not do, because it would reach beyond the segments that it sees. */
 const NOT_FOR_TAGGED_KEYS = new Set([

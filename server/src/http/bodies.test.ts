@@ -17,7 +17,7 @@ const NUL = String.fromCharCode(0);
 const add = '/api/users/1/segments';
 const counted = async () => JSON.stringify((await service.call('GET', '/api/users/1/segments', { token })).body);
 
-/** Every 400 tells where, and none shows what lies behind. */
+/** Every 400 says where the fault is, and none shows internals. */
 function expectInvalid({ status, body }: Answer, path?: string | RegExp): void {
   expect({ status, body }).toMatchObject({ status: 400, body: { code: 'invalid', status: 400 } });
   expect(body.errors.length).toBeGreaterThan(0);
@@ -107,7 +107,7 @@ describe('unknown body fields are refused and named', () => {
   });
 });
 
-describe('what JSON can say and nobody should store', () => {
+describe('JSON that is valid but must not be stored', () => {
   it.each<[string, string, string]>([
     ['NUL in a value', '/api/users', '{"name":"a\\u0000b"}'],
     ['NUL deep in attributes', '/api/users', '{"attributes":{"a":[{"b":"\\u0000"}]}}'],

@@ -88,7 +88,7 @@ describe('the console', () => {
     expect((await send('HEAD /ui/', [html])).status).toBe(200);
   });
 
-  it('comes compressed to whoever takes that, as it was when it was built', async () => {
+  it('is served compressed to clients that accept it, as it was compressed at build time', async () => {
     const path = 'GET /ui/assets/app-1a2b.js';
     for (const [accepts, encoding] of [
       ['br, gzip', 'br'],

@@ -2,7 +2,7 @@ import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogCont
 import { type LogFn, type Logger, pino } from 'pino';
 import { build as pretty } from 'pino-pretty';
 
-/** Of the errors within where it has no words of its own, as when a name has several addresses and none can be connected to. */
+/** The messages of the inner errors where the error has none, as when a name has several addresses and none answers. */
 function messageOf(error: Error): string {
   const within = error.message === '' && error instanceof AggregateError ? error.errors : [];
   return within.length === 0

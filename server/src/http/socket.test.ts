@@ -97,7 +97,7 @@ describe('what is no HTTP/1.1 gets a problem document with a request id all the 
     },
   );
 
-  it('an expectation nobody knows is ignored, as it may be, and 100-continue is met', async () => {
+  it('an unknown expectation is ignored, as it may be, and 100-continue is met', async () => {
     const unknown = await exchange(production.port, request('GET', '/healthz', { Expect: 'the unexpected' }));
     expect([unknown.status, unknown.headers['x-request-id'] !== undefined]).toEqual([200, true]);
     const body = '{"slug":"Expected"}';
@@ -110,7 +110,7 @@ describe('what is no HTTP/1.1 gets a problem document with a request id all the 
     wire.socket.destroy();
   });
 
-  it('an upgrade nobody offers is not made', async () => {
+  it('an upgrade that is not offered is not made', async () => {
     const answer = await exchange(
       production.port,
       request('GET', '/healthz', { Connection: 'Upgrade', Upgrade: 'websocket' }),
@@ -126,7 +126,7 @@ describe('a path that is not percent-encoded UTF-8', () => {
     ['%', 'ext:%'],
     ['an encoded surrogate', 'ext:%ED%A0%80'],
     ['%FF in the query', 'ext:a?x=%FF'],
-  ])('%s is 400 with a token, 401 without, and registers nobody', async (_, user) => {
+  ])('%s is 400 with a token, 401 without, and registers no user', async (_, user) => {
     expectProblem(await exchange(production.port, request('PATCH', `/api/users/${user}`, bearer(), '{}')), 400);
     expectProblem(await exchange(production.port, request('PATCH', `/api/users/${user}`, {}, '{}')), 401);
     const users = await exchange(production.port, request('GET', '/api/users', bearer()));
@@ -263,7 +263,7 @@ describe('bodies', () => {
     expectProblem(await exchange(production.port, request('POST', '/api/segments', head) + ' '.repeat(100_000)), 401);
   });
 
-  it('one that ends early harms nobody', async () => {
+  it('one that ends early does no harm', async () => {
     const wire = await open(production.port);
     wire.write(
       request('POST', '/api/segments', { ...bearer(), 'Content-Type': 'application/json', 'Content-Length': '100' }),
@@ -423,8 +423,8 @@ describe('the fast path answers as the framework would', () => {
           // An empty query string asks for the same, but is left to the framework.
           const path = `/api/users/${user}/segments`;
           wire.write(request('GET', path, credential) + request('GET', `${path}?`, credential));
-          const [hot, plain] = [await wire.next(), await wire.next()];
-          expect([credential, user, same(hot)]).toEqual([credential, user, same(plain)]);
+          const [fast, plain] = [await wire.next(), await wire.next()];
+          expect([credential, user, same(fast)]).toEqual([credential, user, same(plain)]);
         }
       }
       wire.write(request('GET', '/api/users/ext:known/segments', { ...bearer(member), 'X-Request-Id': 'mine' }));
@@ -542,10 +542,10 @@ describe('the fast path answers as the framework would', () => {
         return answer;
       };
       const both = async (what: string, send: (wire: Wire, path: string) => Promise<void> | void, user = '1') => {
-        const hot = await one(`/api/users/${user}/segments`, send);
+        const fast = await one(`/api/users/${user}/segments`, send);
         const plain = await one(`/api/users/${user}/segments?`, send);
-        expect([what, same(hot)]).toEqual([what, same(plain)]);
-        return hot.status;
+        expect([what, same(fast)]).toEqual([what, same(plain)]);
+        return fast.status;
       };
       for (const body of bodies) {
         for (const credential of [asAdmin, bearer('garbage')]) {
@@ -574,7 +574,7 @@ describe('the fast path answers as the framework would', () => {
         const status = await both(`in pieces at ${cut}`, async (wire, path) => {
           const whole = request('POST', path, asAdmin, body);
           wire.write(whole.slice(0, whole.length - body.length + cut));
-          // Time to read the first piece alone: nothing tells when it has.
+          // Time to read the first piece alone: there is no sign of when it has been read.
           await sleep(30);
           wire.write(body.slice(cut));
         });

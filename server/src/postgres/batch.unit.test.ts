@@ -208,7 +208,7 @@ describe('coalescing', () => {
     expect([call.waiting(), call.inFlight()]).toEqual([0, 0]);
   });
 
-  it('loses nobody when the observer throws', async () => {
+  it('loses no caller when the observer throws', async () => {
     let broken = true;
     const call = coalesce<number, number>({
       ...limits,

@@ -59,7 +59,7 @@ describe('an error of the database on the wire', () => {
     ]);
   });
 
-  it('does not call a commit failed whose outcome nobody knows', () => {
+  it('does not call a commit failed whose outcome is unknown', () => {
     const problem = problemOfDatabase(new CommitUnknown('lost'));
     expect(problem).toBeInstanceOf(Problem);
     expect(problem).toMatchObject({ status: 503, code: 'outcome_unknown', headers: { 'retry-after': '1' } });

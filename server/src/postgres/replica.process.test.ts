@@ -212,7 +212,7 @@ describe('the replica', () => {
     await withReplica(limits, async (replica, db) => {
       await eventually(async () => (await who(replica, 'eventual')) === 'replica');
       await pause();
-      // Of another instance: nothing tells this one but the primary's log.
+      // Another instance did it: this one learns of it from the primary's log alone.
       await primary.connected(
         async (pg) => void (await pg.query('SELECT pg_logical_emit_message(false, $1, $1)', ['x'])),
       );

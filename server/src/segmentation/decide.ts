@@ -63,17 +63,17 @@ export function deciderOf(definitions: Definitions, definition: Definition): Dec
   };
 }
 
-export interface Held {
+export interface LastingDecision {
   readonly member: boolean;
   /** The first later moment, in milliseconds since 1970, at which time alone may change that. */
   readonly holdsUntil: number;
 }
 
 /** Decides about one segment without the reason, and says until when that holds. */
-export function heldDeciderOf(
+export function lastingDeciderOf(
   definitions: Definitions,
   definition: Definition,
-): (subject: Subject, now: number) => Steps<Held> {
+): (subject: Subject, now: number) => Steps<LastingDecision> {
   const prepare = preparerOf(definitions, definition);
   return function* (subject, now) {
     const deciding = yield* prepare(subject, now);

@@ -113,7 +113,7 @@ export interface Definitions {
   readonly dynamic: readonly Definition[];
   /** Those among the dynamic that a condition names: lists are decided when they are asked for. */
   readonly named: ReadonlySet<number>;
-  /** Those whose shares every user is asked for; undefined where they are few. */
+  /** Percentages whose buckets are computed together for every user; undefined where they are few. */
   readonly shares: CommonShares | undefined;
   /** Whether all are lists without a start or an end, so that overrides decide alone and at any moment. */
   readonly isPlain: boolean;

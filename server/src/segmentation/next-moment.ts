@@ -1,4 +1,4 @@
-import { type Held, heldDeciderOf } from './decide.ts';
+import { type LastingDecision, lastingDeciderOf } from './decide.ts';
 import { type Definition, type Definitions, inOrder } from './definition.ts';
 import { changesMindAt } from './share.ts';
 import type { Steps } from './steps.ts';
@@ -40,10 +40,10 @@ const lastMoment = Date.parse('9999-12-31T23:59:59.999Z');
  * by deciding again, so that a moment which makes no difference (one of two dates in an `$or`) wakes up no one.
  */
 export function lookAheadOf(definitions: Definitions, definition: Definition): LookAhead {
-  const decide = heldDeciderOf(definitions, definition);
+  const decide = lastingDeciderOf(definitions, definition);
   const involved = new Set(inOrder(definitions.byId, [definition]).map(({ id }) => id));
 
-  function* decideAt(subject: TimedSubject, moment: number): Steps<Held> {
+  function* decideAt(subject: TimedSubject, moment: number): Steps<LastingDecision> {
     const overrides = new Map<number, Mode>();
     let firstExpiry = Number.POSITIVE_INFINITY;
     for (const [segment, { mode, expiresAt }] of subject.overrides) {

@@ -1,3 +1,4 @@
+import { isObject } from '@kohort/contract';
 import type fc from 'fast-check';
 import type { Operation, Parameter, Schema } from './document.ts';
 import { accepts } from './document.ts';
@@ -224,13 +225,15 @@ export const BREAKS: readonly Break[] = [
   ),
   ({ body: schema }, draft, pick) => {
     if (!isStrict(schema) || !isObject(draft.body)) return undefined;
-    draft.body[pick(['unknown', 'Slug', 'id', 'expiresAt', 'role ', '', 'toString', '\ud800', 'a\0'])] = 1;
+    const name = pick(['unknown', 'Slug', 'id', 'expiresAt', 'role ', '', 'toString', '\ud800', 'a\0']);
+    draft.body = { ...draft.body, [name]: 1 };
     return { what: 'an extra field', statuses: REFUSED };
   },
   ({ body: schema }, draft, pick) => {
     const required = schema?.required ?? [];
     if (required.length === 0 || !isObject(draft.body)) return undefined;
-    delete draft.body[pick(required)];
+    const dropped = pick(required);
+    draft.body = Object.fromEntries(Object.entries(draft.body).filter(([name]) => name !== dropped));
     return { what: 'a required field dropped', statuses: REFUSED };
   },
   whole('__proto__', (text) => text.replace(/^\{/, '{"__proto__":{"x":1},')),
@@ -331,8 +334,4 @@ export const BREAKS: readonly Break[] = [
 
 function isStrict(schema: Schema | undefined): boolean {
   return schema?.additionalProperties === false;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

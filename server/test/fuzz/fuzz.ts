@@ -6,7 +6,7 @@ import { arbitraryOf, type Known } from './values.ts';
 import { faultOf, type Heard } from './verdict.ts';
 import { makeWorld, type Send, type Sent, type World } from './world.ts';
 
-const PATIENCE = 20_000;
+const answeredWithinMs = 20_000;
 const MAX_ATTEMPTS = 50;
 const MAX_UNTIL_SUCCESS = 200;
 const FILES = [
@@ -120,7 +120,7 @@ async function answered(send: Send, request: Sent, what: string): Promise<Heard>
   for (let attempt = 1; ; attempt++) {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`not answered: ${what}`)), PATIENCE);
+      timer = setTimeout(() => reject(new Error(`not answered: ${what}`)), answeredWithinMs);
     });
     const answer = await Promise.race([send(request), late]).finally(() => clearTimeout(timer));
     const isBusy = answer.status === 503 && /"code":"overloaded"/.test(answer.text) && answer.headers['retry-after'];

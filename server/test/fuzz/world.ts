@@ -16,7 +16,7 @@ const hookUrl = 'https://receiver.invalid/hook';
 /** How a request gets to the service that is tried; nothing else is known of it. */
 export type Send = (request: Sent) => Promise<Heard>;
 
-/** A service in production mode with a few things in it, and somebody of every role. */
+/** A service in production mode with a few things in it, and an account of every role. */
 export interface World {
   readonly known: Known;
   /** Users and accounts that stay as they are: drafts that would change them are not sent. */
@@ -114,7 +114,7 @@ interface Place {
   readonly doomedAccount: number;
 }
 
-/** Ids of a webhook, which sends to nobody, and of its delivery, which has ended. */
+/** Ids of a webhook whose receiver does not exist, and of its delivery, which has ended. */
 async function restoreWebhooks({ demand, admin, known }: Place, feed: number): Promise<void> {
   const { id } = await demand('POST', '/api/webhooks', admin, { url: hookUrl, feed });
   const { id: test } = await demand('POST', `/api/webhooks/${id}/test`, admin);

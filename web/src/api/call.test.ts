@@ -113,7 +113,7 @@ describe('a question too large for a call', () => {
     );
   });
 
-  it('is not asked on once nobody wants the answer', async () => {
+  it('is not repeated once its answer is no longer wanted', async () => {
     const abort = new AbortController();
     const asked = service(tooLarge(), answered(202, { job: '7' }), answered(200, { state: 'running' }));
     const answer = preview({ body: {}, signal: abort.signal });

@@ -131,7 +131,7 @@ describe('accounts', () => {
     expect((await change(1, { role: 'admin', disabled: false })).status).toBe(200);
   });
 
-  it.each([{ role: 'viewer' }, { disabled: true }])('keep one of two admins, whoever races with %j', async (body) => {
+  it.each([{ role: 'viewer' }, { disabled: true }])('keep one of two admins when %j is raced', async (body) => {
     const username = `rival-by-${Object.keys(body)}`;
     const { id } = await account(username);
     for (let round = 0; round < 8; round++) {

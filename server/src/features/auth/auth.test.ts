@@ -225,7 +225,7 @@ describe('tokens', () => {
       'no iat': forge(token, { payload: { iat: undefined } }),
       expired: forge(token, { payload: { iat: now - 10, exp: now - 1 } }),
       'no session': forge(token, { payload: { jti: undefined } }),
-      "nobody's session": forge(token, { payload: { jti: '00000000-0000-4000-8000-000000000000' } }),
+      'a session that does not exist': forge(token, { payload: { jti: '00000000-0000-4000-8000-000000000000' } }),
       'the admin': forge(token, { payload: { user_id: 1 } }),
       'tampered payload': `${header}.${base64url({ user_id: 1, exp: now + 60 })}.${signature}`,
       'signature cut': token.slice(0, -1),

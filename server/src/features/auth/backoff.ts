@@ -10,12 +10,12 @@ export const blocks: readonly number[] = (() => {
 })();
 
 /** Seconds after which an account's failures are forgotten: far longer than the longest block, so waiting gains nothing. */
-export const accountMemory = 24 * 60 * 60;
+export const accountMemorySeconds = 24 * 60 * 60;
 
 /** Failures allowed per address and window. */
 export const addressLimit = 30;
-export const addressWindow = 15 * 60;
+export const addressWindowSeconds = 15 * 60;
 
 /** Sign-ups allowed per address and window. */
 export const signUpLimit = 60;
-export const signUpWindow = 60;
+export const signUpWindowSeconds = 60;

@@ -49,7 +49,7 @@ function world(options: { capacity?: number } = {}) {
 }
 
 describe('the map of callers', () => {
-  it('lets nobody join a read that began before what counts for them', async () => {
+  it('lets no caller join a read that began before what counts for them', async () => {
     const { callers, good, pass, close } = world();
     good.set('t1', known(1));
     const open = close();

@@ -31,7 +31,7 @@ describe('hashing', () => {
     expect(await verifyPassword(hashed, ' pa\u0308ss ')).toBe(false);
   });
 
-  it('does the same work for nobody', async () => {
+  it('does the same work for an unknown account', async () => {
     verified.length = 0;
     expect(await verifyPassword(undefined, 'secret')).toBe(false);
     expect(verified).toHaveLength(1);

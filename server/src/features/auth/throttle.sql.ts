@@ -1,7 +1,7 @@
 import sql from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 import { named } from '../../postgres/statement.ts';
-import { accountMemory, blocks, freeFailures } from './backoff.ts';
+import { accountMemorySeconds, blocks, freeFailures } from './backoff.ts';
 
 export type ThrottleKind = 'sign_in_account' | 'sign_in_address' | 'sign_up_address';
 
@@ -35,7 +35,7 @@ export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[
       attempts = attempts + 1,
       blocked_until = statement_timestamp()
         + make_interval(secs => (${blocks}::int[])[LEAST(attempts + 1 - ${freeFailures}::int, ${blocks.length}::int)]),
-      window_ends_at = statement_timestamp() + make_interval(secs => ${accountMemory}::int)
+      window_ends_at = statement_timestamp() + make_interval(secs => ${accountMemorySeconds}::int)
     WHERE kind = 'sign_in_account' AND subject = ${account}
       AND attempts >= ${freeFailures}::int
       AND window_ends_at > statement_timestamp()
@@ -47,7 +47,7 @@ export function takeTurn(db: Db, account: string): Promise<{ attempts: number }[
 export function countAccountFailure(db: Db, account: string, alreadyCounted: boolean): Promise<{ attempts: number }[]> {
   return db.write<{ attempts: number }>(sql`
     INSERT INTO throttles AS t (kind, subject, attempts, window_ends_at)
-    VALUES ('sign_in_account', ${account}, 1, statement_timestamp() + make_interval(secs => ${accountMemory}::int))
+    VALUES ('sign_in_account', ${account}, 1, statement_timestamp() + make_interval(secs => ${accountMemorySeconds}::int))
     ON CONFLICT ON CONSTRAINT throttles_pkey DO UPDATE SET (attempts, blocked_until, window_ends_at) = (
       SELECT n,
         statement_timestamp()

@@ -2,7 +2,7 @@ import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Service, startService } from '../../../test/service.ts';
 import { sweepAuth } from './auth.ts';
-import { accountMemory } from './backoff.ts';
+import { accountMemorySeconds } from './backoff.ts';
 import { accountSubject, waitOf } from './throttle.ts';
 
 describe('how long to wait', () => {
@@ -50,7 +50,7 @@ describe('throttling', () => {
   /** The seconds by which the last failure has blocked an account, but for that hour. */
   async function blockOf(username: string): Promise<number | undefined> {
     const [row] = await service.db.query<{ seconds: number }>(sql`
-      SELECT extract(epoch FROM t.blocked_until - t.window_ends_at)::float8 + ${accountMemory - hour} AS seconds
+      SELECT extract(epoch FROM t.blocked_until - t.window_ends_at)::float8 + ${accountMemorySeconds - hour} AS seconds
       FROM throttles t WHERE t.kind = 'sign_in_account' AND t.subject = ${accountSubject(username)}`);
     return row?.seconds;
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Problem } from '@kohort/contract';
 import type { Db } from '../../postgres/database.ts';
-import { addressLimit, addressWindow, freeFailures, signUpLimit, signUpWindow } from './backoff.ts';
+import { addressLimit, addressWindowSeconds, freeFailures, signUpLimit, signUpWindowSeconds } from './backoff.ts';
 import {
   countAccountFailure,
   countInWindow,
@@ -65,7 +65,7 @@ export async function admit(db: Db, subjects: Subjects): Promise<boolean> {
 
 export async function countFailure(db: Db, { account, address }: Subjects, alreadyCounted: boolean): Promise<void> {
   await countAccountFailure(db, account, alreadyCounted);
-  await countInWindow(db, 'sign_in_address', address, addressWindow);
+  await countInWindow(db, 'sign_in_address', address, addressWindowSeconds);
 }
 
 export async function forgetFailures(db: Db, account: string): Promise<void> {
@@ -74,6 +74,6 @@ export async function forgetFailures(db: Db, account: string): Promise<void> {
 
 /** @throws Problem 429 beyond the sign-ups allowed from an address. */
 export async function countSignUp(db: Db, address: string): Promise<void> {
-  const [row] = await countInWindow(db, 'sign_up_address', address, signUpWindow);
+  const [row] = await countInWindow(db, 'sign_up_address', address, signUpWindowSeconds);
   if (row && row.attempts > signUpLimit) throw throttled(row.window_left);
 }

@@ -92,7 +92,7 @@ describe('an export', () => {
     }
   });
 
-  it('of nobody is a header, or nothing', async () => {
+  it('of no members is a header, or nothing', async () => {
     await client.segment('EMPTY');
     expect((await download('EMPTY')).text).toBe('user_id,external_id,expires_at\n');
     expect((await download('EMPTY', NDJSON)).text).toBe('');

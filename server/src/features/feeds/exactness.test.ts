@@ -118,7 +118,7 @@ describe('the published changes', () => {
     const order = changes.map(({ id }) => Number(id));
     expect(order).toEqual([...order].sort((a, b) => a - b));
     expect(new Set(order).size).toBe(order.length);
-    // As many changes as history rows, apart from those that moved nobody.
+    // As many changes as history rows, apart from those that moved no user.
     const [history] = await services[0].db.query<{ n: number }>(sql`
       SELECT count(*) AS n FROM history h JOIN segments s ON s.id = h.segment_id WHERE s.slug = 'RACED'`);
     expect(changes).toHaveLength(history?.n ?? -1);

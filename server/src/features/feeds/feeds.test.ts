@@ -67,7 +67,7 @@ describe('a feed of a list', () => {
     expect(members).toEqual([{ slug: 'LIST', user_id: published.changes[0]?.user_id, external_id: 'bob' }]);
   });
 
-  it('reports a short stay, and nothing for writes that move nobody', async () => {
+  it('reports a short stay, and nothing for writes that move no user', async () => {
     await list('SHORT');
     const feed = await follower.follow({ segments: ['SHORT'] });
     await add('ann', 'SHORT');

@@ -60,7 +60,7 @@ async function refuseFencedUser(tx: Tx): Promise<string> {
 }
 
 describe('a fence', () => {
-  it('is about its users and its segment, and nobody else', async () => {
+  it('covers its users and its segment, and no others', async () => {
     const neighbour = await client.user();
     const asked = async (userId: number, segment: number) => {
       const [row] = await service.db.query<{ fenced: boolean }>(sql`

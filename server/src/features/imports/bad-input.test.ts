@@ -69,7 +69,7 @@ it.each<[what: string, text: string | Buffer, line: number, reason: RegExp]>([
     /expires_at "2099-02-30T00:00:00Z" is not an RFC 3339 time/,
   ],
   ['a quote that is never closed', 'external_id\nu1\n"u2\nu3\n', 3, /never closed/],
-])('%s fails the job with the line and the reason, and nobody is put in', async (_, text, line, reason) => {
+])('%s fails the job with the line and the reason, and adds no one', async (_, text, line, reason) => {
   const job = await files.run('/api/segments/L/import', text);
   expect(job).toMatchObject({ state: 'failed', processed: 0, added: 0, updated: 0, removed: 0, unchanged: 0 });
   expect(job.errors[0]).toEqual({ line, message: expect.stringMatching(reason) });
@@ -96,7 +96,7 @@ it.each<[what: string, line: string, reason: RegExp]>([
   });
 });
 
-it('tells the first hundred errors', async () => {
+it('reports the first hundred errors', async () => {
   const job = await files.run('/api/segments/L/import', `external_id\nu1\n${'"x"y\n'.repeat(500)}`);
   expect(job.errors).toHaveLength(100);
   expect([job.errors[0].line, job.errors[99].line]).toEqual([3, 102]);

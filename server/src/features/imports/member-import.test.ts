@@ -115,7 +115,7 @@ describe('mode add', () => {
 });
 
 describe('unknown users', () => {
-  it('are refused by default, with their lines, and nobody is put in', async () => {
+  it('are refused by default, with their lines, and no one is added', async () => {
     const { slug, path, users } = await scene();
     const job = await files.run(path, `user_id,external_id\n,${users[0]}\n,who\n987654321,\n`);
     expect(job).toMatchObject({
@@ -241,7 +241,7 @@ describe('mode remove', () => {
     expect(await files.run(`${path}?mode=remove`, `user_id\n${ids.join('\n')}\n`)).toMatchObject(counts(0, 0, 0, 3));
   });
 
-  it('ignores the times of the file, also where somebody is put out by an exclude', async () => {
+  it('ignores the times of the file, also where a user is removed by an exclude', async () => {
     const { slug, path, users } = await scene({ percentage: 100 });
     const [a, b, c] = users;
     await client.add(`ext:${b}`, slug, { expires_at: SOON });
@@ -282,7 +282,7 @@ describe('mode replace', () => {
     expect(job).toMatchObject(counts(1, 0, 2, 0));
     expect(await members(slug)).toEqual([users[1]]);
     expect(await client.story(`ext:${users[2]}`)).toEqual([`add import:${job.id}`]);
-    // Nobody of the others is in the file, and they were out already.
+    // The others are not in the file, and were out already.
     expect(await files.run(`${path}?mode=replace`, `user_id\n${ids[1]}\n`)).toMatchObject(counts(0, 0, 0, 1));
   });
 
@@ -308,7 +308,7 @@ describe('mode replace', () => {
   });
 });
 
-describe('a replacement that names nobody', () => {
+describe('a replacement that names no user', () => {
   it('fails when every row was skipped', async () => {
     const { slug, path, users } = await scene();
     await client.add(`ext:${users[0]}`, slug);
@@ -420,7 +420,7 @@ describe('rows whose time has passed', () => {
 
 describe('a dry run', () => {
   it.each(['add', 'remove', 'replace'])(
-    'of mode %s tells what the real one then does, and does nothing',
+    'of mode %s reports what the real one then does, and does nothing',
     async (mode) => {
       const { slug, path, users } = await scene();
       await client.add(`ext:${users[0]}`, slug);
@@ -463,7 +463,7 @@ describe('a dry run', () => {
     expect(dry).toMatchObject(real);
   });
 
-  it('creates nobody', async () => {
+  it('creates no user', async () => {
     const { path } = await scene();
     expect(await files.run(`${path}?unknown=create&dry_run=true`, 'external_id\nghost\n')).toMatchObject(
       counts(1, 0, 0, 0),

@@ -153,7 +153,7 @@ async function batchesOf(job: string): Promise<number> {
 describe('the undo of an import of users', () => {
   const lines = (...objects: object[]) => objects.map((one) => `${JSON.stringify(one)}\n`).join('');
 
-  it('gives names and attributes back, and erases whom it registered and nobody touched', async () => {
+  it('restores names and attributes, and erases users whom it registered and no one has changed since', async () => {
     const { slug } = await scene('');
     const id = (name: string) => `${name}-${slug}`;
     await client.user({ external_id: id('known'), name: 'Old', attributes: { a: 1, deep: { x: 1 } } });

@@ -152,7 +152,7 @@ describe('an import of users', () => {
     expect((await client.call('GET', '/api/users/ext:before-it')).status).toBe(404);
   });
 
-  it('tried dry it looks, and is in the way of nobody who changes its users', async () => {
+  it('as a dry run only reads, and does not block changes of its users', async () => {
     const id = await client.user({ external_id: 'busy', name: 'Old' });
     const text = lines({ external_id: 'busy', name: 'New' });
     await service.db.transaction(async (tx) => {

@@ -73,7 +73,7 @@ export async function selectStretchEnd(db: Db, job: number, from: number): Promi
   return (rows[0]?.bytes ?? 0) <= stretchBytes ? from + stretchPages : selectShortEnd(db, job, from);
 }
 
-/** What each page refers to takes longer to tell: a page has no number but in the text of a row's place. */
+/** Summing per page takes longer: PostgreSQL shows a page's number only in the text of a row's `ctid`. */
 async function selectShortEnd(db: Db, job: number, from: number): Promise<number> {
   const rows = await db.query<{ last: number | null }>(sql`
     SELECT max(t.page) FILTER (WHERE t.bytes <= ${stretchBytes}) AS last

@@ -210,7 +210,7 @@ describe('what the key writes', () => {
     expect((await call('POST', '/api/users/1/segments', { slug: 'Moving' })).status).toBe(404);
   });
 
-  it('is registered for nobody where the segment is not seen', async () => {
+  it('registers no user where the segment is not visible', async () => {
     expect((await call('POST', '/api/users/ext:phantom/segments', { slug: 'Unseen' })).status).toBe(404);
     expect((await client.call('GET', '/api/users/ext:phantom')).status).toBe(404);
   });

@@ -59,7 +59,7 @@ describe('layers', () => {
 });
 
 describe('ranges of one layer never overlap', () => {
-  it('whoever is in the way is named', async () => {
+  it('the segment that is in the way is named', async () => {
     await layer('one');
     await layer('other');
     await segment('one-a', { slug: 'one', from: 0, to: 30 });
@@ -114,7 +114,7 @@ it.each([
   expect(body.errors.map((one: { path: string }) => one.path)).toContain(path);
 });
 
-it('nobody is in two segments of a layer, and everybody in one where all of it is taken', async () => {
+it('no user is in two segments of a layer, and every user is in one where all of it is taken', async () => {
   await layer('full');
   await segment('full-a', { slug: 'full', from: 0, to: 20 });
   await segment('full-b', { slug: 'full', from: 20, to: 100 }, { condition: { n: { $gte: 0 } } });

@@ -315,7 +315,7 @@ describe.each([
     expect(await client.segmentsOf(user)).toEqual(['list']);
   });
 
-  it('of unknown users and segments is 404 and registers nobody', async () => {
+  it('of unknown users and segments is 404 and registers no user', async () => {
     expect(await remove('ext:unknown-leaver', 'list')).toMatchObject({ status: 404, body: { code: 'user_unknown' } });
     expect(await remove('ext:unknown-leaver', 'everybody')).toMatchObject({ status: 404 });
     expect(await remove(999_999, 'list')).toMatchObject({ status: 404, body: { code: 'user_unknown' } });
@@ -553,7 +553,7 @@ describe('GET …/segments', () => {
 });
 
 describe('why', () => {
-  it('tells every source, with bucket and matched where the segment has them', async () => {
+  it('returns every source, with bucket and matched where the segment has them', async () => {
     const key = String(user);
     const nothing = {
       member: false,
@@ -712,7 +712,7 @@ it('a definition that changes is seen by the next read', async () => {
   await client.call('DELETE', '/api/segments/changing');
 });
 
-it('who changed what stands in the history: a session, a key, nobody in evaluation mode, the clock', async () => {
+it('history names the actor of a change: a session, a key, none in evaluation mode, the clock', async () => {
   const { body: key } = await client.call('POST', '/api/keys', { name: 'k', role: 'editor' });
   const editor = await service.account('history-editor', 'editor');
   const add = (token: string | undefined, expiry: object) =>

@@ -53,7 +53,7 @@ class User {
     return rule === 'everybody';
   }
 
-  /** Sets or drops an override, and tells of it if that is a change. Every time that is set is another one. */
+  /** Sets or drops an override, and reports whether that is a change. Each expiry that is set counts as another one. */
   set(segment: Segment, next: Override | undefined): void {
     const before = this.overrides.get(segment);
     const tell = (action: string, mode: Mode) => this.story.push({ segment, action, mode });

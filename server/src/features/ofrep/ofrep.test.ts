@@ -86,7 +86,7 @@ describe('one flag', () => {
     expect((await evaluate('LATER', { targetingKey: 'ann' })).body).toMatchObject({ value: false, reason: 'DEFAULT' });
   });
 
-  it('takes the context over the attributes for this one evaluation, and registers nobody', async () => {
+  it('takes the context over the attributes for this one evaluation, and registers no user', async () => {
     const users = (await client.get('/api/users?limit=1000')).users.length;
     expect((await evaluate('DUTCH', { targetingKey: 'fra', country: 'NL' })).body.value).toBe(true);
     expect((await evaluate('DUTCH', { targetingKey: 'stranger', country: 'NL' })).body.value).toBe(true);

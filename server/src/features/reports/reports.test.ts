@@ -132,7 +132,7 @@ describe('the request for a report', () => {
 });
 
 describe('the link', () => {
-  it('works for nobody who changed it', async () => {
+  it('is refused when it was altered', async () => {
     const link = await linkOf({ month: '2026-11' });
     for (const bad of [
       `${link}A`,

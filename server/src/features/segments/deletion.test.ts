@@ -57,7 +57,7 @@ async function callBeside<T>(tx: Tx, calling: Promise<T>): Promise<boolean> {
   const note = () => {
     isAnswered = true;
   };
-  // Whoever called sees a failure; here it would be one that nobody waits for.
+  // The caller sees a failure; here it would be an unhandled rejection.
   calling.then(note, note);
   await eventually(async () => isAnswered || (await isAwaited(tx)));
   return isAnswered;

@@ -421,7 +421,7 @@ describe('deleting', () => {
 });
 
 describe('the list of segments', () => {
-  it('is ordered by slug, byte by byte, and neither skips nor repeats what nobody touches, while others write', async () => {
+  it('is ordered by slug, byte by byte, and neither skips nor repeats untouched segments while others write', async () => {
     const slugs = ['p-B', 'p-a', 'p-a.', 'p-a0', 'p-aa', 'p-b', 'p_a', 'p.a'];
     for (const slug of slugs) await client.segment(slug, { tags: ['paged'] });
     const seen: string[] = [];
@@ -494,7 +494,7 @@ describe('the history of a definition', () => {
     expect((await client.call('GET', `/api/segments/cursor-2/history?cursor=${next_cursor}`)).status).toBe(400);
   });
 
-  it('names who did it: a session, a key, or nobody in evaluation mode', async () => {
+  it('names the actor: a session, a key, or none in evaluation mode', async () => {
     const { body: key } = await client.call('POST', '/api/keys', { name: 'k', role: 'editor' });
     await service.call('POST', '/api/segments', { body: { slug: 'by-anyone' } });
     await service.call('PATCH', '/api/segments/by-anyone', { body: { description: 'x' }, token: key.key });

@@ -101,7 +101,7 @@ describe('the fields', () => {
 });
 
 describe('bucket_by', () => {
-  it('takes all who share a text or number together, and nobody who has neither', async () => {
+  it('treats users with the same text or number alike, and leaves out those who have neither', async () => {
     await create({ slug: 'by-company', percentage: 50, bucket_by: 'company.id' });
     const { salt } = await client.get('/api/segments/by-company');
     const ids = ['acme', '', 'größe', 1, 1.5, 1e21, 1e-7, -0.5];

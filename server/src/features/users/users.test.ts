@@ -140,7 +140,7 @@ describe('PATCH', () => {
   });
 
   it.each([{ external_id: 'other' }, { attributes: null }, { attributes: 'x' }, { name: '' }])(
-    'refuses %j, and registers nobody by it',
+    'refuses %j, and registers no user',
     async (body) => {
       expect((await change('ext:refused', body)).status).toBe(400);
       expect((await client.call('GET', '/api/users/ext:refused')).status).toBe(404);
@@ -219,7 +219,7 @@ describe('attributes', () => {
 });
 
 describe('the list of users', () => {
-  it('is ordered by id and neither skips nor repeats whom nobody touches, while others write', async () => {
+  it('is ordered by id and neither skips nor repeats untouched users while others write', async () => {
     const ids = [];
     for (let i = 0; i < 12; i++) ids.push(await client.user({ name: `Paged ${i}` }));
     const seen: number[] = [];
@@ -293,7 +293,7 @@ describe('erasing', () => {
     }
   });
 
-  it('frees the external id for somebody new', async () => {
+  it('frees the external id for a new user', async () => {
     const before = await client.user({ external_id: 'again', attributes: { a: 1 } });
     await client.segment('again-list');
     await client.add(before, 'again-list');
@@ -338,7 +338,7 @@ describe('erasing', () => {
     expect(await client.get('/auth/me')).toMatchObject({ id: 1, role: 'admin' });
   });
 
-  it('by an editor takes members, but nobody with a say; and changes nothing when refused', async () => {
+  it('by an editor erases plain members, refuses accounts with another role, and changes nothing when refused', async () => {
     const editor = await service.account('an-editor', 'editor');
     await client.segment('kept-list');
     for (const role of ['viewer', 'editor', 'admin']) {
@@ -353,7 +353,7 @@ describe('erasing', () => {
     expect((await erase(await client.user(), editor.token)).status).toBe(204);
   });
 
-  it('racing adds leaves nobody in anything', async () => {
+  it('racing adds leaves no membership behind', async () => {
     await client.segment('erase-race', {});
     for (let round = 0; round < 5; round++) {
       const id = await client.user();

@@ -146,7 +146,7 @@ describe('a receiver', () => {
   });
 
   it('that does not listen is an error', async () => {
-    // A port that was free a moment ago may be taken by another test; this one nobody takes.
+    // A port that was free a moment ago may be taken by another test; this one is never taken.
     await expect(connect('http://127.0.0.1:1/').post({}, body, forever)).rejects.toMatchObject({
       code: 'ECONNREFUSED',
     });

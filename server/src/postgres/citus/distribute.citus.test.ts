@@ -7,6 +7,7 @@ import { countUnfolded } from '@kohort/testkit/fold.ts';
 import { runWithin, startChild } from '@kohort/testkit/processes.ts';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { advisoryLocks } from '../advisory-locks.ts';
 import { migrate } from '../migrate.ts';
 import { distribute } from './distribute.ts';
 import { distributeTables } from './distribute-tables.ts';
@@ -196,7 +197,7 @@ describe('an obstacle', () => {
   it('is a run that is under way', async () => {
     const other = new pg.Client(test.url);
     await other.connect();
-    await other.query('SELECT pg_advisory_lock(7224191400005)');
+    await other.query(`SELECT pg_advisory_lock(${advisoryLocks.writing})`);
     expect(await refused()).toBe('Another run is under way on this database.');
     await other.end();
   });

@@ -28,7 +28,7 @@ function firstLeaf(node: Node): Node {
   return node.kind === 'group' && node.of[0] ? firstLeaf(node.of[0]) : node;
 }
 
-describe('a condition that nobody edits', () => {
+describe('a condition that is not edited', () => {
   it.each([...drawn, ...undrawn])('comes back as it was: %j', (condition) => {
     expect(JSON.stringify(writeTree(readTree(condition)))).toBe(JSON.stringify(condition));
   });

@@ -5,7 +5,8 @@ import { useSpeech } from '../../i18n/language.ts';
 import { sentenceOf } from '../../ui/failure.tsx';
 import { useSay } from '../../ui/toast.tsx';
 
-export interface Held {
+/** One user as a member of one segment. */
+export interface MemberOf {
   readonly user: string;
   readonly name: string;
   readonly slug: string;
@@ -36,7 +37,7 @@ export function useMemberActions() {
     }
   };
   /** Restores the previous state: the override with its expiry, or none if the rule had let them in. */
-  const putBack = ({ user, slug, source, expires_at }: Held) => {
+  const putBack = ({ user, slug, source, expires_at }: MemberOf) => {
     const mode = (['include', 'exclude'] as const).find((one) => one === source) ?? 'auto';
     return api.setOverride({
       params: { user, slug },
@@ -45,22 +46,23 @@ export function useMemberActions() {
   };
   return {
     refresh,
-    async remove(held: Held) {
-      const { user, slug, name } = held;
+    async remove(member: MemberOf) {
+      const { user, slug, name } = member;
       if (await attempt(() => api.removeFromSegment({ params: { user, slug } }))) {
         say(text('members.removed', { name }), {
           text: text('undo'),
-          run: () => void attempt(() => putBack(held)).then((isDone) => isDone && say(text('members.back', { name }))),
+          run: () =>
+            void attempt(() => putBack(member)).then((isDone) => isDone && say(text('members.back', { name }))),
         });
       }
     },
-    async set(held: Held, mode: 'include' | 'exclude' | 'auto', expires_at?: string) {
-      const { user, slug, name } = held;
+    async set(member: MemberOf, mode: 'include' | 'exclude' | 'auto', expires_at?: string) {
+      const { user, slug, name } = member;
       const body = { mode, ...(expires_at !== undefined && { expires_at }) };
       if (await attempt(() => api.setOverride({ params: { user, slug }, body }))) {
         say(text(`members.set.${mode}`, { name }), {
           text: text('undo'),
-          run: () => void attempt(() => putBack(held)),
+          run: () => void attempt(() => putBack(member)),
         });
       }
     },

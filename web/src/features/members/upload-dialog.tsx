@@ -16,7 +16,7 @@ function Running({ step, upload }: { readonly step: Step; readonly upload: Uploa
   const { data: job } = useJob(step.job);
   // The trial succeeded, so the file can be applied.
   const isFine = job?.state === 'done' && step.isTrial;
-  // The file is well formed but has no rows, so it would replace all members by nobody.
+  // The file is well formed but has no rows, so it would remove all members.
   const wouldEmpty =
     upload.mode === 'replace' &&
     job?.state === 'failed' &&

@@ -21,7 +21,7 @@ describe('a draft', () => {
     { layer: { slug: 'L', from: 10, to: 20.5 } },
     { ramp: { from: 0, to: 50, starts_at: '2026-12-01T10:00:30.123Z', ends_at: '2026-12-08T10:00:00.000Z' } },
     { active_from: '2026-12-01T10:00:59.999Z', active_until: '2027-01-01T00:00:00.000Z' },
-  ])('that nobody edits is the rule it was made of: %j', (rule) => {
+  ])('that is not edited is the rule it was made from: %j', (rule) => {
     const before = { ...none, ...rule };
     const draft = draftOf(before);
     expect(errorsOf(draft)).toEqual({});

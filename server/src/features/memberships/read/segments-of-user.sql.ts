@@ -90,7 +90,7 @@ const allSubjects = { name: 'memberships-subjects', text: subjects() };
 const someSubjects = { name: 'memberships-subjects-within', text: subjects(within('$5')) };
 
 const refOf = ({ ref }: AskedUser) => ref;
-/** Usually nobody asks by external id, and `unnest` fills up a missing array. */
+/** Most batches have no external id, and `unnest` fills up a missing array with nulls. */
 const refsOf = (asked: readonly AskedUser[]) => [
   bigintArray(asked, ({ ref }) => ref.id),
   asked.some(({ ref }) => ref.externalId !== undefined) ? asked.map(({ ref }) => ref.externalId ?? null) : null,

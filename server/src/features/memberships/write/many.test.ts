@@ -91,7 +91,7 @@ describe('adds and removes', () => {
     expect(await countOf()).toBe(400);
   });
 
-  it('nothing, where nobody is named, in a segment that exists', async () => {
+  it('nothing where no user is named, in a segment that exists', async () => {
     expect((await change({})).body).toEqual({ added: 0, updated: 0, removed: 0, unchanged: 0 });
     expect((await change({}, {}, 'Nowhere')).status).toBe(404);
   });
