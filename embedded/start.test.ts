@@ -50,7 +50,7 @@ describe('the embedded PostgreSQL', () => {
     }
   });
 
-  it('is refused in a folder with another owner’s cluster', async () => {
+  it('is refused in a folder with a cluster that it did not create', async () => {
     await mkdir(join(folder, 'postgres'));
     await writeFile(join(folder, 'postgres', 'PG_VERSION'), '15\n');
     const refused = await startEmbedded({ folder }).catch((error: unknown) => error);

@@ -83,15 +83,13 @@ export function idParams(description: string) {
   return strict({ id: Type.String({ pattern: '^[1-9][0-9]{0,15}$', description }) });
 }
 
-/** Printable ASCII, as a header can carry it: HTTP drops spaces around a value (RFC 9110, 5.5). */
-const printable = '^[!-~](?:[ -~]{0,253}[!-~])?$';
-
 /** For calls that create: a random key of the client for one effect, so that a repeated call has no second one. */
 export const idempotent = {
   headers: Type.Object({
     'idempotency-key': Type.Optional(
       Type.String({
-        pattern: printable,
+        // Without spaces around it, which HTTP drops (RFC 9110, 5.5).
+        pattern: '^[!-~](?:[ -~]{0,253}[!-~])?$',
         description:
           'Repeated calls with the same key take effect once and get the same answer for 24 h. See [idempotency](docs/idempotency.md).',
       }),
@@ -107,7 +105,8 @@ export const deferrable = {
   headers: Type.Object({
     prefer: Type.Optional(
       Type.String({
-        pattern: printable,
+        // A list, whose elements may be empty (RFC 9110, 5.6.1.2).
+        pattern: '^[ -~]{0,255}$',
         description: '`respond-async`: answered with 202 and a job, whose `result` is the answer.',
       }),
     ),

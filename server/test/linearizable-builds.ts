@@ -40,6 +40,10 @@ function sharing({ remembers }: { readonly remembers: boolean }): Break {
   };
 }
 
+let lastWrite: Promise<unknown> = Promise.resolve();
+/** Resolves when the statement of a broken build's last write has ended, which its acknowledgement does not say. */
+export const untilWritten = () => lastWrite;
+
 const acknowledgingTooSoon: Break = (coalesce) => (options) => {
   if (!isOfWrites(options)) return coalesce(options);
   let last: Promise<unknown> = Promise.resolve();
@@ -48,6 +52,7 @@ const acknowledgingTooSoon: Break = (coalesce) => (options) => {
     run: async (asks) => {
       const before = last;
       last = options.run(asks).catch(() => undefined);
+      lastWrite = last;
       // Too soon by one, or writes that nothing waits for would take all connections.
       await before;
       return asks.map(() => 'added' satisfies Outcome as never);

@@ -107,6 +107,11 @@ it('what it asks is not read with its job, which followers do all the time', asy
   await ended(accepted.job);
 });
 
+it.each(['', 'respond-async, '])('an empty element of Prefer is ignored, as in %j', async (prefer) => {
+  const { status } = await client.call('GET', '/api/segments/list/count', undefined, { prefer });
+  expect(status).toBe(prefer === '' ? 200 : 202);
+});
+
 it('what takes longer than a caller waits is 503, which names the header', async () => {
   await service.db.write(sql`INSERT INTO users (attributes) SELECT '{"n": 9}' FROM generate_series(1, 100000)`);
   const context = { db: service.db, definitions: createDefinitionCache(service.db), timeoutMs: 1 };

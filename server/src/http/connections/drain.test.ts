@@ -104,7 +104,7 @@ function tryNewConnection(port: number): Promise<string> {
   return Promise.race([
     answered,
     once(socket, 'close').then(
-      () => answered,
+      () => 'closed',
       () => answered,
     ),
   ]);

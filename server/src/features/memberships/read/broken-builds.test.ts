@@ -1,9 +1,15 @@
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
-import { eventually } from '@kohort/testkit/eventually.ts';
 import type { Sql } from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, connect, tokenFor } from '../../../../test/kept-client.ts';
-import { type Broken, broken, listenBroken, namesOfBroken, nextSharing } from '../../../../test/linearizable-builds.ts';
+import {
+  type Broken,
+  broken,
+  listenBroken,
+  namesOfBroken,
+  nextSharing,
+  untilWritten,
+} from '../../../../test/linearizable-builds.ts';
 import { listen, withTwo } from '../../../../test/listen.ts';
 import type { Database } from '../../../postgres/database.ts';
 import type { Statement } from '../../../postgres/statement.ts';
@@ -67,14 +73,18 @@ const orders: Record<Broken, (stage: Stage) => Promise<boolean>> = {
   async 'joins a statement in flight'({ reader, isIn, add }) {
     const { stopped, goOn } = stopNext(reader, reading, 'answered');
     const early = isIn(0);
-    await stopped;
-    await add();
-    const shared = nextSharing();
-    const late = isIn(1);
-    await Promise.race([shared, late]);
-    goOn();
-    await early;
-    return late;
+    try {
+      await Promise.race([stopped, early]);
+      await add();
+      const shared = nextSharing();
+      const late = isIn(1);
+      await Promise.race([shared, late]);
+      goOn();
+      return await late;
+    } finally {
+      goOn();
+      await early;
+    }
   },
   async 'remembers answers'({ isIn, add }) {
     await isIn(0);
@@ -87,16 +97,19 @@ const orders: Record<Broken, (stage: Stage) => Promise<boolean>> = {
     const added = add().then(() => {
       isAcknowledged = true;
     });
-    await stopped;
-    // An acknowledgement that does not wait for the statement is here before this answer, which takes a statement.
-    await isIn(0);
-    const seen = isAcknowledged ? await isIn(0) : undefined;
-    goOn();
-    await added;
-    const result = seen ?? (await isIn(0));
-    // Or the acknowledgement of the next write would wait for this one.
-    await eventually(() => isIn(0));
-    return result;
+    let seen: boolean | undefined;
+    try {
+      await stopped;
+      // An acknowledgement that does not wait for the statement is here before this answer, which takes a statement.
+      await isIn(0);
+      if (isAcknowledged) seen = await isIn(0);
+    } finally {
+      goOn();
+      await added;
+      // Or the acknowledgement of the next write would wait for this one.
+      await untilWritten();
+    }
+    return seen ?? isIn(0);
   },
 };
 
