@@ -144,6 +144,8 @@ export function createWebServer(settings: ServerSettings): WebServer {
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     trustProxy: settings.trustProxy.length > 0 ? [...settings.trustProxy] : false,
     bodyLimit: maxBodyBytes,
+    // It would bound the end of calls under way too, as part of a hook. Whoever stops the service bounds that.
+    pluginTimeout: 0,
     // Requests on open connections are still answered normally while the service stops.
     return503OnClosing: false,
     routerOptions: { maxParamLength: maxPathParameterLength, querystringParser: parseQuery, caseSensitive: true },

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
 
 let database: TestDatabase | undefined;
@@ -87,6 +87,24 @@ describe('a graceful stop', () => {
     await inFlight.ended;
     await stopping;
   });
+});
+
+it('a stop may take as long as the calls under way do', async () => {
+  const inFlight = await open(service.port);
+  inFlight.write(HEAD + BODY.slice(0, 5));
+  await untilReceived([inFlight]);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  let stopping: Promise<void>;
+  try {
+    stopping = service.stop();
+    await untilNoneIsTaken();
+    vi.advanceTimersByTime(20_000);
+  } finally {
+    vi.useRealTimers();
+  }
+  inFlight.write(BODY.slice(5).replace('Slow', 'Late'));
+  expect(await inFlight.next()).toMatchObject({ status: 200, headers: { connection: 'close' } });
+  await stopping;
 });
 
 /** Keeps the event loop for so long. */
