@@ -140,7 +140,7 @@ describe('each pair is linearizable', () => {
     await expectFold(instances[0].db);
   });
 
-  // That calls which meet in one statement are found out too is for contention.test.ts: here too few of them do.
+  // Too few calls meet in one statement here to find out the build that joins one in flight: broken-builds.test.ts does.
   it.each([
     { how: 'remembers answers', first: 301 },
     { how: 'acknowledges before the commit', first: 651 },
