@@ -1,4 +1,4 @@
-import { Deciding, type Decision, type Membership, ruleSource, stepWeight } from './deciding.ts';
+import { Deciding, type Decision, type Membership } from './deciding.ts';
 import { type Definition, type Definitions, inOrder, isList } from './definition.ts';
 import type { Steps } from './steps.ts';
 import type { Subject } from './subject.ts';
@@ -14,7 +14,6 @@ export interface Decided {
 export function* decideAll(definitions: Definitions, subject: Subject, now: number): Steps<Decided> {
   const memberships: Membership[] = [];
   const deciding = new Deciding(definitions, subject, now);
-  deciding.computeBuckets();
   let overridesRules = false;
   for (const [id, mode] of subject.overrides) {
     const definition = definitions.byId.get(id);
@@ -23,16 +22,12 @@ export function* decideAll(definitions: Definitions, subject: Subject, now: numb
     if (mode === 'include' && deciding.isActive(definition)) memberships.push({ definition, source: mode });
   }
   if (!overridesRules) deciding.expectNoOverriddenRule();
-  let weight = 0;
-  for (const definition of deciding.decideShares(memberships)) {
-    if (deciding.needsMatchingAhead(definition)) yield* deciding.matchAhead(definition);
-    if (deciding.decide(definition) && !subject.overrides.has(definition.id)) {
-      memberships.push({ definition, source: ruleSource(definition) });
-    }
-    weight += deciding.weightOf(definition);
-    if (weight < stepWeight) continue;
-    weight = 0;
-    yield;
+  const left = deciding.decideShares(memberships);
+  for (let at = 0; at < left.length; ) {
+    const first = left[at];
+    if (first && deciding.needsMatchingAhead(first)) yield* deciding.matchAhead(first);
+    at = deciding.decideStep(left, at, memberships);
+    if (at < left.length) yield;
   }
   return { memberships, holdsUntil: deciding.holdsUntil };
 }

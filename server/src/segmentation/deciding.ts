@@ -94,6 +94,10 @@ export class Deciding {
     return this.#mayOverrideRules || isList(definition) ? this.#subject.overrides.get(definition.id) : undefined;
   }
 
+  #isOverridden({ id }: Definition): boolean {
+    return this.#mayOverrideRules && this.#subject.overrides.has(id);
+  }
+
   /** The same with the reason. */
   explain(definition: Definition): Decision {
     const matched = this.meetsCondition(definition);
@@ -128,9 +132,9 @@ export class Deciding {
     return takesBucket(share, ofBucket, this.#evaluation.now);
   }
 
-  /** For those who go on to ask about every segment. */
+  /** For those who go on to ask about every segment, step by step: others may be decided about meanwhile, hence the copy. */
   computeBuckets(): void {
-    this.#words = this.#definitions.shares?.words.of(this.#subject.key);
+    this.#words = this.#definitions.shares?.words.of(this.#subject.key)?.slice();
   }
 
   /**
@@ -139,15 +143,18 @@ export class Deciding {
    */
   decideShares(memberships: Membership[]): readonly Definition[] {
     const { shares, dynamic } = this.#definitions;
-    if (!shares || !this.#words) return dynamic;
+    const words = shares?.words.of(this.#subject.key);
+    if (!shares || !words) return dynamic;
     for (const { definition, place, from, to, isNamed } of shares.fixed) {
-      const ofBucket = bucketOfWord(this.#words[place] ?? Number.NaN);
+      const ofBucket = bucketOfWord(words[place] ?? Number.NaN);
       const isTaken = ofBucket >= from && ofBucket < to;
       if (!isTaken && !isNamed) continue;
       const mode = this.#subject.overrides.get(definition.id);
       if (mode === undefined && isTaken) memberships.push({ definition, source: 'percentage' });
       this.#note(definition, mode === undefined ? isTaken : mode === 'include');
     }
+    // Where some are asked for later, another user may be decided about before that.
+    if (shares.fixed.length < shares.placeOf.size) this.#words = words.slice();
     return shares.others;
   }
 
@@ -175,20 +182,36 @@ export class Deciding {
     }
   }
 
-  /** How much of a step a definition takes. What a condition does to large attributes is not known: it takes a whole one. */
-  weightOf({ condition, nodes, patternsSize }: Definition): number {
-    if (condition === null) return shareWeight;
-    const { length } = this.#textsOfUser;
-    if (length > maxBriefLength) return stepWeight;
-    return nodes + (length * patternsSize * stepWeight) / maxStepMatching;
+  /**
+   * Decides about one definition after the other until that makes a step, or until one needs matching ahead, and returns where the
+   * next step begins. The first is taken as it is. A loop that could yield takes more time for each definition (ADR 143).
+   */
+  decideStep(definitions: readonly Definition[], from: number, memberships: Membership[]): number {
+    let weight = 0;
+    for (let at = from; at < definitions.length; at++) {
+      const definition = definitions[at];
+      if (!definition) break;
+      if (weight >= stepWeight || (at > from && this.needsMatchingAhead(definition))) return at;
+      if (this.decide(definition) && !this.#isOverridden(definition)) {
+        memberships.push({ definition, source: ruleSource(definition) });
+      }
+      weight += definition.condition === null ? shareWeight : conditionWeight(definition, this.#textsOfUser.length);
+    }
+    return definitions.length;
   }
+}
+
+/** How much of a step a condition takes. What one does to large attributes is not known: it takes a whole step. */
+function conditionWeight({ nodes, patternsSize }: Definition, textLength: number): number {
+  if (textLength > maxBriefLength) return stepWeight;
+  return patternsSize === 0 ? nodes : nodes + (textLength * patternsSize * stepWeight) / maxStepMatching;
 }
 
 /** Patterns whose matching could take more than this, as text times program, are matched one a step. */
 const maxStepMatching = 200_000;
 
 /** In nodes of conditions, each of which takes some hundredths of a microsecond; a step costs a look at the clock. */
-export const stepWeight = 256;
+const stepWeight = 256;
 /** A share takes about as long as this many nodes. */
 const shareWeight = 4;
 /** Characters and values of attributes that no node takes long for. */

@@ -26,14 +26,14 @@ export const maxSalts = maxGroups * lanes;
 /** The first words of SHA-256 of `salt:key`, for many salts and one key after the other. */
 export class SaltedWords {
   readonly #salts: Int32Array;
-  readonly #count: number;
   readonly #groups: number;
   readonly #rest = new Int32Array(blockWords * 4);
+  readonly #words: Uint32Array | undefined;
 
   constructor(salts: readonly string[]) {
-    this.#count = salts.length;
     this.#groups = Math.ceil(salts.length / lanes);
     if (this.#groups > maxGroups || !salts.every(fitsLane)) throw new Error('salts that do not fit');
+    this.#words = shared?.digests.subarray(0, salts.length);
     this.#salts = new Int32Array(this.#groups * lanes * saltWords);
     for (const [i, salt] of salts.entries()) {
       const [group, lane] = [Math.floor(i / lanes), i % lanes];
@@ -44,15 +44,21 @@ export class SaltedWords {
     }
   }
 
-  /** In the order of the salts; undefined for a key that takes another way. */
+  /**
+   * In the order of the salts, until the next key is asked about: these lie where the next ones are computed. Undefined for a key
+   * that takes another way.
+   */
   of(key: string): Uint32Array | undefined {
     if (!shared || key.length + 1 > maxRestBytes) return undefined;
     const blocks = this.#write(key, shared.rest);
     if (blocks === undefined) return undefined;
-    if (resident !== this) shared.salts.set(this.#salts);
-    resident = this;
+    if (resident !== this) {
+      shared.salts.set(this.#salts);
+      shared.prepare(this.#groups);
+      resident = this;
+    }
     shared.run(this.#groups, blocks);
-    return shared.digests.slice(0, this.#count);
+    return this.#words;
   }
 
   /** Writes `:key` and the end of the message, and returns how many blocks that makes; undefined where the key is not ASCII. */

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitsLane, SaltedWords } from './salted-words.ts';
+import { fitsLane, maxSalts, SaltedWords } from './salted-words.ts';
 
 const wordOf = (salt: string, key: string) => hash('sha256', `${salt}:${key}`, 'buffer').readUInt32BE(0);
 const drawSalt = () => randomBytes(16).toString('hex');
@@ -27,6 +27,16 @@ describe('first words of digests, several at a time', () => {
         }
       }),
     );
+  });
+
+  it('are those of SHA-256 for as many salts as there can be, and for messages of one to four blocks', () => {
+    const salts = Array.from({ length: maxSalts }, drawSalt);
+    const [words, others] = [new SaltedWords(salts), new SaltedWords(salts.toReversed())];
+    for (const length of [1, 22, 23, 86, 87, 150, 151, 214]) {
+      const key = 'k'.repeat(length);
+      expect(Array.from(words.of(key) ?? [])).toEqual(salts.map((salt) => wordOf(salt, key)));
+      others.of(key);
+    }
   });
 
   it('keep apart who asks by turns', () => {

@@ -18,11 +18,13 @@ const halfBlockBytes = 8 * vectorBytes;
 export const maxGroups = 256;
 
 // The memory: the rest of the messages from the second half of their first block on, each word in all lanes; the first words of
-// the digests; the salts of each group.
+// the digests; the salts of each group; what they alone make of the first eight rounds.
 const restAt = 0;
 const digestsAt = restAt + 2 * maxBlocks * halfBlockBytes;
 const saltsAt = digestsAt + maxGroups * vectorBytes;
-const pageBytes = 65_536;
+const startsAt = saltsAt + maxGroups * halfBlockBytes;
+const memoryBytes = startsAt + maxGroups * halfBlockBytes;
+const memoryPages = Math.ceil(memoryBytes / 65_536);
 
 function primes(count: number): number[] {
   const found: number[] = [];
@@ -51,14 +53,31 @@ const get = (local: number): Code => [0x20, ...unsigned(local)];
 const set = (local: number, value: Code): Code => [...value, 0x21, ...unsigned(local)];
 const int = (value: number): Code => [0x41, ...signed(value)];
 const increase = (local: number, by: number): Code => set(local, [...get(local), ...int(by), 0x6a]);
-const repeatWhile = (local: number, body: Code): Code => [0x03, 0x40, ...body, ...get(local), 0x0d, 0, 0x0b];
+const otherwise = 0x05;
+const end = 0x0b;
+const ifElse = (condition: Code, yes: Code, no: Code): Code => [
+  ...condition,
+  0x04,
+  0x40,
+  ...yes,
+  otherwise,
+  ...no,
+  end,
+];
+const repeatWhile = (local: number, body: Code): Code => [0x03, 0x40, ...body, ...get(local), 0x0d, 0, end];
 
 const inAllLanes = (word: number): Code => {
   const bytes = [0, 8, 16, 24].map((shift) => (word >>> shift) & 255);
   return [...vector(0x0c), ...bytes, ...bytes, ...bytes, ...bytes];
 };
 const load = (base: number, offset: number): Code => [...get(base), ...vector(0x00), 4, ...unsigned(offset)];
-const store = (base: number, value: Code): Code => [...get(base), ...value, ...vector(0x0b), 4, 0];
+const store = (base: number, value: Code, offset = 0): Code => [
+  ...get(base),
+  ...value,
+  ...vector(0x0b),
+  4,
+  ...unsigned(offset),
+];
 const sum = (first: Code, ...others: Code[]): Code => [first, ...others.map((one) => [...one, ...vector(0xae)])].flat();
 const xor = (a: Code, b: Code): Code => [...a, ...b, ...vector(0x51)];
 const select = (ifSet: Code, ifClear: Code, mask: Code): Code => [...ifSet, ...ifClear, ...mask, ...vector(0x52)];
@@ -75,6 +94,7 @@ const shifts = (a: Code, [x, y, z]: readonly [number, number, number]): Code =>
 
 // The two parameters, and the locals: five integers, and vectors.
 const [groupsLeft, blocks, salts, digests, firstHalf, secondHalf, blocksLeft] = [0, 1, 2, 3, 4, 5, 6];
+const isFirst: Code = [...get(blocksLeft), ...get(blocks), 0x46];
 const integers = 5;
 const firstVector = 2 + integers;
 const state = (i: number) => firstVector + (i & 7);
@@ -105,12 +125,25 @@ function round(i: number): Code {
   ];
 }
 
+const begin = (): Code => eight.flatMap((i) => set(state(i), inAllLanes(initialState[i] ?? 0)));
+const loadFirstHalf = (): Code => eight.flatMap((i) => set(word(i), load(firstHalf, i * vectorBytes)));
+/** After eight rounds, the values have the names again that they began with. */
+const firstRounds = (): Code => [
+  ...eight.flatMap((i) => set(working(i), get(state(i)))),
+  ...eight.flatMap((i) => round(i)),
+];
+const laterRounds = (): Code => roundConstants.flatMap((_, i) => (i < 8 ? [] : round(i)));
+
 function block(): Code {
   return [
-    ...eight.flatMap((i) => set(word(i), load(firstHalf, i * vectorBytes))),
+    ...loadFirstHalf(),
     ...eight.flatMap((i) => set(word(8 + i), load(secondHalf, i * vectorBytes))),
-    ...eight.flatMap((i) => set(working(i), get(state(i)))),
-    ...roundConstants.flatMap((_, i) => round(i)),
+    ...ifElse(
+      isFirst,
+      eight.flatMap((i) => set(working(i), load(salts, startsAt - saltsAt + i * vectorBytes))),
+      firstRounds(),
+    ),
+    ...laterRounds(),
     ...eight.flatMap((i) => set(state(i), sum(get(state(i)), get(working(i))))),
     ...set(firstHalf, [...get(secondHalf), ...int(halfBlockBytes), 0x6a]),
     ...increase(secondHalf, 2 * halfBlockBytes),
@@ -118,12 +151,13 @@ function block(): Code {
   ];
 }
 
-function body(): Code {
+/** The first words of the digests of all groups. */
+function digestBody(): Code {
   return [
     ...set(salts, int(saltsAt)),
     ...set(digests, int(digestsAt)),
     ...repeatWhile(groupsLeft, [
-      ...eight.flatMap((i) => set(state(i), inAllLanes(initialState[i] ?? 0))),
+      ...begin(),
       ...set(firstHalf, get(salts)),
       ...set(secondHalf, int(restAt)),
       ...set(blocksLeft, get(blocks)),
@@ -136,19 +170,34 @@ function body(): Code {
   ];
 }
 
+/** The first eight rounds of all groups. */
+function prepareBody(): Code {
+  return [
+    ...set(firstHalf, int(saltsAt)),
+    ...begin(),
+    ...repeatWhile(groupsLeft, [
+      ...loadFirstHalf(),
+      ...firstRounds(),
+      ...eight.flatMap((i) => store(firstHalf, get(working(i)), startsAt - saltsAt + i * vectorBytes)),
+      ...increase(firstHalf, halfBlockBytes),
+      ...increase(groupsLeft, -1),
+    ]),
+  ];
+}
+
 function assemble(): Uint8Array<ArrayBuffer> {
   const [i32, v128] = [0x7f, 0x7b];
   const sized = (content: Code): Code => [...unsigned(content.length), ...content];
   const section = (id: number, content: Code): Code => [id, ...sized(content)];
   const name = (text: string): Code => sized([...Buffer.from(text)]);
-  const code = [2, integers, i32, vectors, v128, ...body(), 0x0b];
+  const code = (body: Code): Code => sized([2, integers, i32, vectors, v128, ...body, end]);
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, [1, 0x60, 2, i32, i32, 0]),
-    ...section(3, [1, 0]),
-    ...section(5, [1, 0, 1]),
-    ...section(7, [2, ...name('memory'), 2, 0, ...name('digest'), 0, 0]),
-    ...section(10, [1, ...sized(code)]),
+    ...section(3, [2, 0, 0]),
+    ...section(5, [1, 0, memoryPages]),
+    ...section(7, [3, ...name('memory'), 2, 0, ...name('digest'), 0, 0, ...name('prepare'), 0, 1]),
+    ...section(10, [2, ...code(digestBody()), ...code(prepareBody())]),
   ]);
 }
 
@@ -168,6 +217,8 @@ export interface Lanes {
   readonly salts: Int32Array;
   /** The first word of each digest. */
   readonly digests: Uint32Array;
+  /** To be called when the salts have changed. */
+  prepare(groups: number): void;
   run(groups: number, blocks: number): void;
 }
 
@@ -176,15 +227,15 @@ export function createLanes(): Lanes | undefined {
   const binary = assemble();
   if (!WebAssembly.validate(binary)) return undefined;
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary));
-  const { memory, digest } = exports;
-  if (!(memory instanceof WebAssembly.Memory) || typeof digest !== 'function') return undefined;
+  const { memory, digest, prepare } = exports;
+  if (!(memory instanceof WebAssembly.Memory)) return undefined;
+  if (typeof digest !== 'function' || typeof prepare !== 'function') return undefined;
   const { buffer } = memory;
   return {
     rest: new Int32Array(buffer, restAt, 2 * maxBlocks * lanes * 8),
     salts: new Int32Array(buffer, saltsAt, maxGroups * lanes * 8),
     digests: new Uint32Array(buffer, digestsAt, maxGroups * lanes),
+    prepare: (groups) => void prepare(groups, 0),
     run: (groups, blocks) => void digest(groups, blocks),
   };
 }
-
-if (saltsAt + maxGroups * halfBlockBytes > pageBytes) throw new Error('the memory is too small');
