@@ -5,6 +5,8 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly run: (asks: readonly Ask[]) => Promise<readonly (Answer | Error)[]>;
   /** The most callers that one statement serves. */
   readonly maxBatch: number;
+  /** How large each ask is, and how large those of one statement may be together. An ask larger than that goes alone. */
+  readonly size?: { readonly of: (ask: Ask) => number; readonly max: number };
   /** The most statements in flight at once. */
   readonly concurrency: number;
   /**
@@ -16,7 +18,7 @@ export interface CoalesceOptions<Ask, Answer> {
   readonly maxWaiting: number;
   /** Milliseconds after which a waiting caller is refused as well. */
   readonly maxWait?: number;
-  /** Asks with the same key never share a statement and are answered in order of arrival. */
+  /** Asks with the same key never share a statement and are answered in order of arrival. Not together with `size`. */
   readonly keyOf?: (ask: Ask) => string;
   /** Called for each statement with the number of callers it serves and how long the first of them waited. */
   readonly observe?: (callers: number, waitedMs: number) => void;
@@ -148,7 +150,7 @@ class Batches<Ask, Answer> {
   /** Takes the next batch: first come, first served, but a key that is under way delays all later asks for it. */
   #take(): Waiting<Ask, Answer>[] {
     const { keyOf, maxBatch } = this.#options;
-    if (!keyOf) return this.#queue.splice(0, maxBatch);
+    if (!keyOf) return this.#queue.splice(0, this.#fitting());
     const batch: Waiting<Ask, Answer>[] = [];
     const left: Waiting<Ask, Answer>[] = [];
     const seen = new Set<string>();
@@ -163,6 +165,18 @@ class Batches<Ask, Answer> {
     }
     this.#queue = left;
     return batch;
+  }
+
+  /** How many of the calls that wait fit into one statement. */
+  #fitting(): number {
+    const { size, maxBatch } = this.#options;
+    if (!size) return maxBatch;
+    let left = size.max;
+    const tooLarge = this.#queue.findIndex(({ ask }, i) => {
+      left -= size.of(ask);
+      return i > 0 && left < 0;
+    });
+    return tooLarge === -1 ? maxBatch : Math.min(maxBatch, tooLarge);
   }
 
   async #send(batch: Waiting<Ask, Answer>[]): Promise<void> {

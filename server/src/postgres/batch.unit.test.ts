@@ -128,6 +128,19 @@ describe('coalescing', () => {
     expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 50]);
   });
 
+  it('keeps to the size of all asks of a statement, and sends a larger one alone', async () => {
+    const { batches, run } = held();
+    const call = coalesce({ ...limits, maxBatch: 3, size: { of: (ask: number) => ask, max: 10 }, run });
+    const all = [4, 6, 1, 2, 3, 4, 25, 10, 1].map((ask) => call(ask));
+    const statements = [[4, 6], [1, 2, 3], [4], [25], [10], [1]];
+    for (let sent = 1; sent <= statements.length; sent++) {
+      await turn();
+      expect(batches.map(({ asks }) => asks)).toEqual(statements.slice(0, sent));
+      batches[sent - 1]?.answer();
+    }
+    expect(await Promise.all(all)).toEqual([40, 60, 10, 20, 30, 40, 250, 100, 10]);
+  });
+
   it('sends no statement beside another that would serve fewer than the last, and none waits long for others', async () => {
     const { batches, run } = held();
     const call = coalesce({ ...limits, run, concurrency: 3, holdMs: 60_000 });

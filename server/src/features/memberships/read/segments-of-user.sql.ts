@@ -1,5 +1,5 @@
 import type { UserRef } from '@kohort/contract';
-import sql from 'sql-template-tag';
+import sql, { raw } from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import { inForm } from '../../../postgres/forms.ts';
 import { bigintArray } from '../../../postgres/statement.ts';
@@ -40,48 +40,57 @@ export interface AskedUser {
 
 // Named statements are prepared once per connection. External ids are looked up one by one, and only if given.
 // A subquery around an array hides its length from the planner, which would otherwise replan for each short one (ADR 31).
-// Everything about a user is a separate lateral subquery, so that the planner can only look it up: a join would be planned as
-// a scan of the whole table while that is small, and the plan is kept when it has grown (ADR 45).
+// Everything about a user is a separate subquery, so that the planner can only look it up: a join would be planned as a scan of
+// the whole table while that is small, and the plan is kept when it has grown (ADR 45).
 const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
-const overridesOf = (filter: string) => `
-  SELECT array_agg(CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END)::text AS overrides
-  FROM memberships m
-  WHERE ${ofUser(sql`m`, sql`q.id`).text} AND ${stands(sql`m`).text} ${filter}`;
+/** `{}` without any. */
+const overridesOf = (id: string, filter: string) => `
+  ARRAY(
+    SELECT CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END
+    FROM memberships m
+    WHERE ${ofUser(sql`m`, raw(id)).text} AND ${stands(sql`m`).text} ${filter}
+  )::text`;
 /** Of these segments only. */
 const within = (parameter: string) => `AND m.segment_id = ANY((SELECT ${parameter}::bigint[])::bigint[])`;
 
 /** Users in one row. Each row costs the client more than what it brings; some megabytes are the most that one should bring. */
 const rowUsers = 64;
+/** The elements of a parameter for the users of one row. Parts that are taken in order need no sort of all users (ADR 144). */
+const partOf = (parameter: string) => `((SELECT ${parameter}))[s.first : s.first + ${rowUsers - 1}]`;
 
 // The texts of users separated by semicolons, empty for an unknown user.
 const lists = (filter = '') => `
-  SELECT d.revision,
-    string_agg(coalesce(o.overrides, (SELECT '{}' FROM users u WHERE u.id = q.id), ''), ';' ORDER BY a.ord)
+  SELECT d.revision, users.overrides
   FROM definitions d
-    CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[])) WITH ORDINALITY AS a(id, external_id, ord)
-    CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
-    CROSS JOIN LATERAL (${overridesOf(filter)}) o
-  GROUP BY d.revision, (a.ord - 1) / ${rowUsers}
-  ORDER BY (a.ord - 1) / ${rowUsers}`;
+    CROSS JOIN generate_series(1, greatest(cardinality((SELECT $1::bigint[])), cardinality((SELECT $2::text[]))), ${rowUsers})
+      WITH ORDINALITY AS s(first, place)
+    CROSS JOIN LATERAL (
+      SELECT string_agg(
+        coalesce(nullif(${overridesOf('q.id', filter)}, '{}'), (SELECT '{}' FROM users u WHERE u.id = q.id), ''),
+        ';' ORDER BY a.ord
+      ) AS overrides
+      FROM unnest(${partOf('$1::bigint[]')}, ${partOf('$2::text[]')}) WITH ORDINALITY AS a(id, external_id, ord)
+        CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
+    ) users
+  ORDER BY s.place`;
 
 // Revision and moment are the same in all rows: only the first brings them.
 const subjects = (filter = '') => `
   SELECT CASE a.ord WHEN 1 THEN d.revision END, CASE a.ord WHEN 1 THEN t.now END,
-    CASE WHEN u.id IS NULL THEN NULL ELSE coalesce(o.overrides, '{}') END, n.id, n.version, n.external_id, n.attributes
+    CASE WHEN u.id IS NOT NULL THEN ${overridesOf('u.id', filter)} END, u.id, u.version, u.external_id, u.attributes
   FROM definitions d
     -- With OFFSET 0 the moment is computed once, not for each user.
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))
       WITH ORDINALITY AS a(id, external_id, known_id, known_version, ord)
     CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
-    CROSS JOIN LATERAL (${overridesOf(filter)}) o
     LEFT JOIN LATERAL (
-      SELECT u.id, u.attributes_version AS version, u.external_id, u.attributes FROM users u WHERE u.id = q.id OFFSET 0
+      SELECT u.id, u.attributes_version AS version, u.external_id,
+        CASE WHEN (u.id, u.attributes_version) IS DISTINCT FROM (a.known_id, a.known_version) THEN u.attributes END AS attributes
+      FROM users u
+      WHERE u.id = q.id
+      OFFSET 0
     ) u ON true
-    LEFT JOIN LATERAL (
-      SELECT u.id, u.version, u.external_id, u.attributes
-      WHERE (u.id, u.version) IS DISTINCT FROM (a.known_id, a.known_version)
-    ) n ON true
   ORDER BY a.ord`;
 
 const allLists = { name: 'memberships-lists', text: lists() };
@@ -124,6 +133,7 @@ async function selectListsAtOnce(
   };
 }
 
+/** All but the first two are null for an unknown user, the attributes for one whose version the caller has. */
 type SubjectRow = [
   revision: number | null,
   now: number | null,
@@ -173,10 +183,8 @@ async function selectSubjectsAtOnce(
     revision: rows[0]?.[0] ?? 0,
     now: rows[0]?.[1] ?? 0,
     users: rows.map(([, , overrides, id, version, external_id, attributes]) => {
-      if (overrides === null) return undefined;
-      const subject =
-        id === null || version === null ? undefined : { id, version, external_id, attributes: attributes ?? {} };
-      return { overrides, subject };
+      if (overrides === null || id === null || version === null) return undefined;
+      return { overrides, subject: attributes === null ? undefined : { id, version, external_id, attributes } };
     }),
   };
 }
