@@ -91,7 +91,7 @@ class Batches<Ask, Answer> {
   #gather(seen: number, { turns, until }: { turns: number; until: number }): void {
     setImmediate(() => {
       const { length } = this.#queue;
-      if (turns > 1 && length > seen && length < this.#options.maxBatch && performance.now() < until) {
+      if (turns > 1 && length > seen && !this.#isFull && performance.now() < until) {
         this.#gather(length, { turns: turns - 1, until });
       } else {
         this.#isScheduled = false;
@@ -121,7 +121,7 @@ class Batches<Ask, Answer> {
    * limit, statements grow.
    */
   #isWorthHolding(): boolean {
-    if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize) return false;
+    if (this.#inFlight === 0 || this.#queue.length >= this.#lastSize || this.#isFull) return false;
     return performance.now() - (this.#queue[0]?.since ?? 0) < this.#holdMs;
   }
 
@@ -167,7 +167,12 @@ class Batches<Ask, Answer> {
     return batch;
   }
 
-  /** How many of the calls that wait fit into one statement. */
+  /** Whether the next statement can serve no more calls than wait for it. */
+  get #isFull(): boolean {
+    return this.#fitting() <= this.#queue.length;
+  }
+
+  /** How many calls fit into the next statement, those that will come included. */
   #fitting(): number {
     const { size, maxBatch } = this.#options;
     if (!size) return maxBatch;

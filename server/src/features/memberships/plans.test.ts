@@ -50,6 +50,7 @@ async function textOf(statement: (db: Transactor) => Promise<unknown>): Promise<
 
 interface Plan {
   readonly 'Node Type': string;
+  readonly 'Total Cost': number;
   readonly 'Relation Name'?: string;
   readonly 'Index Cond'?: string;
   readonly 'Index Name'?: string;
@@ -91,18 +92,29 @@ class Session {
     return session;
   }
 
-  /** By statement, the tables it reads whole. */
-  async wholeScans(): Promise<Record<string, string[]>> {
-    const found: Record<string, string[]> = {};
+  async #plans(): Promise<[statement: string, Plan][]> {
+    const found: [string, Plan][] = [];
     for (const [n, [name, statement]] of Object.entries(statements).entries()) {
       const parameters = new Set((await textOf(statement)).match(/\$\d+/g)).size;
       const { rows } = await this.#client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
         `EXPLAIN (FORMAT JSON) EXECUTE s${n}(${Array(parameters).fill('NULL').join(', ')})`,
       );
-      const scans = wholeScans(rows[0]?.['QUERY PLAN'][0].Plan ?? never());
-      if (scans.length > 0) found[name] = scans;
+      found.push([name, rows[0]?.['QUERY PLAN'][0].Plan ?? never()]);
     }
     return found;
+  }
+
+  /** By statement, the tables it reads whole. */
+  async wholeScans(): Promise<Record<string, string[]>> {
+    const found = (await this.#plans()).map(([name, plan]) => [name, wholeScans(plan)] as const);
+    return Object.fromEntries(found.filter(([, scans]) => scans.length > 0));
+  }
+
+  /** The statements that PostgreSQL would compile at each execution, as it takes them for expensive. */
+  async compiled(): Promise<string[]> {
+    const { rows } = await this.#client.query<{ jit_above_cost: string }>('SHOW jit_above_cost');
+    const plans = await this.#plans();
+    return plans.filter(([, plan]) => plan['Total Cost'] > Number(rows[0]?.jit_above_cost) / 4).map(([name]) => name);
   }
 
   close(): Promise<void> {
@@ -144,9 +156,12 @@ const fill = () =>
 
 async function plansOfNewConnection(): Promise<Record<string, string[]>> {
   const session = await Session.open(database.url);
-  const found = await session.wholeScans();
-  await session.close();
-  return found;
+  try {
+    expect(await session.compiled()).toEqual([]);
+    return await session.wholeScans();
+  } finally {
+    await session.close();
+  }
 }
 
 /** In the order of a life: each state follows from the one before. */

@@ -9,6 +9,7 @@ import type { Mode } from '../../../segmentation/subject.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import { currentRevision } from './current-revision.sql.ts';
 import type { SeenRevision } from './seen-revision.ts';
 import { selectStatesOnWorkers } from './states-on-workers.sql.ts';
 
@@ -93,7 +94,7 @@ async function selectStatesAtOnce(db: Db, refs: readonly UserRef[], attributes: 
       (SELECT ${overridesText}
         FROM memberships m
         WHERE ${ofUser(sql`m`, sql`u.id`)} AND ${stands(sql`m`)}) AS overrides
-    FROM definitions d
+    FROM ${currentRevision} d
       CROSS JOIN unnest(
         (SELECT ${refs.map(({ id }) => id ?? null)}::bigint[]),
         (SELECT ${refs.map(({ externalId }) => externalId ?? null)}::text[])

@@ -6,6 +6,7 @@ import type { Mode } from '../../../segmentation/subject.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import { currentRevision } from './current-revision.sql.ts';
 import type { SeenRevision } from './seen-revision.ts';
 import { selectPairsOnWorkers } from './states-on-workers.sql.ts';
 
@@ -38,7 +39,7 @@ const text = `
     (SELECT m.mode FROM memberships m
       WHERE ${ofUser(sql`m`, sql`q.id`).text} AND m.segment_id = a.segment_id AND ${stands(sql`m`).text}) AS mode,
     CASE WHEN a.needs_attributes THEN (SELECT u.attributes FROM users u WHERE u.id = q.id) END AS attributes
-  FROM definitions d
+  FROM ${currentRevision.text} d
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
     CROSS JOIN unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::boolean[]))
       WITH ORDINALITY AS a(external_id, segment_id, needs_attributes, ord)

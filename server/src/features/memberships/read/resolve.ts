@@ -94,7 +94,7 @@ async function resolveOne(context: SegmentsContext, { users, segments }: Resolve
   );
 }
 
-/** Calls for all segments share a statement. If that would be too large, each gets its own. */
+/** Calls for all segments share a statement. If their answer would be too large, each half of them does. */
 async function resolveShared(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
   const users = asks.flatMap((ask) => ask.users);
   try {
@@ -105,17 +105,31 @@ async function resolveShared(context: SegmentsContext, asks: readonly ResolveAsk
       return bodies.slice(from - ask.users.length, from);
     });
   } catch (error) {
-    if (asks.length > 1 && error instanceof Problem && error.code === 'answer_too_large') return apart(context, asks);
-    throw error;
+    if (!(error instanceof Problem) || error.code !== 'answer_too_large') throw error;
+    if (asks.length === 1) return [error];
+    const half = Math.ceil(asks.length / 2);
+    return [
+      ...(await settled(asks.slice(0, half), (part) => resolveShared(context, part))),
+      ...(await settled(asks.slice(half), (part) => resolveShared(context, part))),
+    ];
   }
+}
+
+/** A failure of these calls is an answer to each of them, and not to the others of the batch. */
+function settled(
+  asks: readonly ResolveAsk[],
+  resolve: (asks: readonly ResolveAsk[]) => Promise<(Bodies | Error)[]>,
+): Promise<(Bodies | Error)[]> {
+  return resolve(asks).catch((error: unknown) => {
+    const reason = error instanceof Error ? error : new Error(String(error));
+    return asks.map(() => reason);
+  });
 }
 
 async function apart(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
   const answers: (Bodies | Error)[] = [];
-  for (const ask of asks) {
-    answers.push(
-      await resolveOne(context, ask).catch((error) => (error instanceof Error ? error : new Error(String(error)))),
-    );
+  for (const one of asks) {
+    answers.push(...(await settled([one], async () => [await resolveOne(context, one)])));
   }
   return answers;
 }
@@ -123,7 +137,7 @@ async function apart(context: SegmentsContext, asks: readonly ResolveAsk[]): Pro
 async function resolveAll(context: SegmentsContext, asks: readonly ResolveAsk[]): Promise<(Bodies | Error)[]> {
   const [whole, narrow] = [asks.filter(isWhole), asks.filter((ask) => !isWhole(ask))];
   const answers = new Map<ResolveAsk, Bodies | Error>();
-  for (const [i, answer] of (await resolveShared(context, whole)).entries()) {
+  for (const [i, answer] of (await settled(whole, (asked) => resolveShared(context, asked))).entries()) {
     const ask = whole[i];
     if (ask) answers.set(ask, answer);
   }
@@ -140,6 +154,8 @@ function isWhole({ segments }: ResolveAsk): boolean {
 
 /** Users of calls that share a statement. One of a few hundred costs the database a tenth more for each (ADR 144). */
 const statementUsers = 2_000;
+/** A call for some segments has a statement of its own, one after another: four are as much as others should wait for. */
+const narrowedSize = statementUsers / 4;
 
 /** The number of statements is bounded, or they would take every connection. */
 export function coalesceResolve(
@@ -149,7 +165,7 @@ export function coalesceResolve(
   return coalesce({
     run: (asks) => read((context) => resolveAll(context, asks)),
     maxBatch: 32,
-    size: { of: ({ users }) => users.length, max: statementUsers },
+    size: { of: (ask) => (isWhole(ask) ? ask.users.length : narrowedSize), max: statementUsers },
     concurrency: 2,
     maxWaiting: 500,
     observe,

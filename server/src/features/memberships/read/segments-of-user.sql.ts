@@ -7,6 +7,7 @@ import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';
+import { currentRevision } from './current-revision.sql.ts';
 import type { SeenRevision } from './seen-revision.ts';
 import { selectListsOnWorkers, selectSubjectsOnWorkers } from './states-on-workers.sql.ts';
 
@@ -55,15 +56,19 @@ const within = (parameter: string) => `AND m.segment_id = ANY((SELECT ${paramete
 
 /** Users in one row. Each row costs the client more than what it brings; some megabytes are the most that one should bring. */
 const rowUsers = 64;
+/** Where the users of each row begin. Of a series on its own the planner would expect 1,000 rows, and compile the statement each time. */
+const rowStarts = `
+  unnest(ARRAY(
+    SELECT generate_series(1, greatest(cardinality((SELECT $1::bigint[])), cardinality((SELECT $2::text[]))), ${rowUsers})
+  )) WITH ORDINALITY AS s(first, place)`;
 /** The elements of a parameter for the users of one row. Parts that are taken in order need no sort of all users (ADR 144). */
 const partOf = (parameter: string) => `((SELECT ${parameter}))[s.first : s.first + ${rowUsers - 1}]`;
 
 // The texts of users separated by semicolons, empty for an unknown user.
 const lists = (filter = '') => `
-  SELECT d.revision, users.overrides
-  FROM definitions d
-    CROSS JOIN generate_series(1, greatest(cardinality((SELECT $1::bigint[])), cardinality((SELECT $2::text[]))), ${rowUsers})
-      WITH ORDINALITY AS s(first, place)
+  SELECT d.revision, part.overrides
+  FROM ${currentRevision.text} d
+    CROSS JOIN ${rowStarts}
     CROSS JOIN LATERAL (
       SELECT string_agg(
         coalesce(nullif(${overridesOf('q.id', filter)}, '{}'), (SELECT '{}' FROM users u WHERE u.id = q.id), ''),
@@ -71,14 +76,14 @@ const lists = (filter = '') => `
       ) AS overrides
       FROM unnest(${partOf('$1::bigint[]')}, ${partOf('$2::text[]')}) WITH ORDINALITY AS a(id, external_id, ord)
         CROSS JOIN LATERAL (SELECT ${askedId} AS id) q
-    ) users
+    ) part
   ORDER BY s.place`;
 
 // Revision and moment are the same in all rows: only the first brings them.
 const subjects = (filter = '') => `
   SELECT CASE a.ord WHEN 1 THEN d.revision END, CASE a.ord WHEN 1 THEN t.now END,
     CASE WHEN u.id IS NOT NULL THEN ${overridesOf('u.id', filter)} END, u.id, u.version, u.external_id, u.attributes
-  FROM definitions d
+  FROM ${currentRevision.text} d
     -- With OFFSET 0 the moment is computed once, not for each user.
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
     CROSS JOIN unnest((SELECT $1::bigint[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]))

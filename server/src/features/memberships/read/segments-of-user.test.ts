@@ -49,6 +49,31 @@ it('finds more users than one row brings', async () => {
   expect(lists).toEqual([...strangers.map(() => null), ['A', 'B'], []]);
 });
 
+it('finds users of full rows in the order asked', async () => {
+  // By turns in a list, without an override, unknown.
+  const created: { id: number; external: string }[] = [];
+  for (let i = 0; i < 130; i++) {
+    const external_id = `by turns ${i}`;
+    const id = i % 3 === 2 ? 700_000 + i : await client.user({ external_id });
+    if (i % 3 === 0) await client.add(id, 'A');
+    created.push({ id, external: `ext:${external_id}` });
+  }
+  const names = {
+    ids: created.map(({ id }) => String(id)),
+    external: created.map(({ external }) => external),
+    both: created.map(({ id, external }, i) => (i % 2 === 0 ? external : String(id))),
+  };
+  for (const all of Object.values(names)) {
+    for (const size of [64, 65, 128, 130]) {
+      for (const segments of [undefined, ['A', 'B']]) {
+        const users = all.slice(0, size);
+        const { results } = (await client.call('POST', '/api/resolve', { users, segments })).body;
+        expect(results).toEqual(users.map((user, i) => ({ user, segments: [['A'], [], null][i % 3] })));
+      }
+    }
+  }
+});
+
 // Needs a rule, so it comes last: from then on the statement brings attributes too.
 it('finds users with whatever attributes, more than one row brings', async () => {
   const odd = { texts: ['a\u001db\u001ec', '; {1,2}', '"\\u001d"', 'é😀'], '{}': null };
