@@ -169,10 +169,12 @@ class Batches<Ask, Answer> {
 
   /** Whether the next statement can serve no more calls than wait for it. */
   get #isFull(): boolean {
-    return this.#fitting() <= this.#queue.length;
+    const { size, maxBatch } = this.#options;
+    if (this.#queue.length >= maxBatch) return true;
+    return size !== undefined && this.#queue.reduce((sum, { ask }) => sum + size.of(ask), 0) >= size.max;
   }
 
-  /** How many calls fit into the next statement, those that will come included. */
+  /** How many of the calls that wait fit into one statement. */
   #fitting(): number {
     const { size, maxBatch } = this.#options;
     if (!size) return maxBatch;

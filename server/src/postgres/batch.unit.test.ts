@@ -141,6 +141,22 @@ describe('coalescing', () => {
     expect(await Promise.all(all)).toEqual([40, 60, 10, 20, 30, 40, 250, 100, 10]);
   });
 
+  it('holds nothing back beside another statement when no more would fit', async () => {
+    const { batches, run } = held();
+    const size = { of: (ask: number) => ask, max: 10 };
+    const call = coalesce({ ...limits, concurrency: 2, holdMs: 60_000, size, run });
+    const all = [1, 2, 3].map((ask) => call(ask));
+    await turn();
+    all.push(call(4), call(6));
+    await turn();
+    expect(batches.map(({ asks }) => asks)).toEqual([
+      [1, 2, 3],
+      [4, 6],
+    ]);
+    for (const { answer } of batches) answer();
+    expect(await Promise.all(all)).toEqual([10, 20, 30, 40, 60]);
+  });
+
   it('sends no statement beside another that would serve fewer than the last, and none waits long for others', async () => {
     const { batches, run } = held();
     const call = coalesce({ ...limits, run, concurrency: 3, holdMs: 60_000 });

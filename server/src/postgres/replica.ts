@@ -40,7 +40,7 @@ interface Sample extends Written {
 }
 
 /** What a replica fails by that does not say anything about the question. */
-function isReplicasFault(error: unknown): boolean {
+export function isReplicasFault(error: unknown): boolean {
   const state = sqlState(error);
   // A query that conflicts with what has to be replayed is cancelled; the schema may be a migration behind.
   return isConnectionLost(error) || isRetryable(error) || state === undefinedTable || state === undefinedColumn;

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import sql from 'sql-template-tag';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../../test/client.ts';
@@ -191,4 +192,99 @@ it('cold percentages for a thousand users are decided once each, whatever the nu
   expect(status).toBe(200);
   expect(body.results).toHaveLength(1_000);
   expect(new Set(body.results.map(({ segments }: { segments: string[] }) => segments.length))).toEqual(new Set([500]));
+});
+
+describe('calls of resolve that were gathered', () => {
+  const failing = (code: string, isMeant: (name: string) => boolean): Pick<Db, 'rows'> => ({
+    rows: (statement) =>
+      isMeant(('name' in statement && statement.name) || '')
+        ? Promise.reject(Object.assign(new pg.DatabaseError('failed', 0, 'error'), { code }))
+        : service.db.rows(statement),
+  });
+  const calls = [{ segments: undefined }, { segments: ['list-00001'] }];
+  const context = async (db: Pick<Db, 'rows'>) => {
+    const definitions = createDefinitionCache(service.db);
+    await freshDefinitions(definitions);
+    return { ...segmentsContext({ db: service.db, definitions }), db: watched(db) };
+  };
+
+  it('are four at most where each has a statement of its own', async () => {
+    const whole = await context(failing('', () => false));
+    const batches: number[] = [];
+    const ask = coalesceResolve(
+      (read) => read(whole),
+      (callers) => batches.push(callers),
+    );
+    const users = [{ externalId: 'of many lists' }];
+    expect(await Promise.all(times(8, null).map(() => ask({ users, segments: ['list-00001'] })))).toHaveLength(8);
+    expect(batches).toEqual([4, 4]);
+    await Promise.all(times(8, null).map(() => ask({ users, segments: undefined })));
+    expect(batches).toEqual([4, 4, 8]);
+  });
+
+  it.each([[[0]], [[1]], [[0, 1]]])('are answered by the primary when a replica fails, of calls %j', async (asked) => {
+    const [replica, primary] = [await context(failing('40001', () => true)), await context(failing('', () => false))];
+    const ask = coalesceResolve(
+      (read) => read(replica).catch(() => read(primary)),
+      () => undefined,
+    );
+    const answers = await Promise.all(
+      asked.map((n) => ask({ users: [{ externalId: 'of many lists' }], segments: calls[n]?.segments })),
+    );
+    expect(answers).toEqual(asked.map(() => [expect.stringContaining('list-00001')]));
+  });
+
+  it.each([
+    ['all', 'memberships-lists', ['rejected', 'fulfilled']],
+    ['some', 'memberships-lists-within', ['fulfilled', 'rejected']],
+  ])('fail alone when a statement about %s segments takes too long', async (_, failed, expected) => {
+    const slow = await context(failing('57014', (name) => name.replace('subjects', 'lists') === failed));
+    const ask = coalesceResolve(
+      (read) => read(slow),
+      () => undefined,
+    );
+    const answers = await Promise.allSettled(
+      calls.map(({ segments }) => ask({ users: [{ externalId: 'of many lists' }], segments })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(expected);
+  });
+});
+
+it('calls whose answers are too large together are answered in halves, and one that is too large alone is refused alone', async () => {
+  const lists = 3_000;
+  const ids = Array.from({ length: 48 }, (_, i) => 100_000 + i);
+  await service.db.write(sql`
+    WITH revised AS (UPDATE definitions SET revision = revision + 1 RETURNING revision), listed AS (
+      INSERT INTO segments (slug, salt, revision, created_at, updated_at)
+      SELECT 'long-' || n || repeat('x', 240), 'salt', r.revision, now(), now()
+      FROM revised r, generate_series(1, ${lists}::int) n RETURNING id
+    ), named AS (
+      INSERT INTO users (id) OVERRIDING SYSTEM VALUE SELECT unnest(${ids}::bigint[]) RETURNING id
+    )
+    INSERT INTO memberships (user_id, segment_id, mode, since)
+    SELECT u.id, l.id, 'include', now() FROM named u CROSS JOIN listed l`);
+  const definitions = createDefinitionCache(service.db);
+  const context = segmentsContext({ db: service.db, definitions });
+  await freshDefinitions(definitions);
+  const batches: number[] = [];
+  const ask = coalesceResolve(
+    (read) => read(context),
+    (callers) => batches.push(callers),
+  );
+  const users = ids.map((id) => ({ id }));
+  const calls = [users.slice(0, 16), users.slice(16, 32), users, users.slice(32), [{ id: user }, ...users.slice(0, 2)]];
+  const answers = await Promise.allSettled(calls.map((asked) => ask({ users: asked, segments: undefined })));
+  expect(batches).toEqual([5]);
+  const sizes = (of: number) =>
+    times(
+      of,
+      expect.toSatisfy((body: string) => body.split('long-').length === lists + 1),
+    );
+  expect(answers).toEqual([
+    { status: 'fulfilled', value: sizes(16) },
+    { status: 'fulfilled', value: sizes(16) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'answer_too_large' }) },
+    { status: 'fulfilled', value: sizes(16) },
+    { status: 'fulfilled', value: [expect.stringContaining('list-00001'), ...sizes(2)] },
+  ]);
 });

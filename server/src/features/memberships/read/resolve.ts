@@ -1,6 +1,7 @@
 import { Problem, type UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
+import { isReplicasFault } from '../../../postgres/replica.ts';
 import { decideAll } from '../../../segmentation/decide.ts';
 import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
 import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
@@ -115,12 +116,16 @@ async function resolveShared(context: SegmentsContext, asks: readonly ResolveAsk
   }
 }
 
-/** A failure of these calls is an answer to each of them, and not to the others of the batch. */
+/**
+ * A failure of these calls is an answer to each of them, and not to the others of the batch; but for one after which another database
+ * is asked, or which would meet the others as well.
+ */
 function settled(
   asks: readonly ResolveAsk[],
   resolve: (asks: readonly ResolveAsk[]) => Promise<(Bodies | Error)[]>,
 ): Promise<(Bodies | Error)[]> {
   return resolve(asks).catch((error: unknown) => {
+    if (isReplicasFault(error)) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));
     return asks.map(() => reason);
   });
