@@ -110,7 +110,7 @@ class Session {
     return Object.fromEntries(found.filter(([, scans]) => scans.length > 0));
   }
 
-  /** The statements that PostgreSQL would compile at each execution, as it takes them for expensive. */
+  /** The statements whose cost comes near that from which PostgreSQL compiles them at each execution, where it has JIT. */
   async compiled(): Promise<string[]> {
     const { rows } = await this.#client.query<{ jit_above_cost: string }>('SHOW jit_above_cost');
     const plans = await this.#plans();

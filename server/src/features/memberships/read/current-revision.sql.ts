@@ -1,8 +1,8 @@
 import sql from 'sql-template-tag';
 
 /**
- * The revision of the definitions, for `FROM`. The table has one row, of which PostgreSQL gathers no statistics while it has changed
- * fewer than fifty times: it then expects some thousand, takes what is looked up for each of them for expensive, and where it has a
- * compiler compiles the statement at each execution. With the limit it expects one (ADR 144).
+ * The revision of the definitions, for `FROM`. The table has one row, but until that has changed fifty times PostgreSQL gathers no
+ * statistics of it and expects thousands. The look-ups for each of them then seem so expensive that it compiles the statement at each
+ * execution, where it has JIT. With the limit it expects one row (ADR 144).
  */
 export const currentRevision = sql`(SELECT d.revision FROM definitions d LIMIT 1)`;

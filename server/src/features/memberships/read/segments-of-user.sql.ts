@@ -1,5 +1,5 @@
 import type { UserRef } from '@kohort/contract';
-import sql, { raw } from 'sql-template-tag';
+import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import { inForm } from '../../../postgres/forms.ts';
 import { bigintArray } from '../../../postgres/statement.ts';
@@ -45,18 +45,18 @@ export interface AskedUser {
 // the whole table while that is small, and the plan is kept when it has grown (ADR 45).
 const askedId = `coalesce(a.id, (SELECT k.user_id FROM user_keys k WHERE k.external_id = a.external_id))`;
 /** `{}` without any. */
-const overridesOf = (id: string, filter: string) => `
+const overridesOf = (userId: Sql, filter: string) => `
   ARRAY(
     SELECT CASE m.mode WHEN 'include' THEN m.segment_id ELSE -m.segment_id END
     FROM memberships m
-    WHERE ${ofUser(sql`m`, raw(id)).text} AND ${stands(sql`m`).text} ${filter}
+    WHERE ${ofUser(sql`m`, userId).text} AND ${stands(sql`m`).text} ${filter}
   )::text`;
 /** Of these segments only. */
 const within = (parameter: string) => `AND m.segment_id = ANY((SELECT ${parameter}::bigint[])::bigint[])`;
 
 /** Users in one row. Each row costs the client more than what it brings; some megabytes are the most that one should bring. */
 const rowUsers = 64;
-/** Where the users of each row begin. Of a series on its own the planner would expect 1,000 rows, and compile the statement each time. */
+/** Where the users of each row begin. The planner expects 1,000 rows of a bare series, enough for JIT at each execution (ADR 144). */
 const rowStarts = `
   unnest(ARRAY(
     SELECT generate_series(1, greatest(cardinality((SELECT $1::bigint[])), cardinality((SELECT $2::text[]))), ${rowUsers})
@@ -71,7 +71,7 @@ const lists = (filter = '') => `
     CROSS JOIN ${rowStarts}
     CROSS JOIN LATERAL (
       SELECT string_agg(
-        coalesce(nullif(${overridesOf('q.id', filter)}, '{}'), (SELECT '{}' FROM users u WHERE u.id = q.id), ''),
+        coalesce(nullif(${overridesOf(sql`q.id`, filter)}, '{}'), (SELECT '{}' FROM users u WHERE u.id = q.id), ''),
         ';' ORDER BY a.ord
       ) AS overrides
       FROM unnest(${partOf('$1::bigint[]')}, ${partOf('$2::text[]')}) WITH ORDINALITY AS a(id, external_id, ord)
@@ -82,7 +82,7 @@ const lists = (filter = '') => `
 // Revision and moment are the same in all rows: only the first brings them.
 const subjects = (filter = '') => `
   SELECT CASE a.ord WHEN 1 THEN d.revision END, CASE a.ord WHEN 1 THEN t.now END,
-    CASE WHEN u.id IS NOT NULL THEN ${overridesOf('u.id', filter)} END, u.id, u.version, u.external_id, u.attributes
+    CASE WHEN u.id IS NOT NULL THEN ${overridesOf(sql`u.id`, filter)} END, u.id, u.version, u.external_id, u.attributes
   FROM ${currentRevision.text} d
     -- With OFFSET 0 the moment is computed once, not for each user.
     CROSS JOIN (SELECT ${momentOfStatement.text} AS now OFFSET 0) t
