@@ -14,6 +14,8 @@ export interface Supervised {
   readonly pid: () => number;
   /** How often it was restarted because it had ended. */
   readonly restarts: () => number;
+  /** What it had written when it last ended. */
+  readonly lastWords: () => string;
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
   readonly output: () => string;
@@ -93,6 +95,7 @@ export async function startService({
     url,
     pid: () => child.pid,
     restarts: () => restarts,
+    lastWords: () => lastWords,
     output: () => outputOf(child),
     signal: (name) => child.signal(name),
     async replace() {

@@ -128,7 +128,8 @@ function tryNewConnection(port: number): Promise<string> {
   ]);
 }
 
-it('a connection that is made while the stopping service is busy is taken, and not reset', async () => {
+/** Stops the service, and returns when it begins to look for waiting connections. */
+async function beginDraining(): Promise<{ readonly stopping: Promise<void> }> {
   const { server } = service.service.app;
   const { promise: isDraining, resolve: begin } = Promise.withResolvers<void>();
   const prepend = server.prependListener.bind(server);
@@ -139,6 +140,11 @@ it('a connection that is made while the stopping service is busy is taken, and n
   };
   const stopping = service.stop();
   await isDraining;
+  return { stopping };
+}
+
+it('a connection that is made while the stopping service is busy is taken, and not reset', async () => {
+  const { stopping } = await beginDraining();
   const tried: Promise<string>[] = [];
   for (let turns = 1; turns <= 40; turns++) {
     await turn();
@@ -146,6 +152,15 @@ it('a connection that is made while the stopping service is busy is taken, and n
     // Each time the turns before this one have accepted none.
     if (turns % 4 === 2) tried.push(tryNewConnection(service.port));
   }
+  expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
+  await stopping;
+});
+
+it('connections that wait when the stopping service goes on after a long halt are all taken', async () => {
+  const { stopping } = await beginDraining();
+  const tried = Array.from({ length: 40 }, () => tryNewConnection(service.port));
+  // Longer than a service without a quick turn looks for more.
+  block(2_100);
   expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
   await stopping;
 });

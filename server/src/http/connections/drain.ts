@@ -9,6 +9,8 @@ const keptForMs = 500;
 const halfSentForMs = 1_000;
 // Only a process without a quick turn needs so long.
 const acceptForMs = 2_000;
+/** Node asks for a backlog of 511, and Linux lets one more wait. */
+const maxWaiting = 512;
 const quickTurnsMs = 0.5;
 const sweepEveryMs = 20;
 
@@ -18,17 +20,21 @@ function announceEnd(response: ServerResponse | undefined): void {
 
 /**
  * Connections waiting to be accepted would be reset. One turn of the event loop accepts one of them, and more may come while it
- * does other work, so the port is closed after quick turns, or after two seconds without any.
+ * does other work, so the port is closed after quick turns that accept none. After two seconds without any, slow turns that accept
+ * none will do, and of those who keep coming, only as many are accepted as may have waited by then.
  */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();
-  let hasAcceptedAll = false;
-  while (!hasAcceptedAll && performance.now() - began < acceptForMs) {
+  let mostAccepted = Number.POSITIVE_INFINITY;
+  while (tracker.accepted < mostAccepted) {
     const before = tracker.accepted;
     const turnsBegan = performance.now();
     await turn();
     await turn();
-    hasAcceptedAll = tracker.accepted === before && performance.now() - turnsBegan < quickTurnsMs;
+    const now = performance.now();
+    const isLate = now - began > acceptForMs;
+    if (tracker.accepted === before && (isLate || now - turnsBegan < quickTurnsMs)) return;
+    if (isLate) mostAccepted = Math.min(mostAccepted, tracker.accepted + maxWaiting);
   }
 }
 
