@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { medianSample, type Sample } from './measure.ts';
+import { medianSample, type Row, type Sample } from './measure.ts';
 import { compare, isReached, micros, rate, reach } from './ratio.ts';
 
 const sample = (figures: Partial<Sample>): Sample => ({
@@ -22,16 +22,28 @@ const sample = (figures: Partial<Sample>): Sample => ({
   ...figures,
 });
 
+const row = (...samples: readonly Partial<Sample>[]): Row => {
+  const whole = samples.map(sample);
+  return { contestant: 'x', samples: whole, median: medianSample(whole) };
+};
+
 it('compares what was measured, and only that', () => {
   const bounds = { atLeast: 1.4 };
-  expect(compare('x', [sample({ rate: 1_500 }), sample({})], rate, bounds)).toEqual([
+  expect(compare('x', [row({ rate: 1_500 }), row({})], rate, bounds)).toEqual([
     { what: 'x', value: 1.5, atLeast: 1.4 },
   ]);
-  expect(compare('x', [sample({}), undefined], rate, bounds)).toEqual([]);
+  expect(compare('x', [row({}), undefined], rate, bounds)).toEqual([]);
+});
+
+it('compares round by round, so that a slow one counts for neither', () => {
+  const ours = row({ rate: 1_100 }, { rate: 300 }, { rate: 1_300 });
+  const theirs = row({ rate: 1_000 }, { rate: 250 }, { rate: 1_000 });
+  expect(compare('x', [ours, theirs], rate, {})).toEqual([{ what: 'x', value: 1.2, range: [1.1, 1.3] }]);
 });
 
 it('adds up processor time, where all of it is known', () => {
-  expect(reach('x', sample({}), micros, { atMost: 40 })).toEqual([{ what: 'x', value: 30, atMost: 40 }]);
+  expect(reach('x', row({}), micros, { atMost: 40 })).toEqual([{ what: 'x', value: 30, atMost: 40 }]);
+  expect(reach('x', row({}, { serverMicros: 30 }), micros, {})).toEqual([{ what: 'x', value: 35, range: [30, 40] }]);
   expect(micros(sample({ databaseMicros: undefined }))).toBeNaN();
   expect(reach('x', undefined, micros, {})).toEqual([]);
 });

@@ -1,9 +1,13 @@
 import type { Row, Sample } from './measure.ts';
+import { median } from './statistics.ts';
 
 /** A figure to be reached. */
 export interface Ratio {
   readonly what: string;
+  /** The median of the rounds, if there were several. */
   readonly value: number;
+  /** The least and the most that a round gave. */
+  readonly range?: readonly [least: number, most: number];
   readonly atLeast?: number;
   readonly atMost?: number;
 }
@@ -20,28 +24,38 @@ export function isReached({ value, atLeast = Number.NEGATIVE_INFINITY, atMost = 
   return value >= atLeast && value <= atMost;
 }
 
-export function medianOf(rows: readonly Row[], contestant: string): Sample | undefined {
-  return rows.find((row) => row.contestant === contestant)?.median;
+export function rowOf(rows: readonly Row[], contestant: string): Row | undefined {
+  return rows.find((row) => row.contestant === contestant);
 }
 
-/** The ratio of two figures; empty if either was not measured. */
+type Bounds = Pick<Ratio, 'atLeast' | 'atMost'>;
+
+function overRounds(what: string, values: readonly number[], bounds: Bounds): Ratio {
+  const range = values.length > 1 && { range: [Math.min(...values), Math.max(...values)] as const };
+  return { what, value: median(values), ...range, ...bounds };
+}
+
+/**
+ * The ratio of two figures; empty if either was not measured. It is taken for each round, in which both had their turn within
+ * seconds, so that it stands where the machine is faster in one round than in another.
+ */
 export function compare(
   what: string,
-  [ours, theirs]: readonly [Sample | undefined, Sample | undefined],
+  [ours, theirs]: readonly [Row | undefined, Row | undefined],
   figure: (sample: Sample) => number,
-  bounds: Pick<Ratio, 'atLeast' | 'atMost'>,
+  bounds: Bounds,
 ): Ratio[] {
-  return ours && theirs ? [{ what, value: figure(ours) / figure(theirs), ...bounds }] : [];
+  if (!ours || !theirs) return [];
+  const values = ours.samples.flatMap((sample, round) => {
+    const other = theirs.samples[round];
+    return other ? [figure(sample) / figure(other)] : [];
+  });
+  return [overRounds(what, values, bounds)];
 }
 
 /** A figure of one contestant; empty if it was not measured. */
-export function reach(
-  what: string,
-  sample: Sample | undefined,
-  figure: (sample: Sample) => number,
-  bounds: Pick<Ratio, 'atLeast' | 'atMost'>,
-): Ratio[] {
-  return sample ? [{ what, value: figure(sample), ...bounds }] : [];
+export function reach(what: string, row: Row | undefined, figure: (sample: Sample) => number, bounds: Bounds): Ratio[] {
+  return row ? [overRounds(what, row.samples.map(figure), bounds)] : [];
 }
 
 export const rate = ({ rate: answers }: Sample): number => answers;

@@ -115,11 +115,17 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
     rows: all.flatMap(([scenario, { rows }]) => rows.map((row) => measured(scenario, row))),
   });
   const ratios = renderTable({
-    columns: ['Figure', 'Reached', 'Target', ''],
+    columns: ['Figure', 'Reached', 'Rounds', 'Target', ''],
     rows: all.flatMap(([, found]) =>
       found.ratios.map((ratio) => {
         const target = bounds(ratio);
-        return [ratio.what, formatDecimal(ratio.value), target, target && (isReached(ratio) ? 'yes' : 'no')];
+        return [
+          ratio.what,
+          formatDecimal(ratio.value),
+          ratio.range?.map(formatDecimal).join('–') ?? '',
+          target,
+          target && (isReached(ratio) ? 'yes' : 'no'),
+        ];
       }),
     ),
   });

@@ -1,6 +1,6 @@
 import { countUnfolded } from '@kohort/testkit/fold.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, micros, rate } from '../ratio.ts';
+import { compare, type Findings, micros, rate, rowOf } from '../ratio.ts';
 import type { Stage } from '../stage.ts';
 
 /** New memberships, one a call: the service's with a history row, the peer's without. */
@@ -24,7 +24,7 @@ export async function add(stage: Stage): Promise<Findings> {
     });
   }
   const rows = await takeTurns('add', contestants, options, postgres);
-  const pair = [medianOf(rows, 'Kohort'), medianOf(rows, 'peer')] as const;
+  const pair = [rowOf(rows, 'Kohort'), rowOf(rows, 'peer')] as const;
   const unfolded = await postgres.connected(database, countUnfolded);
   return {
     rows,

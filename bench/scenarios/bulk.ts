@@ -7,7 +7,7 @@ import { countUnpurged, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
 import { say } from '../progress.ts';
-import { compare, type Findings, medianOf, p99, type Ratio, rate } from '../ratio.ts';
+import { compare, type Findings, p99, type Ratio, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
 import { readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatCount, formatDecimal } from '../table.ts';
@@ -89,7 +89,7 @@ async function importBesideCopy({ stage, service, file, size }: Bench): Promise<
     rows,
     ratios: compare(
       `import of ${formatCount(size)} members with history against a plain COPY of the same rows`,
-      [medianOf(rows, 'import with history, rows/s'), medianOf(rows, 'COPY without, rows/s')],
+      [rowOf(rows, 'import with history, rows/s'), rowOf(rows, 'COPY without, rows/s')],
       rate,
       { atLeast: 0.45 },
     ),
@@ -192,14 +192,14 @@ async function readsBeside({ stage, service, tokens, file, size }: Bench): Promi
 }
 
 function findingsBeside(rows: Findings['rows'], { size, slowestMs }: { size: number; slowestMs: number }): Findings {
-  const quiet = medianOf(rows, 'reads alone');
+  const quiet = rowOf(rows, 'reads alone');
   return {
     rows,
     ratios: [
-      ...compare('read p99 during imports, against reads alone', [medianOf(rows, 'reads beside imports'), quiet], p99, {
+      ...compare('read p99 during imports, against reads alone', [rowOf(rows, 'reads beside imports'), quiet], p99, {
         atMost: 3,
       }),
-      ...compare('read p99 during a purge, against reads alone', [medianOf(rows, 'reads beside a purge'), quiet], p99, {
+      ...compare('read p99 during a purge, against reads alone', [rowOf(rows, 'reads beside a purge'), quiet], p99, {
         atMost: 3,
       }),
       {

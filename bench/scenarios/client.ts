@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { runWithin } from '@kohort/testkit/processes.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, micros, rate, serverMicros } from '../ratio.ts';
+import { compare, type Findings, micros, rate, rowOf, serverMicros } from '../ratio.ts';
 import { createViewerKey } from '../service.ts';
 import type { Stage } from '../stage.ts';
 import { type Outcome, parseOutcome } from '../wrk.ts';
@@ -47,7 +47,7 @@ export async function client({ service, database, dataset, options, postgres }: 
     options,
     postgres,
   );
-  const pair = [medianOf(rows, 'reads of one tick as one call'), medianOf(rows, 'a call for each read')] as const;
+  const pair = [rowOf(rows, 'reads of one tick as one call'), rowOf(rows, 'a call for each read')] as const;
   return {
     rows,
     ratios: [

@@ -1,5 +1,5 @@
 import { takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, p99, rate } from '../ratio.ts';
+import { compare, type Findings, p99, rate, rowOf } from '../ratio.ts';
 import { plainRead, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 import { formatCount, formatDecimal } from '../table.ts';
@@ -66,25 +66,20 @@ export async function mixed(stage: Stage): Promise<Findings> {
 }
 
 function findingsOf(rows: Findings['rows'], adds: readonly Outcome[], readers: number): Findings {
-  const together = medianOf(rows, 'reads beside adds 1:9');
+  const together = rowOf(rows, 'reads beside adds 1:9');
   const addRate = median(adds.map(({ requests, refused, seconds }) => (requests - refused) / seconds));
   const addP99 = median(adds.map((outcome) => outcome.p99));
   return {
     rows,
     ratios: [
-      ...compare('read p99 while adds run 1:9, against reads alone', [together, medianOf(rows, 'reads alone')], p99, {
+      ...compare('read p99 while adds run 1:9, against reads alone', [together, rowOf(rows, 'reads alone')], p99, {
         atMost: 2,
       }),
-      ...compare(
-        'reads/s while adds run 1:9, against reads alone',
-        [together, medianOf(rows, 'reads alone')],
-        rate,
-        {},
-      ),
+      ...compare('reads/s while adds run 1:9, against reads alone', [together, rowOf(rows, 'reads alone')], rate, {}),
     ],
     notes: [
       `mixed: ${readers} connections read as fast as they can in both; beside them adds came by schedule on ${ADDING_CONNECTIONS} connections: ` +
-        `${formatCount(addRate)} adds/s (1 for ${formatDecimal((together?.rate ?? 0) / addRate)} reads), their p99 ${formatDecimal(addP99)} ms, ` +
+        `${formatCount(addRate)} adds/s (1 for ${formatDecimal((together?.median.rate ?? 0) / addRate)} reads), their p99 ${formatDecimal(addP99)} ms, ` +
         `${formatCount(adds.reduce((sum, { refused, broken }) => sum + refused + broken, 0))} errors. Busy cores are those of both.`,
     ],
   };

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, rate } from '../ratio.ts';
+import { compare, type Findings, rate, rowOf } from '../ratio.ts';
 import { plainRead, type Stage } from '../stage.ts';
 
 /** Callers wait for their answers, so there are as many pending requests as connections. */
@@ -33,11 +33,11 @@ export async function overload(stage: Stage): Promise<Findings> {
     before: () => waitUntilCalm(service.url),
   });
   const rows = await takeTurns('overload', [1, ...times].map(contestant), { ...options, seconds }, postgres);
-  const peak = medianOf(rows, name(1));
+  const peak = rowOf(rows, name(1));
   return {
     rows,
     ratios: times.flatMap((factor) => {
-      const pair = [medianOf(rows, name(factor)), peak] as const;
+      const pair = [rowOf(rows, name(factor)), peak] as const;
       return [
         ...compare(`overload: answers/s at ${factor} times the connections`, pair, rate, { atLeast: 0.8 }),
         ...compare(`overload: resident memory at ${factor} times the connections`, pair, ({ resident }) => resident, {

@@ -1,6 +1,6 @@
 import type { Contestant } from '../measure.ts';
 import { takeTurns } from '../measure.ts';
-import { compare, databaseMicros, type Findings, medianOf, micros, rate, reach, serverMicros } from '../ratio.ts';
+import { compare, databaseMicros, type Findings, micros, rate, reach, rowOf, serverMicros } from '../ratio.ts';
 import { plainRead, readLoad, type Stage } from '../stage.ts';
 
 /** The segments of a random user: the service, the peer, and the limit of the runtime. */
@@ -22,9 +22,9 @@ export async function read(stage: Stage): Promise<Findings> {
     load: readLoad(stage, bare, { tokens: stage.tokens }),
   });
   const rows = await takeTurns('read', contestants, options, postgres);
-  const ours = medianOf(rows, 'Kohort');
-  const theirs = medianOf(rows, 'peer');
-  const bareHttp = medianOf(rows, 'bare node:http');
+  const ours = rowOf(rows, 'Kohort');
+  const theirs = rowOf(rows, 'peer');
+  const bareHttp = rowOf(rows, 'bare node:http');
   return {
     rows,
     ratios: [

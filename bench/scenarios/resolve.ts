@@ -1,5 +1,5 @@
 import { takeTurns } from '../measure.ts';
-import { databaseMicros, type Findings, medianOf, reach, serverMicros } from '../ratio.ts';
+import { databaseMicros, type Findings, reach, rowOf, serverMicros } from '../ratio.ts';
 import type { Stage } from '../stage.ts';
 import { formatCount } from '../table.ts';
 import { drive } from '../wrk.ts';
@@ -29,7 +29,7 @@ export async function resolve({ service, database, dataset, tokens, options, pos
     options,
     postgres,
   );
-  const ours = medianOf(rows, 'Kohort');
+  const ours = rowOf(rows, 'Kohort');
   return {
     rows,
     ratios: [
@@ -41,7 +41,7 @@ export async function resolve({ service, database, dataset, tokens, options, pos
       }),
     ],
     notes: [
-      `resolve: each call asks about ${CALL_USERS} users, so ${formatCount((ours?.rate ?? 0) * CALL_USERS)} users/s.`,
+      `resolve: each call asks about ${CALL_USERS} users, so ${formatCount((ours?.median.rate ?? 0) * CALL_USERS)} users/s.`,
     ],
   };
 }

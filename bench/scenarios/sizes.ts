@@ -1,7 +1,7 @@
 import { warmMemory } from '../dataset.sql.ts';
 import { prepareDataset } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, rate } from '../ratio.ts';
+import { compare, type Findings, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatCount } from '../table.ts';
@@ -47,7 +47,7 @@ export async function sizes(stage: Stage): Promise<Findings> {
         .flatMap(({ name }) =>
           compare(
             `read at ${name} against ${smallest?.name}`,
-            [medianOf(rows, name), medianOf(rows, smallest?.name ?? '')],
+            [rowOf(rows, name), rowOf(rows, smallest?.name ?? '')],
             rate,
             { atLeast: 0.8 },
           ),

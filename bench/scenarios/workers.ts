@@ -1,6 +1,6 @@
 import { countDescendants } from '../cpu.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
-import { compare, type Findings, medianOf, rate, serverMicros } from '../ratio.ts';
+import { compare, type Findings, rate, rowOf, serverMicros } from '../ratio.ts';
 import { startBare } from '../rivals.ts';
 import type { Target } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
@@ -55,8 +55,8 @@ export async function workers(stage: Stage): Promise<Findings> {
       options,
       postgres,
     );
-    const pair = [medianOf(rows, 'two workers'), medianOf(rows, 'one process')] as const;
-    const [both, one] = pair.map((sample) => sample?.resident ?? Number.NaN);
+    const pair = [rowOf(rows, 'two workers'), rowOf(rows, 'one process')] as const;
+    const [both, one] = pair.map((row) => row?.median.resident ?? Number.NaN);
     return {
       rows,
       ratios: [
@@ -65,13 +65,13 @@ export async function workers(stage: Stage): Promise<Findings> {
         }),
         ...compare(
           'read: the same, with as many connections for each worker',
-          [medianOf(rows, 'two workers, twice the connections'), pair[1]],
+          [rowOf(rows, 'two workers, twice the connections'), pair[1]],
           serverMicros,
           {},
         ),
         ...compare(
           'the same of bare node:http, two processes against one',
-          [medianOf(rows, 'bare node:http, two processes'), medianOf(rows, 'bare node:http')],
+          [rowOf(rows, 'bare node:http, two processes'), rowOf(rows, 'bare node:http')],
           serverMicros,
           {},
         ),
