@@ -35,10 +35,16 @@ it('compares what was measured, and only that', () => {
   expect(compare('x', [row({}), undefined], rate, bounds)).toEqual([]);
 });
 
-it('compares round by round, so that a slow one counts for neither', () => {
+it('compares round by round, so that a slow one favors neither', () => {
   const ours = row({ rate: 1_100 }, { rate: 300 }, { rate: 1_300 });
   const theirs = row({ rate: 1_000 }, { rate: 250 }, { rate: 1_000 });
   expect(compare('x', [ours, theirs], rate, {})).toEqual([{ what: 'x', value: 1.2, range: [1.1, 1.3] }]);
+});
+
+it('knows no figure that is unknown of a round', () => {
+  const partly = row({}, { databaseMicros: undefined }, {});
+  expect(compare('x', [row({}, {}, {}), partly], micros, {})).toEqual([{ what: 'x', value: Number.NaN }]);
+  expect(compare('x', [row({}, {}), row({})], rate, {})).toEqual([{ what: 'x', value: Number.NaN }]);
 });
 
 it('adds up processor time, where all of it is known', () => {

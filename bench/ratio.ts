@@ -30,14 +30,16 @@ export function rowOf(rows: readonly Row[], contestant: string): Row | undefined
 
 type Bounds = Pick<Ratio, 'atLeast' | 'atMost'>;
 
+/** A figure that is not known of every round is not known. */
 function overRounds(what: string, values: readonly number[], bounds: Bounds): Ratio {
-  const range = values.length > 1 && { range: [Math.min(...values), Math.max(...values)] as const };
-  return { what, value: median(values), ...range, ...bounds };
+  if (values.some(Number.isNaN)) return { what, value: Number.NaN, ...bounds };
+  const extremes = values.length > 1 ? { range: [Math.min(...values), Math.max(...values)] as const } : {};
+  return { what, value: median(values), ...extremes, ...bounds };
 }
 
 /**
- * The ratio of two figures; empty if either was not measured. It is taken for each round, in which both had their turn within
- * seconds, so that it stands where the machine is faster in one round than in another.
+ * The ratio of two figures; empty if either was not measured. It is taken for each round, in which one had its turn soon after the
+ * other: the medians of both may come from different rounds, in one of which the machine was faster.
  */
 export function compare(
   what: string,
@@ -46,9 +48,9 @@ export function compare(
   bounds: Bounds,
 ): Ratio[] {
   if (!ours || !theirs) return [];
-  const values = ours.samples.flatMap((sample, round) => {
+  const values = ours.samples.map((sample, round) => {
     const other = theirs.samples[round];
-    return other ? [figure(sample) / figure(other)] : [];
+    return other ? figure(sample) / figure(other) : Number.NaN;
   });
   return [overRounds(what, values, bounds)];
 }

@@ -115,7 +115,7 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
     rows: all.flatMap(([scenario, { rows }]) => rows.map((row) => measured(scenario, row))),
   });
   const ratios = renderTable({
-    columns: ['Figure', 'Reached', 'Rounds', 'Target', ''],
+    columns: ['Figure', 'Reached', 'Least–most', 'Target', ''],
     rows: all.flatMap(([, found]) =>
       found.ratios.map((ratio) => {
         const target = bounds(ratio);

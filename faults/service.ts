@@ -6,6 +6,7 @@ import { ADMIN_PASSWORD, production, spawnService } from '@kohort/testkit/servic
 
 const restartAfterMs = 100;
 const readyWithinMs = 60_000;
+const maxCrashChars = 2_000;
 
 /** A service as its users run it: a process, kept alive by a supervisor, which is us. */
 export interface Supervised {
@@ -14,8 +15,8 @@ export interface Supervised {
   readonly pid: () => number;
   /** How often it was restarted because it had ended. */
   readonly restarts: () => number;
-  /** What it had written when it last ended. */
-  readonly lastWords: () => string;
+  /** The end of what was written by each process that ended although it was not asked to. */
+  readonly crashes: readonly string[];
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
   readonly output: () => string;
@@ -54,6 +55,8 @@ export async function startService({
   const began = performance.now();
   let restarts = 0;
   let stopping = false;
+  const crashes: string[] = [];
+  let replaced: Child | undefined;
   let lastWords = '';
   let child = await spawn();
 
@@ -69,6 +72,7 @@ export async function startService({
     await started.exit;
     if (stopping) return;
     lastWords = outputOf(started);
+    if (started !== replaced) crashes.push(lastWords.slice(-maxCrashChars));
     restarts++;
     await sleep(restartAfterMs);
     if (!stopping) child = await spawn();
@@ -95,11 +99,12 @@ export async function startService({
     url,
     pid: () => child.pid,
     restarts: () => restarts,
-    lastWords: () => lastWords,
+    crashes,
     output: () => outputOf(child),
     signal: (name) => child.signal(name),
     async replace() {
       const old = child;
+      replaced = old;
       const { code } = await old.kill('SIGTERM');
       // The supervisor starts the next one.
       while (child === old) await sleep(10);

@@ -54,9 +54,7 @@ export const rolling: Scenario = async ({ quick, random }) => {
     ...(seen.stale > 0 ? [`${seen.stale} STALE READS`] : []),
     ...(seen.unexpected.length > 0 ? [`UNEXPECTED ${seen.unexpected.length} (${seen.unexpected[0]})`] : []),
     ...(codes.some((code) => code !== 0) ? [`EXIT CODES ${codes.join(', ')}`] : []),
-    ...instances.flatMap(({ restarts, lastWords }) =>
-      restarts() === rounds ? [] : [`ENDED ${restarts() - rounds} TIMES BY ITSELF (${lastWords()})`],
-    ),
+    ...instances.flatMap(({ crashes }) => crashes.map((words) => `ENDED BY ITSELF (${words})`)),
   ];
   return [
     {

@@ -4,8 +4,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
-import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
+import { quickTurnsForMs, slowTurnsForMs } from './drain.ts';
 
 let database: TestDatabase | undefined;
 let service: Listening;
@@ -128,13 +129,14 @@ function tryNewConnection(port: number): Promise<string> {
   ]);
 }
 
-/** Stops the service, and returns when it begins to look for waiting connections. */
-async function beginDraining(): Promise<{ readonly stopping: Promise<void> }> {
+/** Stops the service, and returns when it begins to look for waiting connections. `atBegin` is called before its first turn. */
+async function beginDraining(atBegin = () => {}): Promise<{ readonly stopping: Promise<void> }> {
   const { server } = service.service.app;
   const { promise: isDraining, resolve: begin } = Promise.withResolvers<void>();
   const prepend = server.prependListener.bind(server);
   // What the drain does first.
   server.prependListener = (...args: Parameters<typeof prepend>) => {
+    atBegin();
     begin();
     return prepend(...args);
   };
@@ -156,13 +158,41 @@ it('a connection that is made while the stopping service is busy is taken, and n
   await stopping;
 });
 
-it('connections that wait when the stopping service goes on after a long halt are all taken', async () => {
-  const { stopping } = await beginDraining();
-  const tried = Array.from({ length: 40 }, () => tryNewConnection(service.port));
-  // Longer than a service without a quick turn looks for more.
-  block(2_100);
-  expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
-  await stopping;
+describe('a stopping service', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it.each([1, 2])('takes all connections that are made while it is halted in turn %i', async (haltedIn) => {
+    const tried: Promise<string>[] = [];
+    const halt = () => {
+      tried.push(...Array.from({ length: 40 }, () => tryNewConnection(service.port)));
+      vi.advanceTimersByTime(quickTurnsForMs + 100);
+    };
+    const { stopping } = await beginDraining(() =>
+      // Before the drain's own turns: it sees nothing of what is made after its last look at the port.
+      setImmediate(() => (haltedIn === 1 ? halt() : setImmediate(halt))),
+    );
+    await eventually(() => tried.length > 0);
+    expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
+    vi.useRealTimers();
+    await stopping;
+  });
+
+  it('closes its port although connections are made in every turn', async () => {
+    const { stopping } = await beginDraining();
+    const tried: Promise<string>[] = [];
+    const turnMs = 100;
+    const maxTurns = (quickTurnsForMs + slowTurnsForMs) / turnMs + 10;
+    for (let turns = 0; turns < maxTurns && service.service.app.server.listening; turns++) {
+      tried.push(tryNewConnection(service.port));
+      vi.advanceTimersByTime(turnMs);
+      await turn();
+    }
+    expect(service.service.app.server.listening).toBe(false);
+    vi.useRealTimers();
+    await stopping;
+    await Promise.all(tried);
+  });
 });
 
 describe('DRAIN_DELAY', () => {

@@ -7,10 +7,9 @@ import type { Connection, Tracker } from './tracker.ts';
 // A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
-// Only a process without a quick turn needs so long.
-const acceptForMs = 2_000;
-/** Node asks for a backlog of 511, and Linux lets one more wait. */
-const maxWaiting = 512;
+/** Milliseconds after which slow turns that accept no connection count as well; and after which no more are accepted at all. */
+export const quickTurnsForMs = 2_000;
+export const slowTurnsForMs = 5_000;
 const quickTurnsMs = 0.5;
 const sweepEveryMs = 20;
 
@@ -20,21 +19,23 @@ function announceEnd(response: ServerResponse | undefined): void {
 
 /**
  * Connections waiting to be accepted would be reset. One turn of the event loop accepts one of them, and more may come while it
- * does other work, so the port is closed after quick turns that accept none. After two seconds without any, slow turns that accept
- * none will do, and of those who keep coming, only as many are accepted as may have waited by then.
+ * does other work, so the port is closed after two quick turns that accept none. A process without such turns for two seconds
+ * closes it after two slow ones that accept none, or five seconds later if connections keep coming. A process may have been halted
+ * during turns, so the verdict is that of turns begun afterwards.
  */
 async function acceptWaiting(tracker: Tracker): Promise<void> {
   const began = performance.now();
-  let mostAccepted = Number.POSITIVE_INFINITY;
-  while (tracker.accepted < mostAccepted) {
-    const before = tracker.accepted;
+  let slowTurnsSince: number | undefined;
+  for (;;) {
+    const { accepted } = tracker;
     const turnsBegan = performance.now();
     await turn();
     await turn();
     const now = performance.now();
-    const isLate = now - began > acceptForMs;
-    if (tracker.accepted === before && (isLate || now - turnsBegan < quickTurnsMs)) return;
-    if (isLate) mostAccepted = Math.min(mostAccepted, tracker.accepted + maxWaiting);
+    const areQuick = now - turnsBegan < quickTurnsMs;
+    if (tracker.accepted === accepted && (areQuick || slowTurnsSince !== undefined)) return;
+    if (slowTurnsSince !== undefined && now - slowTurnsSince > slowTurnsForMs) return;
+    if (now - began > quickTurnsForMs) slowTurnsSince ??= now;
   }
 }
 
