@@ -27,6 +27,7 @@ const statements: Readonly<Record<string, (db: Transactor) => Promise<unknown>>>
   'some segments of users': (db) => selectSubjects(db, [{ ref, known: undefined }], [1]),
   'the state of users': (db) => selectStates(db, [ref], { attributes: true }),
   'a user and a segment': (db) => selectPairs(db, [{ externalId: 'x', segmentId: 1, needsAttributes: true }]),
+  'a user and a plain list': (db) => selectPairs(db, [{ externalId: 'x', segmentId: 1, needsAttributes: false }]),
   'single changes': (db) => applyChanges(db, [change]),
   'single removals': (db) => applyChanges(db, [{ ...change, kind: 'remove' }]),
   'the ended memberships of a user': (db) => removeEndedOfUser(db, 1),
