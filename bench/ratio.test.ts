@@ -45,6 +45,7 @@ it('knows no figure that is unknown of a round', () => {
   const partly = row({}, { databaseMicros: undefined }, {});
   expect(compare('x', [row({}, {}, {}), partly], micros, {})).toEqual([{ what: 'x', value: Number.NaN }]);
   expect(compare('x', [row({}, {}), row({})], rate, {})).toEqual([{ what: 'x', value: Number.NaN }]);
+  expect(compare('x', [row({}), row({}, {})], rate, {})).toEqual([{ what: 'x', value: Number.NaN }]);
 });
 
 it('adds up processor time, where all of it is known', () => {

@@ -48,9 +48,10 @@ export function compare(
   bounds: Bounds,
 ): Ratio[] {
   if (!ours || !theirs) return [];
-  const values = ours.samples.map((sample, round) => {
-    const other = theirs.samples[round];
-    return other ? figure(sample) / figure(other) : Number.NaN;
+  const rounds = Math.max(ours.samples.length, theirs.samples.length);
+  const values = Array.from({ length: rounds }, (_, round) => {
+    const [one, other] = [ours.samples[round], theirs.samples[round]];
+    return one && other ? figure(one) / figure(other) : Number.NaN;
   });
   return [overRounds(what, values, bounds)];
 }

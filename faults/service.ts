@@ -15,7 +15,7 @@ export interface Supervised {
   readonly pid: () => number;
   /** How often it was restarted because it had ended. */
   readonly restarts: () => number;
-  /** The end of what was written by each process that ended although it was not asked to. */
+  /** The end of what was written by each process that was ended neither by `replace` nor by `stop`. */
   readonly crashes: readonly string[];
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
