@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { atEnd } from '@kohort/testkit/processes.ts';
 import { copyMemberships, createPlainCopy, writeIdFile } from '../bulk.ts';
 import { residentNow } from '../cpu.ts';
-import { countUnpurged, prepareForLoading } from '../dataset.sql.ts';
+import { countUnpurged, finishLoading, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
 import { say } from '../progress.ts';
@@ -223,7 +223,7 @@ export async function bulk(stage: Stage): Promise<Findings> {
     await prepareForLoading(client);
     const from = 2 * dataset.users + 1;
     if (from <= size) await fill(client, { from, to: size }, { members: false, what: 'users to import' });
-    await client.query('VACUUM ANALYZE');
+    await finishLoading(client);
   });
   const { service, tokens } = await startAnother(stage, DATABASE);
   const file = join(folder, 'ids.csv');

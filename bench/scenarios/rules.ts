@@ -1,5 +1,5 @@
 import { atEnd } from '@kohort/testkit/processes.ts';
-import { prepareForLoading } from '../dataset.sql.ts';
+import { finishLoading, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { takeTurns } from '../measure.ts';
 import { compare, type Findings, micros, rate, rowOf } from '../ratio.ts';
@@ -30,7 +30,7 @@ export async function rules(stage: Stage): Promise<Findings> {
     await prepareForLoading(client);
     const to = strangers.first + strangers.users - 1;
     await fill(client, { from: strangers.first, to }, { members: true, what: 'users never asked about' });
-    await client.query('VACUUM ANALYZE');
+    await finishLoading(client);
   });
   const { service, tokens } = await startAnother(stage, DATABASE);
   await defineRules(service);

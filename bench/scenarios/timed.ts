@@ -1,5 +1,5 @@
 import { atEnd } from '@kohort/testkit/processes.ts';
-import { giveDates, prepareForLoading } from '../dataset.sql.ts';
+import { finishLoading, giveDates, prepareForLoading } from '../dataset.sql.ts';
 import { takeTurns } from '../measure.ts';
 import { compare, type Findings, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
@@ -31,7 +31,7 @@ export async function timed(stage: Stage): Promise<Findings> {
   await postgres.connected(DATABASE, async (client) => {
     await prepareForLoading(client);
     await giveDates(client, { from: 1, to: dataset.users });
-    await client.query('VACUUM ANALYZE');
+    await finishLoading(client);
   });
   const { service, tokens } = await startAnother(stage, DATABASE);
   try {
