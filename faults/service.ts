@@ -7,6 +7,7 @@ import { ADMIN_PASSWORD, production, spawnService } from '@kohort/testkit/servic
 const restartAfterMs = 100;
 const readyWithinMs = 60_000;
 const maxCrashChars = 2_000;
+const endingSignals: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM']);
 
 /** A service as its users run it: a process, kept alive by a supervisor, which is us. */
 export interface Supervised {
@@ -15,7 +16,7 @@ export interface Supervised {
   readonly pid: () => number;
   /** How often it was restarted because it had ended. */
   readonly restarts: () => number;
-  /** The end of what was written by each process that was ended neither by `replace` nor by `stop`. */
+  /** The end of what was written by each process that ended by itself. */
   readonly crashes: readonly string[];
   /** Milliseconds the first start took: on a busy machine, most of a recovery. */
   readonly startTook: number;
@@ -56,7 +57,8 @@ export async function startService({
   let restarts = 0;
   let stopping = false;
   const crashes: string[] = [];
-  let replaced: Child | undefined;
+  /** By `replace` or a signal. */
+  let ended: Child | undefined;
   let lastWords = '';
   let child = await spawn();
 
@@ -72,7 +74,7 @@ export async function startService({
     await started.exit;
     if (stopping) return;
     lastWords = outputOf(started);
-    if (started !== replaced) crashes.push(lastWords.slice(-maxCrashChars));
+    if (started !== ended) crashes.push(lastWords.slice(-maxCrashChars));
     restarts++;
     await sleep(restartAfterMs);
     if (!stopping) child = await spawn();
@@ -101,10 +103,13 @@ export async function startService({
     restarts: () => restarts,
     crashes,
     output: () => outputOf(child),
-    signal: (name) => child.signal(name),
+    signal(name) {
+      if (endingSignals.has(name)) ended = child;
+      return child.signal(name);
+    },
     async replace() {
       const old = child;
-      replaced = old;
+      ended = old;
       const { code } = await old.kill('SIGTERM');
       // The supervisor starts the next one.
       while (child === old) await sleep(10);

@@ -4,9 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@kohort/testkit/database.ts';
 import { eventually } from '@kohort/testkit/eventually.ts';
 import { open, type Wire } from '@kohort/testkit/wire.ts';
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Listening, listen } from '../../../test/listen.ts';
-import { quickTurnsForMs, slowTurnsForMs } from './drain.ts';
 
 let database: TestDatabase | undefined;
 let service: Listening;
@@ -156,52 +155,6 @@ it('a connection that is made while the stopping service is busy is taken, and n
   }
   expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
   await stopping;
-});
-
-/** Real time, which does not come from the clock of the service, for what the system does about new connections. */
-const untilMade = () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-
-describe('a stopping service', () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
-  afterEach(() => void vi.useRealTimers());
-
-  it.each([1, 2])('takes all connections that are made while it is halted in turn %i', async (haltedIn) => {
-    const tried: Promise<string>[] = [];
-    const halt = () => {
-      tried.push(...Array.from({ length: 40 }, () => tryNewConnection(service.port)));
-      // They are made in the next tick.
-      process.nextTick(untilMade);
-      vi.advanceTimersByTime(quickTurnsForMs + 100);
-    };
-    const { stopping } = await beginDraining(() =>
-      // Before the drain's own turns: it sees nothing of what is made after its last look at the port.
-      setImmediate(() => (haltedIn === 1 ? halt() : setImmediate(halt))),
-    );
-    await eventually(() => tried.length > 0);
-    expect(new Set(await Promise.all(tried))).toEqual(new Set(['answered']));
-    vi.useRealTimers();
-    await stopping;
-  });
-
-  it('closes its port although connections are made in every turn', async () => {
-    const { stopping } = await beginDraining();
-    const tried: Promise<string>[] = [];
-    const turnMs = 100;
-    const maxMs = quickTurnsForMs + slowTurnsForMs;
-    let tookMs = 0;
-    while (service.service.app.server.listening && tookMs < 2 * maxMs) {
-      tried.push(tryNewConnection(service.port));
-      process.nextTick(untilMade);
-      vi.advanceTimersByTime(turnMs);
-      tookMs += turnMs;
-      await turn();
-    }
-    expect(tookMs).toBeGreaterThan(maxMs);
-    expect(tookMs).toBeLessThan(maxMs + 10 * turnMs);
-    vi.useRealTimers();
-    await stopping;
-    await Promise.all(tried);
-  });
 });
 
 describe('DRAIN_DELAY', () => {

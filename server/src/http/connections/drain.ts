@@ -1,45 +1,16 @@
 import type { ServerResponse } from 'node:http';
 import { Server } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { acceptWaiting } from './accept-waiting.ts';
 import type { Connection, Tracker } from './tracker.ts';
 
 // A kept-alive connection may be used once more, and a request that has begun to arrive may arrive completely.
 const keptForMs = 500;
 const halfSentForMs = 1_000;
-/** Milliseconds after which slow turns that accept no connection count as well. */
-export const quickTurnsForMs = 2_000;
-/** Milliseconds from then on after which no more connections are accepted. */
-export const slowTurnsForMs = 5_000;
-/** Milliseconds that two turns may take: longer ones tell nothing of those who came meanwhile. */
-const quickTurnsMs = 0.5;
-const slowTurnsMs = 250;
 const sweepEveryMs = 20;
 
 function announceEnd(response: ServerResponse | undefined): void {
   if (response && !response.headersSent) response.setHeader('connection', 'close');
-}
-
-/**
- * Connections waiting to be accepted would be reset. One turn of the event loop accepts one of them, and more may come while it
- * does other work, so the port is closed after two quick turns that accept none. A process that has had no such turns within two
- * seconds closes it after two slow ones that accept none, or five seconds later, whatever waits then. A process may have been halted
- * during turns, so turns that took long give no verdict.
- */
-async function acceptWaiting(tracker: Tracker): Promise<void> {
-  const began = performance.now();
-  let slowTurnsSince: number | undefined;
-  for (;;) {
-    const { accepted } = tracker;
-    const turnsBegan = performance.now();
-    await turn();
-    await turn();
-    const now = performance.now();
-    const maxTurnsMs = slowTurnsSince === undefined ? quickTurnsMs : slowTurnsMs;
-    if (tracker.accepted === accepted && now - turnsBegan < maxTurnsMs) return;
-    if (slowTurnsSince !== undefined && turnsBegan - slowTurnsSince > slowTurnsForMs) return;
-    if (now - began > quickTurnsForMs) slowTurnsSince ??= now;
-  }
 }
 
 /**
