@@ -52,7 +52,9 @@ function queuedSince(before: ReadonlyMap<number, number>, now: ReadonlyMap<numbe
 /** Adds up what processes use in small steps, so that processes which end meanwhile are counted. */
 class Meter {
   readonly #watched: Watched;
-  readonly used = { server: 0, own: 0, background: 0 };
+  #server = 0;
+  /** By process: only at the end is it known which connections were opened meanwhile. */
+  readonly #database = new Map<number, number>();
   own: ReadonlySet<number>;
   tree: ReadonlySet<number> = new Set();
   resident = 0;
@@ -65,14 +67,20 @@ class Meter {
     this.tree = watched.server === undefined ? new Set() : treeOf(watched.server, before);
   }
 
+  get used() {
+    const used = { server: this.#server, own: 0, background: 0 };
+    for (const [pid, seconds] of this.#database) used[this.own.has(pid) ? 'own' : 'background'] += seconds;
+    return used;
+  }
+
   async step(): Promise<void> {
     const { server, postmaster } = this.#watched;
     const now = await readStats();
     const spent = (pid: number) => (now.get(pid)?.cpuSeconds ?? 0) - (this.#before.get(pid)?.cpuSeconds ?? 0);
     this.tree = server === undefined ? new Set() : treeOf(server, now);
-    for (const pid of this.tree) this.used.server += spent(pid);
+    for (const pid of this.tree) this.#server += spent(pid);
     if (postmaster !== undefined) {
-      for (const pid of treeOf(postmaster, now)) this.used[this.own.has(pid) ? 'own' : 'background'] += spent(pid);
+      for (const pid of treeOf(postmaster, now)) this.#database.set(pid, (this.#database.get(pid) ?? 0) + spent(pid));
     }
     this.#before = now;
     this.resident = Math.max(this.resident, await mebibytesOf(this.tree));
@@ -98,13 +106,14 @@ export async function watch(watched: Watched): Promise<() => Promise<Usage>> {
     meter.own = new Set([...meter.own, ...(await backends())]);
     await meter.step();
     const seconds = (performance.now() - began) / 1000;
+    const { used } = meter;
     const atLast = await readMachineTime();
     const share = (kind: 'idle' | 'stolen') =>
       atFirst && atLast ? (atLast[kind] - atFirst[kind]) / (atLast.all - atFirst.all) : Number.NaN;
     return {
       seconds,
-      server: server === undefined ? Number.NaN : meter.used.server,
-      database: postmaster === undefined ? undefined : { own: meter.used.own, background: meter.used.background },
+      server: server === undefined ? Number.NaN : used.server,
+      database: postmaster === undefined ? undefined : { own: used.own, background: used.background },
       queued: {
         server: queuedSince(queuedAtFirst.server, await readQueued(meter.tree)),
         database: queuedSince(queuedAtFirst.database, await readQueued(meter.own)),

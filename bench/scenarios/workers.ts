@@ -7,6 +7,8 @@ import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatDecimal } from '../table.ts';
 
 const WORKERS = 2;
+/** How much longer new workers are warmed up: each compiles for itself, and the one process beside them has long been at work. */
+const WARM_UPS = 5;
 
 function bareRead(stage: Stage, name: string, target: Target): Contestant {
   return {
@@ -42,6 +44,9 @@ export async function workers(stage: Stage): Promise<Findings> {
           target: () => service,
           connection: { application: 'kohort', database },
           load: readLoad(stage, service, { tokens }),
+          warmUp: async () => {
+            await readLoad(stage, service, { tokens })(WARM_UPS * options.warmUp);
+          },
         },
         {
           name: 'two workers, twice the connections',
