@@ -7,7 +7,6 @@ import { ADMIN_PASSWORD, production, spawnService } from '@kohort/testkit/servic
 const restartAfterMs = 100;
 const readyWithinMs = 60_000;
 const maxCrashChars = 2_000;
-const endingSignals: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM']);
 
 /** A service as its users run it: a process, kept alive by a supervisor, which is us. */
 export interface Supervised {
@@ -57,8 +56,8 @@ export async function startService({
   let restarts = 0;
   let stopping = false;
   const crashes: string[] = [];
-  /** By `replace` or a signal. */
-  let ended: Child | undefined;
+  /** The last signal that was sent, by `replace` or `signal`. */
+  let sent: { readonly child: Child; readonly name: NodeJS.Signals } | undefined;
   let lastWords = '';
   let child = await spawn();
 
@@ -71,10 +70,11 @@ export async function startService({
   }
 
   async function restartAfter(started: Child): Promise<void> {
-    await started.exit;
+    const { code, signal } = await started.exit;
     if (stopping) return;
     lastWords = outputOf(started);
-    if (started !== ended) crashes.push(lastWords.slice(-maxCrashChars));
+    const wasEnded = sent?.child === started && (code === 0 || signal === sent.name);
+    if (!wasEnded) crashes.push(lastWords.slice(-maxCrashChars));
     restarts++;
     await sleep(restartAfterMs);
     if (!stopping) child = await spawn();
@@ -104,12 +104,13 @@ export async function startService({
     crashes,
     output: () => outputOf(child),
     signal(name) {
-      if (endingSignals.has(name)) ended = child;
-      return child.signal(name);
+      if (!child.signal(name)) return false;
+      sent = { child, name };
+      return true;
     },
     async replace() {
       const old = child;
-      ended = old;
+      sent = { child: old, name: 'SIGTERM' };
       const { code } = await old.kill('SIGTERM');
       // The supervisor starts the next one.
       while (child === old) await sleep(10);

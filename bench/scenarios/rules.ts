@@ -15,6 +15,8 @@ const PLAIN_DATABASE = 'kohort_bench_no_rules';
 const NEW_USERS_PER_S = 50_000;
 /** How much longer services are warmed up whose users are new: at first they compile more than they answer. */
 const WARM_UPS = 4;
+/** Seconds of load before each round, in which connections are opened that were closed while others had their turns. */
+const AGAIN_S = 1;
 
 const PLAIN = 'plain read';
 const SEEN = '50 + 50 rules, users seen before';
@@ -42,13 +44,16 @@ async function addStrangers({ postgres, dataset }: Stage, strangers: Walk): Prom
   await postgres.create(DATABASE, PLAIN_DATABASE);
 }
 
+interface NewUsers {
+  readonly name: string;
+  readonly database: string;
+  readonly strangers: Walk;
+  readonly started: { readonly service: Service; readonly tokens: string };
+}
+
 /** Reads of users who were not read since the last change of a segment, which comes before each round. */
-async function readNewUsers(
-  stage: Stage,
-  { name, database, strangers }: { readonly name: string; readonly database: string; readonly strangers: Walk },
-): Promise<{ readonly contestant: Contestant; readonly service: Service; readonly wasRepeated: () => boolean }> {
-  const { options } = stage;
-  const { service, tokens } = await startAnother(stage, database);
+function readNewUsers({ options }: Stage, { name, database, strangers, started }: NewUsers) {
+  const { service, tokens } = started;
   const walk = walkLoad(strangers, options, tokens);
   let repeated = false;
   const load = async (seconds: number) => {
@@ -56,22 +61,27 @@ async function readNewUsers(
     repeated ||= walk.isThrough();
     return outcome;
   };
-  const before = async () => {
+  const startAgain = async () => {
     await makeAllNew(service);
     walk.from(0);
   };
-  const warmUp = async () => {
-    for (let i = 0; i < WARM_UPS; i++) {
-      await before();
-      await load(options.warmUp);
-    }
+  const contestant: Contestant = {
+    name,
+    target: () => service,
+    connection: { application: 'kohort', database },
+    load,
+    async before() {
+      await load(AGAIN_S);
+      await startAgain();
+    },
+    async warmUp() {
+      for (let i = 0; i < WARM_UPS; i++) {
+        await startAgain();
+        await load(options.warmUp);
+      }
+    },
   };
-  const connection = { application: 'kohort', database };
-  return {
-    contestant: { name, target: () => service, connection, load, before, warmUp },
-    service,
-    wasRepeated: () => repeated,
-  };
+  return { contestant, wasRepeated: () => repeated };
 }
 
 /**
@@ -82,24 +92,38 @@ export async function rules(stage: Stage): Promise<Findings> {
   const { options, postgres, dataset } = stage;
   const strangers: Walk = {
     first: 2 * dataset.users + 1,
-    users: Math.max(options.seconds, options.warmUp) * NEW_USERS_PER_S,
+    users: (AGAIN_S + Math.max(options.seconds, options.warmUp)) * NEW_USERS_PER_S,
   };
-  const dropBoth = async () => {
-    for (const database of [DATABASE, PLAIN_DATABASE]) await postgres.drop(database);
+  const drops = [DATABASE, PLAIN_DATABASE].map((database) => atEnd(() => postgres.drop(database)));
+  const services: Service[] = [];
+  const start = async (database: string) => {
+    const started = await startAnother(stage, database);
+    services.push(started.service);
+    return started;
   };
-  await dropBoth();
-  const drop = atEnd(dropBoth);
-  await addStrangers(stage, strangers);
-  const { service, tokens } = await startAnother(stage, DATABASE);
-  await defineRules(service);
-  const seeAll = () => walkPast(service, { first: 1, users: dataset.users }, options, tokens);
-  const plain = await readNewUsers(stage, { name: PLAIN_OF_NEW, database: PLAIN_DATABASE, strangers });
-  const ruled = await readNewUsers(stage, { name: NEW, database: DATABASE, strangers });
   try {
+    for (const database of [DATABASE, PLAIN_DATABASE]) await postgres.drop(database);
+    await addStrangers(stage, strangers);
+    const { service, tokens } = await start(DATABASE);
+    await defineRules(service);
+    const plain = plainRead(stage, PLAIN);
+    const plainOfNew = readNewUsers(stage, {
+      name: PLAIN_OF_NEW,
+      database: PLAIN_DATABASE,
+      strangers,
+      started: await start(PLAIN_DATABASE),
+    });
+    const ofNew = readNewUsers(stage, { name: NEW, database: DATABASE, strangers, started: await start(DATABASE) });
+    const seeAll = () => walkPast(service, { first: 1, users: dataset.users }, options, tokens);
     const rows = await takeTurns(
       'rules',
       [
-        plainRead(stage, PLAIN),
+        {
+          ...plain,
+          async before() {
+            await plain.load(AGAIN_S);
+          },
+        },
         {
           name: SEEN,
           target: () => service,
@@ -108,16 +132,16 @@ export async function rules(stage: Stage): Promise<Findings> {
           before: seeAll,
           warmUp: seeAll,
         },
-        plain.contestant,
-        ruled.contestant,
+        plainOfNew.contestant,
+        ofNew.contestant,
       ],
       options,
       postgres,
     );
-    return findingsOf(rows, plain.wasRepeated() || ruled.wasRepeated());
+    return findingsOf(rows, plainOfNew.wasRepeated() || ofNew.wasRepeated());
   } finally {
-    for (const one of [service, plain.service, ruled.service]) await one.stop();
-    await drop();
+    await Promise.allSettled(services.map((service) => service.stop()));
+    await Promise.allSettled(drops.map((drop) => drop()));
   }
 }
 

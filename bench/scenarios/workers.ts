@@ -7,7 +7,7 @@ import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatDecimal } from '../table.ts';
 
 const WORKERS = 2;
-/** How much longer new workers are warmed up: each compiles for itself, and the one process beside them has long been at work. */
+/** How much longer all are warmed up: each worker compiles for itself, and answers only a part of the load. */
 const WARM_UPS = 5;
 
 function bareRead(stage: Stage, name: string, target: Target): Contestant {
@@ -35,31 +35,24 @@ export async function workers(stage: Stage): Promise<Findings> {
         notes: ['workers: left out, as this build of the service ignores WORKERS.'],
       };
     }
-    const rows = await takeTurns(
-      'workers',
-      [
-        plainRead(stage, 'one process'),
-        {
-          name: 'two workers',
-          target: () => service,
-          connection: { application: 'kohort', database },
-          load: readLoad(stage, service, { tokens }),
-          warmUp: async () => {
-            await readLoad(stage, service, { tokens })(WARM_UPS * options.warmUp);
-          },
-        },
-        {
-          name: 'two workers, twice the connections',
-          target: () => service,
-          connection: { application: 'kohort', database },
-          load: readLoad(stage, service, { tokens, connections: options.connections * WORKERS }),
-        },
-        bareRead(stage, 'bare node:http', stage.bare),
-        bareRead(stage, 'bare node:http, two processes', twoBare),
-      ],
-      options,
-      postgres,
-    );
+    const contestants: Contestant[] = [
+      plainRead(stage, 'one process'),
+      {
+        name: 'two workers',
+        target: () => service,
+        connection: { application: 'kohort', database },
+        load: readLoad(stage, service, { tokens }),
+      },
+      {
+        name: 'two workers, twice the connections',
+        target: () => service,
+        connection: { application: 'kohort', database },
+        load: readLoad(stage, service, { tokens, connections: options.connections * WORKERS }),
+      },
+      bareRead(stage, 'bare node:http', stage.bare),
+      bareRead(stage, 'bare node:http, two processes', twoBare),
+    ];
+    const rows = await takeTurns('workers', contestants, { ...options, warmUp: WARM_UPS * options.warmUp }, postgres);
     const pair = [rowOf(rows, 'two workers'), rowOf(rows, 'one process')] as const;
     const [both, one] = pair.map((row) => row?.median.resident ?? Number.NaN);
     return {

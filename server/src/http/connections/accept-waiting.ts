@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 export const quickTurnsForMs = 2_000;
 /** Milliseconds of turns after which no more connections are accepted. */
 export const turnsForMs = 7_000;
-/** Milliseconds for it all, halts included: a stop has 25 seconds. */
+/** Milliseconds for it all: a stop has 25 seconds. */
 export const acceptForMs = 15_000;
 /** Milliseconds that two turns may take: longer ones tell nothing of those who came meanwhile. */
 const quickTurnsMs = 0.5;
@@ -15,8 +15,8 @@ export const slowTurnsMs = 250;
  * loop accepts one of them, and more may come while it does other work, so it takes two quick turns that accept none. Where two
  * seconds of turns brought no such two, two slow ones suffice; after seven seconds it resolves whatever waits.
  *
- * The process may be halted in any turn, and cannot tell for how long: long turns give no verdict, and only the first quarter of a
- * second of them counts as time of turns.
+ * The process may be halted in any turn, and cannot tell that from work: turns that took longer than slow ones give no verdict and
+ * do not count as time of turns. After fifteen seconds, halts included, it resolves all the same.
  *
  * @param clock in milliseconds, never set back
  */
@@ -31,8 +31,9 @@ export async function acceptWaiting(
     await turn();
     await turn();
     const tookMs = clock() - twoBegan;
-    const isVerdict = tookMs < (turnsMs < quickTurnsForMs ? quickTurnsMs : slowTurnsMs);
+    if (tookMs >= slowTurnsMs) continue;
+    const isVerdict = tookMs < quickTurnsMs || turnsMs >= quickTurnsForMs;
     if (isVerdict && server.accepted === accepted) return;
-    turnsMs += Math.min(tookMs, slowTurnsMs);
+    turnsMs += tookMs;
   }
 }

@@ -117,16 +117,21 @@ describe('a port that is to be closed', () => {
       expect(ends).toEqual(Array(40).fill('answered'));
     });
 
-    it.each(halts)('is closed after those who came in %i ms, when slow turns count', async (haltMs) => {
-      let halted = false;
+    // Slow turns count, soon none are to be accepted at all.
+    it.each(
+      [quickTurnsForMs + 10 * turnMs, turnsForMs - 4 * turnMs].flatMap((after) => halts.map((halt) => [after, halt])),
+    )('is closed, after %i ms of slow turns, after those who came in %i ms', async (afterMs, haltMs) => {
+      // Pairs of turns begin with odd ones. Each before this one accepts one connection, and none is left for this one.
+      const pair = 2 * Math.floor(afterMs / turnMs / 2) + 1;
       await closeThePort((turn) => {
-        if (halted) return;
+        if (turn >= pair + haltedIn) return;
         now += turnMs;
-        halted = now > quickTurnsForMs + 10 * turnMs && turn % 2 === haltedIn % 2;
-        visit(halted ? 40 : 1);
-        if (halted) now += haltMs;
+        if (turn < pair && turn % 2 === 1) visit(1);
+        if (turn !== pair + haltedIn - 1) return;
+        visit(40);
+        now += haltMs;
       });
-      expect(halted).toBe(true);
+      expect(ends).toHaveLength((pair - 1) / 2 + 40);
       expect(new Set(ends)).toEqual(new Set(['answered']));
     });
 
@@ -143,7 +148,7 @@ describe('a port that is to be closed', () => {
   it.each([
     ['of 10 ms', 10, quickTurnsForMs],
     ['of which two are almost too long', slowTurnsMs / 2 - 1, quickTurnsForMs],
-    ['of which two are too long', slowTurnsMs / 2, turnsForMs],
+    ['of which two are too long', slowTurnsMs / 2, acceptForMs],
     ['of two seconds', 2_000, acceptForMs],
   ])('is closed in time among turns %s', async (_, eachMs, closedAfterMs) => {
     await closeThePort(() => {
