@@ -1,5 +1,7 @@
-import { Deciding, type Decision, type Membership } from './deciding.ts';
-import { type Definition, type Definitions, inOrder, isList } from './definition.ts';
+import { Deciding, type Decision } from './deciding.ts';
+import { type Definition, isList } from './definition.ts';
+import { type Definitions, inOrder } from './definitions.ts';
+import type { Membership } from './membership.ts';
 import type { Steps } from './steps.ts';
 import type { Subject } from './subject.ts';
 
@@ -25,7 +27,7 @@ export function* decideAll(definitions: Definitions, subject: Subject, now: numb
   const left = deciding.decideShares(memberships);
   for (let at = 0; at < left.length; ) {
     const first = left[at];
-    if (first && deciding.needsMatchingAhead(first)) yield* deciding.matchAhead(first);
+    if (first && deciding.needsMatchingAhead(first.definition)) yield* deciding.matchAhead(first.definition);
     at = deciding.decideStep(left, at, memberships);
     if (at < left.length) yield;
   }

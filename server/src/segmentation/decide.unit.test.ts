@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { plainList } from '../../test/definitions.ts';
 import { decideAll, decideOne } from './decide.ts';
-import { compileDefinition, type DefinitionSource, definitionsOf } from './definition.ts';
+import { compileDefinition, type DefinitionSource } from './definition.ts';
+import { definitionsOf } from './definitions.ts';
 import { inOneGo } from './steps.ts';
 import type { Subject } from './subject.ts';
 

@@ -2,29 +2,19 @@ import { isObject } from '@kohort/contract';
 import { bucketOfWord } from './bucket.ts';
 import { Evaluation } from './conditions/evaluation.ts';
 import { isArray, type Json, type JsonObject } from './conditions/json.ts';
-import { type Definition, type Definitions, isActive, isList } from './definition.ts';
+import { type Definition, isActive, isList } from './definition.ts';
+import type { Definitions } from './definitions.ts';
+import { type Membership, ruleSource, type Source } from './membership.ts';
+import type { Rule } from './rules.ts';
 import { changesMindAt, takesBucket } from './share.ts';
 import type { Steps } from './steps.ts';
 import { bucketOf, type Mode, type Subject } from './subject.ts';
-
-export type Source = Mode | 'percentage' | 'condition' | 'percentage+condition' | 'none';
-
-export interface Membership {
-  readonly definition: Definition;
-  readonly source: Source;
-}
 
 export interface Decision {
   readonly member: boolean;
   readonly source: Source;
   /** What the condition says, whether or not an override decides. */
   readonly matched: boolean | null;
-}
-
-/** By which of its rules a segment lets in those whom no override decides about; `none` for a list. */
-export function ruleSource({ share, condition }: Pick<Definition, 'share' | 'condition'>): Source {
-  if (share === null) return condition === null ? 'none' : 'condition';
-  return condition === null ? 'percentage' : 'percentage+condition';
 }
 
 /** What has been decided about one user so far. Segments are asked for in turn, each after those that its condition names. */
@@ -43,7 +33,7 @@ export class Deciding {
   constructor(definitions: Definitions, subject: Subject, now: number) {
     this.#definitions = definitions;
     this.#subject = subject;
-    this.#evaluation = new Evaluation(now, (id) => this.#isIn(id));
+    this.#evaluation = new Evaluation(now, (id) => this.#isInNamed(id));
   }
 
   /** For a caller who has looked at all overrides: none is of a segment with a rule. */
@@ -55,7 +45,7 @@ export class Deciding {
     return this.#evaluation.holdsUntil;
   }
 
-  #isIn(id: number): boolean {
+  #isInNamed(id: number): boolean {
     const known = this.#decided.get(id);
     if (known !== undefined) return known;
     const definition = this.#definitions.byId.get(id);
@@ -73,9 +63,13 @@ export class Deciding {
    * needs both its share and its condition to say yes.
    */
   decide(definition: Definition): boolean {
-    const member = this.isActive(definition) && this.#isInWhileActive(definition);
+    const member = this.#isIn(definition);
     this.#note(definition, member);
     return member;
+  }
+
+  #isIn(definition: Definition): boolean {
+    return this.isActive(definition) && this.#isInWhileActive(definition);
   }
 
   /** Of a segment that a draft may name: no stored definition has to. */
@@ -139,19 +133,20 @@ export class Deciding {
 
   /**
    * Decides about the shares that the key decides alone, in a loop of their own, since a user is asked for all of them. Returns
-   * the definitions that are left, which may name these.
+   * the rules that are left, which may name these.
    */
-  decideShares(memberships: Membership[]): readonly Definition[] {
-    const { shares, dynamic } = this.#definitions;
+  decideShares(memberships: Membership[]): readonly Rule[] {
+    const { shares, rules } = this.#definitions;
     const words = shares?.words.of(this.#subject.key);
-    if (!shares || !words) return dynamic;
-    for (const { definition, place, from, to, isNamed } of shares.fixed) {
-      const ofBucket = bucketOfWord(words[place] ?? Number.NaN);
-      const isTaken = ofBucket >= from && ofBucket < to;
+    if (!shares || !words) return rules;
+    for (const { rule, place, from, to } of shares.fixed) {
+      const { definition, membership, isNamed } = rule;
+      const word = words[place] ?? Number.NaN;
+      const isTaken = word >= from && word < to;
       if (!isTaken && !isNamed) continue;
-      const mode = this.#subject.overrides.get(definition.id);
-      if (mode === undefined && isTaken) memberships.push({ definition, source: 'percentage' });
-      this.#note(definition, mode === undefined ? isTaken : mode === 'include');
+      const mode = this.#overrideOf(definition);
+      if (mode === undefined && isTaken) memberships.push(membership);
+      if (isNamed) this.#decided.set(definition.id, mode === undefined ? isTaken : mode === 'include');
     }
     // Where some are asked for later, another user may be decided about before that.
     if (shares.fixed.length < shares.placeOf.size) this.#words = words.slice();
@@ -183,21 +178,28 @@ export class Deciding {
   }
 
   /**
-   * Decides about one definition after the other until that makes a step, or until one needs matching ahead, and returns where the
-   * next step begins. The first is taken as it is. A loop that could yield takes more time for each definition (ADR 143).
+   * Decides about one rule after the other until that makes a step, or until one needs matching ahead, and returns where the
+   * next step begins. The first is taken as it is. A loop that could yield takes more time for each rule (ADR 143).
    */
-  decideStep(definitions: readonly Definition[], from: number, memberships: Membership[]): number {
+  decideStep(rules: readonly Rule[], from: number, memberships: Membership[]): number {
+    const textLength = this.#textsOfUser.length;
     let weight = 0;
-    for (let at = from; at < definitions.length; at++) {
-      const definition = definitions[at];
-      if (!definition) break;
-      if (weight >= stepWeight || (at > from && this.needsMatchingAhead(definition))) return at;
-      if (this.decide(definition) && !this.#isOverridden(definition)) {
-        memberships.push({ definition, source: ruleSource(definition) });
-      }
-      weight += definition.condition === null ? shareWeight : conditionWeight(definition, this.#textsOfUser.length);
+    for (let at = from; at < rules.length; at++) {
+      const rule = rules[at];
+      if (!rule) break;
+      const { definition } = rule;
+      if (weight >= stepWeight || (rule.hasPatterns && at > from && this.needsMatchingAhead(definition))) return at;
+      const member = rule.isAlwaysActive && !this.#mayOverrideRules ? this.#meets(rule) : this.#isIn(definition);
+      if (member && !this.#isOverridden(definition)) memberships.push(rule.membership);
+      if (rule.isNamed) this.#decided.set(definition.id, member);
+      weight += rule.evaluate === null ? shareWeight : conditionWeight(definition, textLength);
     }
-    return definitions.length;
+    return rules.length;
+  }
+
+  #meets({ definition, evaluate, hasShare }: Rule): boolean {
+    if (evaluate !== null && !evaluate(this.#subject.attributes, this.#evaluation)) return false;
+    return !hasShare || this.isInShare(definition);
   }
 }
 

@@ -4,7 +4,6 @@ import type { JsonObject } from './conditions/json.ts';
 import { parseStoredCondition } from './conditions/parse.ts';
 import { countNodes, enginePatterns, references } from './conditions/references.ts';
 import type { Pattern } from './conditions/regex.ts';
-import { fitsLane, maxSalts, SaltedWords } from './salted-words.ts';
 import type { Ramp, Share } from './share.ts';
 
 /** What decides who is in a segment, beside overrides; compiled once. */
@@ -37,7 +36,11 @@ export function isList({ share, condition }: Pick<Definition, 'share' | 'conditi
 
 /** A list that is always active: overrides alone decide, at any moment. */
 export function isPlainList(definition: Definition): boolean {
-  return isList(definition) && definition.activeFrom === -Infinity && definition.activeUntil === Infinity;
+  return isList(definition) && isAlwaysActive(definition);
+}
+
+export function isAlwaysActive({ activeFrom, activeUntil }: Definition): boolean {
+  return activeFrom === -Infinity && activeUntil === Infinity;
 }
 
 export function isActive({ activeFrom, activeUntil }: Definition, now: number): boolean {
@@ -101,142 +104,5 @@ function compileRamp({ from, to, starts_at, ends_at }: RampSource): Ramp {
     to: Math.round(to * 1_000),
     startsAt: Date.parse(starts_at),
     endsAt: Date.parse(ends_at),
-  };
-}
-
-/** All live definitions as they stood at one revision. */
-export interface Definitions {
-  readonly revision: number;
-  readonly byId: ReadonlyMap<number, Definition>;
-  readonly bySlug: ReadonlyMap<string, Definition>;
-  /** Those that are no lists, each after all that its condition names. */
-  readonly dynamic: readonly Definition[];
-  /** Those among the dynamic that a condition names: lists are decided when they are asked for. */
-  readonly named: ReadonlySet<number>;
-  /** Percentages whose buckets are computed together for every user; undefined where they are few. */
-  readonly shares: CommonShares | undefined;
-  /** Whether all are lists without a start or an end, so that overrides decide alone and at any moment. */
-  readonly isPlain: boolean;
-  /** Whether anything is decided by attributes. */
-  readonly needsAttributes: boolean;
-}
-
-/** Shares that go by the key of the user alone, so that their digests are computed together. */
-export interface CommonShares {
-  readonly words: SaltedWords;
-  /** Where the word of a definition stands, by its id. */
-  readonly placeOf: ReadonlyMap<number, number>;
-  /** Those among them that never change by time. */
-  readonly fixed: readonly FixedShare[];
-  /** All other dynamic definitions, in their order. */
-  readonly others: readonly Definition[];
-}
-
-/** Takes the buckets from `from` up to, but without, `to`. */
-export interface FixedShare {
-  readonly definition: Definition;
-  readonly place: number;
-  readonly from: number;
-  readonly to: number;
-  /** Whether a condition names it. */
-  readonly isNamed: boolean;
-}
-
-/** Fewer digests are computed one by one in less time. */
-const minCommonSalts = 8;
-
-function commonShares(dynamic: readonly Definition[], named: ReadonlySet<number>): CommonShares | undefined {
-  const placeOfSalt = new Map<string, number>();
-  const placeOf = new Map<number, number>();
-  for (const { id, share, condition, bucketBy } of dynamic) {
-    if (share === null || condition !== null || bucketBy !== null || !fitsLane(share.salt)) continue;
-    const place = placeOfSalt.get(share.salt) ?? placeOfSalt.size;
-    if (place === maxSalts) continue;
-    placeOfSalt.set(share.salt, place);
-    placeOf.set(id, place);
-  }
-  if (placeOfSalt.size < minCommonSalts) return undefined;
-  const fixed = dynamic.flatMap((definition) => fixedShare(definition, placeOf.get(definition.id), named) ?? []);
-  const areFixed = new Set(fixed.map(({ definition }) => definition));
-  return {
-    words: new SaltedWords([...placeOfSalt.keys()]),
-    placeOf,
-    fixed,
-    others: dynamic.filter((definition) => !areFixed.has(definition)),
-  };
-}
-
-function fixedShare(
-  definition: Definition,
-  place: number | undefined,
-  named: ReadonlySet<number>,
-): FixedShare | undefined {
-  const { id, share, activeFrom, activeUntil } = definition;
-  const isAlwaysActive = activeFrom === Number.NEGATIVE_INFINITY && activeUntil === Number.POSITIVE_INFINITY;
-  if (place === undefined || share === null || share.kind === 'ramp' || !isAlwaysActive) return undefined;
-  const { from, to } = share.kind === 'layer' ? share : { from: 0, to: share.percentage };
-  return { definition, place, from, to, isNamed: named.has(id) };
-}
-
-/** The definitions in the order that puts every one after those it names; there are no cycles. */
-export function inOrder(byId: ReadonlyMap<number, Definition>, roots: Iterable<Definition>): Definition[] {
-  const ordered: Definition[] = [];
-  const seen = new Set<number>();
-  // By hand instead of by recursion: chains of references may be long.
-  const stack: { definition: Definition; expanded: boolean }[] = [];
-  for (const root of roots) stack.push({ definition: root, expanded: false });
-  stack.reverse();
-  for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const { definition, expanded } = top;
-    if (expanded) {
-      ordered.push(definition);
-    } else if (!seen.has(definition.id)) {
-      seen.add(definition.id);
-      stack.push({ definition, expanded: true });
-      for (const id of definition.references) {
-        const referenced = byId.get(id);
-        if (referenced && !seen.has(id)) stack.push({ definition: referenced, expanded: false });
-      }
-    }
-  }
-  return ordered;
-}
-
-/** Those among the roots, and among all that they name, that name a segment, directly or not; and that segment itself. */
-export function dependentsAmong(
-  byId: ReadonlyMap<number, Definition>,
-  id: number,
-  roots: Iterable<Definition>,
-): ReadonlySet<number> {
-  const dependents = new Set([id]);
-  // In this order each comes after all that it names.
-  for (const one of inOrder(byId, roots)) {
-    if (one.references.some((reference) => dependents.has(reference))) dependents.add(one.id);
-  }
-  return dependents;
-}
-
-export function definitionsOf(revision: number, all: Iterable<Definition>): Definitions {
-  const byId = new Map<number, Definition>();
-  const bySlug = new Map<string, Definition>();
-  for (const definition of all) {
-    byId.set(definition.id, definition);
-    bySlug.set(definition.slug, definition);
-  }
-  const dynamic = inOrder(
-    byId,
-    [...byId.values()].filter((definition) => !isList(definition)),
-  ).filter((definition) => !isList(definition));
-  const mentioned = new Set(dynamic.flatMap(({ references }) => references));
-  const named = new Set(dynamic.flatMap(({ id }) => (mentioned.has(id) ? id : [])));
-  return {
-    revision,
-    byId,
-    bySlug,
-    dynamic,
-    shares: commonShares(dynamic, named),
-    named,
-    isPlain: [...byId.values()].every(isPlainList),
-    needsAttributes: dynamic.some(({ condition, bucketBy }) => condition !== null || bucketBy !== null),
   };
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { plainList } from '../../test/definitions.ts';
-import { compileDefinition, type Definition, definitionsOf, dependentsAmong } from './definition.ts';
+import { compileDefinition, type Definition } from './definition.ts';
+import { definitionsOf, dependentsAmong } from './definitions.ts';
 
 const naming = (id: number, ids: readonly number[]): Definition =>
   compileDefinition({

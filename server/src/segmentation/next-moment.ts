@@ -1,5 +1,6 @@
 import { type LastingDecision, lastingDeciderOf } from './decide.ts';
-import { type Definition, type Definitions, inOrder } from './definition.ts';
+import type { Definition } from './definition.ts';
+import { type Definitions, inOrder } from './definitions.ts';
 import { changesMindAt } from './share.ts';
 import type { Steps } from './steps.ts';
 import { bucketOf, type Mode, type Subject } from './subject.ts';

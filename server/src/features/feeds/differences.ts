@@ -1,6 +1,7 @@
 import type { ChangeCause } from '@kohort/contract';
 import type { Tx } from '../../postgres/database.ts';
-import { type Definitions, isActive, isList, isPlainList } from '../../segmentation/definition.ts';
+import { isActive, isList, isPlainList } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import { type MemberSql, memberSql, noMembers } from '../memberships/memberships.ts';
 import {
   publishDifferences,

@@ -1,5 +1,5 @@
 import type { Tx } from '../../postgres/database.ts';
-import type { Definitions } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import { allOut, differencesAfter, publishInSets } from './differences.ts';
 import { lastUserId } from './fill.sql.ts';
 import type { Moment, TurnSizes } from './moment.ts';

@@ -1,5 +1,6 @@
 import { readsClock } from '../../segmentation/conditions/references.ts';
-import { type Definition, type Definitions, inOrder, isList, isPlainList } from '../../segmentation/definition.ts';
+import { type Definition, isList, isPlainList } from '../../segmentation/definition.ts';
+import { type Definitions, inOrder } from '../../segmentation/definitions.ts';
 import { type LookAhead, lookAheadOf } from '../../segmentation/next-moment.ts';
 
 /** A followed segment whose members are not decided by its own overrides alone. */

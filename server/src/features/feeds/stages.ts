@@ -1,5 +1,5 @@
 import type { ChangeCause } from '@kohort/contract';
-import type { Definitions } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import { causeOfMoment, type TimedSubject } from '../../segmentation/next-moment.ts';
 import type { Steps } from '../../segmentation/steps.ts';
 import { type FollowedRule, nextBound } from './rules.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { Definitions } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import { type FeedEvent, selectWaiting, takeDefinitions, takeEvents } from '../outbox/outbox.ts';
 import { publishBulkOfLists } from './bulk.sql.ts';
 import { standingsAfter } from './derive.ts';

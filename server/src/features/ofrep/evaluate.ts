@@ -4,7 +4,8 @@ import type { Caller } from '../../http/caller.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import { decideEach, decideOne } from '../../segmentation/decide.ts';
 import type { Decision } from '../../segmentation/deciding.ts';
-import { type Definition, type Definitions, isActive, isList } from '../../segmentation/definition.ts';
+import { type Definition, isActive, isList } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import type { Subject } from '../../segmentation/subject.ts';
 import {
   type Asker,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Turns } from '../../concurrency/turns.ts';
 import { decideAll } from '../../segmentation/decide.ts';
-import { type Definitions, isActive } from '../../segmentation/definition.ts';
+import { isActive } from '../../segmentation/definition.ts';
+import type { Definitions } from '../../segmentation/definitions.ts';
 import { changesMindAt, takesBucket } from '../../segmentation/share.ts';
 import type { Steps } from '../../segmentation/steps.ts';
 import { bucketOf, keyOf, type Subject } from '../../segmentation/subject.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { plainList } from '../../../test/definitions.ts';
 import { Turns } from '../../concurrency/turns.ts';
-import { compileDefinition, type DefinitionSource, definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition, type DefinitionSource } from '../../segmentation/definition.ts';
+import { definitionsOf } from '../../segmentation/definitions.ts';
 import type { SeenUser } from '../memberships/memberships.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 

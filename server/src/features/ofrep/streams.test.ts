@@ -7,7 +7,8 @@ import { plainList } from '../../../test/definitions.ts';
 import { openEvents } from '../../../test/event-stream.ts';
 import { type Listening, listen } from '../../../test/listen.ts';
 import { ADMIN_PASSWORD } from '../../../test/service.ts';
-import { compileDefinition, definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition } from '../../segmentation/definition.ts';
+import { definitionsOf } from '../../segmentation/definitions.ts';
 import type { StreamLink } from './links.ts';
 import { FlagStreams } from './streams.ts';
 

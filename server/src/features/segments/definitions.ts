@@ -1,7 +1,8 @@
 import { onBehalfOf, theService } from '../../concurrency/party.ts';
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
-import { compileDefinition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition } from '../../segmentation/definition.ts';
+import { type Definitions, definitionsOf } from '../../segmentation/definitions.ts';
 import { selectChangedSince } from './definitions.sql.ts';
 
 /** The compiled definitions in memory, with their revision. A reader that sees a newer revision asks for that one. */

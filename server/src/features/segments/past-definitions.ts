@@ -1,6 +1,7 @@
 import { Turns } from '../../concurrency/turns.ts';
 import type { Db } from '../../postgres/database.ts';
-import { compileDefinition, type Definition, type Definitions, definitionsOf } from '../../segmentation/definition.ts';
+import { compileDefinition, type Definition } from '../../segmentation/definition.ts';
+import { type Definitions, definitionsOf } from '../../segmentation/definitions.ts';
 import { selectDefinitionsAt, selectVersionMark } from './versions.sql.ts';
 
 const maxKept = 8;

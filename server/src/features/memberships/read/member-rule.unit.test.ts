@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { plainList } from '../../../../test/definitions.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import { compileDefinition, definitionsOf } from '../../../segmentation/definition.ts';
+import { compileDefinition } from '../../../segmentation/definition.ts';
+import { definitionsOf } from '../../../segmentation/definitions.ts';
 import { memberSql, setsSql } from './member-rule.sql.ts';
 
 /** A sixth of the parameters of a statement. */

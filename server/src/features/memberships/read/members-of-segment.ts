@@ -1,7 +1,8 @@
 import { type Cursors, pageOf, placeWithin } from '../../../paging/cursors.ts';
 import type { Db } from '../../../postgres/database.ts';
-import { ruleSource, type Source } from '../../../segmentation/deciding.ts';
-import { type Definition, type Definitions, isActive, isList } from '../../../segmentation/definition.ts';
+import { type Definition, isActive, isList } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
+import { ruleSource, type Source } from '../../../segmentation/membership.ts';
 import { unknownSegment } from '../../segments/segments.ts';
 import { batchRows, type DecidedOptions, decidedUsers, draftId } from './decided-users.ts';
 import { type MemberSql, memberSql } from './member-rule.sql.ts';

@@ -2,7 +2,7 @@ import { Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
 import { sqlState } from '../../../postgres/errors.ts';
 import type { PlannerFeature } from '../../../postgres/transaction.ts';
-import type { Definitions } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
 import { selectRevision } from './one-moment.sql.ts';
 import { type Progress, type ReadContext, withDefinitions } from './with-definitions.ts';
 

@@ -4,7 +4,7 @@ import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Explained, explained, rowsReadBy } from '../../../../test/plan.ts';
 import { type Service, startService } from '../../../../test/service.ts';
 import type { Db } from '../../../postgres/database.ts';
-import type { Definitions } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
 import { selectChanges } from '../../history/history.sql.ts';
 import { createDefinitionCache, freshDefinitions } from '../../segments/definitions.ts';
 import { memberSql } from './member-rule.sql.ts';

@@ -1,11 +1,7 @@
 import { invalid, Problem } from '@kohort/contract';
 import type { Db } from '../../../postgres/database.ts';
-import {
-  compileDefinition,
-  type Definition,
-  type Definitions,
-  dependentsAmong,
-} from '../../../segmentation/definition.ts';
+import { compileDefinition, type Definition } from '../../../segmentation/definition.ts';
+import { type Definitions, dependentsAmong } from '../../../segmentation/definitions.ts';
 import { noRule, type ReadRule, type RuleFields, unknownSegment } from '../../segments/segments.ts';
 import { decidedSets } from './decided-users.ts';
 import { setsSql } from './member-rule.sql.ts';

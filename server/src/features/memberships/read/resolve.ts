@@ -3,7 +3,7 @@ import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { isReplicasFault } from '../../../postgres/replica.ts';
 import { decideAll } from '../../../segmentation/decide.ts';
-import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definition.ts';
+import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definitions.ts';
 import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
 import { answerTooLarge, maxAnswerBytes } from './large-answers.ts';
 import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';

@@ -2,7 +2,7 @@ import type { UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { type Decided, decideAll } from '../../../segmentation/decide.ts';
-import type { Definitions } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
 import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { answerTooLarge } from './large-answers.ts';

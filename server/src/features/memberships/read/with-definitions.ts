@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Consistency, Problem } from '@kohort/contract';
 import type { Database } from '../../../postgres/database.ts';
-import type { Definitions } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
 import { type DefinitionCache, definitionsAt } from '../../segments/segments.ts';
 import type { SeenRevision } from './seen-revision.ts';
 

@@ -1,6 +1,7 @@
 import type { Turns } from '../../../concurrency/turns.ts';
 import { decideOne } from '../../../segmentation/decide.ts';
-import { type Definitions, isList } from '../../../segmentation/definition.ts';
+import { isList } from '../../../segmentation/definition.ts';
+import type { Definitions } from '../../../segmentation/definitions.ts';
 import { keyOf, type Mode } from '../../../segmentation/subject.ts';
 import type { UserRow } from '../../users/users.ts';
 import type { Wanted } from './ledger.ts';
