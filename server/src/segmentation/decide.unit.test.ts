@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { plainList } from '../../test/definitions.ts';
+import { bucket } from './bucket.ts';
 import { decideAll, decideOne } from './decide.ts';
 import { compileDefinition, type DefinitionSource } from './definition.ts';
 import { definitionsOf } from './definitions.ts';
@@ -59,8 +60,81 @@ test('buckets that are computed together are those that are computed alone', () 
   }
 });
 
+const saltOf = (i: number) => i.toString(16).padStart(32, 'f');
+const [past, future] = [new Date(NOW - 1), new Date(NOW + 1)];
+const ramp = { from: 0, to: 100, starts_at: '2026-11-26T11:00:00Z', ends_at: '2026-11-26T13:00:00Z' };
+
+/** Every kind of rule, at every time of its life; every other one is named by a later one. */
+function manyRules(): Partial<DefinitionSource>[] {
+  const conditions = [{ plan: 'pro' }, { plan: { $ne: 'pro' } }, { mail: { $regex: '^a.*c$' } }];
+  const rules: Partial<DefinitionSource>[] = [
+    { percentage: 50 },
+    { ramp },
+    { layer: { salt: saltOf(0), from: 20, to: 70 } },
+    { percentage: 50, bucket_by: 'plan' },
+    ...conditions.flatMap((condition) => [{ condition }, { condition, percentage: 50 }, { condition, ramp }]),
+  ];
+  const lives = [
+    { active_from: null, active_until: null },
+    { active_from: past, active_until: future },
+    { active_from: future, active_until: null },
+    { active_from: null, active_until: past },
+  ];
+  const each = lives.flatMap((life) => rules.map((rule) => ({ ...rule, ...life })));
+  return [...each, ...each.map((rule, i) => ({ ...rule, condition: { $inSegment: i + 1 } }))];
+}
+
+test.each([
+  ['no overrides', new Map()],
+  ['overrides of lists alone', new Map([[1_001, 'include'] as const, [1_002, 'exclude'] as const])],
+  [
+    'overrides of rules',
+    new Map(
+      Array.from({ length: 104 }, (_, i) => [i + 1, i % 2 === 0 ? 'include' : 'exclude'] as const).filter(
+        ([id]) => id % 3 === 0,
+      ),
+    ),
+  ],
+])('all together are decided as one by one, with %s', (_, overrides) => {
+  const rules = manyRules().map((rule, i) => segment({ id: i + 1, slug: `S${i}`, salt: saltOf(i), ...rule }));
+  const lists = [1_001, 1_002].map((id) => segment({ id, slug: `L${id}` }));
+  const all = definitionsOf(1, [...rules, ...lists]);
+  expect(all.shares?.fixed.length).toBe(2);
+  for (const key of ['1', '2', '3', 'customer-7', 'é']) {
+    for (const attributes of [
+      { plan: 'pro', mail: 'abc' },
+      { plan: 'free', mail: 'b' },
+    ]) {
+      const subject = { key, attributes, overrides };
+      const { memberships } = inOneGo(decideAll(all, subject, NOW));
+      const together = memberships.map(({ definition: { id }, source }) => ({ id, source }));
+      const alone = [...rules, ...lists].flatMap((one) => {
+        const { member, source } = inOneGo(decideOne(all, one, subject, NOW));
+        return member ? { id: one.id, source } : [];
+      });
+      expect(together.toSorted((a, b) => a.id - b.id)).toEqual(alone);
+      expect(together.length).toBeGreaterThan(10);
+    }
+  }
+});
+
+test('a range of a layer takes its first bucket and not its last', () => {
+  const ofBucket = bucket(saltOf(0), '1');
+  const layers = [
+    { from: ofBucket, to: 100 },
+    { from: 0, to: ofBucket },
+  ];
+  const fixed = Array.from({ length: 8 }, (_, i) =>
+    segment({ id: i + 3, slug: `P${i}`, salt: saltOf(i + 1), percentage: 0 }),
+  );
+  const ranges = layers.map((range, i) => segment({ id: i + 1, slug: `R${i}`, layer: { salt: saltOf(0), ...range } }));
+  const all = definitionsOf(1, [...ranges, ...fixed]);
+  expect(all.shares?.fixed.length).toBe(10);
+  const { memberships } = inOneGo(decideAll(all, subjectWith({}), NOW));
+  expect(memberships.map(({ definition }) => definition.slug)).toEqual(['R0']);
+});
+
 test('users who are decided about by turns keep their buckets', () => {
-  const ramp = { from: 0, to: 100, starts_at: '2026-11-26T11:00:00Z', ends_at: '2026-11-26T13:00:00Z' };
   const ramps = Array.from({ length: 200 }, (_, i) =>
     segment({ id: i + 1, slug: `S${i}`, salt: i.toString(16).padStart(32, 'f'), ramp }),
   );
