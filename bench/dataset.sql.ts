@@ -1,4 +1,4 @@
-import { eventually } from '@kohort/testkit/eventually.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 
 /** Ids, both ends included. */
@@ -121,24 +121,33 @@ export async function prepareForLoading(client: pg.Client): Promise<void> {
   await client.query('SET session_replication_role = replica').catch(() => undefined);
 }
 
+const minVacuums = 5;
 const markedWithinMs = 60_000;
+const againAfterMs = 1_000;
 
 /**
  * Ends what `prepareForLoading` began, and makes every membership readable from its index alone, the peer's too. VACUUM does not
  * mark pages as visible to all while the commits of their rows are not flushed to the log, and reads then visit the table as well: a
  * third of it was left unmarked once. So the commit of ANALYZE flushes them first.
- * @throws if pages stay unmarked for a minute, on a server that is not distributed
+ * @throws if pages stay unmarked for a minute and five attempts, on a server that is not distributed
  */
 export async function finishLoading(client: pg.Client): Promise<void> {
   await client.query('SET synchronous_commit = on');
   await client.query('ANALYZE');
-  // Autovacuum and others may have snapshots from before, which delay the marks.
-  await eventually(async () => {
+  const deadline = performance.now() + markedWithinMs;
+  for (let vacuums = 1; ; vacuums++) {
     await client.query('VACUUM');
-    const { rowCount: unmarked } = await client.query(
-      `SELECT FROM pg_class c
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT c.oid::regclass::text AS name FROM pg_class c
       WHERE c.oid IN ('memberships'::regclass, to_regclass('peer.memberships')) AND c.relallvisible < c.relpages`,
     );
-    return unmarked === 0;
-  }, markedWithinMs);
+    if (rows.length === 0) return;
+    if (vacuums >= minVacuums && performance.now() > deadline) {
+      throw new Error(
+        `VACUUM leaves pages of ${rows.map(({ name }) => name).join(' and ')} unmarked: is a transaction open?`,
+      );
+    }
+    // Autovacuum and others may have snapshots from before, which delay the marks.
+    await sleep(againAfterMs);
+  }
 }

@@ -1,7 +1,7 @@
 import { atEnd } from '@kohort/testkit/processes.ts';
 import { finishLoading, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
-import { type Contestant, takeTurns } from '../measure.ts';
+import { type Contestant, openedAgain, takeTurns } from '../measure.ts';
 import { compare, type Findings, micros, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
@@ -15,9 +15,6 @@ const PLAIN_DATABASE = 'kohort_bench_no_rules';
 const NEW_USERS_PER_S = 50_000;
 /** How much longer services are warmed up whose users are new: at first they compile more than they answer. */
 const WARM_UPS = 4;
-/** Seconds of load before each round, in which connections are opened that were closed while others had their turns. */
-const AGAIN_S = 1;
-
 const PLAIN = 'plain read';
 const SEEN = '50 + 50 rules, users seen before';
 const PLAIN_OF_NEW = 'plain read, every user new';
@@ -70,10 +67,7 @@ function readNewUsers({ options }: Stage, { name, database, strangers, started }
     target: () => service,
     connection: { application: 'kohort', database },
     load,
-    async before() {
-      await load(AGAIN_S);
-      await startAgain();
-    },
+    before: startAgain,
     async warmUp() {
       for (let i = 0; i < WARM_UPS; i++) {
         await startAgain();
@@ -92,7 +86,7 @@ export async function rules(stage: Stage): Promise<Findings> {
   const { options, postgres, dataset } = stage;
   const strangers: Walk = {
     first: 2 * dataset.users + 1,
-    users: (AGAIN_S + Math.max(options.seconds, options.warmUp)) * NEW_USERS_PER_S,
+    users: (1 + Math.max(options.seconds, options.warmUp)) * NEW_USERS_PER_S,
   };
   const drops = [DATABASE, PLAIN_DATABASE].map((database) => atEnd(() => postgres.drop(database)));
   const services: Service[] = [];
@@ -106,7 +100,6 @@ export async function rules(stage: Stage): Promise<Findings> {
     await addStrangers(stage, strangers);
     const { service, tokens } = await start(DATABASE);
     await defineRules(service);
-    const plain = plainRead(stage, PLAIN);
     const plainOfNew = readNewUsers(stage, {
       name: PLAIN_OF_NEW,
       database: PLAIN_DATABASE,
@@ -118,12 +111,7 @@ export async function rules(stage: Stage): Promise<Findings> {
     const rows = await takeTurns(
       'rules',
       [
-        {
-          ...plain,
-          async before() {
-            await plain.load(AGAIN_S);
-          },
-        },
+        openedAgain(plainRead(stage, PLAIN)),
         {
           name: SEEN,
           target: () => service,
@@ -132,8 +120,8 @@ export async function rules(stage: Stage): Promise<Findings> {
           before: seeAll,
           warmUp: seeAll,
         },
-        plainOfNew.contestant,
-        ofNew.contestant,
+        openedAgain(plainOfNew.contestant),
+        openedAgain(ofNew.contestant),
       ],
       options,
       postgres,

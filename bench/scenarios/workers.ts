@@ -1,5 +1,5 @@
 import { countDescendants } from '../cpu.ts';
-import { type Contestant, takeTurns } from '../measure.ts';
+import { type Contestant, openedAgain, takeTurns } from '../measure.ts';
 import { compare, type Findings, rate, rowOf, serverMicros } from '../ratio.ts';
 import { startBare } from '../rivals.ts';
 import type { Target } from '../service.ts';
@@ -52,7 +52,12 @@ export async function workers(stage: Stage): Promise<Findings> {
       bareRead(stage, 'bare node:http', stage.bare),
       bareRead(stage, 'bare node:http, two processes', twoBare),
     ];
-    const rows = await takeTurns('workers', contestants, { ...options, warmUp: WARM_UPS * options.warmUp }, postgres);
+    const rows = await takeTurns(
+      'workers',
+      contestants.map(openedAgain),
+      { ...options, warmUp: WARM_UPS * options.warmUp },
+      postgres,
+    );
     const pair = [rowOf(rows, 'two workers'), rowOf(rows, 'one process')] as const;
     const [both, one] = pair.map((row) => row?.median.resident ?? Number.NaN);
     return {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { plainList } from '../../test/definitions.ts';
 import { bucket } from './bucket.ts';
-import { decideAll, decideOne } from './decide.ts';
+import { decideAll, decideOne, lastingDeciderOf } from './decide.ts';
 import { compileDefinition, type DefinitionSource } from './definition.ts';
 import { definitionsOf } from './definitions.ts';
 import { inOneGo } from './steps.ts';
-import type { Subject } from './subject.ts';
+import type { Mode, Subject } from './subject.ts';
 
 const subjectWith = (attributes: Subject['attributes']): Subject => ({ key: '1', attributes, overrides: new Map() });
 
@@ -64,6 +64,10 @@ const saltOf = (i: number) => i.toString(16).padStart(32, 'f');
 const [past, future] = [new Date(NOW - 1), new Date(NOW + 1)];
 const ramp = { from: 0, to: 100, starts_at: '2026-11-26T11:00:00Z', ends_at: '2026-11-26T13:00:00Z' };
 
+/** Of the user 1 in a segment whose ramp has not come so far. */
+const rampSalt = Array.from({ length: 100 }, (_, i) => saltOf(1_000 + i)).find((salt) => bucket(salt, '1') > 60) ?? '';
+const rampBucket = bucket(rampSalt, '1');
+
 /** Every kind of rule, at every time of its life; every other one is named by a later one. */
 function manyRules(): Partial<DefinitionSource>[] {
   const conditions = [{ plan: 'pro' }, { plan: { $ne: 'pro' } }, { mail: { $regex: '^a.*c$' } }];
@@ -84,21 +88,21 @@ function manyRules(): Partial<DefinitionSource>[] {
   return [...each, ...each.map((rule, i) => ({ ...rule, condition: { $inSegment: i + 1 } }))];
 }
 
-test.each([
+/** Of each third rule, from this one on. */
+const overridesFrom = (first: number, modes: readonly Mode[]): ReadonlyMap<number, Mode> =>
+  new Map(Array.from({ length: 35 }, (_, i) => [first + 3 * i, modes[i % modes.length] ?? 'include']));
+
+test.each<[string, ReadonlyMap<number, Mode>]>([
   ['no overrides', new Map()],
-  ['overrides of lists alone', new Map([[1_001, 'include'] as const, [1_002, 'exclude'] as const])],
-  [
-    'overrides of rules',
-    new Map(
-      Array.from({ length: 104 }, (_, i) => [i + 1, i % 2 === 0 ? 'include' : 'exclude'] as const).filter(
-        ([id]) => id % 3 === 0,
-      ),
-    ),
-  ],
+  ['overrides of lists alone', overridesFrom(1_001, ['include', 'exclude'])],
+  ['overrides of rules', overridesFrom(1, ['include', 'exclude'])],
+  ['others of rules', overridesFrom(1, ['exclude', 'include'])],
+  ['overrides of other rules', overridesFrom(3, ['exclude', 'include'])],
 ])('all together are decided as one by one, with %s', (_, overrides) => {
   const rules = manyRules().map((rule, i) => segment({ id: i + 1, slug: `S${i}`, salt: saltOf(i), ...rule }));
-  const lists = [1_001, 1_002].map((id) => segment({ id, slug: `L${id}` }));
-  const all = definitionsOf(1, [...rules, ...lists]);
+  const lists = [1_001, 1_004].map((id) => segment({ id, slug: `L${id}` }));
+  const each = [...rules, ...lists];
+  const all = definitionsOf(1, each);
   expect(all.shares?.fixed.length).toBe(2);
   for (const key of ['1', '2', '3', 'customer-7', 'é']) {
     for (const attributes of [
@@ -106,16 +110,50 @@ test.each([
       { plan: 'free', mail: 'b' },
     ]) {
       const subject = { key, attributes, overrides };
-      const { memberships } = inOneGo(decideAll(all, subject, NOW));
+      const { memberships, holdsUntil } = inOneGo(decideAll(all, subject, NOW));
       const together = memberships.map(({ definition: { id }, source }) => ({ id, source }));
-      const alone = [...rules, ...lists].flatMap((one) => {
+      const alone = each.flatMap((one) => {
         const { member, source } = inOneGo(decideOne(all, one, subject, NOW));
         return member ? { id: one.id, source } : [];
       });
       expect(together.toSorted((a, b) => a.id - b.id)).toEqual(alone);
       expect(together.length).toBeGreaterThan(10);
+      expect(holdsUntil).toBe(future.getTime());
     }
   }
+});
+
+const inHours = (hours: number) => new Date(NOW + hours * 3_600_000);
+
+test.each<[string, Partial<DefinitionSource>, Date]>([
+  ['a start', { percentage: 100, active_from: inHours(1) }, inHours(1)],
+  ['an end', { condition: { plan: 'pro' }, active_until: inHours(2) }, inHours(2)],
+  ['the moment at which a ramp takes the bucket', { ramp: { ...ramp, from: 0 } }, inHours((2 * rampBucket) / 100 - 1)],
+])('a decision holds until %s', (_, rule, until) => {
+  const one = segment({ salt: rampSalt, ...rule });
+  const many = Array.from({ length: 10 }, (_, i) =>
+    segment({ id: i + 2, slug: `S${i}`, salt: saltOf(i), percentage: 50 }),
+  );
+  for (const all of [definitionsOf(1, [one]), definitionsOf(1, [one, ...many])]) {
+    const subject = subjectWith({ plan: 'pro' });
+    const { holdsUntil } = inOneGo(decideAll(all, subject, NOW));
+    // A ramp moves in thousandths of a percent, this one every 72 ms.
+    expect(Math.abs(holdsUntil - until.getTime())).toBeLessThan(72);
+    expect(holdsUntil).toBe(inOneGo(lastingDeciderOf(all, one)(subject, NOW)).holdsUntil);
+  }
+});
+
+test('attributes are looked at only where a condition may be', () => {
+  const percentages = definitionsOf(1, [segment({ percentage: 100, salt: 's' })]);
+  const attributes = new Proxy(
+    {},
+    {
+      ownKeys: () => {
+        throw new Error('looked at');
+      },
+    },
+  );
+  expect(inOneGo(decideAll(percentages, subjectWith(attributes), NOW)).memberships).toHaveLength(1);
 });
 
 test('a range of a layer takes its first bucket and not its last', () => {

@@ -182,7 +182,6 @@ export class Deciding {
    * next step begins. The first is taken as it is. A loop that could yield takes more time for each rule (ADR 143).
    */
   decideStep(rules: readonly Rule[], from: number, memberships: Membership[]): number {
-    const textLength = this.#textsOfUser.length;
     let weight = 0;
     for (let at = from; at < rules.length; at++) {
       const rule = rules[at];
@@ -192,7 +191,7 @@ export class Deciding {
       const member = rule.isAlwaysActive && !this.#mayOverrideRules ? this.#meets(rule) : this.#isIn(definition);
       if (member && !this.#isOverridden(definition)) memberships.push(rule.membership);
       if (rule.isNamed) this.#decided.set(definition.id, member);
-      weight += rule.evaluate === null ? shareWeight : conditionWeight(definition, textLength);
+      weight += rule.evaluate === null ? shareWeight : conditionWeight(definition, this.#textsOfUser.length);
     }
     return rules.length;
   }

@@ -15,8 +15,8 @@ export const slowTurnsMs = 250;
  * loop accepts one of them, and more may come while it does other work, so it takes two quick turns that accept none. Where two
  * seconds of turns brought no such two, two slow ones suffice; after seven seconds it resolves whatever waits.
  *
- * The process may be halted in any turn, and cannot tell that from work: turns that took longer than slow ones give no verdict and
- * do not count as time of turns. After fifteen seconds, halts included, it resolves all the same.
+ * The process may be halted in any turn, and cannot tell that from work: turns that take longer than slow ones give no verdict and
+ * do not count as time of turns. After fifteen seconds in all it resolves nevertheless.
  *
  * @param clock in milliseconds, never set back
  */

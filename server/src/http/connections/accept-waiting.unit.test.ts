@@ -89,7 +89,9 @@ async function closeThePort(inTurn: (turn: number) => void): Promise<void> {
 }
 
 const turnMs = 10;
-const halts = [slowTurnsMs + 1, quickTurnsForMs + 1, turnsForMs + 1, acceptForMs - turnsForMs];
+/** Two of which are slow. */
+const slowTurnMs = 100;
+const halts = [slowTurnsMs + 1, quickTurnsForMs + 1, turnsForMs + 1];
 
 describe('a port that is to be closed', () => {
   it('is closed after two quick turns', async () => {
@@ -117,22 +119,25 @@ describe('a port that is to be closed', () => {
       expect(ends).toEqual(Array(40).fill('answered'));
     });
 
-    // Slow turns count, soon none are to be accepted at all.
+    // When slow turns count, and shortly before no more are accepted.
     it.each(
-      [quickTurnsForMs + 10 * turnMs, turnsForMs - 4 * turnMs].flatMap((after) => halts.map((halt) => [after, halt])),
+      [quickTurnsForMs + 2 * slowTurnMs, turnsForMs - 2 * slowTurnMs].flatMap((after) =>
+        halts.map((halt) => [after, halt]),
+      ),
     )('is closed, after %i ms of slow turns, after those who came in %i ms', async (afterMs, haltMs) => {
-      // Pairs of turns begin with odd ones. Each before this one accepts one connection, and none is left for this one.
-      const pair = 2 * Math.floor(afterMs / turnMs / 2) + 1;
+      // Two turns begin with an odd one, and accept two connections. One more waits until then, and none is left for the halted ones.
+      const haltedFrom = afterMs / slowTurnMs + 1;
+      const expected = haltedFrom - 1 - 1 + 40;
       await closeThePort((turn) => {
-        if (turn >= pair + haltedIn) return;
-        now += turnMs;
-        if (turn < pair && turn % 2 === 1) visit(1);
-        if (turn !== pair + haltedIn - 1) return;
+        const isHalted = turn === haltedFrom + haltedIn - 1;
+        if (turn >= haltedFrom + 2) return;
+        now += slowTurnMs;
+        if (turn < haltedFrom - 2 && turn % 2 === 1) visit(turn === 1 ? 3 : 2);
+        if (!isHalted) return;
         visit(40);
         now += haltMs;
       });
-      expect(ends).toHaveLength((pair - 1) / 2 + 40);
-      expect(new Set(ends)).toEqual(new Set(['answered']));
+      expect(ends).toEqual(Array(expected).fill('answered'));
     });
 
     it('is not closed by slow turns after that', async () => {
