@@ -17,12 +17,12 @@ export function* decideAll(definitions: Definitions, subject: Subject, now: numb
   const memberships: Membership[] = [];
   const deciding = new Deciding(definitions, subject, now);
   let overridesRules = false;
-  for (const [id, mode] of subject.overrides) {
+  subject.overrides.forEach((mode, id) => {
     const definition = definitions.byId.get(id);
-    if (!definition) continue;
+    if (!definition) return;
     if (!isList(definition)) overridesRules = true;
     if (mode === 'include' && deciding.isActive(definition)) memberships.push({ definition, source: mode });
-  }
+  });
   if (!overridesRules) deciding.expectNoOverriddenRule();
   const left = deciding.decideShares(memberships);
   for (let at = 0; at < left.length; ) {

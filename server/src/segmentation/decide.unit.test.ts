@@ -4,8 +4,9 @@ import { bucket } from './bucket.ts';
 import { decideAll, decideOne, lastingDeciderOf } from './decide.ts';
 import { compileDefinition, type DefinitionSource } from './definition.ts';
 import { definitionsOf } from './definitions.ts';
+import type { Mode } from './overrides.ts';
 import { inOneGo } from './steps.ts';
-import type { Mode, Subject } from './subject.ts';
+import type { Subject } from './subject.ts';
 
 const subjectWith = (attributes: Subject['attributes']): Subject => ({ key: '1', attributes, overrides: new Map() });
 

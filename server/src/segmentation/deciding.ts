@@ -5,10 +5,11 @@ import { isArray, type Json, type JsonObject } from './conditions/json.ts';
 import { type Definition, isActive, isList } from './definition.ts';
 import type { Definitions } from './definitions.ts';
 import { type Membership, ruleSource, type Source } from './membership.ts';
+import type { Mode } from './overrides.ts';
 import type { Rule } from './rules.ts';
 import { changesMindAt, takesBucket } from './share.ts';
 import type { Steps } from './steps.ts';
-import { bucketOf, type Mode, type Subject } from './subject.ts';
+import { bucketOf, type Subject } from './subject.ts';
 
 export interface Decision {
   readonly member: boolean;

@@ -1,5 +1,5 @@
 import type { Definition } from './definition.ts';
-import type { Mode } from './subject.ts';
+import type { Mode } from './overrides.ts';
 
 export type Source = Mode | 'percentage' | 'condition' | 'percentage+condition' | 'none';
 

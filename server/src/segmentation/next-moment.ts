@@ -1,9 +1,10 @@
 import { type LastingDecision, lastingDeciderOf } from './decide.ts';
 import type { Definition } from './definition.ts';
 import { type Definitions, inOrder } from './definitions.ts';
+import type { Mode } from './overrides.ts';
 import { changesMindAt } from './share.ts';
 import type { Steps } from './steps.ts';
-import { bucketOf, type Mode, type Subject } from './subject.ts';
+import { bucketOf, type Subject } from './subject.ts';
 
 export interface TimedOverride {
   readonly mode: Mode;

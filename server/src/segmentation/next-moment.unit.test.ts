@@ -6,8 +6,8 @@ import { decideOne } from './decide.ts';
 import { compileDefinition, type DefinitionSource } from './definition.ts';
 import { definitionsOf } from './definitions.ts';
 import { causeOfMoment, lookAheadOf, maxMoments, type TimedOverride, type TimedSubject } from './next-moment.ts';
+import type { Mode } from './overrides.ts';
 import { inOneGo } from './steps.ts';
-import type { Mode } from './subject.ts';
 
 const T = Date.parse('2026-11-26T12:00:00.000Z');
 /** Everything happens within so many milliseconds, so that every one of them can be tried. */

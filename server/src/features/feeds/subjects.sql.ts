@@ -2,7 +2,8 @@ import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../../postgres/database.ts';
 import type { JsonObject } from '../../segmentation/conditions/json.ts';
 import type { TimedOverride, TimedSubject } from '../../segmentation/next-moment.ts';
-import { keyOf, type Mode } from '../../segmentation/subject.ts';
+import type { Mode } from '../../segmentation/overrides.ts';
+import { keyOf } from '../../segmentation/subject.ts';
 
 /** `[segment, mode, milliseconds since 1970 or null]` */
 type StoredOverride = readonly [segment: number, mode: Mode, expiresAt: number | null];

@@ -1,7 +1,7 @@
 import type { ChangeCause } from '@kohort/contract';
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db, Tx } from '../../postgres/database.ts';
-import type { Mode } from '../../segmentation/subject.ts';
+import type { Mode } from '../../segmentation/overrides.ts';
 
 /**
  * `override`: the override of a user in a segment has changed. `attributes`: a user was registered or their attributes have

@@ -3,7 +3,7 @@ import sql from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import { inForm } from '../../../postgres/forms.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { selectIdsByRef } from '../../users/users.ts';
 import { selectMoment } from '../moment.sql.ts';
 import { stands } from '../stands.sql.ts';

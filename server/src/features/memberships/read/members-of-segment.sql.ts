@@ -1,7 +1,7 @@
 import sql, { raw } from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
 import type { PlannerFeature } from '../../../postgres/transaction.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { momentSql } from '../moment.sql.ts';
 import { stands } from '../stands.sql.ts';
 import { type MemberSql, overrideOf, within } from './member-rule.sql.ts';

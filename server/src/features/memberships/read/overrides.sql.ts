@@ -1,6 +1,6 @@
 import sql, { type Sql } from 'sql-template-tag';
 import type { Db } from '../../../postgres/database.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { momentSql } from '../moment.sql.ts';
 import { stands } from '../stands.sql.ts';
 import type { PageAt } from './members-of-segment.sql.ts';

@@ -1,5 +1,5 @@
 import { type Cursors, pageOf, placeWithin } from '../../../paging/cursors.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { pagesPlannerOff } from './members-of-segment.sql.ts';
 import { find } from './members-of-segment.ts';
 import { inOneMoment } from './one-moment.ts';

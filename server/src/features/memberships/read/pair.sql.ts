@@ -3,7 +3,7 @@ import type { Db } from '../../../postgres/database.ts';
 import { inForm } from '../../../postgres/forms.ts';
 import { bigintArray } from '../../../postgres/statement.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { momentOfStatement } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';

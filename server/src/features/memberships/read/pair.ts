@@ -2,7 +2,7 @@ import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { JsonObject } from '../../../segmentation/conditions/json.ts';
 import type { Definition } from '../../../segmentation/definition.ts';
 import type { Definitions } from '../../../segmentation/definitions.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { selectPairs } from './pair.sql.ts';
 import { type ReadContext, withDefinitions } from './with-definitions.ts';
 

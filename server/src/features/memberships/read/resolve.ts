@@ -4,7 +4,8 @@ import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { isReplicasFault } from '../../../postgres/replica.ts';
 import { decideAll } from '../../../segmentation/decide.ts';
 import { type Definitions, definitionsOf, inOrder } from '../../../segmentation/definitions.ts';
-import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
+import { readOverrides } from '../../../segmentation/overrides.ts';
+import { keyOf } from '../../../segmentation/subject.ts';
 import { answerTooLarge, maxAnswerBytes } from './large-answers.ts';
 import { type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import {
@@ -46,7 +47,8 @@ async function bodyWithin(
   const subject = { key: keyOf({ id, external_id }), attributes, overrides: readOverrides(overrides) };
   const { memberships } = await turns.take(decideAll(definitions, subject, now));
   if (turns.isOver) await turns.pause();
-  return bodyOf(memberships.map(({ definition }) => definition.slug).filter((slug) => wanted.has(slug)));
+  const slugs = memberships.map(({ definition }) => definition.slug).filter((slug) => wanted.has(slug));
+  return bodyOf(slugs.sort());
 }
 
 async function readNarrowed(

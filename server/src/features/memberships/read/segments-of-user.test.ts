@@ -2,6 +2,8 @@ import type { UserRef } from '@kohort/contract';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, clientOf } from '../../../../test/client.ts';
 import { type Service, startService } from '../../../../test/service.ts';
+import { createDefinitionCache } from '../../segments/definitions.ts';
+import { segmentsContext, segmentsOf, slugsOf } from './segments-of-user.ts';
 
 /** Where every segment is a plain list: other statements than those of `memberships.test.ts`. */
 let service: Service;
@@ -74,7 +76,20 @@ it('finds users of full rows in the order asked', async () => {
   }
 });
 
-// Needs a rule, so it comes last: from then on the statement brings attributes too.
+/** The context of another process, with a look at how many answers it keeps. */
+function reader() {
+  const context = segmentsContext({ db: service.db, definitions: createDefinitionCache(service.db) });
+  const read = async (...ids: number[]) =>
+    (
+      await segmentsOf(
+        context,
+        ids.map((id) => ({ id })),
+      )
+    ).map((body) => body && slugsOf(body));
+  return { read, kept: () => context.cached.byUser.size };
+}
+
+// These need a rule, so they come last: from then on the statement brings attributes too.
 it('finds users with whatever attributes, more than one row brings', async () => {
   const odd = { texts: ['a\u001db\u001ec', '; {1,2}', '"\\u001d"', 'é😀'], '{}': null };
   await client.segment('ODD', { condition: { texts: 'a\u001db\u001ec' } });
@@ -84,8 +99,8 @@ it('finds users with whatever attributes, more than one row brings', async () =>
     others.push(await client.user(i % 2 ? { attributes: odd } : { external_id: `plain ${i}; {}` }));
   const users = [...others, 999_999, member];
   const expected = [...others.map((_, i) => [i % 2 ? 'ODD' : 'PLAIN']), null, ['A', 'B', 'PLAIN']];
-  // The second time from what is remembered, and one user anew.
-  for (const attributes of [undefined, odd]) {
+  // From the second time on they are remembered: the third time from there, and then one user anew.
+  for (const attributes of [undefined, undefined, undefined, odd]) {
     if (attributes) {
       await client.call('PATCH', `/api/users/${member}`, { attributes });
       expected[others.length + 1] = ['A', 'B', 'ODD'];
@@ -96,4 +111,22 @@ it('finds users with whatever attributes, more than one row brings', async () =>
       segments: ['PLAIN'],
     });
   }
+});
+
+it('keeps answers from the second time on, until a definition changes', async () => {
+  const { read, kept } = reader();
+  const answers: unknown[] = [];
+  const sizes: number[] = [];
+  const readBoth = async () => {
+    answers.push(await read(member, alone));
+    sizes.push(kept());
+  };
+  for (let i = 0; i < 3; i++) await readBoth();
+  await client.call('PATCH', '/api/segments/PLAIN', { description: 'changed' });
+  for (let i = 0; i < 2; i++) await readBoth();
+  expect(sizes).toEqual([0, 2, 2, 0, 2]);
+  await client.add(alone, 'B');
+  await readBoth();
+  const before = [['A', 'B', 'ODD'], ['PLAIN']];
+  expect(answers).toEqual([before, before, before, before, before, [before[0], ['B', 'PLAIN']]]);
 });

@@ -2,11 +2,15 @@ import type { UserRef } from '@kohort/contract';
 import { Turns } from '../../../concurrency/turns.ts';
 import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import { type Decided, decideAll } from '../../../segmentation/decide.ts';
+import type { Definition } from '../../../segmentation/definition.ts';
 import type { Definitions } from '../../../segmentation/definitions.ts';
-import { keyOf, readOverrides } from '../../../segmentation/subject.ts';
+import { readOverrides } from '../../../segmentation/overrides.ts';
+import { keyOf } from '../../../segmentation/subject.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { answerTooLarge } from './large-answers.ts';
 import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
+import { SlugOrder } from './slug-order.ts';
+import { Visitors } from './visitors.ts';
 import { type AtRevision, type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
 /**
@@ -19,9 +23,9 @@ const opening = '{"segments":["';
 const closing = '"]}';
 const noSegments = '{"segments":[]}';
 
-/** Slugs contain nothing that JSON would escape. */
+/** Of slugs in their order. They contain nothing that JSON would escape. */
 export function bodyOf(slugs: readonly string[]): SegmentsBody {
-  return slugs.length === 0 ? noSegments : `${opening}${slugs.toSorted().join('","')}${closing}`;
+  return slugs.length === 0 ? noSegments : `${opening}${slugs.join('","')}${closing}`;
 }
 
 export function slugsOf(body: SegmentsBody): string[] {
@@ -50,6 +54,9 @@ interface CachedAnswers {
   readonly byOverrides: AnswerCache<string, SegmentsBody>;
   /** Otherwise key and attributes matter too; id and version determine both. */
   readonly byUser: AnswerCache<string | number, CachedUser>;
+  /** Who was decided about. Answers are kept from the second time on: keeping one costs a quarter of what deciding does. */
+  readonly visitors: Visitors;
+  readonly order: SlugOrder;
   /** The latest moment that a statement reported: segments that had ended by then are ignored. */
   latest: number;
 }
@@ -64,6 +71,8 @@ function cacheFor(definitions: Definitions): CachedAnswers {
     definitions,
     byOverrides: new AnswerCache(cacheHalfBytes, bytesOf),
     byUser: new AnswerCache(cacheHalfBytes, (_, { overrides, body }) => bytesOf(overrides, body)),
+    visitors: new Visitors(),
+    order: new SlugOrder(definitions.byId),
     latest: 0,
   };
 }
@@ -90,22 +99,22 @@ function flat(ascii: string): string {
   return Buffer.from(ascii, 'latin1').toString('latin1');
 }
 
-function bodyFromLists({ definitions, byOverrides }: CachedAnswers, { overrides }: FoundUser): SegmentsBody {
+function bodyFromLists({ definitions, byOverrides, order }: CachedAnswers, { overrides }: FoundUser): SegmentsBody {
   const cached = byOverrides.get(overrides);
   if (cached) return cached;
-  const slugs: string[] = [];
-  for (const [id, mode] of readOverrides(overrides)) {
+  const segments: Definition[] = [];
+  readOverrides(overrides).forEach((mode, id) => {
     const definition = definitions.byId.get(id);
-    if (definition && mode === 'include') slugs.push(definition.slug);
-  }
-  const body = bodyOf(slugs);
+    if (definition && mode === 'include') segments.push(definition);
+  });
+  const body = bodyOf(order.sorted(segments));
   byOverrides.set(flat(overrides), body);
   return body;
 }
 
 /** A promise only if the decision had to yield to other work: it is made for every user of a statement. */
 function bodyFromSubject(
-  { definitions, byUser }: CachedAnswers,
+  { definitions, byUser, visitors, order }: CachedAnswers,
   ref: UserRef,
   { overrides, subject }: { overrides: string; subject: FoundSubject },
   now: number,
@@ -113,8 +122,8 @@ function bodyFromSubject(
 ): SegmentsBody | Promise<SegmentsBody> {
   const { id, version, attributes } = subject;
   const remember = ({ memberships, holdsUntil }: Decided): SegmentsBody => {
-    const body = bodyOf(memberships.map(({ definition }) => definition.slug));
-    byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
+    const body = bodyOf(order.sorted(memberships.map(({ definition }) => definition)));
+    if (visitors.cameBefore(id)) byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
     return body;
   };
   const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) }, now);

@@ -1,6 +1,6 @@
 import sql, { join, type Sql } from 'sql-template-tag';
 import type { Tx } from '../../../postgres/database.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { overrideEvents } from '../../outbox/outbox.ts';
 import type { OverrideRow } from './override-rows.sql.ts';
 

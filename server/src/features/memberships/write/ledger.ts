@@ -4,7 +4,7 @@ import { type Coalesced, coalesce } from '../../../postgres/batch.ts';
 import type { Database, Tx } from '../../../postgres/database.ts';
 import { StaleRead } from '../../../postgres/stale-read.ts';
 import { retrying } from '../../../postgres/transaction.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { Fenced, transactionBesideFences, waitForFences } from '../../fences/fences.ts';
 import { type DefinitionCache, freshDefinitions, unknownSegment } from '../../segments/segments.ts';
 import { findOrRegister, unknownUser } from '../../users/users.ts';

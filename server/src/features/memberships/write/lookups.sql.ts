@@ -1,6 +1,6 @@
 import sql from 'sql-template-tag';
 import type { Db, Tx } from '../../../postgres/database.ts';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { momentSql, selectMoment } from '../moment.sql.ts';
 import { ofUser } from '../of-user.sql.ts';
 import { stands } from '../stands.sql.ts';

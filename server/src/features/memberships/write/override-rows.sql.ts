@@ -1,5 +1,5 @@
 import sql from 'sql-template-tag';
-import type { Mode } from '../../../segmentation/subject.ts';
+import type { Mode } from '../../../segmentation/overrides.ts';
 import { stands } from '../stands.sql.ts';
 
 /** An override as statements return it. */
