@@ -12,6 +12,7 @@ import { type Report, renderReport } from './report.ts';
 import { buildPeer, startBare, startPeer } from './rivals.ts';
 import { scenarios } from './scenarios/index.ts';
 import type { Target } from './service.ts';
+import { startProbes } from './speed.ts';
 import { createAdder, type Stage, startAnother } from './stage.ts';
 
 const DATABASE = 'kohort_bench_run';
@@ -102,6 +103,7 @@ async function bench(options: Options): Promise<void> {
   const began = performance.now();
   // Read now: the tree may change during the measurement, but the processes have been started from it.
   const commit = await readCommit();
+  await startProbes();
   const stage = await setStage(options);
   const findings = await play(stage);
   const { users, memberships } = stage.dataset;

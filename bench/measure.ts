@@ -3,6 +3,7 @@ import { type Usage, watch } from './cpu.ts';
 import type { Postgres } from './postgres.ts';
 import { say } from './progress.ts';
 import type { Target } from './service.ts';
+import { calmest, countedOf, watchSpeed } from './speed.ts';
 import { median, medianOfKnown } from './statistics.ts';
 import { formatCount, formatDecimal } from './table.ts';
 import { meanWaits, type Waits, watchWaits } from './waits.ts';
@@ -66,12 +67,18 @@ export interface Sample {
   readonly resident: number;
   /** The share of the processors' time that other machines had. */
   readonly stolen: number;
+  /** Microseconds that a fixed piece of work took beside it; not a number where that is not known. */
+  readonly probed: number;
 }
 
 export interface Row {
   readonly contestant: string;
+  /** Of the samples that count. */
   readonly median: Sample;
+  /** Those of the rounds that count. */
   readonly samples: readonly Sample[];
+  /** Those of rounds in which the machine was slower. */
+  readonly others: readonly Sample[];
 }
 
 export interface Rounds {
@@ -103,6 +110,7 @@ export function medianSample(samples: readonly Sample[]): Sample {
     waits: meanWaits(samples.map(({ waits }) => waits)),
     resident: of('resident'),
     stolen: of('stolen'),
+    probed: of('probed'),
   };
 }
 
@@ -147,7 +155,9 @@ async function measureOnce(contestant: Contestant, runSeconds: number, postgres:
         ? new Set<number>()
         : postgres.backendsOf(connection.application, connection.database),
   });
+  const probedSince = watchSpeed();
   const [outcome, waits] = await watchingWaits(contestant, postgres, () => contestant.load(runSeconds));
+  const probed = probedSince();
   const usage = await stopWatching();
   const { seconds, server, queued, resident, idle, stolen } = usage;
   const answers = outcome.requests - outcome.refused;
@@ -166,14 +176,27 @@ async function measureOnce(contestant: Contestant, runSeconds: number, postgres:
     waits,
     resident,
     stolen,
+    probed,
   };
 }
 
-function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicros }: Sample): string {
+function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicros, probed }: Sample): string {
   const errors = refused + broken > 0 ? `, ${formatCount(refused)} refused, ${formatCount(broken)} broken` : '';
   const latency = Number.isNaN(p50) ? '' : `p50 ${formatDecimal(p50)} ms, p99 ${formatDecimal(p99)} ms, `;
   const micros = `µs ${formatDecimal(serverMicros)} + ${formatDecimal(databaseMicros)}`;
-  return `${formatCount(rate)}/s, ${latency}${micros}${errors}`;
+  return `${formatCount(rate)}/s, ${latency}${micros}, probe ${formatDecimal(probed)}${errors}`;
+}
+
+/** What the rounds found, and which of them count: those in which no contestant had a slow machine. */
+export function rowsOf(contestants: readonly string[], rounds: readonly (readonly Sample[])[]): Row[] {
+  const slowest = rounds.map((samples) => Math.max(...samples.map(({ probed }) => probed)));
+  const counted = new Set(calmest(slowest, countedOf(rounds.length)));
+  return contestants.map((contestant, i) => {
+    const of = (counts: boolean) =>
+      rounds.flatMap((samples, round) => (counted.has(round) === counts ? (samples[i] ?? []) : []));
+    const samples = of(true);
+    return { contestant, median: medianSample(samples), samples, others: of(false) };
+  });
 }
 
 /** Warms up all contestants, then lets them take turns: A B C A B C, so that the machine's ups and downs affect all alike. */
@@ -187,19 +210,20 @@ export async function takeTurns(
     say(`[${scenario}] ${contestant.name}: warming up`);
     await (contestant.warmUp ? contestant.warmUp() : contestant.load(warmUp));
   }
-  const samples = contestants.map((): Sample[] => []);
+  const all: Sample[][] = [];
   for (let round = 1; round <= rounds; round++) {
-    for (const [i, contestant] of contestants.entries()) {
+    const samples: Sample[] = [];
+    for (const contestant of contestants) {
       await contestant.before?.();
       const sample = await measureOnce(contestant, seconds, postgres);
       await contestant.after?.();
-      samples[i]?.push(sample);
+      samples.push(sample);
       say(`[${scenario} ${round}/${rounds}] ${contestant.name}: ${describe(sample)}`);
     }
+    all.push(samples);
   }
-  return contestants.map(({ name }, i) => ({
-    contestant: name,
-    median: medianSample(samples[i] ?? []),
-    samples: samples[i] ?? [],
-  }));
+  return rowsOf(
+    contestants.map(({ name }) => name),
+    all,
+  );
 }

@@ -5,8 +5,8 @@ describe('readOptions', () => {
   it('measures in full by default', () => {
     expect(readOptions([], {})).toMatchObject({
       only: scenarioNames,
-      rounds: 3,
-      seconds: 10,
+      rounds: 9,
+      seconds: 4,
       users: 100_000,
       sizes: [],
       save: true,
@@ -16,7 +16,7 @@ describe('readOptions', () => {
   it('takes a quick look, of which nothing is kept', () => {
     expect(readOptions(['--quick'], {})).toMatchObject({ rounds: 2, seconds: 1, users: 10_000, save: false });
     expect(readOptions(['--quick', '--save', '--seconds', '2'], {})).toMatchObject({ seconds: 2, save: true });
-    expect(readOptions(['--no-save'], {})).toMatchObject({ seconds: 10, save: false });
+    expect(readOptions(['--no-save'], {})).toMatchObject({ seconds: 4, save: false });
   });
 
   it('keeps the order of the table, whatever order was asked for', () => {

@@ -1,30 +1,11 @@
 import { expect, it } from 'vitest';
 import { medianSample, type Row, type Sample } from './measure.ts';
 import { compare, isReached, micros, rate, reach } from './ratio.ts';
-
-const sample = (figures: Partial<Sample>): Sample => ({
-  rate: 1_000,
-  p50: 1,
-  p99: 2,
-  refused: 0,
-  broken: 0,
-  serverMicros: 20,
-  databaseMicros: 10,
-  server: 1,
-  database: 1,
-  background: 0,
-  idle: 0,
-  serverQueued: 0,
-  databaseQueued: 0,
-  waits: {},
-  resident: 100,
-  stolen: 0,
-  ...figures,
-});
+import { sample } from './test/sample.ts';
 
 const row = (...samples: readonly Partial<Sample>[]): Row => {
   const whole = samples.map(sample);
-  return { contestant: 'x', samples: whole, median: medianSample(whole) };
+  return { contestant: 'x', samples: whole, others: [], median: medianSample(whole) };
 };
 
 it('compares what was measured, and only that', () => {

@@ -1,0 +1,54 @@
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Child, isInstalled, startChild } from '@kohort/testkit/processes.ts';
+
+const PROBE = join(import.meta.dirname, 'probe.ts');
+const STARTS_WITHIN_MS = 2_000;
+
+const probes: Child[] = [];
+
+/** Starts to probe how fast the machine is; where processes cannot be tied to a processor, nothing is known of that. */
+export async function startProbes(): Promise<void> {
+  if (process.platform !== 'linux' || !(await isInstalled('taskset'))) return;
+  for (const processor of cpus().keys()) {
+    probes.push(
+      await startChild({ command: 'taskset', args: ['--cpu-list', String(processor), process.execPath, PROBE] }),
+    );
+  }
+  await sleep(STARTS_WITHIN_MS);
+}
+
+/** Microseconds of each run in what a probe has said, but for the last line, which may not be all there. */
+export function readProbe(output: string): number[] {
+  const lines = output.split('\n').slice(0, -1);
+  return lines.map(Number);
+}
+
+/**
+ * Watches the machine. The returned function says how many microseconds the probes' work has taken on average since, on all
+ * processors; not a number where that is not known.
+ */
+export function watchSpeed(): () => number {
+  const from = probes.map((probe) => probe.stdout().lastIndexOf('\n') + 1);
+  return () => {
+    const all = probes.flatMap((probe, i) => readProbe(probe.stdout().slice(from[i])));
+    return all.reduce((sum, micros) => sum + micros, 0) / all.length;
+  };
+}
+
+/** Of so many rounds, how many count: the calmest third, but no fewer than three. */
+export function countedOf(rounds: number): number {
+  return Math.max(Math.min(rounds, 3), Math.ceil(rounds / 3));
+}
+
+/**
+ * Which rounds count, in their order: those in which the machine was fastest, by what the probes took in each. All where that is not
+ * known. Nothing that was measured of a contestant has a say in it.
+ */
+export function calmest(probed: readonly number[], count: number): number[] {
+  const rounds = [...probed.keys()];
+  if (probed.some(Number.isNaN)) return rounds;
+  const byProbe = rounds.toSorted((a, b) => (probed[a] ?? 0) - (probed[b] ?? 0));
+  return byProbe.slice(0, count).sort((a, b) => a - b);
+}
