@@ -3,7 +3,7 @@ import { type Usage, watch } from './cpu.ts';
 import type { Postgres } from './postgres.ts';
 import { say } from './progress.ts';
 import type { Target } from './service.ts';
-import { calmest, countedOf, watchSpeed } from './speed.ts';
+import { calmRounds, watchSpeed } from './speed.ts';
 import { median, medianOfKnown } from './statistics.ts';
 import { formatCount, formatDecimal } from './table.ts';
 import { meanWaits, type Waits, watchWaits } from './waits.ts';
@@ -190,7 +190,7 @@ function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicro
 /** What the rounds found, and which of them count: those in which no contestant had a slow machine. */
 export function rowsOf(contestants: readonly string[], rounds: readonly (readonly Sample[])[]): Row[] {
   const slowest = rounds.map((samples) => Math.max(...samples.map(({ probed }) => probed)));
-  const counted = new Set(calmest(slowest, countedOf(rounds.length)));
+  const counted = new Set(calmRounds(slowest));
   return contestants.map((contestant, i) => {
     const of = (counts: boolean) =>
       rounds.flatMap((samples, round) => (counted.has(round) === counts ? (samples[i] ?? []) : []));

@@ -20,7 +20,7 @@ export type ScenarioName = (typeof scenarioNames)[number];
 export interface Options {
   readonly quick: boolean;
   readonly only: readonly ScenarioName[];
-  /** Of which the calmest third counts, but no fewer than three. */
+  /** Of which those count in which the machine was calm, but no fewer than three. */
   readonly rounds: number;
   /** Of one measured run. */
   readonly seconds: number;
@@ -49,7 +49,7 @@ export const usage = `npm run bench -- [options]
 
   --quick             a look, not a measurement: 10,000 users, 2 rounds of 1 s, nothing saved
   --only a,b          of: ${scenarioNames.join(', ')}
-  --rounds N          measured runs of each contestant, of which the calmest third counts, three at least (9)
+  --rounds N          measured runs of each contestant; those count in which the machine was calm, three at least (9)
   --seconds N         length of a measured run (4)
   --warmup N          length of the run before them (3)
   --connections N     open at once (64)

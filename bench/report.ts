@@ -1,6 +1,5 @@
 import type { Rounds, Row, Sample } from './measure.ts';
 import { type Findings, isReached, type Ratio } from './ratio.ts';
-import { countedOf } from './speed.ts';
 import { median } from './statistics.ts';
 import { formatCount, formatDecimal, renderTable } from './table.ts';
 
@@ -96,15 +95,16 @@ function stolenBy(all: readonly Findings[]): string {
 }
 
 /** How fast the machine was, by what the probes took. */
-function speedOf(all: readonly Findings[], { rounds }: Rounds): string {
-  const of = (rows: readonly Sample[]) => rows.map(({ probed }) => probed);
-  const counted = all.flatMap(({ rows }) => rows.flatMap(({ samples }) => of(samples)));
-  const others = all.flatMap(({ rows }) => rows.flatMap((row) => of(row.others)));
+function speedOf(all: readonly Findings[]): string {
+  const probedOf = (samples: readonly Sample[]) => samples.map(({ probed }) => probed);
+  const counted = all.flatMap(({ rows }) => rows.flatMap(({ samples }) => probedOf(samples)));
+  const others = all.flatMap(({ rows }) => rows.flatMap((row) => probedOf(row.others)));
   const best = Math.min(...counted, ...others);
   if (!Number.isFinite(best)) return '';
   const times = (probed: readonly number[]) => formatDecimal(median(probed) / best);
-  const rest = others.length > 0 ? `, in the others ${times(others)}` : '';
-  return `\n- Of ${rounds} rounds, the ${countedOf(rounds)} count in which the machine was fastest: beside each run, a piece of work is done over and over that needs no memory. On average it took ${formatDecimal(best)} µs at best; in the rounds that count ${times(counted)} times as long${rest}.`;
+  const left = others.length > 0 ? `, in the others ${times(others)}` : '';
+  return `
+- Beside each run, a piece of work that needs no memory was done over and over. On average it took ${formatDecimal(best)} µs in the calmest run; in the ${counted.length} runs of the rounds that count ${times(counted)} times as long${left} (${others.length} runs).`;
 }
 
 /** The table, the targets beside the figures reached, and the notes; as Markdown. */
@@ -147,7 +147,7 @@ export function renderReport({ at, commit, machine, node, postgres, dataset, loa
 
 - ${machine.processor}, ${machine.cores} cores, ${machine.memory} GiB, Linux ${machine.kernel}; Node ${node}, PostgreSQL ${postgres}. Everything runs on this one machine.
 - ${formatCount(dataset.users)} users with ${formatCount(dataset.memberships)} memberships in ${dataset.segments} segments, each with its history row; random users.
-- ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.${speedOf(Object.values(findings), load)}${stolenBy(Object.values(findings))}
+- ${load.connections} connections, medians of rounds of ${load.seconds} s (${load.rounds}), contestants by turns. Kohort: production mode, one process, authentication with 24 sessions and history on; the peer: neither.${speedOf(Object.values(findings))}${stolenBy(Object.values(findings))}
 
 µs are processor time for each answer: of the server's process tree, and of the contestant's own connections to the database.
 

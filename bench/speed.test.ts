@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { rowsOf, type Sample } from './measure.ts';
-import { calmest, countedOf, readProbe } from './speed.ts';
+import { calmRounds, readProbe } from './speed.ts';
 import { sample } from './test/sample.ts';
 
 it('reads what a probe has said, but for a line that is not all there', () => {
@@ -8,13 +8,14 @@ it('reads what a probe has said, but for a line that is not all there', () => {
   expect(readProbe('2')).toEqual([]);
 });
 
-it('lets the calmest third count, and three at least', () => {
-  expect([1, 2, 3, 4, 9, 10, 30].map(countedOf)).toEqual([1, 2, 3, 3, 3, 4, 10]);
-  expect(calmest([30, 25, 50, 26, 24], 3)).toEqual([1, 3, 4]);
+it('lets rounds count in which the machine was hardly slower than in the calmest, and three at least', () => {
+  expect(calmRounds([30, 25, 50, 26, 24, 28.7, 28.9])).toEqual([1, 3, 4, 5]);
+  expect(calmRounds([30, 31, 50, 26, 20])).toEqual([0, 3, 4]);
+  expect(calmRounds([30, 20])).toEqual([0, 1]);
 });
 
 it('lets all count where the speed of the machine is not known of each', () => {
-  expect(calmest([25, Number.NaN, 24, 26], 3)).toEqual([0, 1, 2, 3]);
+  expect(calmRounds([25, Number.NaN, 90, 26])).toEqual([0, 1, 2, 3]);
 });
 
 it('chooses rounds by the slowest machine that any contestant had, whatever was measured', () => {

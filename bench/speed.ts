@@ -37,18 +37,18 @@ export function watchSpeed(): () => number {
   };
 }
 
-/** Of so many rounds, how many count: the calmest third, but no fewer than three. */
-export function countedOf(rounds: number): number {
-  return Math.max(Math.min(rounds, 3), Math.ceil(rounds / 3));
-}
+/** In a round that counts, the probes took at most so many times as long as in the calmest. */
+const mostTimes = 1.2;
+const fewestRounds = 3;
 
 /**
- * Which rounds count, in their order: those in which the machine was fastest, by what the probes took in each. All where that is not
- * known. Nothing that was measured of a contestant has a say in it.
+ * Which rounds count, in their order: those in which the machine was hardly slower than in the calmest, by what the probes took; the
+ * calmest three at least. All where that is not known. Nothing that was measured of a contestant has a say in it.
  */
-export function calmest(probed: readonly number[], count: number): number[] {
+export function calmRounds(probed: readonly number[]): number[] {
   const rounds = [...probed.keys()];
   if (probed.some(Number.isNaN)) return rounds;
   const byProbe = rounds.toSorted((a, b) => (probed[a] ?? 0) - (probed[b] ?? 0));
-  return byProbe.slice(0, count).sort((a, b) => a - b);
+  const limit = mostTimes * Math.min(...probed);
+  return byProbe.filter((round, place) => place < fewestRounds || (probed[round] ?? 0) <= limit).sort((a, b) => a - b);
 }

@@ -107,7 +107,10 @@ export async function rules(stage: Stage): Promise<Findings> {
       started: await start(PLAIN_DATABASE),
     });
     const ofNew = readNewUsers(stage, { name: NEW, database: DATABASE, strangers, started: await start(DATABASE) });
-    const seeAll = () => walkPast(service, { first: 1, users: dataset.users }, options, tokens);
+    // An answer is kept from the second time on.
+    const seeAll = async () => {
+      for (let i = 0; i < 2; i++) await walkPast(service, { first: 1, users: dataset.users }, options, tokens);
+    };
     const rows = await takeTurns(
       'rules',
       [

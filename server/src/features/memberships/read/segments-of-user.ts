@@ -10,7 +10,7 @@ import { AnswerCache } from './answer-cache.ts';
 import { answerTooLarge } from './large-answers.ts';
 import { type FoundSubject, type FoundUser, selectLists, selectSubjects } from './segments-of-user.sql.ts';
 import { SlugOrder } from './slug-order.ts';
-import { Visitors } from './visitors.ts';
+import { hashOf, Visitors } from './visitors.ts';
 import { type AtRevision, type ReadContext, type Reader, withDefinitions } from './with-definitions.ts';
 
 /**
@@ -54,7 +54,7 @@ interface CachedAnswers {
   readonly byOverrides: AnswerCache<string, SegmentsBody>;
   /** Otherwise key and attributes matter too; id and version determine both. */
   readonly byUser: AnswerCache<string | number, CachedUser>;
-  /** Who was decided about. Answers are kept from the second time on: keeping one costs a quarter of what deciding does. */
+  /** Users, or overrides, that were decided about. Answers are kept from the second time on, since keeping one takes time too. */
   readonly visitors: Visitors;
   readonly order: SlugOrder;
   /** The latest moment that a statement reported: segments that had ended by then are ignored. */
@@ -99,7 +99,10 @@ function flat(ascii: string): string {
   return Buffer.from(ascii, 'latin1').toString('latin1');
 }
 
-function bodyFromLists({ definitions, byOverrides, order }: CachedAnswers, { overrides }: FoundUser): SegmentsBody {
+function bodyFromLists(
+  { definitions, byOverrides, visitors, order }: CachedAnswers,
+  { overrides }: FoundUser,
+): SegmentsBody {
   const cached = byOverrides.get(overrides);
   if (cached) return cached;
   const segments: Definition[] = [];
@@ -108,7 +111,7 @@ function bodyFromLists({ definitions, byOverrides, order }: CachedAnswers, { ove
     if (definition && mode === 'include') segments.push(definition);
   });
   const body = bodyOf(order.sorted(segments));
-  byOverrides.set(flat(overrides), body);
+  if (visitors.cameBefore(hashOf(overrides))) byOverrides.set(flat(overrides), body);
   return body;
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Visitors } from './visitors.ts';
+import { hashOf, Visitors } from './visitors.ts';
 
 it('knows who came before', () => {
   const visitors = new Visitors();
@@ -21,4 +21,11 @@ it('forgets users for those who came later', () => {
   visitors.cameBefore(1);
   for (let id = 2; id < 5_000_000; id++) visitors.cameBefore(id);
   expect(visitors.cameBefore(1)).toBe(false);
+});
+
+it('tells texts apart that differ in one place', () => {
+  // The first two are among the test vectors of FNV-1a.
+  expect([hashOf('') >>> 0, hashOf('foobar') >>> 0]).toEqual([0x811c9dc5, 0xbf9cf968]);
+  const texts = Array.from({ length: 10_000 }, (_, i) => `{7,${i},9}`);
+  expect(new Set(texts.map(hashOf)).size).toBeGreaterThan(9_990);
 });
