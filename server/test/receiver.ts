@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -12,6 +13,7 @@ export interface Received {
 export interface Receiver {
   readonly url: string;
   readonly port: number;
+  readonly path: string;
   readonly received: readonly Received[];
   /** The total number of connections. */
   readonly connections: () => number;
@@ -21,14 +23,22 @@ export interface Receiver {
 /** Answers a message; the default is 204. Returning without an answer keeps the sender waiting. */
 export type Answering = (response: ServerResponse, message: Received, socket: Socket) => void;
 
-/** A receiver of webhooks on loopback. */
+/**
+ * A receiver of webhooks on loopback. Its port may have been that of another one, to which a service still sends: only what comes to
+ * its own path is received.
+ */
 export async function startReceiver(
   answer: Answering = (response) => response.writeHead(204).end(),
 ): Promise<Receiver> {
+  const path = `/hook/${randomUUID()}`;
   const received: Received[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer((request, response) => {
+    if (request.url !== path) {
+      response.writeHead(404).end();
+      return;
+    }
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
@@ -48,8 +58,9 @@ export async function startReceiver(
   const address = server.address();
   if (typeof address !== 'object' || !address) throw new Error('no address');
   return {
-    url: `http://127.0.0.1:${address.port}/hook`,
+    url: `http://127.0.0.1:${address.port}${path}`,
     port: address.port,
+    path,
     received,
     connections: () => connections,
     stop: () =>

@@ -56,16 +56,16 @@ describe('a message', () => {
   });
 
   it('goes to the addresses that were checked, whatever the name resolves to', async () => {
-    const { port, received } = await receiver();
-    await connect(`http://public.example:${port}/hook`).post({}, body, forever);
+    const { port, path, received } = await receiver();
+    await connect(`http://public.example:${port}${path}`).post({}, body, forever);
     expect(received.map(({ headers }) => headers.host)).toEqual([`public.example:${port}`]);
     await expect(connect(`http://localhost:${port}/`, []).post({}, body, forever)).rejects.toThrow('no address');
     expect(received).toHaveLength(1);
   });
 
   it('goes to the second address when nothing listens at the first', async () => {
-    const { port, received } = await receiver();
-    await connect(`http://public.example:${port}/`, ['127.0.0.2', '127.0.0.1']).post({}, body, forever);
+    const { port, path, received } = await receiver();
+    await connect(`http://public.example:${port}${path}`, ['127.0.0.2', '127.0.0.1']).post({}, body, forever);
     expect(received).toHaveLength(1);
   });
 
