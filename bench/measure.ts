@@ -187,7 +187,7 @@ function describe({ rate, p50, p99, refused, broken, serverMicros, databaseMicro
   return `${formatCount(rate)}/s, ${latency}${micros}, probe ${formatDecimal(probed)}${errors}`;
 }
 
-/** What the rounds found, and which of them count: those in which no contestant had a slow machine. */
+/** What the rounds found, and which of them count: by the contestant for which the machine was slowest in each. */
 export function rowsOf(contestants: readonly string[], rounds: readonly (readonly Sample[])[]): Row[] {
   const slowest = rounds.map((samples) => Math.max(...samples.map(({ probed }) => probed)));
   const counted = new Set(calmRounds(slowest));

@@ -32,12 +32,14 @@ export function readProbe(output: string): number[] {
 export function watchSpeed(): () => number {
   const from = probes.map((probe) => probe.stdout().lastIndexOf('\n') + 1);
   return () => {
-    const all = probes.flatMap((probe, i) => readProbe(probe.stdout().slice(from[i])));
+    const each = probes.map((probe, i) => readProbe(probe.stdout().slice(from[i])));
+    if (each.some(({ length }) => length === 0)) return Number.NaN;
+    const all = each.flat();
     return all.reduce((sum, micros) => sum + micros, 0) / all.length;
   };
 }
 
-/** In a round that counts, the probes took at most so many times as long as in the calmest. */
+/** In a round that counts, the probes took at most so many times as long as in the calmest of its scenario. */
 const mostTimes = 1.2;
 const fewestRounds = 3;
 

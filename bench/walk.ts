@@ -31,10 +31,15 @@ export function walkLoad({ first, users }: Walk, options: Options, tokens: strin
   };
 }
 
-/** Reads every user once, so that the service has seen each of them. */
-export async function walkPast(target: Target, walk: Walk, options: Options, tokens: string): Promise<void> {
+/** Reads every user once. */
+async function walkPast(target: Target, walk: Walk, options: Options, tokens: string): Promise<void> {
   const { isThrough, load } = walkLoad(walk, options, tokens);
   for (let spent = 0; !isThrough() && spent < LONGEST_WALK_S; spent += options.warmUp) {
     await load(target, options.warmUp);
   }
+}
+
+/** Reads every user twice, so that the service keeps the answer of each. */
+export async function walkPastTwice(target: Target, walk: Walk, options: Options, tokens: string): Promise<void> {
+  for (let i = 0; i < 2; i++) await walkPast(target, walk, options, tokens);
 }

@@ -5,7 +5,7 @@ import { type Contestant, openedAgain, takeTurns } from '../measure.ts';
 import { compare, type Findings, micros, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
-import { type Walk, walkLoad, walkPast } from '../walk.ts';
+import { type Walk, walkLoad, walkPastTwice } from '../walk.ts';
 import { ruleDefinitions } from './rules.definitions.ts';
 
 const DATABASE = 'kohort_bench_rules';
@@ -107,10 +107,7 @@ export async function rules(stage: Stage): Promise<Findings> {
       started: await start(PLAIN_DATABASE),
     });
     const ofNew = readNewUsers(stage, { name: NEW, database: DATABASE, strangers, started: await start(DATABASE) });
-    // An answer is kept from the second time on.
-    const seeAll = async () => {
-      for (let i = 0; i < 2; i++) await walkPast(service, { first: 1, users: dataset.users }, options, tokens);
-    };
+    const seeAll = () => walkPastTwice(service, { first: 1, users: dataset.users }, options, tokens);
     const rows = await takeTurns(
       'rules',
       [

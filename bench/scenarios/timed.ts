@@ -5,7 +5,7 @@ import { compare, type Findings, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
 import { plainRead, readLoad, type Stage, startAnother } from '../stage.ts';
 import { formatDecimal } from '../table.ts';
-import { type Walk, walkPast } from '../walk.ts';
+import { type Walk, walkPastTwice } from '../walk.ts';
 import { timedRules } from './timed.definitions.ts';
 
 const DATABASE = 'kohort_bench_timed';
@@ -41,14 +41,14 @@ export async function timed(stage: Stage): Promise<Findings> {
       [
         {
           ...plainRead(stage, PLAIN),
-          warmUp: () => walkPast(stage.service, everybody, options, stage.tokens),
+          warmUp: () => walkPastTwice(stage.service, everybody, options, stage.tokens),
         },
         {
           name: TIMED,
           target: () => service,
           connection: { application: 'kohort', database: DATABASE },
           load: readLoad(stage, service, { tokens }),
-          warmUp: () => walkPast(service, everybody, options, tokens),
+          warmUp: () => walkPastTwice(service, everybody, options, tokens),
         },
       ],
       options,

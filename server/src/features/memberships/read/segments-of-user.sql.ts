@@ -11,7 +11,7 @@ import { currentRevision } from './current-revision.sql.ts';
 import type { SeenRevision } from './seen-revision.ts';
 import { selectListsOnWorkers, selectSubjectsOnWorkers } from './states-on-workers.sql.ts';
 
-/** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of decide.ts. */
+/** One user as the fast path reads them. The overrides come as one text, `{12,-15}`, negative for an exclude: `readOverrides` of segmentation/overrides.ts. */
 export interface FoundUser {
   readonly overrides: string;
   /** For dynamic segments; omitted if the caller has it cached. */

@@ -54,8 +54,6 @@ interface CachedAnswers {
   readonly byOverrides: AnswerCache<string, SegmentsBody>;
   /** Otherwise key and attributes matter too; id and version determine both. */
   readonly byUser: AnswerCache<string | number, CachedUser>;
-  /** Users, or overrides, that were decided about. Answers are kept from the second time on, since keeping one takes time too. */
-  readonly visitors: Visitors;
   readonly order: SlugOrder;
   /** The latest moment that a statement reported: segments that had ended by then are ignored. */
   latest: number;
@@ -71,7 +69,6 @@ function cacheFor(definitions: Definitions): CachedAnswers {
     definitions,
     byOverrides: new AnswerCache(cacheHalfBytes, bytesOf),
     byUser: new AnswerCache(cacheHalfBytes, (_, { overrides, body }) => bytesOf(overrides, body)),
-    visitors: new Visitors(),
     order: new SlugOrder(definitions.byId),
     latest: 0,
   };
@@ -79,10 +76,15 @@ function cacheFor(definitions: Definitions): CachedAnswers {
 
 export interface SegmentsContext extends ReadContext {
   cached: CachedAnswers;
+  /**
+   * Users, or overrides, that were decided about, under whatever definitions. Answers are kept from the second time on, since keeping
+   * one takes time too.
+   */
+  readonly visitors: Visitors;
 }
 
 export function segmentsContext({ db, definitions }: ReadContext): SegmentsContext {
-  return { db, definitions, cached: cacheFor(definitions.current) };
+  return { db, definitions, cached: cacheFor(definitions.current), visitors: new Visitors() };
 }
 
 function cachedUnder(context: SegmentsContext, current: Definitions): CachedAnswers {
@@ -100,7 +102,8 @@ function flat(ascii: string): string {
 }
 
 function bodyFromLists(
-  { definitions, byOverrides, visitors, order }: CachedAnswers,
+  { definitions, byOverrides, order }: CachedAnswers,
+  visitors: Visitors,
   { overrides }: FoundUser,
 ): SegmentsBody {
   const cached = byOverrides.get(overrides);
@@ -117,16 +120,19 @@ function bodyFromLists(
 
 /** A promise only if the decision had to yield to other work: it is made for every user of a statement. */
 function bodyFromSubject(
-  { definitions, byUser, visitors, order }: CachedAnswers,
-  ref: UserRef,
-  { overrides, subject }: { overrides: string; subject: FoundSubject },
+  { definitions, byUser, order }: CachedAnswers,
+  visitors: Visitors,
+  { ref, overrides, subject }: { ref: UserRef; overrides: string; subject: FoundSubject },
   now: number,
   turns: Turns,
 ): SegmentsBody | Promise<SegmentsBody> {
   const { id, version, attributes } = subject;
   const remember = ({ memberships, holdsUntil }: Decided): SegmentsBody => {
     const body = bodyOf(order.sorted(memberships.map(({ definition }) => definition)));
-    if (visitors.cameBefore(id)) byUser.set(cacheKeyOf(ref), { id, version, overrides, body, from: now, holdsUntil });
+    const key = cacheKeyOf(ref);
+    // An entry that holds no longer is replaced in any case: found again, it would have a whole statement read anew.
+    const isKept = visitors.cameBefore(id) || byUser.get(key) !== undefined;
+    if (isKept) byUser.set(key, { id, version, overrides, body, from: now, holdsUntil });
     return body;
   };
   const steps = decideAll(definitions, { key: keyOf(subject), attributes, overrides: readOverrides(overrides) }, now);
@@ -152,6 +158,7 @@ async function readUnder(
   refs: readonly UserRef[],
   options: { useCache: boolean; maxBytes: number },
 ): Promise<AtRevision<Bodies>> {
+  const { visitors } = context;
   const cached = cachedUnder(context, current);
   const known = refs.map((ref) => (current.isPlain || !options.useCache ? undefined : cachedFor(cached, ref)));
   const select = current.isPlain ? selectLists : selectSubjects;
@@ -169,11 +176,11 @@ async function readUnder(
     if (!found || !ref) {
       bodies.push(undefined);
     } else if (current.isPlain) {
-      bodies.push(bodyFromLists(cached, found));
+      bodies.push(bodyFromLists(cached, visitors, found));
       if (i + 1 < users.length && turns.isOver) await turns.pause();
     } else if (found.subject) {
       const { overrides, subject } = found;
-      const body = bodyFromSubject(cached, ref, { overrides, subject }, now, turns);
+      const body = bodyFromSubject(cached, visitors, { ref, overrides, subject }, now, turns);
       bodies.push(typeof body === 'string' ? body : await body);
       // Decisions that take one step each do not look at the clock, and a statement may bring some thousand.
       if (i + 1 < users.length && turns.isOver) await turns.pause();

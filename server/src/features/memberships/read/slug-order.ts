@@ -25,7 +25,11 @@ export class SlugOrder {
   sorted(segments: readonly Named[]): string[] {
     if (!this.#placeOf) return segments.map(({ slug }) => slug).sort();
     const places: number[] = [];
-    for (const { id } of segments) places.push(this.#placeOf.get(id) ?? Number.NaN);
+    for (const { id } of segments) {
+      const place = this.#placeOf.get(id);
+      if (place === undefined) throw new Error(`segment ${id} is not among those that were put in order`);
+      places.push(place);
+    }
     if (places.length > maxInserted) places.sort((one, other) => one - other);
     else sortByInsertion(places);
     const slugs: string[] = [];

@@ -2,7 +2,10 @@ const placesLog2 = 19;
 /** The golden ratio as a part of 2³², which spreads ids that follow each other (Knuth, The Art of Computer Programming 3, 6.4). */
 const spread = 0x9e3779b1;
 
-/** Remembers which ids came lately, in two megabytes. Of those who share a place, only the last one is known. */
+/**
+ * Remembers which ids came lately, in two megabytes. Of those who share a place, only
+ * the last one is known: where they come by turns, none of them ever is.
+ */
 export class Visitors {
   #last: Int32Array | undefined;
 
