@@ -6,6 +6,7 @@ import { residentNow } from '../cpu.ts';
 import { countUnpurged, finishLoading, prepareForLoading } from '../dataset.sql.ts';
 import { fill } from '../dataset.ts';
 import { type Contestant, takeTurns } from '../measure.ts';
+import type { Options } from '../options.ts';
 import { say } from '../progress.ts';
 import { compare, type Findings, p99, type Ratio, rate, rowOf } from '../ratio.ts';
 import type { Service } from '../service.ts';
@@ -15,6 +16,10 @@ import type { Outcome } from '../wrk.ts';
 
 /** Each adds a million rows, and takes far longer than the seconds of the others. */
 const mostRounds = 3;
+
+function fewRounds(options: Options): Options {
+  return { ...options, rounds: Math.min(options.rounds, mostRounds) };
+}
 
 const DATABASE = 'kohort_bench_bulk';
 const JOB_WITHIN_MS = 900_000;
@@ -87,12 +92,7 @@ async function importBesideCopy({ stage, service, file, size }: Bench): Promise<
       load: copy,
     },
   ];
-  const rows = await takeTurns(
-    'bulk',
-    contestants,
-    options.rounds > mostRounds ? { ...options, rounds: mostRounds } : options,
-    postgres,
-  );
+  const rows = await takeTurns('bulk', contestants, fewRounds(options), postgres);
   return {
     rows,
     ratios: compare(
@@ -195,12 +195,7 @@ async function readsBeside({ stage, service, tokens, file, size }: Bench): Promi
     after: () => untilPurged(stage),
   };
 
-  const rows = await takeTurns(
-    'bulk',
-    [alone, besideImports, besidePurge],
-    options.rounds > mostRounds ? { ...options, rounds: mostRounds } : options,
-    postgres,
-  );
+  const rows = await takeTurns('bulk', [alone, besideImports, besidePurge], fewRounds(options), postgres);
   return findingsBeside(rows, { size, slowestMs: Math.max(...answered) });
 }
 

@@ -3,8 +3,8 @@ const placesLog2 = 19;
 const spread = 0x9e3779b1;
 
 /**
- * Remembers which ids came lately, in two megabytes. Of those who share a place, only
- * the last one is known: where they come by turns, none of them ever is.
+ * Remembers which ids came lately, in two megabytes. Of those that share a place, only the last one is known: where they come by
+ * turns, none of them ever is.
  */
 export class Visitors {
   #last: Int32Array | undefined;
